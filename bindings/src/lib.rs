@@ -1,0 +1,1 @@
+//! The Peers SDK for Kotlin and Swift.

@@ -1,0 +1,3 @@
+//! The `peers` command.
+
+fn main() {}

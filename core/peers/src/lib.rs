@@ -1,0 +1,3 @@
+//! Authenticated, end-to-end encrypted sessions between phones.
+
+pub mod transport;

@@ -1,0 +1,74 @@
+//! Unauthenticated ordered pipes of frames. Everything above treats them alike.
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+
+/// What carries the frames. The handshake binds it, the path policy ranks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TransportKind {
+    /// WebSocket on a private address.
+    Lan,
+    /// WebRTC data channel.
+    WebRtc,
+    /// WebSocket over TLS to a device that listens publicly.
+    Internet,
+    /// WebSocket through the relay.
+    Relay,
+    /// Supplied by the app, or a pair in memory.
+    Custom,
+}
+
+/// Why a transport ended. Every transport reports exactly one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CloseReason {
+    /// This side closed it.
+    #[error("closed by this device")]
+    Local,
+    /// The other side closed it in good order.
+    #[error("closed by the peer")]
+    Remote,
+    /// No path was found or the path broke.
+    #[error("network: {0}")]
+    Network(String),
+    /// It was not established, or nothing was heard, in time.
+    #[error("timed out")]
+    TimedOut,
+    /// The peer broke a rule of the transport (a second data channel, a frame beyond the limit, a flood).
+    #[error("protocol: {0}")]
+    Protocol(&'static str),
+}
+
+/// One connected pipe.
+pub struct Transport {
+    /// What carries the frames.
+    pub kind: TransportKind,
+    /// Bytes both ends know only if nobody sits between them; empty where the transport has none.
+    pub binding: Vec<u8>,
+    /// The sending half.
+    pub sink: Box<dyn FrameSink>,
+    /// The receiving half.
+    pub source: Box<dyn FrameSource>,
+}
+
+/// The sending half of a transport.
+#[async_trait]
+pub trait FrameSink: Send {
+    /// Sends one frame of at most `MAX_FRAME` plus sealing; waits while the transport's own bounded buffer is full.
+    async fn send(&mut self, frame: BytesMut) -> Result<(), CloseReason>;
+    /// Pushes out what `send` accepted. Does nothing where `send` already does.
+    async fn flush(&mut self) -> Result<(), CloseReason> {
+        Ok(())
+    }
+    /// Sends what is buffered and closes. The source then ends with [`CloseReason::Local`].
+    async fn close(&mut self);
+}
+
+/// The receiving half of a transport.
+#[async_trait]
+pub trait FrameSource: Send {
+    /// The next frame. The first error is the transport's one close reason; it is repeated if asked again.
+    /// Cancel safe.
+    async fn recv(&mut self) -> Result<Bytes, CloseReason>;
+    /// A frame that has already arrived, if any: lets a reader drain a burst under one lock.
+    fn try_recv(&mut self) -> Option<Bytes>;
+}

@@ -1,0 +1,67 @@
+//! Every limit of the protocol, each with its reason. What a peer sends beyond one of them ends its connection.
+
+/// Largest unit handed to a transport. SCTP fragments above its path MTU anyway; at 16 KiB a call never waits longer
+/// behind a chunk than one frame takes, and every WebRTC stack accepts it.
+pub const MAX_FRAME: usize = 16 * 1024;
+
+/// Largest whole object. Bigger data is a stream.
+pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
+
+/// Multi-frame objects that may be in reassembly at once on one session.
+pub const MAX_OPEN_MESSAGES: usize = 4;
+/// Bytes in reassembly on one connection, counted as they arrive.
+pub const MAX_REASSEMBLY_PER_CONNECTION: usize = 8 * 1024 * 1024;
+/// Bytes in reassembly in the whole process: phones have little memory and many peers.
+pub const MAX_REASSEMBLY_PER_PROCESS: usize = 32 * 1024 * 1024;
+
+/// MessagePack nesting. Real objects stay below ten; recursion beyond is an attack on the decoder's stack.
+pub const MAX_DEPTH: usize = 32;
+/// MessagePack values in one object, containers and keys included.
+pub const MAX_ELEMENTS: usize = 65_536;
+
+/// Objects smaller than this are sent as they are: Brotli's tables cost more than they save.
+pub const COMPRESS_ABOVE: usize = 1024;
+/// Brotli quality: 4 is where its speed and gain cross for objects of a few kilobytes.
+pub const COMPRESS_QUALITY: u32 = 4;
+/// A compressed object may declare at most `compressed * MAX_EXPANSION + MAX_EXPANSION_FLOOR` bytes.
+pub const MAX_EXPANSION: usize = 100;
+/// See [`MAX_EXPANSION`].
+pub const MAX_EXPANSION_FLOOR: usize = 64 * 1024;
+
+/// Frames and their bytes sent but not yet acknowledged, per session: what a resume must be able to send again.
+/// 8 MiB carry 150 MB/s at 50 ms round trip.
+pub const SEND_WINDOW: usize = 8 * 1024 * 1024;
+/// Bytes an app may have queued on one session before `send` suspends.
+pub const SEND_QUEUE: usize = 1024 * 1024;
+/// Bytes of whole objects received and not yet taken by the app, per session; the peer may send no more (credit).
+pub const RECEIVE_BUDGET: usize = 4 * 1024 * 1024;
+/// Bytes one stream may have in flight beyond what its reader has taken.
+pub const STREAM_WINDOW: usize = 1024 * 1024;
+/// Streams open at once on one session, counted per opener.
+pub const MAX_STREAMS: usize = 128;
+/// Calls waiting for an answer at once on one session, counted per caller.
+pub const MAX_CALLS: usize = 256;
+/// Groups one session may carry.
+pub const MAX_GROUPS: usize = 256;
+/// Characters of a service, method or stream name.
+pub const MAX_NAME: usize = 64;
+/// Characters of the text in an error that crosses the wire.
+pub const MAX_ERROR_TEXT: usize = 256;
+
+/// Bytes of one handshake message.
+pub const MAX_HANDSHAKE: usize = 4096;
+/// Handshakes that may be in progress at once as responder: strangers can start them.
+pub const MAX_HANDSHAKES: usize = 16;
+/// Bytes sealed under one key before it is replaced.
+pub const REKEY_BYTES: u64 = 1 << 36;
+/// Frames sealed under one key before it is replaced.
+pub const REKEY_FRAMES: u64 = 1 << 24;
+
+/// Bytes of one signaling message. An offer with 32 candidates, sealed and in base64, stays below 16 KiB.
+pub const MAX_SIGNALING: usize = 64 * 1024;
+/// Remote candidates accepted in one attempt.
+pub const MAX_CANDIDATES: usize = 32;
+/// Attempts remembered so that replays and late envelopes are recognised.
+pub const MAX_REMEMBERED_ATTEMPTS: usize = 1024;
+/// Connections kept at once.
+pub const MAX_CONNECTIONS: usize = 30;

@@ -1,0 +1,39 @@
+//! Every duration of the protocol, each with its reason.
+
+use std::time::Duration;
+
+/// A handshake that takes longer is over: four frames, even at 2 s round trip through a relay.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A person decides about an unknown device within this time, or the answer is no.
+pub const APPROVAL_TIMEOUT: Duration = Duration::from_secs(30);
+/// An unanswered call is collected (S039) unless the caller said otherwise.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// An object whose next piece does not arrive is dropped together with its connection.
+pub const REASSEMBLY_IDLE: Duration = Duration::from_secs(15);
+/// Received frames are acknowledged at the latest after this: long enough to ride on a reply.
+pub const ACK_DELAY: Duration = Duration::from_millis(20);
+/// How long a session waits for a new connection before it is lost.
+pub const RESUME_WINDOW: Duration = Duration::from_secs(60);
+/// One key seals for at most this long.
+pub const REKEY_AFTER: Duration = Duration::from_secs(3600);
+
+/// Ping when nothing was received for this long (D14).
+pub const PING_IDLE: Duration = Duration::from_secs(15);
+/// Ping when data waits for acknowledgement this long.
+pub const PING_OUTSTANDING: Duration = Duration::from_secs(5);
+/// Unanswered pings in a row that end a connection.
+pub const PING_MISSES: u32 = 2;
+
+/// A WebRTC attempt that is not connected by then is closed: ICE with TURN over a slow link takes about ten.
+pub const WEBRTC_ESTABLISHMENT: Duration = Duration::from_secs(20);
+/// Shortest wait before a relay is dialed again; doubles up to [`RECONNECT_MAX`], full jitter.
+pub const RECONNECT_MIN: Duration = Duration::from_millis(250);
+/// Longest wait before a relay is dialed again.
+pub const RECONNECT_MAX: Duration = Duration::from_secs(30);
+/// A relay that does not answer registration within this is treated as down.
+pub const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(10);
+/// An offer older than this is not worth answering.
+pub const OFFER_TTL: Duration = Duration::from_secs(30);
+/// How wrong a phone's wall clock may be before envelopes it wrote are called expired. Replays are caught by the
+/// remembered connection ids, so this is wide.
+pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(48 * 3600);

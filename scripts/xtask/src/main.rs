@@ -1,0 +1,3 @@
+//! Checks and builds that need more than a shell.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Tests that span crates: vectors, interop, hostile relays, lab.
