@@ -196,7 +196,10 @@ mod tests {
 
     #[test]
     fn text_form_is_rfc_4648_base32_in_lower_case() {
-        assert_eq!(DeviceId::from_bytes(*b"foobarfoobarfoobarfo").to_string(), "mzxw6ytbojtg633cmfzgm33pmjqxeztp");
+        assert_eq!(
+            DeviceId::from_bytes(*b"foobarfoobarfoobarfo").to_string(),
+            "mzxw6ytbojtg633cmfzgm33pmjqxeztp"
+        );
     }
 
     #[test]

@@ -9,3 +9,5 @@ pub mod timing;
 
 pub mod id;
 pub mod time;
+
+pub mod signaling;

@@ -59,6 +59,12 @@ pub const REKEY_FRAMES: u64 = 1 << 24;
 
 /// Bytes of one signaling message. An offer with 32 candidates, sealed and in base64, stays below 16 KiB.
 pub const MAX_SIGNALING: usize = 64 * 1024;
+/// A frame on the relay's data path: a whole frame and what sealing adds to it.
+pub const MAX_RELAY_FRAME: usize = MAX_FRAME + 256;
+/// Devices one device may watch. Thirty connections are kept; this covers everyone they could be chosen from.
+pub const MAX_WATCHED: usize = 512;
+/// Relayed messages remembered to recognise copies from other relays: a few minutes of heavy signaling.
+pub const MAX_SEEN_MESSAGES: usize = 4096;
 /// Remote candidates accepted in one attempt.
 pub const MAX_CANDIDATES: usize = 32;
 /// Attempts remembered so that replays and late envelopes are recognised.

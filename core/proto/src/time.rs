@@ -52,7 +52,9 @@ impl Sub for Instant {
 
 /// Wall-clock seconds since the Unix epoch. Used only for what is written into certificates and shown to people:
 /// no protocol decision may depend on two devices agreeing about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 pub struct UnixTime(pub u64);
 
 /// The earlier of two optional deadlines.

@@ -1,0 +1,227 @@
+//! Registration: a device proves to a relay that it holds the key behind its id.
+//!
+//! 1. The relay sends a [`Challenge`]: 32 fresh random bytes and its own name.
+//! 2. The device checks that the name is the one it dialed, and signs
+//!    `"peers registration\0" ‖ len(name) ‖ name ‖ nonce ‖ device id` with its Ed25519 device key.
+//! 3. The relay checks the signature against the key in the device's certificate, for the nonce it sent on this very
+//!    socket and for a name that is its own.
+//!
+//! So an old registration is worthless on a new socket (new nonce), and a hostile relay that passes another relay's
+//! challenge on gets a signature that names the hostile one.
+
+use ed25519_dalek::{Signature, VerifyingKey};
+use serde::{Deserialize, Serialize};
+
+use crate::id::DeviceId;
+
+const CONTEXT: &[u8] = b"peers registration\0";
+
+/// Bytes of a challenge's nonce.
+pub const NONCE_LEN: usize = 32;
+
+/// What the relay asks a device to sign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Challenge {
+    /// Fresh random bytes, used for this socket only.
+    #[serde(with = "super::base64")]
+    pub nonce: [u8; NONCE_LEN],
+    /// The name the relay answers to, see [`server_name`].
+    pub server_name: String,
+}
+
+/// A device's answer to a [`Challenge`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Registration {
+    /// Who registers.
+    pub device_id: DeviceId,
+    /// The device's encoded certificate; holds the key the signature is checked with.
+    #[serde(with = "super::base64")]
+    pub certificate: Vec<u8>,
+    /// The name under which the device reached the relay.
+    pub server_name: String,
+    /// The challenge's nonce, returned.
+    #[serde(with = "super::base64")]
+    pub nonce: [u8; NONCE_LEN],
+    /// Ed25519, see the module.
+    #[serde(with = "super::base64")]
+    pub signature: [u8; 64],
+}
+
+/// Why a registration was not made or not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegistrationError {
+    /// The relay is not the one that was dialed, or the device did not dial this relay.
+    #[error("the relay's name is `{expected}`, not `{found}`")]
+    WrongServer {
+        /// The name this side holds true.
+        expected: String,
+        /// The name the other side gave, shortened.
+        found: String,
+    },
+    /// It answers another challenge.
+    #[error("the registration answers another challenge")]
+    WrongNonce,
+    /// The certificate is not one, or is not this device's.
+    #[error("the certificate does not belong to the device")]
+    WrongCertificate,
+    /// The signature does not verify.
+    #[error("the registration is not signed by the device's key")]
+    WrongSignature,
+}
+
+impl Challenge {
+    /// The device's half. `dialed` is [`server_name`] of the URL that was dialed; `sign` signs with the device's
+    /// Ed25519 key.
+    pub fn answer(
+        &self,
+        dialed: &str,
+        device_id: DeviceId,
+        certificate: Vec<u8>,
+        sign: impl FnOnce(&[u8]) -> [u8; 64],
+    ) -> Result<Registration, RegistrationError> {
+        if self.server_name != dialed {
+            return Err(wrong_server(dialed, &self.server_name));
+        }
+        let signature = sign(&transcript(dialed, &self.nonce, device_id));
+        Ok(Registration {
+            device_id,
+            certificate,
+            server_name: dialed.to_owned(),
+            nonce: self.nonce,
+            signature,
+        })
+    }
+
+    /// The relay's half. `sign_pk` is the device's Ed25519 key from its verified certificate; that it belongs to
+    /// `registration.device_id` is checked here.
+    pub fn verify(&self, registration: &Registration, sign_pk: &[u8; 32]) -> Result<(), RegistrationError> {
+        if registration.server_name != self.server_name {
+            return Err(wrong_server(&self.server_name, &registration.server_name));
+        }
+        if registration.nonce != self.nonce {
+            return Err(RegistrationError::WrongNonce);
+        }
+        if DeviceId::derive(sign_pk) != registration.device_id {
+            return Err(RegistrationError::WrongCertificate);
+        }
+        let key = VerifyingKey::from_bytes(sign_pk).map_err(|_| RegistrationError::WrongCertificate)?;
+        let signed = transcript(&self.server_name, &self.nonce, registration.device_id);
+        key.verify_strict(&signed, &Signature::from_bytes(&registration.signature))
+            .map_err(|_| RegistrationError::WrongSignature)
+    }
+}
+
+fn wrong_server(expected: &str, found: &str) -> RegistrationError {
+    RegistrationError::WrongServer {
+        expected: expected.to_owned(),
+        found: found.chars().take(255).collect(), // the longest DNS name
+    }
+}
+
+fn transcript(server_name: &str, nonce: &[u8; NONCE_LEN], device_id: DeviceId) -> Vec<u8> {
+    let length = (server_name.len() as u64).to_be_bytes();
+    [CONTEXT, &length, server_name.as_bytes(), nonce, device_id.as_bytes()].concat()
+}
+
+/// The name of the relay at a `ws:` or `wss:` URL: its authority in lower case, without user and default port.
+/// Nothing if the URL is not such a one.
+pub fn server_name(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let default_port = match scheme.to_ascii_lowercase().as_str() {
+        "ws" | "http" => ":80",
+        "wss" | "https" => ":443",
+        _ => return None,
+    };
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_ascii_lowercase();
+    let name = host.strip_suffix(default_port).unwrap_or(&host);
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ed25519_dalek::{Signer, SigningKey};
+
+    fn key() -> SigningKey {
+        SigningKey::from_bytes(&[7; 32])
+    }
+
+    fn device(key: &SigningKey) -> DeviceId {
+        DeviceId::derive(key.verifying_key().as_bytes())
+    }
+
+    fn challenge(nonce: u8) -> Challenge {
+        Challenge { nonce: [nonce; NONCE_LEN], server_name: "relay.example.com".into() }
+    }
+
+    fn register(challenge: &Challenge, key: &SigningKey) -> Registration {
+        challenge
+            .answer(&challenge.server_name, device(key), vec![], |bytes| key.sign(bytes).to_bytes())
+            .unwrap()
+    }
+
+    // proves S044
+    #[test]
+    fn the_holder_of_the_key_registers() {
+        let registration = register(&challenge(1), &key());
+        assert_eq!(challenge(1).verify(&registration, key().verifying_key().as_bytes()), Ok(()));
+    }
+
+    #[test]
+    fn a_replayed_registration_fails_whatever_nonce_it_claims() {
+        let mut replayed = register(&challenge(1), &key());
+        let pk = key().verifying_key().to_bytes();
+        assert_eq!(challenge(2).verify(&replayed, &pk), Err(RegistrationError::WrongNonce));
+        replayed.nonce = challenge(2).nonce;
+        assert_eq!(challenge(2).verify(&replayed, &pk), Err(RegistrationError::WrongSignature));
+    }
+
+    #[test]
+    fn a_challenge_passed_on_by_another_relay_is_refused_at_both_ends() {
+        let sign = |bytes: &[u8]| key().sign(bytes).to_bytes();
+        let error = challenge(1).answer("evil.example.com", device(&key()), vec![], sign).unwrap_err();
+        assert!(matches!(error, RegistrationError::WrongServer { .. }));
+
+        // A relay that renames the challenge gets a signature only it can use.
+        let renamed = Challenge { server_name: "evil.example.com".into(), ..challenge(1) };
+        let mut registration = register(&renamed, &key());
+        let pk = key().verifying_key().to_bytes();
+        assert!(matches!(
+            challenge(1).verify(&registration, &pk),
+            Err(RegistrationError::WrongServer { .. })
+        ));
+        registration.server_name = challenge(1).server_name;
+        assert_eq!(challenge(1).verify(&registration, &pk), Err(RegistrationError::WrongSignature));
+    }
+
+    #[test]
+    fn another_devices_id_cannot_be_registered() {
+        let thief = SigningKey::from_bytes(&[8; 32]);
+        let mut registration = register(&challenge(1), &thief);
+        registration.device_id = device(&key());
+        let own = challenge(1).verify(&registration, thief.verifying_key().as_bytes());
+        assert_eq!(own, Err(RegistrationError::WrongCertificate));
+        let stolen = challenge(1).verify(&registration, key().verifying_key().as_bytes());
+        assert_eq!(stolen, Err(RegistrationError::WrongSignature));
+    }
+
+    #[test]
+    fn names_are_the_authority_without_default_port() {
+        for (url, name) in [
+            ("wss://Relay.Example.com", Some("relay.example.com")),
+            ("wss://relay.example.com:443/v1", Some("relay.example.com")),
+            ("ws://relay.example.com:443/v1", Some("relay.example.com:443")),
+            ("ws://127.0.0.1:8443?x=1", Some("127.0.0.1:8443")),
+            ("wss://user:pw@relay.example.com/v1", Some("relay.example.com")),
+            ("ws://[::1]:80/v1", Some("[::1]")),
+            ("ftp://relay.example.com", None),
+            ("wss:///v1", None),
+            ("relay.example.com", None),
+        ] {
+            assert_eq!(server_name(url).as_deref(), name, "{url}");
+        }
+    }
+}
