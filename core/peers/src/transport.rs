@@ -3,20 +3,7 @@
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
-/// What carries the frames. The handshake binds it, the path policy ranks it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TransportKind {
-    /// WebSocket on a private address.
-    Lan,
-    /// WebRTC data channel.
-    WebRtc,
-    /// WebSocket over TLS to a device that listens publicly.
-    Internet,
-    /// WebSocket through the relay.
-    Relay,
-    /// Supplied by the app, or a pair in memory.
-    Custom,
-}
+pub use peers_proto::transport_kind::TransportKind;
 
 /// Why a transport ended. Every transport reports exactly one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -9,5 +9,11 @@ pub mod timing;
 
 pub mod id;
 pub mod time;
+pub mod transport_kind;
+
+mod reader;
+
+pub mod certificate;
+pub mod keys;
 
 pub mod signaling;

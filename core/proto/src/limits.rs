@@ -48,6 +48,11 @@ pub const MAX_NAME: usize = 64;
 /// Characters of the text in an error that crosses the wire.
 pub const MAX_ERROR_TEXT: usize = 256;
 
+/// Bytes of a device's name in its certificate: one line on a phone's screen.
+pub const MAX_DEVICE_NAME: usize = 64;
+/// Devices in one user's revocation list: many times what a person owns in a lifetime, 10 KiB on the wire.
+pub const MAX_REVOKED: usize = 512;
+
 /// Bytes of one handshake message.
 pub const MAX_HANDSHAKE: usize = 4096;
 /// Handshakes that may be in progress at once as responder: strangers can start them.
