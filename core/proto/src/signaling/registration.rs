@@ -9,12 +9,13 @@
 //! So an old registration is worthless on a new socket (new nonce), and a hostile relay that passes another relay's
 //! challenge on gets a signature that names the hostile one.
 
-use ed25519_dalek::{Signature, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
+use crate::certificate::{CertificateError, DeviceCertificate};
 use crate::id::DeviceId;
+use crate::keys::{self, DeviceKeys, SIGNATURE_LEN};
 
-const CONTEXT: &[u8] = b"peers registration\0";
+const DOMAIN: &[u8] = b"peers registration\0";
 
 /// Bytes of a challenge's nonce.
 pub const NONCE_LEN: usize = 32;
@@ -46,7 +47,7 @@ pub struct Registration {
     pub nonce: [u8; NONCE_LEN],
     /// Ed25519, see the module.
     #[serde(with = "super::base64")]
-    pub signature: [u8; 64],
+    pub signature: [u8; SIGNATURE_LEN],
 }
 
 /// Why a registration was not made or not accepted.
@@ -63,8 +64,11 @@ pub enum RegistrationError {
     /// It answers another challenge.
     #[error("the registration answers another challenge")]
     WrongNonce,
-    /// The certificate is not one, or is not this device's.
-    #[error("the certificate does not belong to the device")]
+    /// The certificate is not one.
+    #[error(transparent)]
+    BadCertificate(#[from] CertificateError),
+    /// The certificate is another device's.
+    #[error("the certificate belongs to another device")]
     WrongCertificate,
     /// The signature does not verify.
     #[error("the registration is not signed by the device's key")]
@@ -72,44 +76,49 @@ pub enum RegistrationError {
 }
 
 impl Challenge {
-    /// The device's half. `dialed` is [`server_name`] of the URL that was dialed; `sign` signs with the device's
-    /// Ed25519 key.
+    /// The device's half. `dialed` is [`server_name`] of the URL that was dialed.
+    ///
+    /// # Errors
+    /// [`RegistrationError::WrongServer`]: somebody passes another relay's challenge on.
     pub fn answer(
         &self,
         dialed: &str,
-        device_id: DeviceId,
-        certificate: Vec<u8>,
-        sign: impl FnOnce(&[u8]) -> [u8; 64],
+        keys: &DeviceKeys,
+        certificate: &DeviceCertificate,
     ) -> Result<Registration, RegistrationError> {
         if self.server_name != dialed {
             return Err(wrong_server(dialed, &self.server_name));
         }
-        let signature = sign(&transcript(dialed, &self.nonce, device_id));
+        let device_id = keys.device_id();
         Ok(Registration {
             device_id,
-            certificate,
+            certificate: certificate.as_bytes().to_vec(),
             server_name: dialed.to_owned(),
             nonce: self.nonce,
-            signature,
+            signature: keys.sign(DOMAIN, &transcript(dialed, &self.nonce, device_id)),
         })
     }
 
-    /// The relay's half. `sign_pk` is the device's Ed25519 key from its verified certificate; that it belongs to
-    /// `registration.device_id` is checked here.
-    pub fn verify(&self, registration: &Registration, sign_pk: &[u8; 32]) -> Result<(), RegistrationError> {
+    /// The relay's half: the proven device's certificate. Its end is not looked at; that is between the devices.
+    ///
+    /// # Errors
+    /// Every [`RegistrationError`].
+    pub fn verify(&self, registration: &Registration) -> Result<DeviceCertificate, RegistrationError> {
         if registration.server_name != self.server_name {
             return Err(wrong_server(&self.server_name, &registration.server_name));
         }
         if registration.nonce != self.nonce {
             return Err(RegistrationError::WrongNonce);
         }
-        if DeviceId::derive(sign_pk) != registration.device_id {
+        let certificate = DeviceCertificate::decode(&registration.certificate)?;
+        if certificate.device_id() != registration.device_id {
             return Err(RegistrationError::WrongCertificate);
         }
-        let key = VerifyingKey::from_bytes(sign_pk).map_err(|_| RegistrationError::WrongCertificate)?;
         let signed = transcript(&self.server_name, &self.nonce, registration.device_id);
-        key.verify_strict(&signed, &Signature::from_bytes(&registration.signature))
-            .map_err(|_| RegistrationError::WrongSignature)
+        if !keys::verify(certificate.sign_pk(), DOMAIN, &signed, &registration.signature) {
+            return Err(RegistrationError::WrongSignature);
+        }
+        Ok(certificate)
     }
 }
 
@@ -122,7 +131,7 @@ fn wrong_server(expected: &str, found: &str) -> RegistrationError {
 
 fn transcript(server_name: &str, nonce: &[u8; NONCE_LEN], device_id: DeviceId) -> Vec<u8> {
     let length = (server_name.len() as u64).to_be_bytes();
-    [CONTEXT, &length, server_name.as_bytes(), nonce, device_id.as_bytes()].concat()
+    [&length[..], server_name.as_bytes(), nonce, device_id.as_bytes()].concat()
 }
 
 /// The name of the relay at a `ws:` or `wss:` URL: its authority in lower case, without user and default port.
@@ -143,69 +152,72 @@ pub fn server_name(url: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ed25519_dalek::{Signer, SigningKey};
+    use crate::keys::UserKeys;
+    use crate::time::UnixTime;
 
-    fn key() -> SigningKey {
-        SigningKey::from_bytes(&[7; 32])
+    struct Device {
+        keys: DeviceKeys,
+        certificate: DeviceCertificate,
     }
 
-    fn device(key: &SigningKey) -> DeviceId {
-        DeviceId::derive(key.verifying_key().as_bytes())
+    impl Device {
+        fn new(seed: u8) -> Self {
+            let keys = DeviceKeys::from_seed([seed; 32]);
+            let user = UserKeys::from_seed([seed; 32]);
+            let certificate =
+                DeviceCertificate::issue(&user, &keys, UnixTime(1), UnixTime(0), "phone").unwrap();
+            Self { keys, certificate }
+        }
+
+        fn register(&self, challenge: &Challenge) -> Registration {
+            challenge.answer(&challenge.server_name, &self.keys, &self.certificate).unwrap()
+        }
     }
 
     fn challenge(nonce: u8) -> Challenge {
         Challenge { nonce: [nonce; NONCE_LEN], server_name: "relay.example.com".into() }
     }
 
-    fn register(challenge: &Challenge, key: &SigningKey) -> Registration {
-        challenge
-            .answer(&challenge.server_name, device(key), vec![], |bytes| key.sign(bytes).to_bytes())
-            .unwrap()
-    }
-
     // proves S044
     #[test]
     fn the_holder_of_the_key_registers() {
-        let registration = register(&challenge(1), &key());
-        assert_eq!(challenge(1).verify(&registration, key().verifying_key().as_bytes()), Ok(()));
+        let device = Device::new(7);
+        let proven = challenge(1).verify(&device.register(&challenge(1)));
+        assert_eq!(proven.map(|c| c.device_id()), Ok(device.keys.device_id()));
     }
 
     #[test]
     fn a_replayed_registration_fails_whatever_nonce_it_claims() {
-        let mut replayed = register(&challenge(1), &key());
-        let pk = key().verifying_key().to_bytes();
-        assert_eq!(challenge(2).verify(&replayed, &pk), Err(RegistrationError::WrongNonce));
+        let mut replayed = Device::new(7).register(&challenge(1));
+        assert_eq!(challenge(2).verify(&replayed), Err(RegistrationError::WrongNonce));
         replayed.nonce = challenge(2).nonce;
-        assert_eq!(challenge(2).verify(&replayed, &pk), Err(RegistrationError::WrongSignature));
+        assert_eq!(challenge(2).verify(&replayed), Err(RegistrationError::WrongSignature));
     }
 
     #[test]
     fn a_challenge_passed_on_by_another_relay_is_refused_at_both_ends() {
-        let sign = |bytes: &[u8]| key().sign(bytes).to_bytes();
-        let error = challenge(1).answer("evil.example.com", device(&key()), vec![], sign).unwrap_err();
+        let device = Device::new(7);
+        let error = challenge(1).answer("evil.example.com", &device.keys, &device.certificate).unwrap_err();
         assert!(matches!(error, RegistrationError::WrongServer { .. }));
 
         // A relay that renames the challenge gets a signature only it can use.
         let renamed = Challenge { server_name: "evil.example.com".into(), ..challenge(1) };
-        let mut registration = register(&renamed, &key());
-        let pk = key().verifying_key().to_bytes();
-        assert!(matches!(
-            challenge(1).verify(&registration, &pk),
-            Err(RegistrationError::WrongServer { .. })
-        ));
+        let mut registration = device.register(&renamed);
+        assert!(matches!(challenge(1).verify(&registration), Err(RegistrationError::WrongServer { .. })));
         registration.server_name = challenge(1).server_name;
-        assert_eq!(challenge(1).verify(&registration, &pk), Err(RegistrationError::WrongSignature));
+        assert_eq!(challenge(1).verify(&registration), Err(RegistrationError::WrongSignature));
     }
 
     #[test]
     fn another_devices_id_cannot_be_registered() {
-        let thief = SigningKey::from_bytes(&[8; 32]);
-        let mut registration = register(&challenge(1), &thief);
-        registration.device_id = device(&key());
-        let own = challenge(1).verify(&registration, thief.verifying_key().as_bytes());
-        assert_eq!(own, Err(RegistrationError::WrongCertificate));
-        let stolen = challenge(1).verify(&registration, key().verifying_key().as_bytes());
-        assert_eq!(stolen, Err(RegistrationError::WrongSignature));
+        let (victim, thief) = (Device::new(7), Device::new(8));
+        let mut registration = thief.register(&challenge(1));
+        registration.device_id = victim.keys.device_id();
+        assert_eq!(challenge(1).verify(&registration), Err(RegistrationError::WrongCertificate));
+        registration.certificate = victim.certificate.as_bytes().to_vec();
+        assert_eq!(challenge(1).verify(&registration), Err(RegistrationError::WrongSignature));
+        registration.certificate.truncate(10);
+        assert!(matches!(challenge(1).verify(&registration), Err(RegistrationError::BadCertificate(_))));
     }
 
     #[test]
