@@ -17,3 +17,7 @@ pub mod certificate;
 pub mod keys;
 
 pub mod signaling;
+
+pub mod codec;
+
+pub mod session;

@@ -31,12 +31,26 @@ pub const MAX_EXPANSION_FLOOR: usize = 64 * 1024;
 /// Frames and their bytes sent but not yet acknowledged, per session: what a resume must be able to send again.
 /// 8 MiB carry 150 MB/s at 50 ms round trip.
 pub const SEND_WINDOW: usize = 8 * 1024 * 1024;
+/// Bytes of credit an object costs beside its own: what its entry in a queue takes.
+pub const OBJECT_COST: usize = 64;
 /// Bytes an app may have queued on one session before `send` suspends.
 pub const SEND_QUEUE: usize = 1024 * 1024;
 /// Bytes of whole objects received and not yet taken by the app, per session; the peer may send no more (credit).
-pub const RECEIVE_BUDGET: usize = 4 * 1024 * 1024;
-/// Bytes one stream may have in flight beyond what its reader has taken.
-pub const STREAM_WINDOW: usize = 1024 * 1024;
+pub const RECEIVE_BUDGET: usize = MAX_MESSAGE + 256 * 1024;
+/// Bytes one stream may have in flight beyond what its reader has taken: 80 MB/s at 50 ms round trip.
+pub const STREAM_WINDOW: usize = 4 * 1024 * 1024;
+/// Bytes all streams of a session may have in flight beyond what their readers have taken.
+pub const STREAMS_WINDOW: usize = 8 * 1024 * 1024;
+/// Bytes an app may have queued on one stream before `write` suspends.
+pub const STREAM_QUEUE: usize = 256 * 1024;
+/// What one source puts into a frame before the next one has its turn.
+pub const QUANTUM: usize = 4 * 1024;
+/// Bytes a sealed frame has beyond its content: the tag, and room to spare.
+pub const SEAL_OVERHEAD: usize = 32;
+/// Largest frame before sealing.
+pub const MAX_FRAME_CONTENT: usize = MAX_FRAME - SEAL_OVERHEAD;
+/// Received bytes after which an acknowledgement does not wait for its timer.
+pub const ACK_EVERY: usize = 1024 * 1024;
 /// Streams open at once on one session, counted per opener.
 pub const MAX_STREAMS: usize = 128;
 /// Calls waiting for an answer at once on one session, counted per caller.

@@ -1,0 +1,72 @@
+//! DATA frames that were sent and not yet acknowledged: what a new connection must send again.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::limits::SEND_WINDOW;
+
+/// The send window. Frames leave it when the peer acknowledges them, never when a transport accepts them.
+#[derive(Debug, Default)]
+pub(super) struct Retained {
+    frames: VecDeque<Bytes>,
+    /// Sequence number of `frames[0]`.
+    first: u64,
+    bytes: usize,
+    /// How many of `frames` went out on the current path.
+    on_path: usize,
+}
+
+impl Retained {
+    pub(super) fn next_seq(&self) -> u64 {
+        self.first + self.frames.len() as u64
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.bytes < SEND_WINDOW
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Keeps a frame that is being sent now; only called when nothing older waits for the path.
+    pub(super) fn push(&mut self, frame: Bytes) {
+        debug_assert_eq!(self.on_path, self.frames.len());
+        self.bytes += frame.len();
+        self.frames.push_back(frame);
+        self.on_path += 1;
+    }
+
+    /// The next frame to repeat on a new path.
+    pub(super) fn repeat(&mut self) -> Option<Bytes> {
+        let frame = self.frames.get(self.on_path)?;
+        self.on_path += 1;
+        Some(frame.clone())
+    }
+
+    /// Drops everything before `ack`; false if it was never sent.
+    pub(super) fn acknowledge(&mut self, ack: u64) -> bool {
+        if ack > self.next_seq() {
+            return false;
+        }
+        while self.first < ack {
+            if let Some(frame) = self.frames.pop_front() {
+                self.bytes -= frame.len();
+            }
+            self.first += 1;
+            self.on_path = self.on_path.saturating_sub(1);
+        }
+        true
+    }
+
+    /// A new path carries nothing yet.
+    pub(super) fn rewind(&mut self) {
+        self.on_path = 0;
+    }
+
+    /// Whether the peer that expects `next` can still be served.
+    pub(super) fn covers(&self, next: u64) -> bool {
+        (self.first..=self.next_seq()).contains(&next)
+    }
+}

@@ -1,0 +1,173 @@
+use super::*;
+use crate::limits::{ACK_EVERY, OBJECT_COST, RECEIVE_BUDGET, SEND_QUEUE, SEND_WINDOW};
+use crate::session::wire::{FrameKind, Header, ObjectHead, Piece, Segment};
+use crate::timing::{ACK_DELAY, REASSEMBLY_IDLE};
+use bytes::BytesMut;
+
+#[test]
+fn a_receiver_that_does_not_read_stops_its_sender() {
+    let mut pair = Pair::new();
+    let mut sent = 0;
+    while pair.a.session.send_message(None, object(10_000)).is_ok() {
+        sent += 1;
+        pair.settle();
+    }
+    let taken = RECEIVE_BUDGET / (10_000 + OBJECT_COST);
+    assert_eq!(sent, taken + SEND_QUEUE.div_ceil(10_000));
+    let mut got = 0;
+    for _ in 0..4 {
+        got += pair.b.messages().len();
+        pair.settle();
+    }
+    assert_eq!(got, sent);
+    assert!(pair.a.events.contains(&SessionEvent::SendRoom));
+}
+
+#[test]
+fn two_large_objects_never_block_each_other() {
+    let mut pair = Pair::new();
+    pair.a.session.send_message(None, object(3_000_000)).unwrap();
+    // Fills the queue, so the second comes by another door.
+    let call = Request {
+        service: "s".into(),
+        method: "m".into(),
+        group: None,
+        timeout: ACK_DELAY * 1000,
+        object: object(3_000_000),
+    };
+    assert_eq!(pair.a.session.call(call.clone(), pair.now), Err(SendError::Full));
+    pair.settle();
+    pair.a.session.call(call, pair.now).unwrap();
+    pair.settle();
+    assert!(!pair.b.events.iter().any(|e| matches!(e, SessionEvent::Request(..))));
+    assert_eq!(pair.b.messages().len(), 1);
+    pair.settle();
+    assert!(pair.b.events.iter().any(|e| matches!(e, SessionEvent::Request(..))));
+}
+
+#[test]
+fn received_frames_are_acknowledged_within_the_delay() {
+    let mut pair = Pair::new();
+    pair.a.session.send_message(None, object(10)).unwrap();
+    pair.settle();
+    assert!(pair.a.session.has_outstanding());
+    assert_eq!(pair.b.session.poll_timeout(), Some(pair.now + ACK_DELAY));
+    pair.advance(ACK_DELAY);
+    assert!(!pair.a.session.has_outstanding());
+    assert_eq!(pair.b.session.poll_timeout(), None);
+}
+
+#[test]
+fn many_bytes_are_acknowledged_without_waiting() {
+    let mut pair = Pair::new();
+    for _ in 0..ACK_EVERY.div_ceil(500_000) + 2 {
+        pair.a.session.send_message(None, object(500_000)).unwrap_or(());
+    }
+    pair.settle();
+    let mut rest: &[u8] = &pair.b.session.header_frame(FrameKind::Ping);
+    assert!(Header::read(&mut rest).unwrap().ack > 60);
+    assert!(pair.a.session.poll_frame(pair.now).is_none());
+}
+
+#[test]
+fn unacknowledged_frames_stay_within_the_send_window() {
+    let mut pair = Pair::new();
+    let mut bytes = 0;
+    for _ in 0..40 {
+        pair.a.session.send_message(None, object(800_000)).unwrap_or(());
+        // Streams have credit of their own; together they would exceed the window.
+        let id = pair.a.session.open_stream("s", None).unwrap();
+        pair.a.session.write(id, &mut Bytes::from(vec![0; 1_000_000])).unwrap();
+        while let Some(frame) = pair.a.session.poll_frame(pair.now) {
+            bytes += frame.len();
+        }
+    }
+    assert!(bytes > SEND_WINDOW - 2_000_000 && bytes < SEND_WINDOW + 16_384, "{bytes}");
+}
+
+fn data(seq: u64, segments: &[Segment<'_>]) -> Bytes {
+    let mut frame = BytesMut::new();
+    Header { kind: FrameKind::Data, seq, ack: 0 }.write(&mut frame);
+    segments.iter().for_each(|s| s.write(&mut frame));
+    frame.freeze()
+}
+
+fn piece(first_of: Option<usize>, last: bool, content: &[u8]) -> Piece<'_> {
+    let head = first_of.map(|n| ObjectHead { encoding: Encoding::Plain, content_len: n, raw_len: n });
+    Piece { head, last, content }
+}
+
+// Every rule the peer can break, and what it is called.
+#[test]
+fn a_peer_that_breaks_a_rule_ends_the_session_with_its_name() {
+    let message = |lane, piece| Segment::Message { lane, piece };
+    let open = |lane| message(lane, piece(Some(10), false, b"abc"));
+    let lane = |lane| Segment::Lane { lane, group: group(1) };
+    let big = vec![0; 16_000];
+    let flood: Vec<_> = (0..300).map(|_| message(0, piece(Some(big.len()), true, &big))).collect();
+    let cases: Vec<(&str, Vec<Segment<'_>>)> = vec![
+        ("piece without a beginning", vec![message(0, piece(None, true, b"x"))]),
+        ("object begun twice", vec![open(0), open(0)]),
+        ("object length", vec![open(0), message(0, piece(None, true, b"x"))]),
+        ("object length", vec![open(0), message(0, piece(None, false, &[0; 7]))]),
+        ("too many objects at once", (1..6).flat_map(|l| [lane(l), open(l)]).collect()),
+        ("lane not declared", vec![message(7, piece(Some(1), true, b"x"))]),
+        ("lane declared twice", vec![lane(1), lane(1)]),
+        ("answer to no call", vec![Segment::Response { call: 4, piece: piece(Some(1), true, b"x") }]),
+        ("data on no stream", vec![Segment::StreamData { stream: 2, last: false, data: b"x" }]),
+        ("stream out of order", vec![Segment::StreamOpen { stream: 6, lane: 0, name: "s" }]),
+        ("object without credit", flood),
+    ];
+    for (want, segments) in cases {
+        let mut pair = Pair::new();
+        // The opener of stream ids is the device with the lower id.
+        let result = segments
+            .chunks(1)
+            .enumerate()
+            .try_for_each(|(seq, s)| pair.b.session.handle_frame(&data(seq as u64, s), pair.now));
+        assert_eq!(result, Err(SessionError::Violation(want)));
+    }
+    let mut pair = Pair::new();
+    assert_eq!(pair.b.session.handle_frame(&data(1, &[]), pair.now), Err(SessionError::Gap));
+    let mut frame = BytesMut::new();
+    Header { kind: FrameKind::Ack, seq: 0, ack: 1 }.write(&mut frame);
+    let future = Err(SessionError::Violation("acknowledges the future"));
+    assert_eq!(pair.b.session.handle_frame(&frame.freeze(), pair.now), future);
+}
+
+#[test]
+fn an_object_that_stops_half_way_is_not_kept() {
+    let mut pair = Pair::new();
+    let frame = data(0, &[Segment::Message { lane: 0, piece: piece(Some(10), false, b"abc") }]);
+    pair.b.session.handle_frame(&frame, pair.now).unwrap();
+    let (just, later) = (pair.now + (REASSEMBLY_IDLE - MS), pair.now + REASSEMBLY_IDLE);
+    assert_eq!(pair.b.session.handle_timeout(just), Ok(()));
+    assert_eq!(pair.b.session.handle_timeout(later), Err(SessionError::Stalled));
+}
+
+#[test]
+fn reassembly_memory_is_shared_by_the_process_and_given_back() {
+    let budget = ReassemblyBudget::default();
+    let make = |n: u8| {
+        let config = SessionConfig {
+            local: device(n),
+            remote: device(200),
+            epoch: 1,
+            groups: HashSet::new(),
+            budget: budget.clone(),
+        };
+        Session::new(config)
+    };
+    let now = Instant::from_micros(1);
+    let mut sessions: Vec<_> = (0..20).map(make).collect();
+    let big = vec![0; 4_000_000];
+    let mut results = Vec::new();
+    for s in &mut sessions {
+        let frame = data(0, &[Segment::Message { lane: 0, piece: piece(Some(4_100_000), false, &big) }]);
+        results.push(s.handle_frame(&frame, now));
+    }
+    assert_eq!(results.iter().filter(|r| r.is_ok()).count(), 8);
+    assert_eq!(results[8], Err(SessionError::Overloaded));
+    drop(sessions);
+    assert_eq!(budget.used(), 0);
+}
