@@ -1,0 +1,15 @@
+//! The relay on real sockets, from the devices' side.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking; helpers outside #[test] are tests too"
+)]
+
+mod device;
+
+mod operation;
+mod presence;
+mod registration;
+mod relaying;
+mod routing;
