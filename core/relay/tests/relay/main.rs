@@ -1,6 +1,7 @@
 //! The relay on real sockets, from the devices' side.
 
 #![expect(
+    clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic,
     reason = "a test fails by panicking; helpers outside #[test] are tests too"
