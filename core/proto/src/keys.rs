@@ -75,6 +75,10 @@ impl DeviceKeys {
     pub fn sign(&self, domain: &'static [u8], message: &[u8]) -> [u8; SIGNATURE_LEN] {
         sign(&self.sign, domain, message)
     }
+
+    pub(crate) const fn noise_secret(&self) -> &StaticSecret {
+        &self.noise
+    }
 }
 
 impl fmt::Debug for DeviceKeys {

@@ -15,9 +15,14 @@ mod reader;
 
 pub mod certificate;
 pub mod keys;
-
-pub mod signaling;
+pub mod trust;
 
 pub mod codec;
+
+pub mod seal;
+
+pub mod handshake;
+
+pub mod signaling;
 
 pub mod session;

@@ -69,6 +69,10 @@ pub const MAX_REVOKED: usize = 512;
 
 /// Bytes of one handshake message.
 pub const MAX_HANDSHAKE: usize = 4096;
+/// Bytes of a transport's channel binding: two SHA-256 hashes.
+pub const MAX_BINDING: usize = 64;
+/// Bytes either side may send with its consent at the end of a handshake: enough to say where a session goes on.
+pub const MAX_READY: usize = 256;
 /// Handshakes that may be in progress at once as responder: strangers can start them.
 pub const MAX_HANDSHAKES: usize = 16;
 /// Bytes sealed under one key before it is replaced.

@@ -32,6 +32,11 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
+    /// Everything that is left.
+    pub(crate) const fn rest(self) -> &'a [u8] {
+        self.0
+    }
+
     /// `Some` only if nothing is left: trailing bytes are an error in every layout.
     pub(crate) fn end(self) -> Option<()> {
         self.0.is_empty().then_some(())

@@ -39,3 +39,5 @@ pub const OFFER_TTL: Duration = Duration::from_secs(30);
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(48 * 3600);
 /// Longest deadline a call may ask for; longer ones are cut to it.
 pub const MAX_CALL_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+/// A device of a known user counts as known after this: long enough for the owner to notice one that was smuggled in.
+pub const NEW_DEVICE_AGE: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -1,0 +1,343 @@
+//! Two devices prove who they are, over any transport, and agree on keys: `Noise_XX_25519_ChaChaPoly_SHA256`.
+//!
+//! ```text
+//! initiator                                              responder
+//! M1  e, {versions, modes, hint, commitment}     ->      knows the hint? (or pairing is open)
+//!                                                <-  M2  e, ee, s, es, {version, mode, nonce, certificate}
+//! is it who I dialed, with the keys I know?
+//! M3  s, se, {nonce, certificate}                ->      does it open the commitment?
+//! Authenticated: decide                                  Authenticated: decide
+//! READY, sealed                                  <->  READY, sealed
+//! Established                                            Established
+//! ```
+//!
+//! The prologue is `"peers/1" ‖ transport kind ‖ connection id ‖ binding`: ends that do not share one channel do not
+//! share a transcript, and the first sealed payload fails to open. Before the peer is authenticated a failure tells it
+//! `malformed`, `version` or `timeout`; every refusal after that, and the refusal of a caller who does not know this
+//! device's key, is one and the same `Denied` frame. Byte layouts: `core/docs/handshake.md`.
+
+mod error;
+mod noise;
+mod payload;
+mod sas;
+mod steps;
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use bytes::BytesMut;
+
+use crate::certificate::DeviceCertificate;
+use crate::id::{ConnectionId, DeviceId};
+use crate::keys::{DeviceKeys, Seed};
+use crate::limits::{MAX_BINDING, MAX_READY};
+use crate::seal::{Opener, Sealer};
+use crate::time::{Instant, UnixTime};
+use crate::timing::{APPROVAL_TIMEOUT, HANDSHAKE_TIMEOUT};
+use crate::transport_kind::TransportKind;
+use crate::trust::KnownKeys;
+use error::Farewell;
+use noise::Noise;
+use payload::{Nonce, Offer, Opening};
+
+pub use error::{Alert, HandshakeError};
+pub use sas::Sas;
+
+/// Versions of the protocol this build speaks, ascending.
+pub const VERSIONS: &[u8] = &[1];
+/// Bytes of a binding that vouches for the channel: both ends' certificate hashes, initiator's first.
+pub const FULL_BINDING: usize = 64;
+
+const TAG_M1: u8 = 0xF0;
+const TAG_M2: u8 = 0xF1;
+const TAG_M3: u8 = 0xF2;
+const TAG_READY: u8 = 0xF3;
+const TAG_DENIED: u8 = 0xF4;
+const TAG_ALERT: u8 = 0xF5;
+
+/// What one side brings to the handshake.
+pub struct Config {
+    /// This device's keys.
+    pub keys: DeviceKeys,
+    /// The certificate of those keys.
+    pub certificate: DeviceCertificate,
+    /// What carries the frames.
+    pub kind: TransportKind,
+    /// The attempt, as both ends know it.
+    pub connection_id: ConnectionId,
+    /// What both ends of the channel see only if nobody sits between them; at most 64 bytes.
+    pub binding: Vec<u8>,
+    /// Seal frames even where the channel already encrypts and its binding is verified.
+    pub require_sealing: bool,
+    /// Whether people are about to compare digits: a responder then answers strangers, and both wait longer.
+    pub pairing: bool,
+    /// The wall clock, for the end of certificates only.
+    pub clock: UnixTime,
+    /// 32 fresh bytes from the operating system's generator, never used before.
+    pub entropy: [u8; 32],
+}
+
+/// Whom an initiator dials.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    /// The device; any other is refused.
+    pub device: DeviceId,
+    /// Its keys, from its certificate. Without them only a responder whose pairing is open will answer.
+    pub keys: Option<KnownKeys>,
+}
+
+/// Whether frames are sealed after the handshake. Fixed once and for all in message 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Every frame is sealed.
+    Sealed,
+    /// The channel encrypts and is bound to both identities: sealing again adds nothing (S009).
+    Plain,
+}
+
+/// A step the caller must know about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The peer has proven who it is. Decide: [`Handshake::accept`] or [`Handshake::reject`].
+    Authenticated(Authenticated),
+    /// Both sides accepted: [`Handshake::finish`].
+    Established,
+}
+
+/// Who the peer is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authenticated {
+    /// Its verified certificate.
+    pub certificate: DeviceCertificate,
+    /// The digits to compare when pairing.
+    pub sas: Sas,
+    /// The version in use.
+    pub version: u8,
+    /// Whether frames will be sealed.
+    pub mode: Mode,
+}
+
+/// The outcome of a successful handshake.
+#[derive(Debug)]
+pub struct Established {
+    /// The peer's verified certificate.
+    pub certificate: DeviceCertificate,
+    /// The version in use.
+    pub version: u8,
+    /// Whether frames are sealed.
+    pub mode: Mode,
+    /// Seals outgoing and opens incoming frames; `None` in [`Mode::Plain`].
+    pub seal: Option<(Sealer, Opener)>,
+    /// What the peer passed to its `accept`, at most 256 bytes.
+    pub peer_ready: Vec<u8>,
+    /// Names this handshake: equal on both sides and on no other connection.
+    pub handshake_hash: [u8; 32],
+    /// The digits to compare when pairing.
+    pub sas: Sas,
+}
+
+/// One side of one handshake.
+pub struct Handshake {
+    config: Config,
+    nonce: Nonce,
+    state: State,
+    output: VecDeque<Vec<u8>>,
+    started: Instant,
+    deadline: Instant,
+    /// The peer has proven who it is: from here on it hears only `Denied`.
+    authenticated: bool,
+    over: bool,
+}
+
+enum State {
+    AwaitM1 { noise: Noise },
+    AwaitM2 { noise: Noise, offer: Offer, expected: Expected },
+    AwaitM3 { noise: Noise, offer: Offer, version: u8, mode: Mode, transcript: [u8; 32] },
+    Deciding(Box<Proven>),
+    Over,
+}
+
+/// The state once the peer is known.
+struct Proven {
+    peer: Authenticated,
+    handshake_hash: [u8; 32],
+    sealer: Sealer,
+    opener: Opener,
+    accepted: bool,
+    peer_ready: Option<Vec<u8>>,
+}
+
+impl Handshake {
+    /// Starts as initiator: message 1 is ready to be sent.
+    ///
+    /// # Errors
+    /// [`HandshakeError::Malformed`] if the binding is too long.
+    pub fn initiator(config: Config, expected: Expected, now: Instant) -> Result<Self, HandshakeError> {
+        let (mut noise, mut this) = Self::new(true, config, now)?;
+        let opening = Opening { nonce: this.nonce, certificate: this.config.certificate.clone() };
+        let hint = match &expected.keys {
+            Some(keys) => payload::hint(&keys.noise_pk, noise.ephemeral_pk()),
+            None => payload::Hint::default(),
+        };
+        let offer = Offer {
+            versions: VERSIONS.to_vec(),
+            plain: this.config.allows_plain(),
+            hint,
+            commitment: opening.commitment(),
+        };
+        this.output.push_back(noise.write(TAG_M1, &offer.encode())?);
+        this.state = State::AwaitM2 { noise, offer, expected };
+        Ok(this)
+    }
+
+    /// Starts as responder.
+    ///
+    /// # Errors
+    /// [`HandshakeError::Malformed`] if the binding is too long.
+    pub fn responder(config: Config, now: Instant) -> Result<Self, HandshakeError> {
+        let (noise, mut this) = Self::new(false, config, now)?;
+        this.state = State::AwaitM1 { noise };
+        Ok(this)
+    }
+
+    fn new(initiator: bool, mut config: Config, now: Instant) -> Result<(Noise, Self), HandshakeError> {
+        if config.binding.len() > MAX_BINDING {
+            return Err(HandshakeError::Malformed("binding"));
+        }
+        let entropy = Seed(std::mem::take(&mut config.entropy));
+        let secret = |purpose| Seed(*entropy.derive(b"peers/1 handshake", purpose));
+        let noise = Noise::new(initiator, &config.keys, secret(b"ephemeral"), &config.prologue())?;
+        let patience = if config.pairing { APPROVAL_TIMEOUT } else { std::time::Duration::ZERO };
+        Ok((
+            noise,
+            Self {
+                nonce: secret(b"sas nonce").0,
+                started: now,
+                deadline: now + HANDSHAKE_TIMEOUT + patience,
+                state: State::Over,
+                output: VecDeque::new(),
+                authenticated: false,
+                over: false,
+                config,
+            },
+        ))
+    }
+
+    /// Takes a frame from the transport.
+    ///
+    /// # Errors
+    /// The handshake is then over: send what [`Self::poll_output`] still gives and close the transport.
+    pub fn handle_frame(&mut self, frame: &[u8], now: Instant) -> Result<Option<Event>, HandshakeError> {
+        self.handle_timeout(now)?;
+        self.step(frame).map_err(|error| self.fail(error))
+    }
+
+    /// Lets the connection come about. `ready` (at most 256 bytes) reaches the peer sealed, with this side's consent.
+    ///
+    /// # Errors
+    /// [`HandshakeError::State`] unless the peer has just been authenticated.
+    pub fn accept(&mut self, ready: &[u8]) -> Result<Option<Event>, HandshakeError> {
+        let State::Deciding(proven) = &mut self.state else { return Err(HandshakeError::State) };
+        if proven.accepted {
+            return Err(HandshakeError::State);
+        }
+        if ready.len() > MAX_READY {
+            return Err(HandshakeError::ReadyTooLarge);
+        }
+        let mut frame = BytesMut::from(ready);
+        proven.sealer.seal_as(TAG_READY, &mut frame)?;
+        proven.accepted = true;
+        self.output.push_back(frame.to_vec());
+        Ok(proven.established())
+    }
+
+    /// Refuses the peer, which learns no reason.
+    pub fn reject(&mut self) {
+        self.fail(HandshakeError::Rejected);
+    }
+
+    /// The next frame to send.
+    pub fn poll_output(&mut self) -> Option<Vec<u8>> {
+        self.output.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        (!matches!(self.state, State::Over)).then_some(self.deadline)
+    }
+
+    /// Tells the time.
+    ///
+    /// # Errors
+    /// [`HandshakeError::TimedOut`] past the deadline.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), HandshakeError> {
+        match self.poll_timeout() {
+            Some(deadline) if now >= deadline => Err(self.fail(HandshakeError::TimedOut)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The outcome, once [`Event::Established`] was returned.
+    ///
+    /// # Errors
+    /// [`HandshakeError::State`] before that and after a failure.
+    pub fn finish(self) -> Result<Established, HandshakeError> {
+        let State::Deciding(proven) = self.state else { return Err(HandshakeError::State) };
+        let Proven { peer, handshake_hash, sealer, opener, accepted: true, peer_ready: Some(peer_ready) } =
+            *proven
+        else {
+            return Err(HandshakeError::State);
+        };
+        let seal = match peer.mode {
+            Mode::Sealed => Some((sealer, opener)),
+            Mode::Plain => None,
+        };
+        let Authenticated { certificate, sas, version, mode } = peer;
+        Ok(Established { certificate, version, mode, seal, peer_ready, handshake_hash, sas })
+    }
+
+    /// Ends it: nothing but the farewell leaves this machine any more.
+    fn fail(&mut self, error: HandshakeError) -> HandshakeError {
+        self.state = State::Over;
+        if !std::mem::replace(&mut self.over, true) {
+            self.output.clear();
+            match error.farewell(self.authenticated) {
+                Farewell::Alert(alert) => self.output.push_back(vec![TAG_ALERT, alert.wire()]),
+                Farewell::Denied => self.output.push_back(vec![TAG_DENIED]),
+                Farewell::Nothing => {}
+            }
+        }
+        error
+    }
+}
+
+impl Config {
+    fn prologue(&self) -> Vec<u8> {
+        [b"peers/1", &[self.kind.wire()][..], self.connection_id.as_bytes(), &self.binding].concat()
+    }
+
+    /// Only WebRTC both encrypts and shows both ends the certificates its encryption really used.
+    fn allows_plain(&self) -> bool {
+        self.kind == TransportKind::WebRtc && self.binding.len() == FULL_BINDING && !self.require_sealing
+    }
+}
+
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::AwaitM1 { .. } => "AwaitM1",
+            State::AwaitM2 { .. } => "AwaitM2",
+            State::AwaitM3 { .. } => "AwaitM3",
+            State::Deciding(_) => "Deciding",
+            State::Over => "Over",
+        };
+        f.debug_struct("Handshake")
+            .field("connection", &self.config.connection_id)
+            .field("kind", &self.config.kind)
+            .field("state", &state)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! What each frame does in each state.
+
+use subtle::ConstantTimeEq;
+
+use super::error::{Alert, HandshakeError};
+use super::noise::Noise;
+use super::payload::{self, Answer, Offer, Opening};
+use super::{
+    Authenticated, Event, Expected, Handshake, Mode, Proven, Sas, State, TAG_ALERT, TAG_DENIED, TAG_M1,
+    TAG_M2, TAG_M3, TAG_READY, VERSIONS,
+};
+use crate::certificate::DeviceCertificate;
+use crate::keys::KEY_LEN;
+use crate::limits::{MAX_HANDSHAKE, MAX_READY};
+use crate::seal::{Opener, Sealer};
+
+impl Handshake {
+    pub(super) fn step(&mut self, frame: &[u8]) -> Result<Option<Event>, HandshakeError> {
+        if frame.len() > MAX_HANDSHAKE {
+            return Err(HandshakeError::Malformed("too long"));
+        }
+        let (&tag, body) = frame.split_first().ok_or(HandshakeError::Malformed("empty"))?;
+        // The state is put back only by steps that succeed: whatever fails leaves `Over` behind.
+        match (tag, std::mem::replace(&mut self.state, State::Over)) {
+            (_, State::Over) => Err(HandshakeError::State),
+
+            // ---- either side gives up
+            (TAG_DENIED, _) if body.is_empty() => Err(HandshakeError::Denied),
+            (TAG_ALERT, _) => match *body {
+                [code] => Err(Alert::from_wire(code)
+                    .map_or(HandshakeError::Malformed("alert"), HandshakeError::Alerted)),
+                _ => Err(HandshakeError::Malformed("alert")),
+            },
+
+            // ---- proving who we are
+            (TAG_M1, State::AwaitM1 { noise }) => self.on_m1(noise, body),
+            (TAG_M2, State::AwaitM2 { noise, offer, expected }) => self.on_m2(noise, &offer, &expected, body),
+            (TAG_M3, State::AwaitM3 { noise, offer, version, mode, transcript }) => {
+                self.on_m3(noise, &offer, (version, mode), &transcript, body)
+            }
+
+            // ---- consent
+            (TAG_READY, State::Deciding(proven)) => self.on_ready(proven, frame),
+
+            // ---- everything else
+            (TAG_M1..=TAG_READY, _) => Err(HandshakeError::OutOfOrder),
+            _ => Err(HandshakeError::Malformed("unknown frame")),
+        }
+    }
+
+    /// Responder: somebody calls.
+    fn on_m1(&mut self, mut noise: Noise, body: &[u8]) -> Result<Option<Event>, HandshakeError> {
+        let offer = Offer::decode(&noise.read(body)?)?;
+        let caller_e = &body[..KEY_LEN]; // message 1 begins with it, or it would not have been read
+        let hint = payload::hint(self.config.certificate.noise_pk(), caller_e);
+        if !self.config.pairing && !bool::from(hint.ct_eq(&offer.hint)) {
+            return Err(HandshakeError::UnknownCaller);
+        }
+        let version = offer.choose_version(VERSIONS)?;
+        let mode = if offer.plain && self.config.allows_plain() { Mode::Plain } else { Mode::Sealed };
+        let answer =
+            Answer { version, mode, nonce: self.nonce, certificate: self.config.certificate.clone() };
+        self.output.push_back(noise.write(TAG_M2, &answer.encode())?);
+        let transcript = noise.hash();
+        self.state = State::AwaitM3 { noise, offer, version, mode, transcript };
+        Ok(None)
+    }
+
+    /// Initiator: the responder says who it is.
+    fn on_m2(
+        &mut self,
+        mut noise: Noise,
+        offer: &Offer,
+        expected: &Expected,
+        body: &[u8],
+    ) -> Result<Option<Event>, HandshakeError> {
+        let payload = noise.read(body)?;
+        self.authenticated = true;
+        let Answer { version, mode, nonce, certificate } = Answer::decode(&payload)?;
+        if !offer.versions.contains(&version) {
+            return Err(HandshakeError::Version);
+        }
+        if mode == Mode::Plain && !offer.plain {
+            return Err(HandshakeError::Mode);
+        }
+        self.check_certificate(&certificate, &noise)?;
+        if certificate.device_id() != expected.device {
+            let reached = certificate.device_id();
+            return Err(HandshakeError::WrongDevice { expected: expected.device, reached });
+        }
+        if let Some(keys) = &expected.keys {
+            keys.check(&certificate)?;
+        }
+        let sas = Sas::new(&noise.hash(), &self.nonce, &nonce);
+        let opening = Opening { nonce: self.nonce, certificate: self.config.certificate.clone() };
+        self.output.push_back(noise.write(TAG_M3, &opening.encode())?);
+        let handshake_hash = noise.hash();
+        let (outgoing, incoming) = noise.split();
+        self.decide(Proven {
+            peer: Authenticated { certificate, sas, version, mode },
+            handshake_hash,
+            sealer: Sealer::new(&outgoing, self.started)?,
+            opener: Opener::new(&incoming)?,
+            accepted: false,
+            peer_ready: None,
+        })
+    }
+
+    /// Responder: the initiator says who it is.
+    fn on_m3(
+        &mut self,
+        mut noise: Noise,
+        offer: &Offer,
+        (version, mode): (u8, Mode),
+        transcript: &[u8; 32],
+        body: &[u8],
+    ) -> Result<Option<Event>, HandshakeError> {
+        let payload = noise.read(body)?;
+        self.authenticated = true;
+        let opening = Opening::decode(&payload)?;
+        if opening.commitment() != offer.commitment {
+            return Err(HandshakeError::Commitment);
+        }
+        let Opening { nonce, certificate } = opening;
+        self.check_certificate(&certificate, &noise)?;
+        let sas = Sas::new(transcript, &nonce, &self.nonce);
+        let handshake_hash = noise.hash();
+        let (incoming, outgoing) = noise.split();
+        self.decide(Proven {
+            peer: Authenticated { certificate, sas, version, mode },
+            handshake_hash,
+            sealer: Sealer::new(&outgoing, self.started)?,
+            opener: Opener::new(&incoming)?,
+            accepted: false,
+            peer_ready: None,
+        })
+    }
+
+    /// The peer consents. If this side has not decided yet, what came with it waits.
+    fn on_ready(&mut self, mut proven: Box<Proven>, frame: &[u8]) -> Result<Option<Event>, HandshakeError> {
+        if proven.peer_ready.is_some() {
+            return Err(HandshakeError::OutOfOrder);
+        }
+        let ready = proven.opener.open_as(TAG_READY, frame)?;
+        if ready.len() > MAX_READY {
+            return Err(HandshakeError::ReadyTooLarge);
+        }
+        proven.peer_ready = Some(ready.to_vec());
+        let event = proven.established();
+        self.state = State::Deciding(proven);
+        Ok(event)
+    }
+
+    /// The certificate must be that of whoever holds the handshake key, still count, and be somebody else's.
+    fn check_certificate(
+        &self,
+        certificate: &DeviceCertificate,
+        noise: &Noise,
+    ) -> Result<(), HandshakeError> {
+        if noise.remote_static() != Some(&certificate.noise_pk()[..]) {
+            return Err(HandshakeError::StolenCertificate);
+        }
+        if certificate.sign_pk() == self.config.certificate.sign_pk() {
+            return Err(HandshakeError::Own);
+        }
+        Ok(certificate.check_time(self.config.clock)?)
+    }
+
+    fn decide(&mut self, proven: Proven) -> Result<Option<Event>, HandshakeError> {
+        let event = Event::Authenticated(proven.peer.clone());
+        self.state = State::Deciding(Box::new(proven));
+        Ok(Some(event))
+    }
+}
+
+impl Proven {
+    /// Both sides have consented.
+    pub(super) fn established(&self) -> Option<Event> {
+        (self.accepted && self.peer_ready.is_some()).then_some(Event::Established)
+    }
+}
