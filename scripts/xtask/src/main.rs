@@ -1,3 +1,55 @@
-//! Checks and builds that need more than a shell.
+//! Checks and builds that need more than a shell: `cargo xtask <task>`.
 
-fn main() {}
+mod error;
+mod layers;
+mod metadata;
+mod process;
+mod requirements;
+mod size;
+mod targets;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+
+/// Checks and builds that need more than a shell.
+#[derive(Parser)]
+#[command(name = "cargo xtask", version)]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Check which crate depends on which, and which module imports which.
+    Layers,
+    /// List the requirements and the tests that prove them.
+    Requirements(requirements::Args),
+    /// Build the library as it ships inside an app and check its size.
+    Size,
+    /// Type-check the library for the phones' targets.
+    Targets(targets::Args),
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: &Task) -> Result<(), Error> {
+    match task {
+        Task::Layers => layers::run(),
+        Task::Requirements(args) => requirements::run(args),
+        Task::Size => size::run(),
+        Task::Targets(args) => targets::run(args),
+    }
+}
