@@ -1,0 +1,69 @@
+# shellcheck shell=bash
+# Kotlin on the JVM: compiler and libraries from Maven, jars cached by the content of their sources.
+
+KOTLIN=$TOOLS/kotlin-$(hash_of "$LIB"/kotlin-*.pom.xml)
+KOTLIN_LIBRARY=$ROOT/android/peers/src
+
+ensure_kotlin() {
+  ensure_commands java:openjdk-17-jdk-headless
+  [[ -e $KOTLIN/.ready ]] || locked kotlin install_kotlin
+}
+
+install_kotlin() {
+  [[ ! -e $KOTLIN/.ready ]] || return 0
+  ensure_commands mvn:maven
+  rm -rf "$KOTLIN"
+  fetch_jars compiler runtime "$KOTLIN/compiler"
+  fetch_jars libraries runtime "$KOTLIN/runtime"
+  fetch_jars libraries test "$KOTLIN/test"
+  touch "$KOTLIN/.ready"
+}
+
+# fetch_jars POM SCOPE FOLDER
+fetch_jars() {
+  quietly "fetch the Kotlin $1 ($2)" mvn -B -f "$LIB/kotlin-$1.pom.xml" \
+    org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+    -DincludeScope="$2" -DoutputDirectory="$3" -Dmdep.useBaseVersion=true
+}
+
+# kotlin_jar NAME CLASSPATH FOLDER… [-- FLAG…]: the sources below the folders as $BUILD/kotlin/NAME.jar, unless it is current.
+kotlin_jar() {
+  local name=$1 classpath=$2 jar=$BUILD/kotlin/$1.jar folders=() inputs
+  shift 2
+  while (($# > 0)) && [[ $1 != -- ]]; do
+    [[ ! -d $1 ]] || folders+=("$1")
+    shift
+  done
+  ((${#folders[@]} > 0)) || die "there are no Kotlin sources for $name"
+  mkdir -p "$BUILD/kotlin"
+  inputs="$(hash_of "${folders[@]}") $(classpath_hash "$classpath") $*"
+  [[ -e $jar && $(cat "$jar.inputs" 2>/dev/null) == "$inputs" ]] && return
+  rm -f "$jar"
+  quietly "compile Kotlin: $name" java -Xmx1500m -cp "$KOTLIN/compiler/*" org.jetbrains.kotlin.cli.jvm.K2JVMCompiler \
+    -no-stdlib -no-reflect -jvm-target 17 -module-name "$name" -classpath "$classpath" -d "$jar" "${@:2}" "${folders[@]}"
+  printf '%s' "$inputs" >"$jar.inputs"
+}
+
+# The toolchain's folder already names its versions; our own jars are told apart by what they were made from.
+classpath_hash() {
+  local jar
+  tr ':' '\n' <<<"$1" | while read -r jar; do
+    cat "$jar.inputs" 2>/dev/null || printf '%s\n' "$jar"
+  done | sha256sum | cut -c 1-16
+}
+
+jars_in() { find "$1" -name '*.jar' | sort | paste -sd:; }
+
+kotlin_compile() {
+  local runtime main=$BUILD/kotlin/peers.jar tests=$BUILD/kotlin/peers-test.jar
+  ensure_kotlin
+  generate kotlin
+  runtime=$(jars_in "$KOTLIN/runtime")
+  kotlin_jar peers "$runtime" "$GENERATED" "$KOTLIN_LIBRARY/main/kotlin"
+  kotlin_jar peers-test "$main:$(jars_in "$KOTLIN/test")" "$KOTLIN_LIBRARY/test/kotlin" -- -Werror -Xfriend-paths="$main"
+  KOTLIN_CLASSPATH=$tests:$main:$(jars_in "$KOTLIN/test")
+}
+
+kotlin_java() {
+  PEERS_BIN_DIR=$HOST_DIR java -Djna.library.path="$HOST_DIR" -cp "$KOTLIN_CLASSPATH" "$@"
+}

@@ -1,0 +1,48 @@
+# shellcheck shell=bash
+# Rust: toolchains, cargo tools, the host's library and command, generated bindings.
+
+declare -A CARGO_TOOLS=([cargo-deny]=0.20.2 [cargo-fuzz]=0.13.2)
+PATH=$TOOLS/cargo/bin:$PATH
+
+ensure_rust() {
+  ensure_commands cc:build-essential git:git flock:util-linux
+  command -v cargo >/dev/null || die "please install Rust with rustup; rust-toolchain.toml names the version"
+  (cd "$ROOT" && rustc --version >/dev/null 2>&1) ||
+    die "please install the toolchain of rust-toolchain.toml: rustup toolchain install"
+}
+
+# Fuzzing needs a compiler that accepts sanitizer flags.
+ensure_nightly() {
+  ensure_rust
+  rustc +nightly --version >/dev/null 2>&1 || die "please install a nightly compiler: rustup toolchain install nightly"
+}
+
+ensure_cargo_tool() {
+  ensure_rust
+  [[ -x $TOOLS/cargo/bin/$1 ]] || locked "$1" install_cargo_tool "$1"
+}
+
+install_cargo_tool() {
+  [[ ! -x $TOOLS/cargo/bin/$1 ]] || return 0
+  quietly "build $1 ${CARGO_TOOLS[$1]}" env -C "$ROOT" -u CARGO_TARGET_DIR \
+    cargo install --locked --root "$TOOLS/cargo" "$1@${CARGO_TOOLS[$1]}"
+}
+
+build_host() {
+  local profile=${1:-dev} folder
+  ensure_rust
+  folder=$profile
+  [[ $profile != dev ]] || folder=debug
+  (cd "$ROOT" && cargo build --locked --profile "$profile" --package peers-ffi --package peers-cli)
+  HOST_DIR=$TARGET/$folder
+}
+
+# The generator reads the library, so its own profile does not matter.
+generate() {
+  local language=$1
+  GENERATED=$BUILD/generated/$language
+  rm -rf "$GENERATED"
+  mkdir -p "$GENERATED"
+  (cd "$ROOT" && cargo run --quiet --locked --package peers-bindgen -- generate --library --no-format \
+    --language "$language" --out-dir "$GENERATED" "$HOST_DIR/libpeers_ffi.so")
+}

@@ -1,0 +1,13 @@
+# shellcheck shell=bash
+# Programs that tests run against.
+
+ensure_coturn() { ensure_commands turnserver:coturn; }
+
+ensure_redis() { ensure_commands redis-server:redis-server; }
+
+ensure_chromium() { ensure_commands chromium:chromium; }
+
+ensure_node() { ensure_commands node:nodejs npm:npm; }
+
+# Network namespaces with NATs.
+ensure_netns() { ensure_commands ip:iproute2 nft:nftables; }
