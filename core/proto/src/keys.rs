@@ -79,6 +79,10 @@ impl DeviceKeys {
     pub(crate) const fn noise_secret(&self) -> &StaticSecret {
         &self.noise
     }
+
+    pub(crate) const fn box_secret(&self) -> &StaticSecret {
+        &self.sealing
+    }
 }
 
 impl fmt::Debug for DeviceKeys {

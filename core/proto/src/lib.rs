@@ -23,6 +23,8 @@ pub mod seal;
 
 pub mod handshake;
 
+pub mod envelope;
+
 pub mod signaling;
 
 pub mod session;

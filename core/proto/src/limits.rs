@@ -88,6 +88,9 @@ pub const MAX_RELAY_FRAME: usize = MAX_FRAME + 256;
 pub const MAX_WATCHED: usize = 512;
 /// Relayed messages remembered to recognise copies from other relays: a few minutes of heavy signaling.
 pub const MAX_SEEN_MESSAGES: usize = 4096;
+/// Bytes inside one sealed envelope, certificate and signature apart: with them, in base64 and in its JSON message it
+/// stays below [`MAX_SIGNALING`].
+pub const MAX_ENVELOPE_BODY: usize = 40 * 1024;
 /// Remote candidates accepted in one attempt.
 pub const MAX_CANDIDATES: usize = 32;
 /// Attempts remembered so that replays and late envelopes are recognised.

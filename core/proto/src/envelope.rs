@@ -1,0 +1,230 @@
+//! Sealed, signed envelopes: how offers, answers and candidates pass a relay that must not read or alter them.
+//!
+//! The outside is libsodium's `crypto_box_seal` to the recipient's `box_pk` (ephemeral key, then MAC, then XSalsa20
+//! ciphertext), so the relay sees who writes to whom, when and how much. The inside, integers big endian:
+//!
+//! | offset    | bytes | field                                                          |
+//! |-----------|-------|----------------------------------------------------------------|
+//! | 0         | 1     | version, 1                                                     |
+//! | 1         | 20    | recipient's device id                                          |
+//! | 21        | 16    | connection id                                                  |
+//! | 37        | 4     | attempt                                                        |
+//! | 41        | 8     | expiry, seconds since the Unix epoch                           |
+//! | 49        | 1     | 1 if a fingerprint follows, else 0                             |
+//! | 50        | 0, 32 | SHA-256 of the sender's DTLS certificate                       |
+//! | then      | 2     | c, bytes of the certificate                                    |
+//! |           | c     | sender's certificate                                           |
+//! |           | n     | body, at most 40 KiB                                           |
+//! | last      | 64    | sender's device signature over `"peers envelope\0"` ‖ all above |
+//!
+//! Replays are for the receiver of envelopes to notice, by the connection ids and attempts it remembers.
+
+use std::fmt;
+
+use crypto_box::aead::rand_core::{CryptoRng, Error, RngCore};
+use crypto_box::{PublicKey, SecretKey};
+
+use crate::certificate::{CertificateError, DeviceCertificate, MAX_CERTIFICATE};
+use crate::id::{ConnectionId, DeviceId};
+use crate::keys::{self, DeviceKeys, KEY_LEN, SIGNATURE_LEN, Seed};
+use crate::limits::MAX_ENVELOPE_BODY;
+use crate::reader::Reader;
+use crate::time::UnixTime;
+use crate::timing::CLOCK_TOLERANCE;
+
+const VERSION: u8 = 1;
+const DOMAIN: &[u8] = b"peers envelope\0";
+/// Ephemeral key and MAC around the inside.
+const BOX_OVERHEAD: usize = 48;
+const FIXED: usize = 50 + 2 + SIGNATURE_LEN;
+/// Bytes of a certificate hash.
+pub const FINGERPRINT_LEN: usize = 32;
+/// Bytes of the largest envelope.
+pub const MAX_ENVELOPE: usize = BOX_OVERHEAD + FIXED + FINGERPRINT_LEN + MAX_CERTIFICATE + MAX_ENVELOPE_BODY;
+
+/// Why an envelope could not be made or does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EnvelopeError {
+    /// Beyond the limit.
+    #[error("an envelope holds at most {MAX_ENVELOPE_BODY} bytes")]
+    TooLarge,
+    /// Not sealed to this device, or altered on the way.
+    #[error("the envelope does not open")]
+    Sealed,
+    /// The inside is not of this protocol.
+    #[error("malformed envelope")]
+    Malformed,
+    /// A version this build does not know.
+    #[error("envelope version {0} is unknown")]
+    Version(u8),
+    /// Sealed to this device, but written to another: somebody passes on what was not meant for us.
+    #[error("the envelope was written to another device")]
+    Recipient,
+    /// The sender's certificate does not hold.
+    #[error("the sender's certificate: {0}")]
+    Certificate(#[from] CertificateError),
+    /// The sender did not sign it.
+    #[error("the sender's signature is wrong")]
+    Signature,
+    /// Past its expiry by more than any clock may be wrong.
+    #[error("the envelope has expired")]
+    Expired,
+}
+
+/// What an envelope says.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Content {
+    /// The attempt to connect it belongs to.
+    pub connection_id: ConnectionId,
+    /// The generation within that attempt.
+    pub attempt: u32,
+    /// When it is no longer worth reading, by the sender's clock.
+    pub expiry: UnixTime,
+    /// SHA-256 of the certificate the sender's DTLS will show.
+    pub fingerprint: Option<[u8; FINGERPRINT_LEN]>,
+    /// What the negotiation wrote. Must say what it is: the relay's event name is not covered.
+    pub body: Vec<u8>,
+}
+
+/// An envelope that was opened and verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Who wrote it.
+    pub sender: DeviceCertificate,
+    /// What it says.
+    pub content: Content,
+}
+
+/// Signs `content` as the device of `keys` and `certificate` and seals it to `recipient`. `ephemeral` are 32 fresh
+/// bytes from the operating system's generator, never used before.
+///
+/// # Errors
+/// [`EnvelopeError::TooLarge`].
+pub fn seal(
+    content: &Content,
+    keys: &DeviceKeys,
+    certificate: &DeviceCertificate,
+    recipient: &DeviceCertificate,
+    ephemeral: [u8; KEY_LEN],
+) -> Result<Vec<u8>, EnvelopeError> {
+    if content.body.len() > MAX_ENVELOPE_BODY {
+        return Err(EnvelopeError::TooLarge);
+    }
+    let mut inside = encode(content, certificate, recipient.device_id());
+    let signature = keys.sign(DOMAIN, &inside);
+    inside.extend_from_slice(&signature);
+    PublicKey::from_bytes(*recipient.box_pk())
+        .seal(&mut Once(Seed(ephemeral)), &inside)
+        .map_err(|_| EnvelopeError::TooLarge)
+}
+
+/// Opens and verifies an envelope to the device of `keys`.
+///
+/// # Errors
+/// Every [`EnvelopeError`].
+pub fn open(sealed: &[u8], keys: &DeviceKeys, now: UnixTime) -> Result<Opened, EnvelopeError> {
+    if sealed.len() > MAX_ENVELOPE {
+        return Err(EnvelopeError::TooLarge);
+    }
+    let inside = SecretKey::from_bytes(keys.box_secret().to_bytes())
+        .unseal(sealed)
+        .map_err(|_| EnvelopeError::Sealed)?;
+    let version = *inside.first().ok_or(EnvelopeError::Malformed)?;
+    if version != VERSION {
+        return Err(EnvelopeError::Version(version));
+    }
+    let (signed, signature) = inside.split_last_chunk::<SIGNATURE_LEN>().ok_or(EnvelopeError::Malformed)?;
+    let (recipient, certificate, content) = decode(signed).ok_or(EnvelopeError::Malformed)?;
+    if content.body.len() > MAX_ENVELOPE_BODY {
+        return Err(EnvelopeError::TooLarge);
+    }
+    if recipient != keys.device_id() {
+        return Err(EnvelopeError::Recipient);
+    }
+    let sender = DeviceCertificate::decode(certificate)?;
+    if !keys::verify(sender.sign_pk(), DOMAIN, signed, signature) {
+        return Err(EnvelopeError::Signature);
+    }
+    sender.check_time(now)?;
+    if now.0 > content.expiry.0.saturating_add(CLOCK_TOLERANCE.as_secs()) {
+        return Err(EnvelopeError::Expired);
+    }
+    Ok(Opened { sender, content })
+}
+
+fn encode(content: &Content, certificate: &DeviceCertificate, recipient: DeviceId) -> Vec<u8> {
+    let certificate = certificate.as_bytes();
+    let mut inside = Vec::with_capacity(FIXED + FINGERPRINT_LEN + certificate.len() + content.body.len());
+    inside.push(VERSION);
+    inside.extend_from_slice(recipient.as_bytes());
+    inside.extend_from_slice(content.connection_id.as_bytes());
+    inside.extend_from_slice(&content.attempt.to_be_bytes());
+    inside.extend_from_slice(&content.expiry.0.to_be_bytes());
+    inside.push(content.fingerprint.is_some().into());
+    inside.extend_from_slice(content.fingerprint.as_ref().map_or(&[], |f| &f[..]));
+    inside.extend_from_slice(&(certificate.len() as u16).to_be_bytes()); // at most `MAX_CERTIFICATE`
+    inside.extend_from_slice(certificate);
+    inside.extend_from_slice(&content.body);
+    inside
+}
+
+fn decode(signed: &[u8]) -> Option<(DeviceId, &[u8], Content)> {
+    let mut reader = Reader::new(signed);
+    reader.u8()?; // the version, already checked
+    let recipient = DeviceId::from_bytes(reader.array()?);
+    let connection_id = ConnectionId::from_bytes(reader.array()?);
+    let (attempt, expiry) = (reader.u32()?, UnixTime(reader.u64()?));
+    let fingerprint = match reader.u8()? {
+        0 => None,
+        1 => Some(reader.array()?),
+        _ => return None,
+    };
+    let certificate_len = reader.u16()?.into();
+    let certificate = reader.slice(certificate_len)?;
+    let body = reader.rest().to_vec();
+    Some((recipient, certificate, Content { connection_id, attempt, expiry, fingerprint, body }))
+}
+
+/// Gives the injected secret to the library, which asks exactly once, for exactly one key.
+struct Once(Seed);
+
+impl RngCore for Once {
+    fn next_u32(&mut self) -> u32 {
+        let mut bytes = [0; 4];
+        self.fill_bytes(&mut bytes);
+        u32::from_be_bytes(bytes)
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        let mut bytes = [0; 8];
+        self.fill_bytes(&mut bytes);
+        u64::from_be_bytes(bytes)
+    }
+
+    fn fill_bytes(&mut self, dest: &mut [u8]) {
+        // Were it asked again, the answer would still be unpredictable and never the same.
+        dest.iter_mut().zip(self.0.0).for_each(|(to, from)| *to = from);
+        self.0 = Seed(*self.0.derive(b"peers/1 envelope", b"next"));
+    }
+
+    fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), Error> {
+        self.fill_bytes(dest);
+        Ok(())
+    }
+}
+
+impl CryptoRng for Once {}
+
+impl fmt::Debug for Content {
+    /// Without the body: it holds addresses.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Content")
+            .field("connection", &self.connection_id)
+            .field("attempt", &self.attempt)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
