@@ -93,6 +93,12 @@ pub const MAX_SEEN_MESSAGES: usize = 4096;
 pub const MAX_ENVELOPE_BODY: usize = 40 * 1024;
 /// Remote candidates accepted in one attempt.
 pub const MAX_CANDIDATES: usize = 32;
+/// Bytes of one candidate line. Real ones stay below 200.
+pub const MAX_CANDIDATE: usize = 512;
+/// Bytes of a session description. One data channel takes about 500, and up to 32 candidates may be inside.
+pub const MAX_SDP: usize = 16 * 1024;
+/// Attempts whose candidates are kept although their offer has not come: glare makes two.
+pub const MAX_EARLY_ATTEMPTS: usize = 4;
 /// Attempts remembered so that replays and late envelopes are recognised.
 pub const MAX_REMEMBERED_ATTEMPTS: usize = 1024;
 /// Connections kept at once.

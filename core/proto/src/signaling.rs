@@ -18,6 +18,7 @@
 
 mod message;
 mod message_id;
+mod negotiation;
 mod registration;
 mod relay_frame;
 
@@ -26,6 +27,9 @@ pub use message::{
     close_code,
 };
 pub use message_id::{MessageId, SeenMessages};
+pub use negotiation::{
+    AbandonReason, Action, Body, BodyError, ByeReason, Contents, Fingerprint, Negotiation,
+};
 pub use registration::{Challenge, NONCE_LEN, Registration, RegistrationError, server_name};
 pub use relay_frame::{RELAY_HEADER_LEN, RelayCloseReason, RelayFrame, RelayFrameError, readdress};
 

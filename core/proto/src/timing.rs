@@ -26,6 +26,9 @@ pub const PING_MISSES: u32 = 2;
 
 /// A WebRTC attempt that is not connected by then is closed: ICE with TURN over a slow link takes about ten.
 pub const WEBRTC_ESTABLISHMENT: Duration = Duration::from_secs(20);
+/// Candidates found within this of each other share an envelope: host candidates come in one burst, and a STUN answer
+/// takes longer anyway.
+pub const CANDIDATE_BATCH: Duration = Duration::from_millis(20);
 /// Shortest wait before a relay is dialed again; doubles up to [`RECONNECT_MAX`], full jitter.
 pub const RECONNECT_MIN: Duration = Duration::from_millis(250);
 /// Longest wait before a relay is dialed again.

@@ -1,0 +1,506 @@
+//! Which of the attempts two devices make becomes their connection.
+//!
+//! ```text
+//!            dial                             remote offer
+//!     idle ────────> Describing (initiator)   idle ────────> Describing (responder)
+//!                        │ local description                     │ local description: send answer
+//!                        v send offer                            v
+//!                   AwaitingAnswer ── answer ──> Connecting <────┘
+//!                                                    │ connected
+//!                                                    v
+//!                                               established
+//! ```
+//!
+//! One attempt at a time is under way. Any attempt ends by its deadline, a failure, a bye or a better attempt:
+//!
+//! * **Glare.** Both dial: the attempt of the greater device id goes on. Its owner parks the other's offer and falls
+//!   back to it should its own end; the smaller one gives its own up, says so, and answers.
+//! * **Newer offers** of the remote device replace the one being answered. Offers carry a number and the dialing
+//!   process's random instance, so one that was overtaken on the way is recognised.
+//! * **Copies and replays** are recognised by their connection id, which is remembered.
+//! * **Candidates** may overtake the description they belong to; they wait. Local ones are sent in batches, and wait
+//!   while signaling is down, as everything else does.
+//!
+//! Everything here was authenticated by its envelope; the relay can delay, repeat and drop, and the machine has to
+//! converge in spite of it: to one connection at both ends, or to none.
+
+mod body;
+mod memory;
+
+#[cfg(test)]
+mod tests;
+
+pub use body::{Body, BodyError, ByeReason};
+
+use std::collections::VecDeque;
+
+use crate::id::{ConnectionId, DeviceId};
+use crate::limits;
+use crate::time::{Instant, earliest};
+use crate::timing;
+use memory::{Early, Remembered};
+
+/// SHA-256 of a DTLS certificate.
+pub type Fingerprint = [u8; 32];
+
+/// The contents of one envelope between the two devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents {
+    /// The attempt.
+    pub connection_id: ConnectionId,
+    /// Its number among the dials of the process that began it.
+    pub attempt: u32,
+    /// The sender's DTLS certificate in this attempt; zero on a bye that precedes it.
+    pub fingerprint: Fingerprint,
+    /// What it says.
+    pub body: Body,
+}
+
+/// What the owner of the machine has to do, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Make a peer connection and its offer; answer with [`Negotiation::handle_local_description`].
+    CreateOffer {
+        /// The attempt.
+        connection_id: ConnectionId,
+    },
+    /// Make a peer connection, apply the offer and make the answer; answer likewise.
+    CreateAnswer {
+        /// The attempt.
+        connection_id: ConnectionId,
+        /// The remote description.
+        sdp: String,
+        /// The certificate DTLS must show.
+        fingerprint: Fingerprint,
+    },
+    /// Apply the answer to the attempt's peer connection.
+    ApplyAnswer {
+        /// The attempt.
+        connection_id: ConnectionId,
+        /// The remote description.
+        sdp: String,
+        /// The certificate DTLS must show.
+        fingerprint: Fingerprint,
+    },
+    /// Add remote candidates; its remote description is applied already.
+    AddCandidates {
+        /// The attempt.
+        connection_id: ConnectionId,
+        /// As received.
+        candidates: Vec<String>,
+    },
+    /// Seal and send to the other device.
+    Send(Contents),
+    /// Close the attempt's peer connection.
+    Abandon {
+        /// The attempt.
+        connection_id: ConnectionId,
+        /// Why.
+        reason: AbandonReason,
+    },
+}
+
+/// Why an attempt ended without a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum AbandonReason {
+    /// [`timing::WEBRTC_ESTABLISHMENT`] passed.
+    #[error("not connected in time")]
+    TimedOut,
+    /// [`Negotiation::hang_up`].
+    #[error("cancelled")]
+    Cancelled,
+    /// [`Negotiation::handle_closed`].
+    #[error("the transport failed")]
+    Failed,
+    /// Both dialed, and the other attempt goes on.
+    #[error("the other device's attempt goes on")]
+    Glare,
+    /// The other device began a newer one.
+    #[error("the other device began a newer attempt")]
+    Replaced,
+    /// The other device gave it up.
+    #[error("the other device gave up: {0:?}")]
+    Remote(ByeReason),
+}
+
+/// The negotiation between this device and one other.
+#[derive(Debug)]
+pub struct Negotiation {
+    wins_glare: bool,
+    instance: u64,
+    dials: u32,
+    signaling_up: bool,
+    current: Option<Attempt>,
+    parked: Option<Offer>,
+    established: Option<ConnectionId>,
+    newest_offer: Option<(u64, u32)>,
+    remembered: Remembered,
+    early: Early,
+    held: VecDeque<Contents>,
+    actions: VecDeque<Action>,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    connection_id: ConnectionId,
+    number: u32,
+    role: Role,
+    phase: Phase,
+    deadline: Instant,
+    fingerprint: Fingerprint,
+    local_candidates: Vec<String>,
+    local_count: usize,
+    flush_at: Option<Instant>,
+    remote_candidates: Vec<String>,
+    remote_count: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Initiator,
+    Responder,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Describing,
+    AwaitingAnswer,
+    Connecting,
+}
+
+#[derive(Debug)]
+struct Offer {
+    connection_id: ConnectionId,
+    number: u32,
+    fingerprint: Fingerprint,
+    sdp: String,
+}
+
+impl Negotiation {
+    /// Between this device and `remote`. `instance` is random, the same for all negotiations of this process.
+    pub fn new(local: DeviceId, remote: DeviceId, instance: u64, signaling_up: bool) -> Self {
+        Self {
+            wins_glare: local > remote,
+            instance,
+            dials: 0,
+            signaling_up,
+            current: None,
+            parked: None,
+            established: None,
+            newest_offer: None,
+            remembered: Remembered::default(),
+            early: Early::default(),
+            held: VecDeque::new(),
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Wants a new connection, whether or not there is one. `connection_id` is fresh and random; it is not used if
+    /// an attempt is under way already. Returns the attempt that is.
+    pub fn dial(&mut self, connection_id: ConnectionId, now: Instant) -> ConnectionId {
+        if let Some(current) = &self.current {
+            return current.connection_id;
+        }
+        self.dials += 1;
+        self.remembered.insert(connection_id);
+        self.current = Some(Attempt::new(connection_id, self.dials, Role::Initiator, now));
+        self.actions.push_back(Action::CreateOffer { connection_id });
+        connection_id
+    }
+
+    /// Gives up the attempt that is under way.
+    pub fn hang_up(&mut self, now: Instant) {
+        self.end(AbandonReason::Cancelled, Some(ByeReason::Cancelled), now);
+    }
+
+    /// The peer connection's offer or answer is ready.
+    pub fn handle_local_description(
+        &mut self,
+        connection_id: ConnectionId,
+        sdp: String,
+        fingerprint: Fingerprint,
+        now: Instant,
+    ) {
+        let instance = self.instance;
+        let Some(current) = self.attempt(connection_id).filter(|a| a.phase == Phase::Describing) else {
+            return;
+        };
+        current.fingerprint = fingerprint;
+        let body = match current.role {
+            Role::Initiator => {
+                current.phase = Phase::AwaitingAnswer;
+                Body::Offer { instance, sdp }
+            }
+            Role::Responder => {
+                current.phase = Phase::Connecting;
+                Body::Answer { sdp }
+            }
+        };
+        current.schedule(now);
+        let contents = current.contents(body);
+        self.send(contents);
+    }
+
+    /// The ICE agent found candidates. They are sent together with what follows within
+    /// [`timing::CANDIDATE_BATCH`]; those beyond [`limits::MAX_CANDIDATES`] are not sent.
+    pub fn handle_local_candidates(
+        &mut self,
+        connection_id: ConnectionId,
+        candidates: impl IntoIterator<Item = String>,
+        now: Instant,
+    ) {
+        let Some(current) = self.attempt(connection_id) else { return };
+        let before = current.local_candidates.len();
+        let room = limits::MAX_CANDIDATES - current.local_count;
+        current.local_candidates.extend(candidates.into_iter().take(room));
+        current.local_count += current.local_candidates.len() - before;
+        current.schedule(now);
+    }
+
+    /// The attempt's transport is connected and its handshake done.
+    pub fn handle_connected(&mut self, connection_id: ConnectionId, now: Instant) {
+        if self.attempt(connection_id).is_none() {
+            return;
+        }
+        self.current = None;
+        self.established = Some(connection_id);
+        self.resume_parked(now);
+    }
+
+    /// A transport failed or ended, under way or established. If under way, [`Action::Abandon`] follows.
+    pub fn handle_closed(&mut self, connection_id: ConnectionId, now: Instant) {
+        if self.attempt(connection_id).is_some() {
+            self.end(AbandonReason::Failed, Some(ByeReason::Failed), now);
+        } else if self.established == Some(connection_id) {
+            self.established = None;
+        }
+    }
+
+    /// An envelope of the remote device was opened.
+    pub fn handle_remote(&mut self, contents: Contents, now: Instant) {
+        let Contents { connection_id, attempt: number, fingerprint, body } = contents;
+        match body {
+            Body::Offer { instance, sdp } => {
+                let offer = Offer { connection_id, number, fingerprint, sdp };
+                self.handle_offer(offer, instance, now);
+            }
+            Body::Answer { sdp } => self.handle_answer(connection_id, number, fingerprint, sdp),
+            Body::Candidates(candidates) => self.handle_candidates(connection_id, number, candidates),
+            Body::Bye(reason) => self.handle_bye(connection_id, reason, now),
+        }
+    }
+
+    /// Whether envelopes can be sent now. What was held is sent when they can again.
+    pub fn handle_signaling(&mut self, up: bool, now: Instant) {
+        self.signaling_up = up;
+        if up {
+            self.actions.extend(self.held.drain(..).map(Action::Send));
+            self.handle_timeout(now);
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let Some(current) = &mut self.current else { return };
+        if current.deadline <= now {
+            return self.end(AbandonReason::TimedOut, Some(ByeReason::TimedOut), now);
+        }
+        if self.signaling_up && current.flush_at.is_some_and(|at| at <= now) {
+            current.flush_at = None;
+            let candidates = std::mem::take(&mut current.local_candidates);
+            let contents = current.contents(Body::Candidates(candidates));
+            self.send(contents);
+        }
+    }
+
+    /// When to call [`Self::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let current = self.current.as_ref()?;
+        let flush = if self.signaling_up { current.flush_at } else { None };
+        earliest(Some(current.deadline), flush)
+    }
+
+    /// What to do next.
+    pub fn poll_output(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// The attempt under way.
+    pub fn current(&self) -> Option<ConnectionId> {
+        self.current.as_ref().map(|a| a.connection_id)
+    }
+
+    /// The connection made last that has not closed.
+    pub fn established(&self) -> Option<ConnectionId> {
+        self.established
+    }
+
+    // Remote inputs.
+
+    fn handle_offer(&mut self, offer: Offer, instance: u64, now: Instant) {
+        if !self.remembered.insert(offer.connection_id) {
+            return; // a copy, a replay, or an attempt that ended before it was heard of
+        }
+        if self.newest_offer.is_some_and(|(known, newest)| known == instance && offer.number <= newest) {
+            self.early.take(offer.connection_id);
+            return; // overtaken by a newer one
+        }
+        self.newest_offer = Some((instance, offer.number));
+        match self.current.as_ref().map(|a| a.role) {
+            None => self.answer(offer, now),
+            Some(Role::Initiator) if self.wins_glare => self.parked = Some(offer),
+            Some(Role::Initiator) => {
+                self.end(AbandonReason::Glare, Some(ByeReason::Glare), now);
+                self.answer(offer, now);
+            }
+            Some(Role::Responder) => {
+                self.end(AbandonReason::Replaced, None, now);
+                self.answer(offer, now);
+            }
+        }
+    }
+
+    fn handle_answer(
+        &mut self,
+        connection_id: ConnectionId,
+        number: u32,
+        fingerprint: Fingerprint,
+        sdp: String,
+    ) {
+        let Some(current) = self.attempt(connection_id) else { return };
+        if current.phase != Phase::AwaitingAnswer || current.number != number {
+            return;
+        }
+        current.phase = Phase::Connecting;
+        let candidates = std::mem::take(&mut current.remote_candidates);
+        self.actions.push_back(Action::ApplyAnswer { connection_id, sdp, fingerprint });
+        self.add_candidates(connection_id, candidates);
+    }
+
+    fn handle_candidates(&mut self, connection_id: ConnectionId, number: u32, mut candidates: Vec<String>) {
+        if let Some(current) = self.attempt(connection_id) {
+            if current.number != number {
+                return;
+            }
+            candidates.truncate(limits::MAX_CANDIDATES - current.remote_count);
+            current.remote_count += candidates.len();
+            if current.has_remote_description() {
+                self.add_candidates(connection_id, candidates);
+            } else {
+                current.remote_candidates.extend(candidates);
+            }
+        } else if !self.remembered.contains(connection_id) || self.is_parked(connection_id) {
+            self.early.add(connection_id, candidates);
+        }
+    }
+
+    fn handle_bye(&mut self, connection_id: ConnectionId, reason: ByeReason, now: Instant) {
+        self.remembered.insert(connection_id);
+        self.early.take(connection_id);
+        if self.attempt(connection_id).is_some() {
+            self.end(AbandonReason::Remote(reason), None, now);
+        } else if self.is_parked(connection_id) {
+            self.parked = None;
+        } else if self.established == Some(connection_id) {
+            self.established = None;
+            self.actions.push_back(Action::Abandon { connection_id, reason: AbandonReason::Remote(reason) });
+        }
+    }
+
+    // What they lead to.
+
+    fn answer(&mut self, offer: Offer, now: Instant) {
+        let Offer { connection_id, number, fingerprint, sdp } = offer;
+        let mut attempt = Attempt::new(connection_id, number, Role::Responder, now);
+        let candidates = self.early.take(connection_id);
+        attempt.remote_count = candidates.len();
+        self.current = Some(attempt);
+        self.actions.push_back(Action::CreateAnswer { connection_id, sdp, fingerprint });
+        self.add_candidates(connection_id, candidates);
+    }
+
+    fn resume_parked(&mut self, now: Instant) {
+        if let Some(offer) = self.parked.take() {
+            self.answer(offer, now);
+        }
+    }
+
+    /// Ends the attempt under way, tells the other device if it knows of it, and falls back to a parked offer.
+    fn end(&mut self, reason: AbandonReason, bye: Option<ByeReason>, now: Instant) {
+        let Some(attempt) = self.current.take() else { return };
+        let connection_id = attempt.connection_id;
+        self.actions.push_back(Action::Abandon { connection_id, reason });
+        let held = self.held.len();
+        self.held.retain(|contents| contents.connection_id != connection_id);
+        let unheard =
+            self.held.len() < held || (attempt.role, attempt.phase) == (Role::Initiator, Phase::Describing);
+        if let Some(bye) = bye
+            && !(unheard && attempt.role == Role::Initiator)
+        {
+            self.send(attempt.contents(Body::Bye(bye)));
+        }
+        self.resume_parked(now);
+    }
+
+    fn add_candidates(&mut self, connection_id: ConnectionId, candidates: Vec<String>) {
+        if !candidates.is_empty() {
+            self.actions.push_back(Action::AddCandidates { connection_id, candidates });
+        }
+    }
+
+    fn send(&mut self, contents: Contents) {
+        if self.signaling_up {
+            self.actions.push_back(Action::Send(contents));
+        } else {
+            // Holds one description and the byes of attempts that were heard of: bounded by the one attempt that
+            // can be under way, since attempts that begin while signaling is down leave nothing behind.
+            self.held.push_back(contents);
+        }
+    }
+
+    fn attempt(&mut self, connection_id: ConnectionId) -> Option<&mut Attempt> {
+        self.current.as_mut().filter(|a| a.connection_id == connection_id)
+    }
+
+    fn is_parked(&self, connection_id: ConnectionId) -> bool {
+        self.parked.as_ref().is_some_and(|offer| offer.connection_id == connection_id)
+    }
+}
+
+impl Attempt {
+    fn new(connection_id: ConnectionId, number: u32, role: Role, now: Instant) -> Self {
+        Self {
+            connection_id,
+            number,
+            role,
+            phase: Phase::Describing,
+            deadline: now + timing::WEBRTC_ESTABLISHMENT,
+            fingerprint: [0; 32],
+            local_candidates: Vec::new(),
+            local_count: 0,
+            flush_at: None,
+            remote_candidates: Vec::new(),
+            remote_count: 0,
+        }
+    }
+
+    fn has_remote_description(&self) -> bool {
+        self.role == Role::Responder || self.phase == Phase::Connecting
+    }
+
+    /// Candidates follow the description, never precede it.
+    fn schedule(&mut self, now: Instant) {
+        if self.phase != Phase::Describing && !self.local_candidates.is_empty() {
+            self.flush_at.get_or_insert(now + timing::CANDIDATE_BATCH);
+        }
+    }
+
+    fn contents(&self, body: Body) -> Contents {
+        Contents {
+            connection_id: self.connection_id,
+            attempt: self.number,
+            fingerprint: self.fingerprint,
+            body,
+        }
+    }
+}

@@ -1,0 +1,275 @@
+use std::time::Duration;
+
+use super::*;
+
+const NOW: Instant = Instant::from_micros(1_000_000);
+
+fn conn(n: u8) -> ConnectionId {
+    ConnectionId::from_bytes([n; 16])
+}
+
+/// The machine of the device that wins or loses glare.
+fn machine(wins: bool) -> Negotiation {
+    let (small, great) = (DeviceId::from_bytes([1; 20]), DeviceId::from_bytes([2; 20]));
+    let (local, remote) = if wins { (great, small) } else { (small, great) };
+    Negotiation::new(local, remote, 7, true)
+}
+
+fn offer(n: u8, attempt: u32) -> Contents {
+    let body = Body::Offer { instance: 99, sdp: format!("offer {n}") };
+    Contents { connection_id: conn(n), attempt, fingerprint: [n; 32], body }
+}
+
+fn answer(n: u8, attempt: u32) -> Contents {
+    Contents {
+        connection_id: conn(n),
+        attempt,
+        fingerprint: [n; 32],
+        body: Body::Answer { sdp: format!("answer {n}") },
+    }
+}
+
+fn candidates(n: u8, attempt: u32, list: &[&str]) -> Contents {
+    let body = Body::Candidates(list.iter().map(|c| (*c).to_owned()).collect());
+    Contents { connection_id: conn(n), attempt, fingerprint: [n; 32], body }
+}
+
+fn bye(n: u8, attempt: u32) -> Contents {
+    Contents { connection_id: conn(n), attempt, fingerprint: [n; 32], body: Body::Bye(ByeReason::Cancelled) }
+}
+
+fn describe(machine: &mut Negotiation, n: u8) {
+    machine.handle_local_description(conn(n), format!("local {n}"), [0xaa; 32], NOW);
+}
+
+fn actions(machine: &mut Negotiation) -> Vec<Action> {
+    std::iter::from_fn(|| machine.poll_output()).collect()
+}
+
+fn sent(n: u8, attempt: u32, body: Body) -> Action {
+    Action::Send(Contents { connection_id: conn(n), attempt, fingerprint: [0xaa; 32], body })
+}
+
+fn create_answer(n: u8) -> Action {
+    Action::CreateAnswer { connection_id: conn(n), sdp: format!("offer {n}"), fingerprint: [n; 32] }
+}
+
+fn add(n: u8, list: &[&str]) -> Action {
+    Action::AddCandidates {
+        connection_id: conn(n),
+        candidates: list.iter().map(|c| (*c).to_owned()).collect(),
+    }
+}
+
+// proves S059 S064 S065
+#[test]
+fn a_dial_offers_and_applies_the_answer_and_every_candidate() {
+    let mut m = machine(false);
+    assert_eq!(m.dial(conn(1), NOW), conn(1));
+    assert_eq!(actions(&mut m), [Action::CreateOffer { connection_id: conn(1) }]);
+    describe(&mut m, 1);
+    assert_eq!(actions(&mut m), [sent(1, 1, Body::Offer { instance: 7, sdp: "local 1".into() })]);
+    // Candidates may overtake the answer.
+    m.handle_remote(candidates(1, 1, &["a", "b"]), NOW);
+    assert_eq!(actions(&mut m), []);
+    m.handle_remote(answer(1, 1), NOW);
+    m.handle_remote(candidates(1, 1, &["c"]), NOW);
+    let apply = Action::ApplyAnswer { connection_id: conn(1), sdp: "answer 1".into(), fingerprint: [1; 32] };
+    assert_eq!(actions(&mut m), [apply, add(1, &["a", "b"]), add(1, &["c"])]);
+    m.handle_connected(conn(1), NOW);
+    assert_eq!((m.current(), m.established(), m.poll_timeout()), (None, Some(conn(1)), None));
+}
+
+// proves S062
+#[test]
+fn an_offer_is_answered_under_its_own_connection_id() {
+    let mut m = machine(true);
+    // Candidates may overtake the offer, too.
+    m.handle_remote(candidates(1, 5, &["a"]), NOW);
+    m.handle_remote(offer(1, 5), NOW);
+    assert_eq!(actions(&mut m), [create_answer(1), add(1, &["a"])]);
+    describe(&mut m, 1);
+    assert_eq!(actions(&mut m), [sent(1, 5, Body::Answer { sdp: "local 1".into() })]);
+}
+
+// proves S061
+#[test]
+fn local_candidates_wait_for_the_description_and_travel_in_batches() {
+    let mut m = machine(false);
+    m.dial(conn(1), NOW);
+    m.handle_local_candidates(conn(1), ["a".to_owned()], NOW);
+    describe(&mut m, 1);
+    m.handle_local_candidates(conn(1), ["b".to_owned()], NOW);
+    actions(&mut m);
+    let flush = NOW + timing::CANDIDATE_BATCH;
+    assert_eq!(m.poll_timeout(), Some(flush));
+    m.handle_timeout(flush);
+    assert_eq!(actions(&mut m), [sent(1, 1, Body::Candidates(vec!["a".into(), "b".into()]))]);
+}
+
+#[test]
+fn what_is_ready_while_signaling_is_down_is_sent_in_order_when_it_is_up() {
+    let mut m = machine(false);
+    m.handle_signaling(false, NOW);
+    m.dial(conn(1), NOW);
+    describe(&mut m, 1);
+    m.handle_local_candidates(conn(1), ["a".to_owned()], NOW);
+    m.handle_timeout(NOW + Duration::from_secs(1));
+    assert_eq!(actions(&mut m), [Action::CreateOffer { connection_id: conn(1) }]);
+    m.handle_signaling(true, NOW + Duration::from_secs(2));
+    let offer = sent(1, 1, Body::Offer { instance: 7, sdp: "local 1".into() });
+    assert_eq!(actions(&mut m), [offer, sent(1, 1, Body::Candidates(vec!["a".into()]))]);
+}
+
+#[test]
+fn an_attempt_that_ends_before_its_offer_was_sent_leaves_no_trace() {
+    let mut m = machine(false);
+    m.handle_signaling(false, NOW);
+    m.dial(conn(1), NOW);
+    describe(&mut m, 1);
+    m.hang_up(NOW);
+    actions(&mut m);
+    m.handle_signaling(true, NOW);
+    assert_eq!(actions(&mut m), []);
+}
+
+#[test]
+fn a_stale_answer_is_dropped() {
+    let mut m = machine(false);
+    m.dial(conn(1), NOW);
+    describe(&mut m, 1);
+    m.hang_up(NOW);
+    m.dial(conn(2), NOW);
+    describe(&mut m, 2);
+    actions(&mut m);
+    m.handle_remote(answer(1, 1), NOW); // of the attempt before
+    m.handle_remote(answer(2, 1), NOW); // of another generation
+    m.handle_remote(candidates(1, 1, &["a"]), NOW);
+    assert_eq!(actions(&mut m), []);
+    m.handle_remote(answer(2, 2), NOW);
+    m.handle_remote(answer(2, 2), NOW); // a copy
+    assert_eq!(actions(&mut m).len(), 1);
+}
+
+#[test]
+fn copies_and_replays_of_an_offer_are_recognised_also_after_its_end() {
+    let mut m = machine(true);
+    m.handle_remote(offer(1, 1), NOW);
+    m.handle_remote(offer(1, 1), NOW);
+    assert_eq!(actions(&mut m), [create_answer(1)]);
+    describe(&mut m, 1);
+    m.handle_connected(conn(1), NOW);
+    m.handle_closed(conn(1), NOW);
+    actions(&mut m);
+    m.handle_remote(offer(1, 1), NOW);
+    assert_eq!(actions(&mut m), []);
+}
+
+#[test]
+fn the_greater_device_id_wins_glare_and_both_ends_agree() {
+    let (mut winner, mut loser) = (machine(true), machine(false));
+    winner.dial(conn(1), NOW);
+    loser.dial(conn(2), NOW);
+    describe(&mut winner, 1);
+    describe(&mut loser, 2);
+    actions(&mut winner);
+    actions(&mut loser);
+
+    winner.handle_remote(offer(2, 1), NOW);
+    assert_eq!(actions(&mut winner), []);
+    loser.handle_remote(offer(1, 1), NOW);
+    let glare = Action::Abandon { connection_id: conn(2), reason: AbandonReason::Glare };
+    assert_eq!(actions(&mut loser), [glare, sent(2, 1, Body::Bye(ByeReason::Glare)), create_answer(1)]);
+}
+
+#[test]
+fn the_winner_of_glare_falls_back_to_the_losers_offer() {
+    let mut winner = machine(true);
+    winner.dial(conn(1), NOW);
+    describe(&mut winner, 1);
+    winner.handle_remote(offer(2, 1), NOW);
+    winner.handle_remote(candidates(2, 1, &["a"]), NOW);
+    actions(&mut winner);
+    winner.handle_remote(bye(1, 1), NOW);
+    let reason = AbandonReason::Remote(ByeReason::Cancelled);
+    assert_eq!(
+        actions(&mut winner),
+        [Action::Abandon { connection_id: conn(1), reason }, create_answer(2), add(2, &["a"])]
+    );
+
+    // Not if the loser took it back.
+    let mut winner = machine(true);
+    winner.dial(conn(1), NOW);
+    winner.handle_remote(offer(2, 1), NOW);
+    winner.handle_remote(bye(2, 1), NOW);
+    winner.hang_up(NOW);
+    assert_eq!(winner.current(), None);
+}
+
+#[test]
+fn a_dial_joins_the_attempt_that_is_under_way() {
+    let mut m = machine(true);
+    m.handle_remote(offer(1, 1), NOW);
+    assert_eq!(m.dial(conn(2), NOW), conn(1));
+    assert_eq!(actions(&mut m), [create_answer(1)]);
+}
+
+#[test]
+fn a_newer_offer_replaces_the_one_being_answered_and_an_overtaken_one_does_not() {
+    let mut m = machine(true);
+    m.handle_remote(offer(1, 1), NOW);
+    actions(&mut m);
+    m.handle_remote(offer(3, 3), NOW);
+    let replaced = Action::Abandon { connection_id: conn(1), reason: AbandonReason::Replaced };
+    assert_eq!(actions(&mut m), [replaced, create_answer(3)]);
+    m.handle_remote(offer(2, 2), NOW);
+    assert_eq!(actions(&mut m), []);
+
+    // A restarted process counts from one again.
+    let mut restarted = offer(4, 1);
+    restarted.body = Body::Offer { instance: 100, sdp: "offer 4".into() };
+    m.handle_remote(restarted, NOW);
+    assert_eq!(m.current(), Some(conn(4)));
+}
+
+#[test]
+fn a_bye_that_overtakes_its_offer_cancels_it() {
+    let mut m = machine(true);
+    m.handle_remote(bye(1, 1), NOW);
+    m.handle_remote(offer(1, 1), NOW);
+    assert_eq!(actions(&mut m), []);
+}
+
+#[test]
+fn an_attempt_ends_at_its_deadline_and_says_so() {
+    let mut m = machine(false);
+    m.dial(conn(1), NOW);
+    describe(&mut m, 1);
+    actions(&mut m);
+    let deadline = NOW + timing::WEBRTC_ESTABLISHMENT;
+    assert_eq!(m.poll_timeout(), Some(deadline));
+    m.handle_timeout(deadline);
+    let timed_out = Action::Abandon { connection_id: conn(1), reason: AbandonReason::TimedOut };
+    assert_eq!(actions(&mut m), [timed_out, sent(1, 1, Body::Bye(ByeReason::TimedOut))]);
+    assert_eq!(m.poll_timeout(), None);
+}
+
+#[test]
+fn no_peer_gets_more_than_its_candidates_applied() {
+    let flood = |n| candidates(n, 1, &["c"; limits::MAX_CANDIDATES]);
+    for before_offer in [false, true] {
+        let mut m = machine(true);
+        if before_offer {
+            m.handle_remote(flood(1), NOW);
+        }
+        m.handle_remote(offer(1, 1), NOW);
+        for _ in 0..10 {
+            m.handle_remote(flood(1), NOW);
+        }
+        let added: usize = actions(&mut m)
+            .iter()
+            .map(|a| if let Action::AddCandidates { candidates, .. } = a { candidates.len() } else { 0 })
+            .sum();
+        assert_eq!(added, limits::MAX_CANDIDATES);
+    }
+}

@@ -1,0 +1,319 @@
+//! Two negotiations and everything a relay and two networks can do to what they say, in virtual time, from a seed.
+
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use peers_proto::id::{ConnectionId, DeviceId};
+use peers_proto::limits::MAX_CANDIDATES;
+use peers_proto::signaling::{Action, Body, Contents, Negotiation};
+use peers_proto::time::Instant;
+
+/// SplitMix64 (Steele, Lea, Flood 2014).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    fn percent(&mut self, p: u64) -> bool {
+        self.below(100) < p
+    }
+
+    /// Mostly short, sometimes as long as it gets: that is what makes messages overtake each other.
+    fn delay(&mut self, max: Duration) -> Duration {
+        let max = if self.percent(50) { max / 20 } else { max };
+        Duration::from_micros(self.below(max.as_micros() as u64 + 1))
+    }
+}
+
+enum Event {
+    Dial(usize),
+    HangUp(usize),
+    Signaling(usize, bool),
+    Arrives(usize, Contents),
+    Described(usize, ConnectionId),
+    Gathered(usize, ConnectionId),
+    /// ICE and DTLS finish, if both ends are still there.
+    Meets(ConnectionId),
+    Connected(usize, ConnectionId),
+    Closed(usize, ConnectionId),
+    Timeout(usize),
+}
+
+#[derive(Default)]
+struct PeerConnection {
+    open: bool,
+    initiator: bool,
+    described: bool,
+    remote_description: bool,
+    candidates: usize,
+    met: bool,
+}
+
+/// What may go wrong.
+struct Faults {
+    max_delay: Duration,
+    duplicates: u64,
+    loss: u64,
+    hang_ups: bool,
+    outages: bool,
+    failures: u64,
+}
+
+struct World {
+    random: Random,
+    faults: Faults,
+    now: Instant,
+    order: u64,
+    events: BTreeMap<(Instant, u64), Event>,
+    machines: [Negotiation; 2],
+    pcs: [HashMap<ConnectionId, PeerConnection>; 2],
+    dials: u8,
+}
+
+impl World {
+    fn new(seed: u64, faults: Faults) -> Self {
+        let ids = [DeviceId::derive(b"a"), DeviceId::derive(b"b")];
+        Self {
+            random: Random(seed),
+            faults,
+            now: Instant::from_micros(1),
+            order: 0,
+            events: BTreeMap::new(),
+            machines: [0, 1].map(|i| Negotiation::new(ids[i], ids[1 - i], 40 + i as u64, true)),
+            pcs: Default::default(),
+            dials: 0,
+        }
+    }
+
+    fn at(&mut self, delay: Duration, event: Event) {
+        self.order += 1;
+        self.events.insert((self.now + delay, self.order), event);
+    }
+
+    fn soon(&mut self, max_millis: u64, event: Event) {
+        let delay = self.random.delay(Duration::from_millis(max_millis));
+        self.at(delay, event);
+    }
+
+    fn run(&mut self) {
+        for _ in 0..100_000 {
+            let Some(((at, _), event)) = self.events.pop_first() else { return };
+            self.now = at;
+            self.handle(event);
+            for side in 0..2 {
+                self.act(side);
+            }
+        }
+        panic!("the machines never come to rest");
+    }
+
+    fn handle(&mut self, event: Event) {
+        let now = self.now;
+        match event {
+            Event::Dial(side) => {
+                self.dials += 1;
+                self.machines[side].dial(ConnectionId::from_bytes([self.dials; 16]), now);
+            }
+            Event::HangUp(side) => self.machines[side].hang_up(now),
+            Event::Signaling(side, up) => self.machines[side].handle_signaling(up, now),
+            Event::Arrives(side, contents) => self.machines[side].handle_remote(contents, now),
+            Event::Described(side, id) => {
+                self.pcs[side].get_mut(&id).unwrap().described = true;
+                self.machines[side].handle_local_description(id, "sdp".into(), [side as u8; 32], now);
+            }
+            Event::Gathered(side, id) => {
+                let count = self.random.below(4) as usize;
+                self.machines[side].handle_local_candidates(id, vec!["candidate".to_owned(); count], now);
+            }
+            Event::Meets(id) => {
+                let fails = self.random.percent(self.faults.failures);
+                let ready = |pc: &PeerConnection| pc.open && pc.described && pc.remote_description;
+                let both = (0..2).all(|side| self.pcs[side].get(&id).is_some_and(ready));
+                for side in 0..2 {
+                    if both && !fails {
+                        self.pcs[side].get_mut(&id).unwrap().met = true;
+                        self.soon(1000, Event::Connected(side, id));
+                    } else if both {
+                        self.close(side, id);
+                    }
+                }
+            }
+            Event::Connected(side, id) => {
+                let old = self.machines[side].established();
+                if self.pcs[side][&id].open {
+                    self.machines[side].handle_connected(id, now);
+                    assert_eq!(self.machines[side].established(), Some(id));
+                    // Make before break.
+                    if let Some(old) = old {
+                        self.close(side, old);
+                    }
+                }
+            }
+            Event::Closed(side, id) => self.close(side, id),
+            Event::Timeout(side) => self.machines[side].handle_timeout(now),
+        }
+    }
+
+    /// The transport of `id` fails or is closed at `side`. Of an attempt under way the machine says what to do.
+    fn close(&mut self, side: usize, id: ConnectionId) {
+        let under_way = self.machines[side].current() == Some(id);
+        let now = self.now;
+        self.machines[side].handle_closed(id, now);
+        if !under_way {
+            self.drop_pc(side, id);
+        }
+    }
+
+    /// The other end notices if the two had met.
+    fn drop_pc(&mut self, side: usize, id: ConnectionId) {
+        let pc = self.pcs[side].get_mut(&id).unwrap();
+        if std::mem::replace(&mut pc.open, false) && pc.met {
+            self.soon(2000, Event::Closed(1 - side, id));
+        }
+    }
+
+    fn act(&mut self, side: usize) {
+        while let Some(action) = self.machines[side].poll_output() {
+            match action {
+                Action::CreateOffer { connection_id } => self.create(side, connection_id, true),
+                Action::CreateAnswer { connection_id, fingerprint, .. } => {
+                    assert_eq!(fingerprint, [1 - side as u8; 32]);
+                    self.create(side, connection_id, false);
+                }
+                Action::ApplyAnswer { connection_id, fingerprint, .. } => {
+                    assert_eq!(fingerprint, [1 - side as u8; 32]);
+                    let pc = self.pcs[side].get_mut(&connection_id).unwrap();
+                    assert!(pc.open && pc.initiator && !pc.remote_description);
+                    pc.remote_description = true;
+                    self.soon(500, Event::Meets(connection_id));
+                }
+                Action::AddCandidates { connection_id, candidates } => {
+                    let pc = self.pcs[side].get_mut(&connection_id).unwrap();
+                    assert!(pc.open && pc.remote_description, "candidates before the description");
+                    pc.candidates += candidates.len();
+                    assert!(pc.candidates <= MAX_CANDIDATES);
+                }
+                Action::Send(contents) => self.send(side, contents),
+                Action::Abandon { connection_id, .. } => {
+                    assert!(self.pcs[side][&connection_id].open, "abandoned twice");
+                    self.drop_pc(side, connection_id);
+                }
+            }
+        }
+        if let Some(at) = self.machines[side].poll_timeout() {
+            self.at(at - self.now, Event::Timeout(side));
+        }
+    }
+
+    fn create(&mut self, side: usize, id: ConnectionId, initiator: bool) {
+        let pc =
+            PeerConnection { open: true, initiator, remote_description: !initiator, ..Default::default() };
+        assert!(self.pcs[side].insert(id, pc).is_none(), "one peer connection per attempt");
+        self.soon(300, Event::Described(side, id));
+        for _ in 0..3 {
+            self.soon(1000, Event::Gathered(side, id));
+        }
+    }
+
+    fn send(&mut self, side: usize, contents: Contents) {
+        let decoded = Body::decode(&contents.body.encode().unwrap()).unwrap();
+        assert_eq!(decoded, contents.body);
+        if self.random.percent(self.faults.loss) {
+            return;
+        }
+        loop {
+            let delay = self.random.delay(self.faults.max_delay);
+            self.at(delay, Event::Arrives(1 - side, contents.clone()));
+            if !self.random.percent(self.faults.duplicates) {
+                return;
+            }
+        }
+    }
+
+    /// What both ends hold after everything has come to rest.
+    fn outcome(&self, seed: u64) -> Option<ConnectionId> {
+        let [a, b] = &self.machines;
+        assert_eq!((a.current(), b.current()), (None, None), "seed {seed}");
+        assert_eq!(a.established(), b.established(), "seed {seed}");
+        for side in 0..2 {
+            for (id, pc) in &self.pcs[side] {
+                assert_eq!(pc.open, a.established() == Some(*id), "seed {seed}: leaked {id}");
+            }
+        }
+        a.established()
+    }
+}
+
+#[test]
+fn both_ends_agree_on_one_connection_whatever_is_delayed_reordered_and_repeated() {
+    for seed in 0..10_000 {
+        let max_delay = Duration::from_millis(2000);
+        let faults =
+            Faults { max_delay, duplicates: 30, loss: 0, hang_ups: false, outages: false, failures: 0 };
+        let mut world = World::new(seed, faults);
+        // One dials, or both at once, or both some time after each other, or again.
+        for side in 0..2 {
+            let dials = if side == 0 { 1 + world.random.below(2) } else { world.random.below(3) };
+            for _ in 0..dials {
+                world.soon(3000, Event::Dial(side));
+            }
+        }
+        world.run();
+        assert!(world.outcome(seed).is_some(), "seed {seed}: no connection");
+    }
+}
+
+#[test]
+fn both_ends_dialing_at_the_same_instant_agree() {
+    for seed in 0..2_000 {
+        let max_delay = Duration::from_millis(300);
+        let faults =
+            Faults { max_delay, duplicates: 10, loss: 0, hang_ups: false, outages: false, failures: 0 };
+        let mut world = World::new(seed, faults);
+        world.at(Duration::ZERO, Event::Dial(0));
+        world.at(Duration::ZERO, Event::Dial(1));
+        world.run();
+        assert!(world.outcome(seed).is_some(), "seed {seed}: no connection");
+    }
+}
+
+#[test]
+fn both_ends_agree_or_both_fail_when_messages_are_lost_and_everything_else_breaks_too() {
+    let mut connected = 0;
+    for seed in 0..10_000 {
+        let max_delay = Duration::from_secs(30);
+        let faults =
+            Faults { max_delay, duplicates: 30, loss: 15, hang_ups: true, outages: true, failures: 20 };
+        let mut world = World::new(seed, faults);
+        for side in 0..2 {
+            for _ in 0..world.random.below(4) {
+                world.soon(40_000, Event::Dial(side));
+            }
+            if world.faults.hang_ups && world.random.percent(30) {
+                world.soon(40_000, Event::HangUp(side));
+            }
+            if world.faults.outages && world.random.percent(50) {
+                let down = world.random.delay(Duration::from_secs(40));
+                let back = world.random.delay(Duration::from_secs(30));
+                world.at(down, Event::Signaling(side, false));
+                world.at(down + back, Event::Signaling(side, true));
+            }
+        }
+        world.run();
+        connected += u32::from(world.outcome(seed).is_some());
+    }
+    assert!(connected > 1000, "only {connected}: the faults prove nothing");
+    assert!(connected < 9000, "{connected}: the faults are not felt");
+}
