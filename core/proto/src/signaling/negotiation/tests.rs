@@ -230,6 +230,9 @@ fn a_newer_offer_replaces_the_one_being_answered_and_an_overtaken_one_does_not()
     restarted.body = Body::Offer { instance: 100, sdp: "offer 4".into() };
     m.handle_remote(restarted, NOW);
     assert_eq!(m.current(), Some(conn(4)));
+    // And what the process before it said is not new because of that.
+    m.handle_remote(offer(3, 3), NOW);
+    assert_eq!(m.current(), Some(conn(4)));
 }
 
 #[test]
