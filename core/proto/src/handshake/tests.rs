@@ -88,3 +88,6 @@ fn two_devices_prove_who_they_are_and_share_keys_over_any_transport() {
         }
     }
 }
+
+mod attacks;
+mod flow;

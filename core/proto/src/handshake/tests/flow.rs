@@ -1,0 +1,139 @@
+//! What happens between honest devices.
+
+use super::*;
+
+fn plain(a: &mut Config, b: &mut Config) {
+    for config in [a, b] {
+        config.kind = TransportKind::WebRtc;
+        config.binding = vec![9; FULL_BINDING];
+    }
+}
+
+// proves S009
+#[test]
+fn double_encryption_is_skipped_only_on_a_bound_webrtc_channel_both_agree_about() {
+    let mode = |change: &dyn Fn(&mut Config, &mut Config)| {
+        let (a, b) = pair(|a, b| {
+            plain(a, b);
+            change(a, b);
+        });
+        let (a, b) = establish(a, b);
+        assert_eq!((a.mode, a.seal.is_some()), (b.mode, b.seal.is_some()));
+        assert_eq!(a.seal.is_some(), a.mode == Mode::Sealed);
+        a.mode
+    };
+    assert_eq!(mode(&|_, _| ()), Mode::Plain);
+    assert_eq!(mode(&|a, _| a.require_sealing = true), Mode::Sealed);
+    assert_eq!(mode(&|_, b| b.require_sealing = true), Mode::Sealed);
+    for binding in [vec![], vec![9; 32]] {
+        assert_eq!(mode(&|a, b| (a.binding, b.binding) = (binding.clone(), binding.clone())), Mode::Sealed);
+    }
+    for kind in [TransportKind::Lan, TransportKind::Relay, TransportKind::Internet, TransportKind::Custom] {
+        assert_eq!(mode(&|a, b| (a.kind, b.kind) = (kind, kind)), Mode::Sealed);
+    }
+}
+
+// proves S010, S127
+#[test]
+fn nothing_is_established_before_both_sides_said_yes() {
+    let (mut a, mut b) = pair(|_, _| ());
+    meet(&mut a, &mut b);
+    assert_eq!(a.accept(b""), Ok(None));
+    assert_eq!(a.accept(b""), Err(HandshakeError::State), "consent is given once");
+    // The initiator's consent arrives while the responder's owner still thinks.
+    assert_eq!(pass(&mut a, &mut b), Ok(None));
+    assert!(b.poll_output().is_none());
+    assert_eq!(b.accept(b""), Ok(Some(Event::Established)));
+    assert_eq!(pass(&mut b, &mut a), Ok(Some(Event::Established)));
+    assert!(a.finish().is_ok() && b.finish().is_ok());
+}
+
+// proves S079, S127, S132
+#[test]
+fn refusal_by_either_side_yields_no_connection_and_no_reason() {
+    for initiator_refuses in [true, false] {
+        let (mut a, mut b) = pair(|_, _| ());
+        meet(&mut a, &mut b);
+        let (refusing, other) = if initiator_refuses { (&mut a, &mut b) } else { (&mut b, &mut a) };
+        refusing.reject();
+        assert_eq!(pass(refusing, other), Err(HandshakeError::Denied));
+        assert!(other.poll_output().is_none());
+        assert_eq!(other.accept(b""), Err(HandshakeError::State));
+        assert_eq!(refusing.accept(b""), Err(HandshakeError::State));
+        assert!(a.finish().is_err() && b.finish().is_err());
+    }
+}
+
+#[test]
+fn finish_before_the_end_yields_nothing() {
+    let (a, _) = pair(|_, _| ());
+    assert!(a.finish().is_err());
+    let (mut a, mut b) = pair(|_, _| ());
+    meet(&mut a, &mut b);
+    a.accept(b"").unwrap();
+    assert!(a.finish().is_err(), "the peer has not consented");
+    assert!(b.finish().is_err(), "this side has not consented");
+}
+
+#[test]
+fn consent_carries_at_most_256_bytes() {
+    let (mut a, mut b) = pair(|_, _| ());
+    meet(&mut a, &mut b);
+    assert_eq!(a.accept(&[0; MAX_READY + 1]), Err(HandshakeError::ReadyTooLarge));
+    assert_eq!(a.accept(&[0; MAX_READY]), Ok(None));
+    assert_eq!(pass(&mut a, &mut b), Ok(None));
+}
+
+#[test]
+fn slow_handshake_ends_at_its_deadline_and_pairing_waits_for_people() {
+    let late = T0 + HANDSHAKE_TIMEOUT;
+    let (mut a, mut b) = pair(|_, _| ());
+    assert_eq!(a.poll_timeout(), Some(late));
+    assert_eq!(a.handle_timeout(Instant::from_micros(late.as_micros() - 1)), Ok(()));
+    assert_eq!(a.handle_timeout(late), Err(HandshakeError::TimedOut));
+    assert_eq!(a.poll_output(), Some(vec![TAG_ALERT, 3]), "message 1 is not worth sending any more");
+    assert_eq!((a.poll_output(), a.poll_timeout()), (None, None));
+    assert_eq!(b.handle_frame(&[TAG_ALERT, 3], T0), Err(HandshakeError::Alerted(Alert::TimedOut)));
+
+    let (a, _) = pair(|a, b| (a.pairing, b.pairing) = (true, true));
+    assert_eq!(a.poll_timeout(), Some(late + APPROVAL_TIMEOUT));
+}
+
+// proves D25
+#[test]
+fn people_see_the_same_six_digits_and_every_attempt_has_its_own() {
+    let digits = |entropy: u8| {
+        let (mut a, mut b) = pair(|a, b| {
+            (a.pairing, b.pairing) = (true, true);
+            a.entropy = [entropy; 32];
+        });
+        let (seen_by_b, seen_by_a) = meet(&mut a, &mut b);
+        assert_eq!(seen_by_a.sas, seen_by_b.sas);
+        let text = seen_by_a.sas.to_string();
+        assert!(text.len() == 6 && text.bytes().all(|c| c.is_ascii_digit()));
+        text
+    };
+    assert_ne!(digits(1), digits(3));
+}
+
+#[test]
+fn highest_common_version_is_chosen() {
+    let offer = |versions: &[u8]| Offer {
+        versions: versions.to_vec(),
+        plain: false,
+        hint: [0; 16],
+        commitment: [0; 32],
+    };
+    assert_eq!(offer(&[1, 3, 4]).choose_version(&[1, 2, 3]), Ok(3));
+    assert_eq!(offer(&[4, 5]).choose_version(&[1, 2, 3]), Err(HandshakeError::Version));
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let (a, _) = pair(|_, _| ());
+    let text = format!("{a:?}");
+    assert_eq!(
+        text,
+        format!("Handshake {{ connection: {}, kind: Lan, state: \"AwaitM2\", .. }}", "07".repeat(16))
+    );
+}
