@@ -1,0 +1,172 @@
+//! Golden bytes in `tests/vectors/`, which other languages read too. If one of these fails, the wire format changed.
+//!
+//! `PEERS_BLESS=1` writes the files anew; look at the difference before you commit it.
+
+use std::path::PathBuf;
+
+use bytes::BytesMut;
+use peers_proto::certificate::{DeviceCertificate, RevocationList};
+use peers_proto::envelope::{self, Content};
+use peers_proto::handshake::{Config, Expected, Handshake};
+use peers_proto::id::ConnectionId;
+use peers_proto::keys::{DeviceKeys, UserKeys};
+use peers_proto::time::{Instant, UnixTime};
+use peers_proto::transport_kind::TransportKind;
+use peers_proto::trust::KnownKeys;
+use serde_json::{Value, json};
+
+const ISSUED: UnixTime = UnixTime(1_700_000_000);
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn unhex(value: &Value) -> Vec<u8> {
+    let text = value.as_str().expect("hexadecimal text");
+    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
+}
+
+/// The file's content, which must be exactly what the code makes today.
+fn golden(name: &str, made: Value) -> Value {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors").join(name);
+    if std::env::var_os("PEERS_BLESS").is_some() {
+        std::fs::write(&path, format!("{made:#}\n")).unwrap();
+    }
+    let stored: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(stored, made, "{name}");
+    stored
+}
+
+fn device(seed: u8) -> (DeviceKeys, DeviceCertificate) {
+    let (user, keys) = (UserKeys::from_seed([seed; 32]), DeviceKeys::from_seed([seed; 32]));
+    let certificate = DeviceCertificate::issue(&user, &keys, ISSUED, UnixTime(0), "Ada's phone").unwrap();
+    (keys, certificate)
+}
+
+#[test]
+fn ids_and_keys() {
+    let (user, device) = (UserKeys::from_seed([1; 32]), DeviceKeys::from_seed([1; 32]));
+    golden(
+        "ids.json",
+        json!({
+            "seed": hex(&[1; 32]),
+            "userPk": hex(&user.user_pk()),
+            "userId": user.user_id().to_string(),
+            "signPk": hex(&device.sign_pk()),
+            "noisePk": hex(&device.noise_pk()),
+            "boxPk": hex(&device.box_pk()),
+            "deviceId": device.device_id().to_string(),
+        }),
+    );
+}
+
+#[test]
+fn certificate_and_revocation_list() {
+    let (keys, certificate) = device(1);
+    let revocations = RevocationList::issue(&UserKeys::from_seed([1; 32]), 7, [keys.device_id()]).unwrap();
+    let stored = golden(
+        "certificate.json",
+        json!({
+            "seed": hex(&[1; 32]),
+            "issued": ISSUED.0,
+            "notAfter": 0,
+            "name": "Ada's phone",
+            "deviceId": certificate.device_id().to_string(),
+            "userId": certificate.user_id().to_string(),
+            "certificate": hex(certificate.as_bytes()),
+            "revocationSerial": 7,
+            "revocationList": hex(revocations.as_bytes()),
+        }),
+    );
+    assert_eq!(DeviceCertificate::decode(&unhex(&stored["certificate"])), Ok(certificate));
+    assert_eq!(RevocationList::decode(&unhex(&stored["revocationList"])), Ok(revocations));
+}
+
+#[test]
+fn sealed_envelope() {
+    let ((sender_keys, sender), (recipient_keys, recipient)) = (device(1), device(2));
+    let content = Content {
+        connection_id: ConnectionId::from_bytes([5; 16]),
+        attempt: 3,
+        expiry: UnixTime(ISSUED.0 + 30),
+        fingerprint: Some([6; 32]),
+        body: b"an offer".to_vec(),
+    };
+    let sealed = envelope::seal(&content, &sender_keys, &sender, &recipient, [9; 32]).unwrap();
+    let stored = golden(
+        "envelope.json",
+        json!({
+            "senderSeed": hex(&[1; 32]),
+            "recipientSeed": hex(&[2; 32]),
+            "ephemeral": hex(&[9; 32]),
+            "connectionId": content.connection_id.to_string(),
+            "attempt": 3,
+            "expiry": content.expiry.0,
+            "fingerprint": hex(&[6; 32]),
+            "body": hex(&content.body),
+            "envelope": hex(&sealed),
+        }),
+    );
+    let opened = envelope::open(&unhex(&stored["envelope"]), &recipient_keys, ISSUED).unwrap();
+    assert_eq!((opened.sender, opened.content), (sender, content));
+}
+
+#[test]
+fn handshake_transcript() {
+    let ((initiator_keys, initiator), (responder_keys, responder)) = (device(1), device(2));
+    let config = |keys: &DeviceKeys, certificate: &DeviceCertificate, entropy| Config {
+        keys: keys.clone(),
+        certificate: certificate.clone(),
+        kind: TransportKind::Relay,
+        connection_id: ConnectionId::from_bytes([5; 16]),
+        binding: Vec::new(),
+        require_sealing: false,
+        pairing: false,
+        clock: ISSUED,
+        entropy: [entropy; 32],
+    };
+    let expected = Expected { device: responder.device_id(), keys: Some(KnownKeys::of(&responder)) };
+    let now = Instant::ZERO;
+    let mut a = Handshake::initiator(config(&initiator_keys, &initiator, 11), expected, now).unwrap();
+    let mut b = Handshake::responder(config(&responder_keys, &responder, 12), now).unwrap();
+
+    let mut frames = Vec::new();
+    let mut pass = |from: &mut Handshake, to: &mut Handshake| {
+        let frame = from.poll_output().unwrap();
+        to.handle_frame(&frame, now).unwrap();
+        frames.push(hex(&frame));
+    };
+    pass(&mut a, &mut b);
+    pass(&mut b, &mut a);
+    pass(&mut a, &mut b);
+    a.accept(b"initiator").unwrap();
+    b.accept(b"responder").unwrap();
+    pass(&mut a, &mut b);
+    pass(&mut b, &mut a);
+
+    let (a, b) = (a.finish().unwrap(), b.finish().unwrap());
+    assert_eq!((a.handshake_hash, a.sas), (b.handshake_hash, b.sas));
+    let (mut sealer, _) = a.seal.unwrap();
+    let mut sealed = BytesMut::from(&b"hello"[..]);
+    sealer.seal(&mut sealed, now).unwrap();
+    let (_, mut opener) = b.seal.unwrap();
+    assert_eq!(opener.open(&sealed).unwrap(), "hello");
+    golden(
+        "handshake.json",
+        json!({
+            "initiatorSeed": hex(&[1; 32]),
+            "responderSeed": hex(&[2; 32]),
+            "initiatorEntropy": hex(&[11; 32]),
+            "responderEntropy": hex(&[12; 32]),
+            "transportKind": TransportKind::Relay.wire(),
+            "connectionId": hex(&[5; 16]),
+            "binding": "",
+            "initiatorReady": hex(b"initiator"),
+            "responderReady": hex(b"responder"),
+            "frames": frames,
+            "handshakeHash": hex(&a.handshake_hash),
+            "sas": a.sas.to_string(),
+            "firstSealed": { "plain": hex(b"hello"), "sealed": hex(&sealed) },
+        }),
+    );
+}
