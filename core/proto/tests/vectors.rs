@@ -2,6 +2,8 @@
 //!
 //! `PEERS_BLESS=1` writes the files anew; look at the difference before you commit it.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::path::PathBuf;
 
 use bytes::BytesMut;

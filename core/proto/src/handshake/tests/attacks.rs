@@ -198,14 +198,14 @@ fn initiator_that_changes_its_number_or_identity_after_message_2_is_refused() {
     }
 }
 
-/// Both sides just before frame `n` (M1, M2, M3, READY of the initiator, READY of the responder) is delivered.
+/// Both sides just before frame `n` (M1, M2, M3, READY of the responder, READY of the initiator) is delivered.
 fn before(n: usize) -> (Handshake, Handshake, Vec<u8>) {
     let (mut a, mut b) = pair(|_, _| ());
     for i in 0..n {
         let (from, to) = if i % 2 == 0 { (&mut a, &mut b) } else { (&mut b, &mut a) };
         let event = to.handle_frame(&from.poll_output().unwrap(), T0).unwrap();
         match (i, event) {
-            // The initiator consents at once: its READY follows message 3. The responder after message 3.
+            // Message 3 was delivered: both consent.
             (2, Some(Event::Authenticated(_))) => {
                 a.accept(b"a").unwrap();
                 b.accept(b"b").unwrap();
