@@ -34,14 +34,16 @@ pub use body::{Body, BodyError, ByeReason};
 
 use std::collections::VecDeque;
 
+use crate::envelope::{Content, FINGERPRINT_LEN};
 use crate::id::{ConnectionId, DeviceId};
 use crate::limits;
-use crate::time::{Instant, earliest};
+use crate::signaling::message::ExchangeKind;
+use crate::time::{Instant, UnixTime, earliest};
 use crate::timing;
 use memory::{Early, Remembered};
 
 /// SHA-256 of a DTLS certificate.
-pub type Fingerprint = [u8; 32];
+pub type Fingerprint = [u8; FINGERPRINT_LEN];
 
 /// The contents of one envelope between the two devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,10 +52,43 @@ pub struct Contents {
     pub connection_id: ConnectionId,
     /// Its number among the dials of the process that began it.
     pub attempt: u32,
-    /// The sender's DTLS certificate in this attempt; zero on a bye that precedes it.
-    pub fingerprint: Fingerprint,
+    /// The sender's DTLS certificate in this attempt; nothing only on a bye that precedes it.
+    pub fingerprint: Option<Fingerprint>,
     /// What it says.
     pub body: Body,
+}
+
+impl Contents {
+    /// What an envelope said.
+    ///
+    /// # Errors
+    /// [`BodyError`]
+    pub fn from_envelope(content: &Content) -> Result<Self, BodyError> {
+        let body = Body::decode(&content.body)?;
+        if content.fingerprint.is_none() && matches!(body, Body::Offer { .. } | Body::Answer { .. }) {
+            return Err(BodyError::NoFingerprint);
+        }
+        let Content { connection_id, attempt, fingerprint, .. } = *content;
+        Ok(Self { connection_id, attempt, fingerprint, body })
+    }
+
+    /// What to seal. `expiry` is by this device's clock; recipients are generous about it.
+    ///
+    /// # Errors
+    /// [`BodyError::TooLarge`]
+    pub fn to_envelope(&self, expiry: UnixTime) -> Result<Content, BodyError> {
+        let Self { connection_id, attempt, fingerprint, ref body } = *self;
+        Ok(Content { connection_id, attempt, expiry, fingerprint, body: body.encode()? })
+    }
+
+    /// The event that carries it through a relay.
+    pub fn kind(&self) -> ExchangeKind {
+        match self.body {
+            Body::Offer { .. } => ExchangeKind::Offer,
+            Body::Answer { .. } => ExchangeKind::Answer,
+            Body::Candidates(_) | Body::Bye(_) => ExchangeKind::IceCandidate,
+        }
+    }
 }
 
 /// What the owner of the machine has to do, in order.
@@ -147,7 +182,7 @@ struct Attempt {
     role: Role,
     phase: Phase,
     deadline: Instant,
-    fingerprint: Fingerprint,
+    fingerprint: Option<Fingerprint>,
     local_candidates: Vec<String>,
     local_count: usize,
     flush_at: Option<Instant>,
@@ -225,7 +260,7 @@ impl Negotiation {
         let Some(current) = self.attempt(connection_id).filter(|a| a.phase == Phase::Describing) else {
             return;
         };
-        current.fingerprint = fingerprint;
+        current.fingerprint = Some(fingerprint);
         let body = match current.role {
             Role::Initiator => {
                 current.phase = Phase::AwaitingAnswer;
@@ -279,14 +314,18 @@ impl Negotiation {
     /// An envelope of the remote device was opened.
     pub fn handle_remote(&mut self, contents: Contents, now: Instant) {
         let Contents { connection_id, attempt: number, fingerprint, body } = contents;
-        match body {
-            Body::Offer { instance, sdp } => {
+        match (body, fingerprint) {
+            (Body::Offer { instance, sdp }, Some(fingerprint)) => {
                 let offer = Offer { connection_id, number, fingerprint, sdp };
                 self.handle_offer(offer, instance, now);
             }
-            Body::Answer { sdp } => self.handle_answer(connection_id, number, fingerprint, sdp),
-            Body::Candidates(candidates) => self.handle_candidates(connection_id, number, candidates),
-            Body::Bye(reason) => self.handle_bye(connection_id, reason, now),
+            (Body::Answer { sdp }, Some(fingerprint)) => {
+                self.handle_answer(connection_id, number, fingerprint, sdp);
+            }
+            (Body::Candidates(candidates), _) => self.handle_candidates(connection_id, number, candidates),
+            (Body::Bye(reason), _) => self.handle_bye(connection_id, reason, now),
+            // `Contents::from_envelope` lets none through: without it DTLS would accept anybody.
+            (Body::Offer { .. } | Body::Answer { .. }, None) => {}
         }
     }
 
@@ -475,7 +514,7 @@ impl Attempt {
             role,
             phase: Phase::Describing,
             deadline: now + timing::WEBRTC_ESTABLISHMENT,
-            fingerprint: [0; 32],
+            fingerprint: None,
             local_candidates: Vec::new(),
             local_count: 0,
             flush_at: None,

@@ -150,3 +150,107 @@ pub(super) fn one_or_many<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<String>
         OneOrMany::Many(list) => list,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+    use super::*;
+    use crate::config::TurnConfig;
+
+    fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+        list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    fn load(file: &str, env: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<RelayConfig, String> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("peers-relay-{}-{}.toml", std::process::id(), NEXT.fetch_add(1, Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, file).unwrap();
+        let config = RelayConfig::from_sources(Some(&path), pairs(env), pairs(flags));
+        std::fs::remove_file(&path).unwrap();
+        config.map_err(|e| e.to_string().replace(&path.display().to_string(), "FILE"))
+    }
+
+    #[test]
+    fn later_sources_win_key_by_key() {
+        let file = r#"
+            bind = "0.0.0.0:1"
+            names = ["relay.example.com"]
+            [limits]
+            max_sockets = 10
+            max_sockets_per_ip = 10
+        "#;
+        let env = [
+            ("PEERS_RELAY_BIND", "0.0.0.0:2"),
+            ("PEERS_RELAY_LIMITS__MAX_SOCKETS", "20"),
+            ("PEERS_RELAY_ICE__STUN", "stun:one.example.com:3478, stun:two.example.com:3478"),
+            ("PATH", "ignored"),
+        ];
+        let config = load(file, &env, &[("bind", "0.0.0.0:3")]).unwrap();
+        assert_eq!(config.bind, ([0, 0, 0, 0], 3).into());
+        assert_eq!(config.names, ["relay.example.com"]);
+        assert_eq!((config.limits.max_sockets, config.limits.max_sockets_per_ip), (20, 10));
+        assert_eq!(config.ice.stun, ["stun:one.example.com:3478", "stun:two.example.com:3478"]);
+    }
+
+    // proves S165 S167
+    #[test]
+    fn turn_servers_are_configured_in_a_file_or_a_variable() {
+        let file = r#"
+            [[ice.turn]]
+            urls = ["turn:one.example.com:3478"]
+            username = "u"
+            credential = "c"
+            [[ice.turn]]
+            urls = ["turn:two.example.com:3478"]
+            secret = "s"
+        "#;
+        let config = load(file, &[], &[]).unwrap();
+        assert!(matches!(
+            &config.ice.turn[..],
+            [TurnConfig::Static { .. }, TurnConfig::Rest { ttl_seconds: 28_800, .. }]
+        ));
+        let turn = r#"[{urls=["turn:three.example.com"], secret="s", ttl_seconds=60}]"#;
+        let config = load(file, &[("PEERS_RELAY_ICE__TURN", turn)], &[]).unwrap();
+        assert!(matches!(&config.ice.turn[..], [TurnConfig::Rest { ttl_seconds: 60, .. }]));
+    }
+
+    #[test]
+    fn errors_name_the_source_the_key_and_what_was_expected() {
+        let error = |file, env: &[_], flags: &[_]| load(file, env, flags).unwrap_err();
+        for (found, parts) in [
+            (error("[limits]\nmax_sockets = \"many\"", &[], &[]), ["FILE", "`limits.max_sockets`", "usize"]),
+            (
+                error("", &[("PEERS_RELAY_LIMITS__IDLE_SECONDS", "-1")], &[]),
+                ["PEERS_RELAY_LIMITS__IDLE_SECONDS", "`limits.idle_seconds`", "u64"],
+            ),
+            (error("", &[], &[("bind", "relay")]), ["command line", "`bind`", "socket address"]),
+            (error("sockets = 1", &[], &[]), ["FILE", "`sockets`", "expected one of `bind`"]),
+            (
+                error("", &[("PEERS_RELAY_BIND__X", "1")], &[("bind", "x")]),
+                ["PEERS_RELAY_BIND__X", "`bind", ""],
+            ),
+            (error("ice.stun = [\"one.example.com\"]", &[], &[]), ["FILE", "`ice.stun`", "`stun:host:port`"]),
+            (error("names = [\"https://x/\"]", &[], &[]), ["FILE", "`names`", "`host:port`"]),
+            (
+                error("[[ice.turn]]\nurls = [\"turn:x\"]\nsecrt = \"s\"", &[], &[]),
+                ["FILE", "`ice.turn", "`secret`"],
+            ),
+            (error("bind = ", &[], &[]), ["FILE", "not TOML", "line 1"]),
+        ] {
+            assert!(parts.iter().all(|part| found.contains(part)), "{found}");
+        }
+        let missing = RelayConfig::from_sources(Some(Path::new("/nonexistent/relay.toml")), [], []);
+        assert!(missing.unwrap_err().to_string().contains("/nonexistent/relay.toml"));
+    }
+
+    #[test]
+    fn secrets_are_not_in_debug_output() {
+        let turn =
+            r#"[{urls=["turn:x"], secret="hush"}, {urls=["turn:y"], username="u", credential="hush"}]"#;
+        let config = load("", &[("PEERS_RELAY_ICE__TURN", turn)], &[]).unwrap();
+        let text = format!("{config:?}");
+        assert!(text.contains("turn:x") && !text.contains("hush"), "{text}");
+    }
+}

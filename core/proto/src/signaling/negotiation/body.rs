@@ -75,6 +75,9 @@ pub enum BodyError {
     /// A description or candidate too long, or too many candidates.
     #[error("negotiation body beyond its bounds")]
     TooLarge,
+    /// A description whose envelope names no DTLS certificate.
+    #[error("a description without a fingerprint")]
+    NoFingerprint,
 }
 
 impl Body {

@@ -17,25 +17,30 @@ fn machine(wins: bool) -> Negotiation {
 
 fn offer(n: u8, attempt: u32) -> Contents {
     let body = Body::Offer { instance: 99, sdp: format!("offer {n}") };
-    Contents { connection_id: conn(n), attempt, fingerprint: [n; 32], body }
+    Contents { connection_id: conn(n), attempt, fingerprint: Some([n; 32]), body }
 }
 
 fn answer(n: u8, attempt: u32) -> Contents {
     Contents {
         connection_id: conn(n),
         attempt,
-        fingerprint: [n; 32],
+        fingerprint: Some([n; 32]),
         body: Body::Answer { sdp: format!("answer {n}") },
     }
 }
 
 fn candidates(n: u8, attempt: u32, list: &[&str]) -> Contents {
     let body = Body::Candidates(list.iter().map(|c| (*c).to_owned()).collect());
-    Contents { connection_id: conn(n), attempt, fingerprint: [n; 32], body }
+    Contents { connection_id: conn(n), attempt, fingerprint: Some([n; 32]), body }
 }
 
 fn bye(n: u8, attempt: u32) -> Contents {
-    Contents { connection_id: conn(n), attempt, fingerprint: [n; 32], body: Body::Bye(ByeReason::Cancelled) }
+    Contents {
+        connection_id: conn(n),
+        attempt,
+        fingerprint: Some([n; 32]),
+        body: Body::Bye(ByeReason::Cancelled),
+    }
 }
 
 fn describe(machine: &mut Negotiation, n: u8) {
@@ -47,7 +52,7 @@ fn actions(machine: &mut Negotiation) -> Vec<Action> {
 }
 
 fn sent(n: u8, attempt: u32, body: Body) -> Action {
-    Action::Send(Contents { connection_id: conn(n), attempt, fingerprint: [0xaa; 32], body })
+    Action::Send(Contents { connection_id: conn(n), attempt, fingerprint: Some([0xaa; 32]), body })
 }
 
 fn create_answer(n: u8) -> Action {
@@ -241,6 +246,21 @@ fn a_bye_that_overtakes_its_offer_cancels_it() {
     m.handle_remote(bye(1, 1), NOW);
     m.handle_remote(offer(1, 1), NOW);
     assert_eq!(actions(&mut m), []);
+}
+
+#[test]
+fn contents_survive_the_envelope_and_descriptions_need_a_fingerprint() {
+    for contents in [offer(1, 2), answer(1, 2), candidates(1, 2, &["a"]), bye(1, 2)] {
+        let mut content = contents.to_envelope(UnixTime(5)).unwrap();
+        assert_eq!(content.expiry, UnixTime(5));
+        assert_eq!(Contents::from_envelope(&content).as_ref(), Ok(&contents));
+        content.fingerprint = None;
+        let bare = Contents::from_envelope(&content);
+        match contents.kind() {
+            ExchangeKind::Offer | ExchangeKind::Answer => assert_eq!(bare, Err(BodyError::NoFingerprint)),
+            ExchangeKind::IceCandidate => assert_eq!(bare.map(|c| c.fingerprint), Ok(None)),
+        }
+    }
 }
 
 #[test]
