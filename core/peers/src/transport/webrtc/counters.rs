@@ -1,0 +1,58 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What one peer connection refused, dropped or was nudged for, since it began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CounterSnapshot {
+    /// DTLS handshake records beyond the cap, dropped with their datagram.
+    pub handshake_records_dropped: u64,
+    /// Datagrams that are neither STUN, TURN channel data nor DTLS, dropped.
+    pub datagrams_refused: u64,
+    /// Datagrams the operating system refused to send.
+    pub send_errors: u64,
+    /// Times the socket buffer was full and a batch waited for it.
+    pub send_waits: u64,
+    /// Remote candidates refused by the filter or the cap.
+    pub candidates_refused: u64,
+    /// Local candidates nobody took in time.
+    pub local_candidates_dropped: u64,
+    /// Extra passes the driver was given.
+    pub kicks: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) handshake_records_dropped: Counter,
+    pub(super) datagrams_refused: Counter,
+    pub(super) send_errors: Counter,
+    pub(super) send_waits: Counter,
+    pub(super) candidates_refused: Counter,
+    pub(super) local_candidates_dropped: Counter,
+    pub(super) kicks: Counter,
+}
+
+impl Counters {
+    pub(super) fn snapshot(&self) -> CounterSnapshot {
+        CounterSnapshot {
+            handshake_records_dropped: self.handshake_records_dropped.get(),
+            datagrams_refused: self.datagrams_refused.get(),
+            send_errors: self.send_errors.get(),
+            send_waits: self.send_waits.get(),
+            candidates_refused: self.candidates_refused.get(),
+            local_candidates_dropped: self.local_candidates_dropped.get(),
+            kicks: self.kicks.get(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(super) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
