@@ -1,5 +1,7 @@
 //! Unauthenticated ordered pipes of frames. Everything above treats them alike.
 
+pub mod webrtc;
+
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 

@@ -103,3 +103,9 @@ pub const MAX_EARLY_ATTEMPTS: usize = 4;
 pub const MAX_REMEMBERED_ATTEMPTS: usize = 1024;
 /// Connections kept at once.
 pub const MAX_CONNECTIONS: usize = 30;
+
+/// Bytes a data channel buffers before `send` waits: more only adds latency, measured best.
+pub const WEBRTC_SEND_BUFFER: usize = 256 * 1024;
+/// DTLS handshake records accepted by one peer connection. A handshake has about 20, repeated at most a few times in
+/// the time it may take.
+pub const MAX_DTLS_HANDSHAKE_RECORDS: u64 = 256;

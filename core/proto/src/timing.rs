@@ -44,3 +44,14 @@ pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(48 * 3600);
 pub const MAX_CALL_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// A device of a known user counts as known after this: long enough for the owner to notice one that was smuggled in.
 pub const NEW_DEVICE_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// ICE checks: every 20 ms, so that a lost one costs no second, for as many as fit into the establishment's first half.
+pub const ICE_CHECKS: (Duration, u16) = (Duration::from_millis(20), 600);
+/// How long a direct pair is awaited before one through a NAT is taken.
+pub const ICE_SRFLX_WAIT: Duration = Duration::from_millis(150);
+/// How long any better pair is awaited before one through TURN is taken.
+pub const ICE_RELAY_WAIT: Duration = Duration::from_millis(300);
+/// Resolving one STUN or TURN server holds up the whole peer connection.
+pub const ICE_RESOLVE: Duration = Duration::from_secs(1);
+/// A closing data channel waits this long for its last acknowledgement.
+pub const WEBRTC_CLOSE: Duration = Duration::from_secs(1);

@@ -123,7 +123,16 @@ mod tests {
     #[test]
     fn addresses_no_peer_can_have_are_refused() {
         let mut filter = CandidateFilter::new(false);
-        let bad = ["127.0.0.1", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255"];
+        let bad = [
+            "127.0.0.1",
+            "::1",
+            "::ffff:127.0.0.1",
+            "0.0.0.0",
+            "::",
+            "224.0.0.1",
+            "ff02::1",
+            "255.255.255.255",
+        ];
         for address in bad {
             assert_eq!(filter.admit(&udp(address, "5000")), Err(CandidateError::Address), "{address}");
         }
@@ -158,7 +167,10 @@ mod tests {
     #[test]
     fn a_hidden_candidate_does_not_name_its_base() {
         let relay = "candidate:1 1 udp 1 198.51.100.7 49152 typ relay raddr 10.0.0.5 rport 4000";
-        assert_eq!(hide_related(relay), "candidate:1 1 udp 1 198.51.100.7 49152 typ relay raddr 0.0.0.0 rport 0");
+        assert_eq!(
+            hide_related(relay),
+            "candidate:1 1 udp 1 198.51.100.7 49152 typ relay raddr 0.0.0.0 rport 0"
+        );
         assert!(is_relay(relay) && !is_host(relay));
     }
 }

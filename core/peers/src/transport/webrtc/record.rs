@@ -80,7 +80,13 @@ mod tests {
 
     #[test]
     fn the_first_byte_decides() {
-        for (byte, kind) in [(0, Kind::Stun), (22, Kind::Dtls), (64, Kind::ChannelData), (128, Kind::Foreign), (200, Kind::Foreign)] {
+        for (byte, kind) in [
+            (0, Kind::Stun),
+            (22, Kind::Dtls),
+            (64, Kind::ChannelData),
+            (128, Kind::Foreign),
+            (200, Kind::Foreign),
+        ] {
             assert_eq!(classify(&[byte]), kind);
         }
         assert_eq!(classify(&[]), Kind::Foreign);

@@ -1,0 +1,383 @@
+//! From two descriptions and some candidates to a transport.
+
+use std::collections::VecDeque;
+use std::net::UdpSocket;
+use std::sync::Arc;
+
+use peers_proto::{limits, timing};
+use rtc::crypto::{self, SignatureScheme};
+use rtc::ice::mdns::MulticastDnsMode;
+use rtc::peer_connection::certificate::CertificateParams;
+use sha2::{Digest, Sha256};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use webrtc::data_channel::{DataChannel, RTCDataChannelInit};
+use webrtc::peer_connection::{
+    PeerConnection, PeerConnectionBuilder, RTCCertificate, RTCConfigurationBuilder, RTCIceCandidateInit,
+    RTCIceServer, RTCIceTransportPolicy, RTCSessionDescription, SettingEngine, SettingEngineBuilder,
+};
+
+use super::candidate::{CandidateError, CandidateFilter};
+use super::config::WebRtcConfig;
+use super::connection::{Connection, Events, Guard};
+use super::counters::CounterSnapshot;
+use super::inbox::Inbox;
+use super::life::Life;
+use super::pipe::{MAX_WIRE_FRAME, Sink, Source};
+use super::runtime::{Shared, TunedRuntime};
+use super::sdp::{self, DescriptionError, Fingerprint, Vetted};
+use crate::transport::{CloseReason, Transport, TransportKind};
+
+/// Why an attempt could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WebRtcError {
+    /// The remote description was refused.
+    #[error(transparent)]
+    Description(#[from] DescriptionError),
+    /// The remote candidate was refused; the attempt goes on without it.
+    #[error(transparent)]
+    Candidate(#[from] CandidateError),
+    /// A second answer, or one to an answer.
+    #[error("no answer is expected")]
+    UnexpectedAnswer,
+    /// The WebRTC stack failed: no socket could be bound, or it did not like a description.
+    #[error("webrtc: {0}")]
+    Stack(#[from] webrtc::error::Error),
+}
+
+/// One attempt to connect, in the parts its users need. Dropping `connecting` ends it.
+#[non_exhaustive]
+pub struct Attempt {
+    /// The local description, with the host candidates inside.
+    pub sdp: String,
+    /// Takes what the peer sends.
+    pub negotiation: Negotiation,
+    /// Local candidates that took longer to find (S058), to be sent to the peer. Ends with the attempt.
+    pub candidates: mpsc::Receiver<String>,
+    /// Becomes the transport.
+    pub connecting: Connecting,
+}
+
+impl Attempt {
+    /// Starts as initiator: send `sdp` as the offer.
+    ///
+    /// # Errors
+    /// [`WebRtcError::Stack`].
+    pub async fn offer(config: &WebRtcConfig) -> Result<Self, WebRtcError> {
+        let parts = Parts::new(config, Role::Offerer).await?;
+        let offer = parts.negotiation.0.pc.create_offer(None).await?;
+        parts.finish(config, offer).await
+    }
+
+    /// Starts as responder to `offer`: send `sdp` as the answer.
+    ///
+    /// # Errors
+    /// [`WebRtcError::Description`] for an offer that is refused, else [`WebRtcError::Stack`].
+    pub async fn answer(config: &WebRtcConfig, offer: &str) -> Result<Self, WebRtcError> {
+        let parts = Parts::new(config, Role::Answerer).await?;
+        parts.negotiation.describe(offer, RTCSessionDescription::offer).await?;
+        let answer = parts.negotiation.0.pc.create_answer(None).await?;
+        parts.finish(config, answer).await
+    }
+}
+
+/// The signaling side of an attempt. Cheap to clone; keeps nothing alive that [`Connecting`] or the transport ended.
+#[derive(Clone)]
+pub struct Negotiation(Arc<Inner>);
+
+impl Negotiation {
+    /// SHA-256 of this side's DTLS certificate, fresh for this attempt: belongs into the signed envelope.
+    #[must_use]
+    pub fn local_fingerprint(&self) -> Fingerprint {
+        self.0.local_fingerprint
+    }
+
+    /// Applies the peer's answer (S064) and then the candidates that came before it.
+    ///
+    /// # Errors
+    /// [`WebRtcError::UnexpectedAnswer`] when there is one already or this side answered itself.
+    pub async fn set_remote_answer(&self, answer: &str) -> Result<(), WebRtcError> {
+        if self.0.role == Role::Answerer {
+            return Err(WebRtcError::UnexpectedAnswer);
+        }
+        self.describe(answer, RTCSessionDescription::answer).await
+    }
+
+    /// Applies a candidate of the peer (S065), or keeps it until there is a description.
+    ///
+    /// # Errors
+    /// [`WebRtcError::Candidate`]; the attempt goes on.
+    pub async fn add_candidate(&self, candidate: &str) -> Result<(), WebRtcError> {
+        let mut remote = self.0.remote.lock().await;
+        if let Err(refused) = remote.filter.admit(candidate) {
+            self.0.shared.counters.candidates_refused.add(1);
+            return Err(refused.into());
+        }
+        if remote.fingerprint.is_none() {
+            remote.early.push(candidate.to_owned());
+            return Ok(());
+        }
+        self.apply(candidate).await
+    }
+
+    /// What was refused, dropped and nudged so far.
+    #[must_use]
+    pub fn counters(&self) -> CounterSnapshot {
+        self.0.shared.counters.snapshot()
+    }
+
+    async fn describe(
+        &self,
+        text: &str,
+        kind: fn(String) -> Result<RTCSessionDescription, webrtc::error::Error>,
+    ) -> Result<(), WebRtcError> {
+        let mut remote = self.0.remote.lock().await;
+        if remote.fingerprint.is_some() {
+            return Err(WebRtcError::UnexpectedAnswer);
+        }
+        let Vetted { sdp, fingerprint, refused } = sdp::vet(text, &mut remote.filter)?;
+        self.0.shared.counters.candidates_refused.add(refused);
+        self.0.pc.set_remote_description(kind(sdp)?).await?;
+        remote.fingerprint = Some(fingerprint);
+        self.0.shared.kick.fire();
+        for early in std::mem::take(&mut remote.early) {
+            self.apply(&early).await?;
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, candidate: &str) -> Result<(), WebRtcError> {
+        let candidate = candidate.trim();
+        let init = RTCIceCandidateInit {
+            candidate: candidate.strip_prefix("a=").unwrap_or(candidate).to_owned(),
+            sdp_mid: Some("0".into()),
+            sdp_mline_index: Some(0),
+            ..Default::default()
+        };
+        self.0.pc.add_ice_candidate(init).await?;
+        self.0.shared.kick.fire();
+        Ok(())
+    }
+}
+
+/// An attempt under way. Dropping it gives up and frees everything.
+pub struct Connecting {
+    negotiation: Negotiation,
+    channel: Arc<dyn DataChannel>,
+    inbox: Arc<Inbox>,
+    drained: Arc<Notify>,
+    opened: oneshot::Receiver<()>,
+    guard: Arc<Guard>,
+}
+
+impl Connecting {
+    /// Waits for the data channel (S034) and gives the transport, bound to both DTLS certificates.
+    ///
+    /// # Errors
+    /// The one reason why it did not come to that.
+    pub async fn connected(self) -> Result<Transport, CloseReason> {
+        let inner = &*self.negotiation.0;
+        if self.opened.await.is_err() {
+            return Err(inner.shared.life.ended().await);
+        }
+        let binding = match inner.binding().await {
+            Ok(binding) => binding,
+            Err(reason) => {
+                inner.shared.life.end(reason);
+                return Err(inner.shared.life.ended().await);
+            }
+        };
+        let life = inner.shared.life.clone();
+        let (channel, drained, guard) = (self.channel, self.drained, self.guard);
+        Ok(Transport {
+            kind: TransportKind::WebRtc,
+            binding,
+            source: Box::new(Source { inbox: self.inbox, taken: VecDeque::new(), _guard: guard.clone() }),
+            sink: Box::new(Sink { channel, life, drained, guard }),
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Offerer,
+    Answerer,
+}
+
+struct Inner {
+    pc: Arc<dyn PeerConnection>,
+    role: Role,
+    local_fingerprint: Fingerprint,
+    remote: Mutex<Remote>,
+    shared: Arc<Shared>,
+}
+
+struct Remote {
+    filter: CandidateFilter,
+    early: Vec<String>,
+    /// What the remote description promised, once there is one.
+    fingerprint: Option<Fingerprint>,
+}
+
+impl Inner {
+    /// Both certificate hashes as DTLS saw them, initiator first (design section 4).
+    async fn binding(&self) -> Result<Vec<u8>, CloseReason> {
+        let stack = |e: webrtc::error::Error| CloseReason::Network(e.to_string());
+        let sctp = self.pc.sctp().await.ok_or_else(|| CloseReason::Network("no SCTP transport".into()))?;
+        if sctp.max_message_size().await.map_err(stack)? < MAX_WIRE_FRAME as u32 {
+            return Err(CloseReason::Protocol("the peer takes no whole frame"));
+        }
+        let chain = sctp.transport().get_remote_certificates().await.map_err(stack)?;
+        let certificate = chain.first().ok_or(CloseReason::Protocol("no DTLS certificate"))?;
+        let seen = Fingerprint::from(Sha256::digest(certificate));
+        // The stack checked this already; our promise (S131) does not rest on that alone.
+        if self.remote.lock().await.fingerprint != Some(seen) {
+            return Err(CloseReason::Protocol("another DTLS certificate than promised"));
+        }
+        Ok(match self.role {
+            Role::Offerer => [self.local_fingerprint, seen],
+            Role::Answerer => [seen, self.local_fingerprint],
+        }
+        .concat())
+    }
+}
+
+/// A peer connection before its local description.
+struct Parts {
+    negotiation: Negotiation,
+    candidates: mpsc::Receiver<String>,
+    connecting: Connecting,
+    gathered: Arc<Notify>,
+}
+
+impl Parts {
+    async fn new(config: &WebRtcConfig, role: Role) -> Result<Self, WebRtcError> {
+        let (certificate, local_fingerprint) = fresh_certificate()?;
+        let shared = Arc::new(Shared::new(Life::new()));
+        let gathered = Arc::<Notify>::default();
+        let (candidate_sender, candidates) = mpsc::channel(limits::MAX_CANDIDATES);
+        let events = Events {
+            shared: shared.clone(),
+            candidates: candidate_sender,
+            gathered: gathered.clone(),
+            relay_only: config.relay_only,
+        };
+        let pc = PeerConnectionBuilder::new()
+            .with_configuration(configuration(config, certificate))
+            .with_setting_engine(settings(config))
+            .with_handler(Arc::new(events))
+            .with_runtime(Arc::new(TunedRuntime::new(shared.clone())))
+            .with_udp_addrs(bind_addresses(config))
+            .with_data_channel_send_buffer_limit(limits::WEBRTC_SEND_BUFFER)
+            .build()
+            .await?;
+        let pc: Arc<dyn PeerConnection> = Arc::new(pc);
+        let init = RTCDataChannelInit { negotiated: Some(CHANNEL_ID), ..Default::default() };
+        let channel = match pc.create_data_channel("peers", Some(init)).await {
+            Ok(channel) => channel,
+            Err(error) => {
+                let _ = pc.close().await;
+                return Err(error.into());
+            }
+        };
+        let (inbox, drained) = (Arc::<Inbox>::default(), Arc::<Notify>::default());
+        let connection = Connection {
+            pc: pc.clone(),
+            channel: channel.clone(),
+            inbox: inbox.clone(),
+            drained: drained.clone(),
+            shared: shared.clone(),
+        };
+        let (opened_sender, opened) = oneshot::channel();
+        let guard = Arc::new(connection.spawn(config.establishment, opened_sender));
+        let remote = Remote {
+            filter: CandidateFilter::new(config.include_loopback),
+            early: Vec::new(),
+            fingerprint: None,
+        };
+        let negotiation =
+            Negotiation(Arc::new(Inner { pc, role, local_fingerprint, remote: Mutex::new(remote), shared }));
+        let connecting =
+            Connecting { negotiation: negotiation.clone(), channel, inbox, drained, opened, guard };
+        Ok(Self { negotiation, candidates, connecting, gathered })
+    }
+
+    async fn finish(
+        self,
+        config: &WebRtcConfig,
+        local: RTCSessionDescription,
+    ) -> Result<Attempt, WebRtcError> {
+        let Self { negotiation, candidates, connecting, gathered } = self;
+        let inner = &negotiation.0;
+        inner.pc.set_local_description(local.clone()).await?;
+        inner.shared.kick.fire();
+        if !config.relay_only {
+            tokio::select! {
+                () = gathered.notified() => {}
+                _ = inner.shared.life.ended() => {}
+            }
+        }
+        let described = inner.pc.local_description().await.unwrap_or(local);
+        let sdp = sdp::publishable(&described.sdp, config.relay_only);
+        Ok(Attempt { sdp, negotiation, candidates, connecting })
+    }
+}
+
+fn configuration(
+    config: &WebRtcConfig,
+    certificate: RTCCertificate,
+) -> rtc::peer_connection::configuration::RTCConfiguration {
+    let servers = config.ice_servers.iter().map(|server| RTCIceServer {
+        urls: server.urls.clone(),
+        username: server.username.clone(),
+        credential: server.credential.clone(),
+        ..Default::default()
+    });
+    let policy = match config.relay_only {
+        true => RTCIceTransportPolicy::Relay,
+        false => RTCIceTransportPolicy::All,
+    };
+    RTCConfigurationBuilder::new()
+        .with_certificates(vec![certificate])
+        .with_ice_servers(servers.collect())
+        .with_ice_transport_policy(policy)
+        .build()
+}
+
+fn settings(config: &WebRtcConfig) -> SettingEngine {
+    let (interval, attempts) = timing::ICE_CHECKS;
+    SettingEngineBuilder::new()
+        .with_multicast_dns_mode(MulticastDnsMode::Disabled)
+        .with_include_loopback_candidate(config.include_loopback)
+        .with_ice_connection_attempts(Some(interval), Some(attempts))
+        // A check from the peer that overtakes its candidate must not hold up the nomination for a second.
+        .with_prflx_acceptance_min_wait(Some(std::time::Duration::ZERO))
+        .with_srflx_acceptance_min_wait(Some(timing::ICE_SRFLX_WAIT))
+        .with_relay_acceptance_min_wait(Some(timing::ICE_RELAY_WAIT))
+        .with_discard_local_candidates_during_ice_restart(true)
+        .build()
+}
+
+/// Wildcards are bound per interface by the stack, again at every ICE restart. They leave loopback out.
+fn bind_addresses(config: &WebRtcConfig) -> Vec<String> {
+    let mut addresses = vec!["0.0.0.0:0".to_owned()];
+    if UdpSocket::bind("[::]:0").is_ok() {
+        addresses.push("[::]:0".to_owned());
+    }
+    if config.include_loopback {
+        addresses.push("127.0.0.1:0".to_owned());
+    }
+    addresses
+}
+
+fn fresh_certificate() -> Result<(RTCCertificate, Fingerprint), webrtc::error::Error> {
+    let failed = |e: &dyn std::fmt::Display| webrtc::error::Error::Other(e.to_string());
+    let provider = crypto::default_provider().map_err(|e| failed(&e))?;
+    let params = CertificateParams::new(Vec::<String>::new()).map_err(|e| failed(&e))?;
+    let certificate = RTCCertificate::generate(provider.crypto(), SignatureScheme::EcdsaP256Sha256, params)?;
+    let der = certificate.dtls_certificate.certificate.first().ok_or_else(|| failed(&"no certificate"))?;
+    let fingerprint = Sha256::digest(der.as_ref()).into();
+    Ok((certificate, fingerprint))
+}
+
+/// Both sides create it under this id, so it needs no opening message (RFC 8832 §4).
+const CHANNEL_ID: u16 = 0;

@@ -1,0 +1,180 @@
+//! The task that owns a peer connection: it waits for the channel, drains it, and always closes.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use webrtc::data_channel::{DataChannel, DataChannelEvent};
+use webrtc::media_stream::track_remote::TrackRemote;
+use webrtc::peer_connection::{
+    PeerConnection, PeerConnectionEventHandler, RTCIceGatheringState, RTCPeerConnectionIceEvent,
+    RTCPeerConnectionState,
+};
+
+use super::candidate;
+use super::inbox::Inbox;
+use super::life::Life;
+use super::pipe::MAX_WIRE_FRAME;
+use super::runtime::Shared;
+use crate::transport::CloseReason;
+
+/// Ends the peer connection when the last holder drops it. The stack itself leaks a connection that is dropped.
+pub(super) struct Guard {
+    life: Life,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Guard {
+    /// Ends with `Local` unless it has ended, and waits until the sockets are closed.
+    pub(super) async fn close(&self) {
+        self.life.end(CloseReason::Local);
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // The task sees this, closes the peer connection within its bound and ends; nobody needs to wait for it.
+        self.life.end(CloseReason::Local);
+    }
+}
+
+/// What the owning task works with.
+pub(super) struct Connection {
+    pub(super) pc: Arc<dyn PeerConnection>,
+    pub(super) channel: Arc<dyn DataChannel>,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) drained: Arc<Notify>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Connection {
+    /// Starts the task. `opened` is told when the channel opens, and dropped if it never does.
+    pub(super) fn spawn(self, establishment: Duration, opened: oneshot::Sender<()>) -> Guard {
+        let life = self.shared.life.clone();
+        let task = tokio::spawn(self.run(establishment, opened));
+        Guard { life, task: Mutex::new(Some(task)) }
+    }
+
+    async fn run(self, establishment: Duration, opened: oneshot::Sender<()>) {
+        let life = self.shared.life.clone();
+        let reason = tokio::select! {
+            biased;
+            reason = life.ended() => reason,
+            reason = self.serve(establishment, opened) => {
+                life.end(reason);
+                life.ended().await
+            }
+        };
+        if let Err(error) = self.pc.close().await {
+            tracing::debug!(%error, "closing a peer connection");
+        }
+        self.inbox.finish(reason);
+    }
+
+    async fn serve(&self, establishment: Duration, opened: oneshot::Sender<()>) -> CloseReason {
+        match tokio::time::timeout(establishment, self.open()).await {
+            Err(_) => return CloseReason::TimedOut,
+            Ok(Err(reason)) => return reason,
+            Ok(Ok(())) => {}
+        }
+        self.shared.open();
+        let _ = opened.send(());
+        loop {
+            match self.event().await {
+                Some(DataChannelEvent::OnMessage(message)) if message.data.len() > MAX_WIRE_FRAME => {
+                    return CloseReason::Protocol("a frame beyond the limit");
+                }
+                Some(DataChannelEvent::OnMessage(message)) => {
+                    self.shared.kick.delivered();
+                    if let Err(reason) = self.inbox.push(message.data.freeze()) {
+                        return reason;
+                    }
+                }
+                Some(DataChannelEvent::OnBufferedAmountLow) => self.drained.notify_one(),
+                Some(DataChannelEvent::OnClose) => return CloseReason::Remote,
+                Some(_) => {}
+                None => return CloseReason::Network("the stack stopped".into()),
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<(), CloseReason> {
+        loop {
+            match self.event().await {
+                Some(DataChannelEvent::OnOpen) => return Ok(()),
+                Some(DataChannelEvent::OnClose) => return Err(CloseReason::Remote),
+                Some(_) => {}
+                None => return Err(CloseReason::Network("the stack stopped".into())),
+            }
+        }
+    }
+
+    /// The channel's next event. Before it waits it lets the stack hand over what it parked.
+    async fn event(&self) -> Option<DataChannelEvent> {
+        let mut next = pin!(self.channel.poll());
+        poll_fn(|cx| {
+            let polled = next.as_mut().poll(cx);
+            if polled.is_pending() {
+                self.shared.kick.drained();
+            }
+            polled
+        })
+        .await
+    }
+}
+
+/// What the stack tells. It runs on the driver, so nothing here waits.
+pub(super) struct Events {
+    pub(super) shared: Arc<Shared>,
+    pub(super) candidates: mpsc::Sender<String>,
+    /// The first candidate is known, and with it every host candidate: the stack adds those together.
+    pub(super) gathered: Arc<Notify>,
+    pub(super) relay_only: bool,
+}
+
+#[async_trait]
+impl PeerConnectionEventHandler for Events {
+    async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
+        self.gathered.notify_one();
+        let Ok(init) = event.candidate.to_json() else { return };
+        let mut text = init.candidate;
+        // Host candidates are inside the description.
+        if candidate::is_host(&text) || (self.relay_only && !candidate::is_relay(&text)) {
+            return;
+        }
+        if self.relay_only {
+            text = candidate::hide_related(&text);
+        }
+        if self.candidates.try_send(text).is_err() {
+            self.shared.counters.local_candidates_dropped.add(1);
+        }
+    }
+
+    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        if state == RTCIceGatheringState::Complete {
+            self.gathered.notify_one();
+        }
+    }
+
+    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
+        if state == RTCPeerConnectionState::Failed {
+            self.shared.life.end(CloseReason::Network("no path to the peer".into()));
+        }
+    }
+
+    async fn on_data_channel(&self, _: Arc<dyn DataChannel>) {
+        self.shared.life.end(CloseReason::Protocol("a second data channel"));
+    }
+
+    async fn on_track(&self, _: Arc<dyn TrackRemote>) {
+        self.shared.life.end(CloseReason::Protocol("media"));
+    }
+}

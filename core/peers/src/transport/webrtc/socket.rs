@@ -1,0 +1,196 @@
+//! The UDP socket the stack reads and writes. It classifies what arrives by its first byte, so that another protocol
+//! may share the port later.
+
+use std::io::{self, IoSliceMut};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use futures_util::task::AtomicWaker;
+use tokio::io::Interest;
+use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+
+use super::batch::{Batch, WouldBlock};
+use super::kick::{self, SYNTHETIC};
+use super::record::{self, Kind};
+use super::runtime::Shared;
+
+#[derive(Debug)]
+pub(super) struct Socket {
+    io: tokio::net::UdpSocket,
+    state: UdpSocketState,
+    outgoing: Mutex<Batch>,
+    /// The driver's poll of this socket: datagrams are held until it comes back to it.
+    reader: AtomicWaker,
+    shared: Arc<Shared>,
+}
+
+impl Socket {
+    pub(super) fn new(socket: std::net::UdpSocket, shared: Arc<Shared>) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        // Best effort: the system may cap or refuse them, and then only bulk is slower.
+        let options = socket2::SockRef::from(&socket);
+        let _ = options.set_recv_buffer_size(SOCKET_BUFFER);
+        let _ = options.set_send_buffer_size(SOCKET_BUFFER);
+        let io = tokio::net::UdpSocket::from_std(socket)?;
+        let state = UdpSocketState::new(UdpSockRef::from(&io))?;
+        Ok(Self { io, state, outgoing: Mutex::default(), reader: AtomicWaker::new(), shared })
+    }
+
+    /// Sends the held datagrams. While the socket buffer is full they stay, and `cx` is woken when it is not.
+    fn poll_flush(&self, cx: &mut Context<'_>, batch: &mut Batch) -> Poll<io::Result<()>> {
+        while !batch.is_empty() {
+            ready!(self.io.poll_send_ready(cx))?;
+            match self.flush_now(batch) {
+                Ok(()) => {}
+                // `try_io` cleared the readiness, so the next round registers the waker.
+                Err(WouldBlock) => self.shared.counters.send_waits.add(1),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn flush_now(&self, batch: &mut Batch) -> Result<(), WouldBlock> {
+        let refused = batch.flush(|destination, contents, segment_size| {
+            let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
+            self.io.try_io(Interest::WRITABLE, || self.state.try_send(UdpSockRef::from(&self.io), &transmit))
+        })?;
+        self.shared.counters.send_errors.add(refused);
+        Ok(())
+    }
+
+    fn outgoing(&self) -> MutexGuard<'_, Batch> {
+        self.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what the stack may see of a received buffer, closing the gaps. Returns the bytes left.
+    fn sift(&self, buffer: &mut [u8], meta: &RecvMeta) -> usize {
+        let (step, mut kept) = (meta.stride.max(1), 0);
+        for start in (0..meta.len).step_by(step) {
+            let end = (start + step).min(meta.len);
+            if buffer.get(start..end).is_some_and(|datagram| self.admit(datagram)) {
+                if kept != start {
+                    buffer.copy_within(start..end, kept);
+                }
+                kept += end - start;
+            }
+        }
+        kept
+    }
+
+    fn admit(&self, datagram: &[u8]) -> bool {
+        match record::classify(datagram) {
+            Kind::Stun | Kind::ChannelData => true,
+            Kind::Dtls => self.shared.admit_records(record::records(datagram)),
+            Kind::Foreign => {
+                self.shared.counters.datagrams_refused.add(1);
+                false
+            }
+        }
+    }
+}
+
+impl AsyncUdpSocket for Socket {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.local_addr()
+    }
+
+    fn max_gso_segments(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+
+    fn max_gro_segments(&self) -> usize {
+        self.state.gro_segments()
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
+        let size = transmit.contents.len();
+        let mut batch = self.outgoing();
+        if record::classify(transmit.contents) == Kind::Dtls {
+            self.shared.sending(&record::records(transmit.contents));
+        }
+        // The driver's own batches are complete; single datagrams wait for its return to `poll_recv`.
+        if transmit.segment_size.is_some()
+            || !batch.fits(transmit.destination, transmit.contents, self.state.max_gso_segments())
+        {
+            ready!(self.poll_flush(cx, &mut batch))?;
+        }
+        let datagrams = transmit.contents.chunks(transmit.segment_size.unwrap_or(size).max(1));
+        datagrams.for_each(|datagram| batch.push(transmit.destination, datagram));
+        self.reader.wake();
+        Poll::Ready(Ok(size))
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        if !kick::is_probe(cx) {
+            self.reader.register(cx.waker());
+            let mut batch = self.outgoing();
+            if let Poll::Ready(Err(e)) = self.poll_flush(cx, &mut batch) {
+                return Poll::Ready(Err(e));
+            }
+        }
+        if self.shared.kick.take(cx) {
+            return synthetic(bufs, meta);
+        }
+        loop {
+            match self.io.poll_recv_ready(cx) {
+                Poll::Pending if self.shared.kick.take_granted(cx) => return synthetic(bufs, meta),
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(ready) => ready?,
+            }
+            // One buffer: the driver offers no more, and its batches come from GRO.
+            let (Some(buffer), Some(meta)) = (bufs.get_mut(..1), meta.get_mut(..1)) else {
+                return Poll::Ready(Err(io::ErrorKind::InvalidInput.into()));
+            };
+            match self
+                .io
+                .try_io(Interest::READABLE, || self.state.recv(UdpSockRef::from(&self.io), buffer, meta))
+            {
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(e) => return Poll::Ready(Err(e)),
+            }
+            let (Some(buffer), Some(meta)) = (buffer.first_mut(), meta.first_mut()) else { continue };
+            let kept = self.sift(buffer, meta);
+            if kept > 0 {
+                meta.len = kept;
+                meta.stride = meta.stride.max(1);
+                self.shared.kick.received();
+                return Poll::Ready(Ok(1));
+            }
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // The driver's last words (close_notify, the release of a TURN allocation) are still held.
+        let batch = self.outgoing.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = std::mem::take(batch);
+        let _ = self.flush_now(&mut batch);
+    }
+}
+
+fn synthetic(bufs: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta]) -> Poll<io::Result<usize>> {
+    let (Some(buffer), Some(meta)) =
+        (bufs.first_mut().and_then(|b| b.get_mut(..SYNTHETIC.len())), meta.first_mut())
+    else {
+        return Poll::Ready(Err(io::ErrorKind::InvalidInput.into()));
+    };
+    buffer.copy_from_slice(&SYNTHETIC);
+    *meta = RecvMeta::default();
+    meta.addr = NOBODY;
+    meta.len = SYNTHETIC.len();
+    meta.stride = SYNTHETIC.len();
+    Poll::Ready(Ok(1))
+}
+
+/// Where synthetic datagrams seem to come from: the discard port.
+const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
+/// A window of data at 150 MB/s and 25 ms; the default of most systems (208 KiB) loses datagrams in bulk.
+const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
