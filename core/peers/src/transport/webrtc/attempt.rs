@@ -330,7 +330,6 @@ fn configuration(
         urls: server.urls.clone(),
         username: server.username.clone(),
         credential: server.credential.clone(),
-        ..Default::default()
     });
     let policy = match config.relay_only {
         true => RTCIceTransportPolicy::Relay,

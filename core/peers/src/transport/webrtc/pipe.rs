@@ -14,8 +14,8 @@ use super::inbox::Inbox;
 use super::life::Life;
 use crate::transport::{CloseReason, FrameSink, FrameSource};
 
-/// A frame and its sealing: a Noise tag, and room for a header.
-pub(super) const MAX_WIRE_FRAME: usize = limits::MAX_FRAME + 64;
+/// A frame and its sealing.
+pub(super) const MAX_WIRE_FRAME: usize = limits::MAX_FRAME + limits::SEAL_OVERHEAD;
 
 pub(super) struct Sink {
     pub(super) channel: Arc<dyn DataChannel>,
