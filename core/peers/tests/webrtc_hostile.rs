@@ -7,7 +7,7 @@ use std::time::Duration;
 use peers::transport::CloseReason;
 use peers::transport::webrtc::{Attempt, WebRtcConfig};
 use tokio::sync::Notify;
-use webrtc::data_channel::{DataChannel, RTCDataChannelInit};
+use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelInit};
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
     RTCSessionDescription, SettingEngineBuilder,
@@ -41,7 +41,7 @@ async fn bare() -> (Arc<dyn PeerConnection>, Arc<dyn DataChannel>, Arc<Gathered>
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_data_channel_ends_the_connection() {
-    let (pc, _channel, gathered) = bare().await;
+    let (pc, channel, gathered) = bare().await;
     let ours = Attempt::offer(&WebRtcConfig { include_loopback: true, ..Default::default() }).await.unwrap();
     pc.set_remote_description(RTCSessionDescription::offer(ours.sdp).unwrap()).await.unwrap();
     let answer = pc.create_answer(None).await.unwrap();
@@ -50,6 +50,8 @@ async fn a_second_data_channel_ends_the_connection() {
     let answer = pc.local_description().await.unwrap().sdp;
     ours.negotiation.set_remote_answer(&answer).await.unwrap();
     let mut transport = ours.connecting.connected().await.unwrap();
+    // Created before the bare side is connected, the second channel was seen not to be announced at all.
+    while !matches!(channel.poll().await, Some(DataChannelEvent::OnOpen)) {}
     let _second = pc.create_data_channel("second", None).await.unwrap();
     let reason = tokio::time::timeout(Duration::from_secs(10), transport.source.recv()).await.unwrap();
     assert_eq!(reason, Err(CloseReason::Protocol("a second data channel")));
