@@ -24,139 +24,26 @@
 //! Everything here was authenticated by its envelope; the relay can delay, repeat and drop, and the machine has to
 //! converge in spite of it: to one connection at both ends, or to none.
 
+mod action;
+mod attempt;
 mod body;
+mod contents;
 mod memory;
 
 #[cfg(test)]
 mod tests;
 
+pub use action::{AbandonReason, Action};
 pub use body::{Body, BodyError, ByeReason};
+pub use contents::{Contents, Fingerprint};
 
 use std::collections::VecDeque;
 
-use crate::envelope::{Content, FINGERPRINT_LEN};
 use crate::id::{ConnectionId, DeviceId};
 use crate::limits;
-use crate::signaling::message::ExchangeKind;
-use crate::time::{Instant, UnixTime, earliest};
-use crate::timing;
+use crate::time::{Instant, earliest};
+use attempt::{Attempt, Phase, Role};
 use memory::{Early, Remembered};
-
-/// SHA-256 of a DTLS certificate.
-pub type Fingerprint = [u8; FINGERPRINT_LEN];
-
-/// The contents of one envelope between the two devices.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Contents {
-    /// The attempt.
-    pub connection_id: ConnectionId,
-    /// Its number among the dials of the process that began it.
-    pub attempt: u32,
-    /// The sender's DTLS certificate in this attempt; nothing only on a bye that precedes it.
-    pub fingerprint: Option<Fingerprint>,
-    /// What it says.
-    pub body: Body,
-}
-
-impl Contents {
-    /// What an envelope said.
-    ///
-    /// # Errors
-    /// [`BodyError`]
-    pub fn from_envelope(content: &Content) -> Result<Self, BodyError> {
-        let body = Body::decode(&content.body)?;
-        if content.fingerprint.is_none() && matches!(body, Body::Offer { .. } | Body::Answer { .. }) {
-            return Err(BodyError::NoFingerprint);
-        }
-        let Content { connection_id, attempt, fingerprint, .. } = *content;
-        Ok(Self { connection_id, attempt, fingerprint, body })
-    }
-
-    /// What to seal. `expiry` is by this device's clock; recipients are generous about it.
-    ///
-    /// # Errors
-    /// [`BodyError::TooLarge`]
-    pub fn to_envelope(&self, expiry: UnixTime) -> Result<Content, BodyError> {
-        let Self { connection_id, attempt, fingerprint, ref body } = *self;
-        Ok(Content { connection_id, attempt, expiry, fingerprint, body: body.encode()? })
-    }
-
-    /// The event that carries it through a relay.
-    pub fn kind(&self) -> ExchangeKind {
-        match self.body {
-            Body::Offer { .. } => ExchangeKind::Offer,
-            Body::Answer { .. } => ExchangeKind::Answer,
-            Body::Candidates(_) | Body::Bye(_) => ExchangeKind::IceCandidate,
-        }
-    }
-}
-
-/// What the owner of the machine has to do, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Make a peer connection and its offer; answer with [`Negotiation::handle_local_description`].
-    CreateOffer {
-        /// The attempt.
-        connection_id: ConnectionId,
-    },
-    /// Make a peer connection, apply the offer and make the answer; answer likewise.
-    CreateAnswer {
-        /// The attempt.
-        connection_id: ConnectionId,
-        /// The remote description.
-        sdp: String,
-        /// The certificate DTLS must show.
-        fingerprint: Fingerprint,
-    },
-    /// Apply the answer to the attempt's peer connection.
-    ApplyAnswer {
-        /// The attempt.
-        connection_id: ConnectionId,
-        /// The remote description.
-        sdp: String,
-        /// The certificate DTLS must show.
-        fingerprint: Fingerprint,
-    },
-    /// Add remote candidates; its remote description is applied already.
-    AddCandidates {
-        /// The attempt.
-        connection_id: ConnectionId,
-        /// As received.
-        candidates: Vec<String>,
-    },
-    /// Seal and send to the other device.
-    Send(Contents),
-    /// Close the attempt's peer connection.
-    Abandon {
-        /// The attempt.
-        connection_id: ConnectionId,
-        /// Why.
-        reason: AbandonReason,
-    },
-}
-
-/// Why an attempt ended without a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum AbandonReason {
-    /// [`timing::WEBRTC_ESTABLISHMENT`] passed.
-    #[error("not connected in time")]
-    TimedOut,
-    /// [`Negotiation::hang_up`].
-    #[error("cancelled")]
-    Cancelled,
-    /// [`Negotiation::handle_closed`].
-    #[error("the transport failed")]
-    Failed,
-    /// Both dialed, and the other attempt goes on.
-    #[error("the other device's attempt goes on")]
-    Glare,
-    /// The other device began a newer one.
-    #[error("the other device began a newer attempt")]
-    Replaced,
-    /// The other device gave it up.
-    #[error("the other device gave up: {0:?}")]
-    Remote(ByeReason),
-}
 
 /// The negotiation between this device and one other.
 #[derive(Debug)]
@@ -173,34 +60,6 @@ pub struct Negotiation {
     early: Early,
     held: VecDeque<Contents>,
     actions: VecDeque<Action>,
-}
-
-#[derive(Debug)]
-struct Attempt {
-    connection_id: ConnectionId,
-    number: u32,
-    role: Role,
-    phase: Phase,
-    deadline: Instant,
-    fingerprint: Option<Fingerprint>,
-    local_candidates: Vec<String>,
-    local_count: usize,
-    flush_at: Option<Instant>,
-    remote_candidates: Vec<String>,
-    remote_count: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Initiator,
-    Responder,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Describing,
-    AwaitingAnswer,
-    Connecting,
 }
 
 #[derive(Debug)]
@@ -277,7 +136,7 @@ impl Negotiation {
     }
 
     /// The ICE agent found candidates. They are sent together with what follows within
-    /// [`timing::CANDIDATE_BATCH`]; those beyond [`limits::MAX_CANDIDATES`] are not sent.
+    /// [`crate::timing::CANDIDATE_BATCH`]; those beyond [`limits::MAX_CANDIDATES`] are not sent.
     pub fn handle_local_candidates(
         &mut self,
         connection_id: ConnectionId,
@@ -503,43 +362,5 @@ impl Negotiation {
 
     fn is_parked(&self, connection_id: ConnectionId) -> bool {
         self.parked.as_ref().is_some_and(|offer| offer.connection_id == connection_id)
-    }
-}
-
-impl Attempt {
-    fn new(connection_id: ConnectionId, number: u32, role: Role, now: Instant) -> Self {
-        Self {
-            connection_id,
-            number,
-            role,
-            phase: Phase::Describing,
-            deadline: now + timing::WEBRTC_ESTABLISHMENT,
-            fingerprint: None,
-            local_candidates: Vec::new(),
-            local_count: 0,
-            flush_at: None,
-            remote_candidates: Vec::new(),
-            remote_count: 0,
-        }
-    }
-
-    fn has_remote_description(&self) -> bool {
-        self.role == Role::Responder || self.phase == Phase::Connecting
-    }
-
-    /// Candidates follow the description, never precede it.
-    fn schedule(&mut self, now: Instant) {
-        if self.phase != Phase::Describing && !self.local_candidates.is_empty() {
-            self.flush_at.get_or_insert(now + timing::CANDIDATE_BATCH);
-        }
-    }
-
-    fn contents(&self, body: Body) -> Contents {
-        Contents {
-            connection_id: self.connection_id,
-            attempt: self.number,
-            fingerprint: self.fingerprint,
-            body,
-        }
     }
 }

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
 use super::*;
+use crate::signaling::message::ExchangeKind;
+use crate::time::UnixTime;
+use crate::timing;
 
 const NOW: Instant = Instant::from_micros(1_000_000);
 
