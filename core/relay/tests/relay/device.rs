@@ -78,8 +78,11 @@ impl Socket {
         self.ws.flush().await.unwrap();
     }
 
+    /// Pings and takes the pong, which must come next.
     pub(crate) async fn ping(&mut self) {
-        self.ws.send(Message::Ping(Bytes::new())).await.unwrap();
+        self.ws.send(Message::Ping(Bytes::from_static(b"?"))).await.unwrap();
+        let pong = tokio::time::timeout(PATIENCE, self.ws.next()).await.expect("no pong");
+        assert_eq!(pong.unwrap().unwrap(), Message::Pong(Bytes::from_static(b"?")));
     }
 
     pub(crate) async fn receive(&mut self) -> Received {
