@@ -98,7 +98,7 @@ apt_update() {
   touch "$stamp"
 }
 
-# hash_of PATH…: one name for the content of files and folders.
+# hash_of PATH…: one name for the content of files and folders, the same in every checkout.
 hash_of() {
-  find "$@" -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-16
+  find "$@" -type f -print0 | sort -z | xargs -0 sha256sum | sed "s|$ROOT/||" | sha256sum | cut -c 1-16
 }
