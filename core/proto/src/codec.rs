@@ -1,12 +1,26 @@
-//! How values become bytes: variable-length integers, MessagePack, Brotli.
+//! How values become bytes: variable-length integers, MessagePack, Brotli. Pure computation on byte slices, the same
+//! on every platform.
+//!
+//! ```text
+//! value --encode--> MessagePack --compress--> (Encoding, content)    to the session
+//! value <--decode-- MessagePack <-decompress- (Encoding, content)    from it
+//! ```
+//!
+//! What arrives is hostile until [`validate`] has seen it: no function here recurses, or allocates what a length
+//! merely promises.
 
 pub mod varint;
 
-/// How the content of an object is encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
-    /// As it is.
-    Plain,
-    /// Compressed by Brotli (RFC 7932).
-    Brotli,
-}
+mod bounded;
+mod compress;
+mod decompress;
+mod error;
+mod keys;
+mod validate;
+mod value;
+
+pub use compress::{Encoding, compress};
+pub use decompress::decompress;
+pub use error::CodecError;
+pub use validate::{Shape, validate};
+pub use value::{decode, encode};

@@ -22,6 +22,10 @@ pub enum VarintError {
 #[inline]
 pub fn read(input: &mut &[u8]) -> Result<u64, VarintError> {
     let first = *input.first().ok_or(VarintError::Truncated)?;
+    if first < 0x40 {
+        *input = &input[1..];
+        return Ok(u64::from(first));
+    }
     let (bytes, rest) = input.split_at_checked(1 << (first >> 6)).ok_or(VarintError::Truncated)?;
     let value = bytes[1..].iter().fold(u64::from(first & 0x3f), |value, b| value << 8 | u64::from(*b));
     if len(value) != bytes.len() {
@@ -31,10 +35,11 @@ pub fn read(input: &mut &[u8]) -> Result<u64, VarintError> {
     Ok(value)
 }
 
-/// Appends `value`, at most [`MAX`].
+/// Appends `value`. One above [`MAX`] is written as [`MAX`]: counters never get there, and for a code or a duration
+/// that an app made up the largest is the nearest.
 #[inline]
 pub fn write(value: u64, out: &mut impl BufMut) {
-    debug_assert!(value <= MAX);
+    let value = value.min(MAX);
     match len(value) {
         1 => out.put_u8(value as u8),
         2 => out.put_u16(value as u16 | 1 << 14),
@@ -72,7 +77,37 @@ mod tests {
         assert_eq!(read(&mut &[0x40, 0x25][..]), Err(VarintError::NotShortest));
     }
 
+    #[test]
+    fn value_beyond_62_bits_is_written_as_the_largest() {
+        let mut out = Vec::new();
+        write(u64::MAX, &mut out);
+        assert_eq!(read(&mut &out[..]), Ok(MAX));
+    }
+
+    #[test]
+    fn every_longer_form_is_rejected() {
+        for (value, form) in [(0x3f, 1), (0x3f, 2), (0x3fff, 2), (0x3f, 3), (0x3fff_ffff, 3)] {
+            let mut bytes = (value as u64).to_be_bytes()[8 - (1 << form)..].to_vec();
+            bytes[0] |= form << 6;
+            assert_eq!(read(&mut &bytes[..]), Err(VarintError::NotShortest), "{bytes:02x?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn random_bytes_are_a_canonical_integer_or_a_typed_error(bytes: [u8; 9]) {
+            let mut input = &bytes[..];
+            match read(&mut input) {
+                Ok(value) => {
+                    let mut out = Vec::new();
+                    write(value, &mut out);
+                    prop_assert_eq!(&bytes[..out.len()], &out[..]);
+                    prop_assert_eq!(input, &bytes[out.len()..]);
+                }
+                Err(e) => prop_assert_eq!((e, input), (VarintError::NotShortest, &bytes[..])),
+            }
+        }
+
         #[test]
         fn integers_round_trip_and_reject_truncation(shift in 2..64u32, bits: u64) {
             let value = bits >> shift;

@@ -1,0 +1,7 @@
+//! The codec against what peers may send: objects, streams, hostile bytes, other implementations' bytes.
+
+mod brotli_streams;
+mod hostile_brotli;
+mod hostile_objects;
+mod memory;
+mod objects;
