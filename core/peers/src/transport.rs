@@ -1,11 +1,19 @@
 //! Unauthenticated ordered pipes of frames. Everything above treats them alike.
 
+mod ending;
+pub mod memory;
+pub(crate) mod relay;
 pub mod webrtc;
+pub mod websocket;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
+use peers_proto::limits;
 pub use peers_proto::transport_kind::TransportKind;
+
+/// Largest frame a transport carries: a whole one and what sealing adds to it.
+pub const MAX_TRANSPORT_FRAME: usize = limits::MAX_FRAME + limits::SEAL_OVERHEAD;
 
 /// Why a transport ended. Every transport reports exactly one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -111,3 +111,24 @@ pub const WEBRTC_SEND_BUFFER: usize = 256 * 1024;
 /// DTLS handshake records accepted by one peer connection. A handshake has about 20, repeated at most a few times in
 /// the time it may take.
 pub const MAX_DTLS_HANDSHAKE_RECORDS: u64 = 256;
+/// Bytes received through the relay for one transport and not yet taken by its reader: twice the session's send
+/// window, so only a peer that ignores the window, or a reader that stopped, gets there. The transport is closed.
+pub const RELAY_INBOUND: usize = 2 * SEND_WINDOW;
+/// The same for all transports of one relay together. Beyond it the fullest one is closed.
+pub const RELAY_INBOUND_TOTAL: usize = 2 * RELAY_INBOUND;
+/// Bytes one transport may have waiting for the socket to the relay before `send` waits.
+pub const RELAY_OUTBOUND: usize = 256 * 1024;
+/// Bytes of a batch written to the relay between two looks at what is urgent: signaling waits for one at most.
+pub const RELAY_BATCH: usize = 128 * 1024;
+/// Transports on one relay, opened by either side. What a relay allows by default.
+pub const MAX_RELAY_TRANSPORTS: usize = 128;
+/// Transports peers may have open to this device on one relay: all connections, and the handshakes on their way.
+pub const MAX_RELAY_INCOMING: usize = MAX_CONNECTIONS + MAX_HANDSHAKES;
+/// Of those, from one peer: an old one that it lost, its successor, and room for impatience.
+pub const MAX_RELAY_INCOMING_PER_PEER: usize = 4;
+/// Events of one relay not yet taken by the app's side. Beyond it exchanges are dropped, as a network would.
+pub const MAX_RELAY_EVENTS: usize = 256;
+/// Exchanges held while the relay is away. More were not going to be answered in time.
+pub const MAX_HELD_EXCHANGES: usize = 256;
+/// Devices whose certificates may be asked for at once.
+pub const MAX_LOOKUPS: usize = 64;

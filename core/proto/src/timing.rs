@@ -55,3 +55,25 @@ pub const ICE_RELAY_WAIT: Duration = Duration::from_millis(300);
 pub const ICE_RESOLVE: Duration = Duration::from_secs(1);
 /// A closing data channel waits this long for its last acknowledgement.
 pub const WEBRTC_CLOSE: Duration = Duration::from_secs(1);
+
+/// A dialed WebSocket that is not open by then is given up: name, TCP, TLS and upgrade at 2 s round trip.
+pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The next address of a host is tried this long after the one before it (RFC 8305 section 5).
+pub const HAPPY_EYEBALLS: Duration = Duration::from_millis(250);
+/// A registration that lasted this long was a success; a shorter one does not reset the backoff.
+pub const RECONNECT_STABLE: Duration = Duration::from_secs(10);
+/// The relay is pinged when it said nothing for this long. Mobile networks forget TCP flows after a minute or more;
+/// a shorter period would keep the radio awake.
+pub const RELAY_PING_IDLE: Duration = Duration::from_secs(25);
+/// A pinged relay that stays silent for this long is gone.
+pub const RELAY_PONG: Duration = Duration::from_secs(10);
+/// The same right after the network changed, when a dead socket is likely and a live one answers at once.
+pub const RELAY_PROBE: Duration = Duration::from_secs(3);
+/// ICE servers whose credentials end within this are asked for again: longer than it takes to gather with them.
+pub const ICE_REFRESH_BEFORE: Duration = Duration::from_secs(60);
+/// ... but never again before this: a relay that hands out dead ones must not keep a phone busy.
+pub const ICE_REFRESH_MIN: Duration = Duration::from_secs(10);
+/// A certificate the relay does not deliver within this is not there.
+pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+/// What is left to say at a close is said within this or not at all: iOS gives an app seconds.
+pub const CLOSE_GRACE: Duration = Duration::from_secs(1);

@@ -1,0 +1,154 @@
+//! The clock of everything above `peers-proto`: it counts the time a phone sleeps.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use peers_proto::time::{Instant, UnixTime};
+use tokio::sync::watch;
+
+/// A source of [`Instant`]s and of waits for them. Clones are the same clock.
+#[derive(Debug, Clone)]
+pub struct Clock(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// Nothing for the system's clock; a test's time otherwise, in microseconds.
+    manual: Option<AtomicU64>,
+    /// Changes when waits have to look at the time again.
+    jumps: watch::Sender<u64>,
+}
+
+impl Clock {
+    /// The device's own clock: CLOCK_BOOTTIME on Linux and Android, the continuous clock on Apple's systems.
+    pub fn system() -> Self {
+        Self::new(None)
+    }
+
+    /// A clock that stands still until [`Self::advance`].
+    pub fn manual() -> Self {
+        // An hour after the origin, so that whoever mixes it with another clock fails loudly.
+        Self::new(Some(AtomicU64::new(3_600_000_000)))
+    }
+
+    fn new(manual: Option<AtomicU64>) -> Self {
+        Self(Arc::new(Inner { manual, jumps: watch::Sender::new(0) }))
+    }
+
+    /// The present.
+    pub fn now(&self) -> Instant {
+        Instant::from_micros(match &self.0.manual {
+            None => system_micros(),
+            Some(micros) => micros.load(Ordering::Acquire),
+        })
+    }
+
+    /// Wall-clock time, for what is written into certificates and shown to people.
+    pub fn unix_now(&self) -> UnixTime {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        UnixTime(since.map_or(0, |d| d.as_secs()))
+    }
+
+    /// Moves a manual clock and wakes who waits for the new present. The system's clock is not impressed.
+    pub fn advance(&self, by: Duration) {
+        if let Some(micros) = &self.0.manual {
+            micros.fetch_add(u64::try_from(by.as_micros()).unwrap_or(u64::MAX), Ordering::AcqRel);
+        }
+        self.resumed();
+    }
+
+    /// To be called when the device wakes: timers of the operating system do not count its sleep, so every wait
+    /// looks at this clock again.
+    pub fn resumed(&self) {
+        self.0.jumps.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    /// Waits until `deadline`.
+    pub async fn sleep_until(&self, deadline: Instant) {
+        let mut jumps = self.0.jumps.subscribe();
+        loop {
+            // Marked as seen before the time is read: a jump in between is noticed below.
+            jumps.mark_unchanged();
+            let left = deadline.saturating_since(self.now());
+            if left.is_zero() {
+                return;
+            }
+            let timer = async {
+                match self.0.manual {
+                    None => tokio::time::sleep(left).await,
+                    Some(_) => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = timer => {}
+                _ = jumps.changed() => {}
+            }
+        }
+    }
+
+    /// Waits for `duration`.
+    pub async fn sleep(&self, duration: Duration) {
+        self.sleep_until(self.now() + duration).await;
+    }
+
+    /// `future`, unless `duration` passes before it is done.
+    pub async fn timeout<F: Future>(&self, duration: Duration, future: F) -> Option<F::Output> {
+        tokio::select! {
+            biased;
+            done = future => Some(done),
+            () = self.sleep(duration) => None,
+        }
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const CLOCK: libc::clockid_t = libc::CLOCK_BOOTTIME;
+/// On Apple's systems this one is `mach_continuous_time`.
+#[cfg(target_vendor = "apple")]
+const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_RAW;
+
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn system_micros() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a valid timespec that the call may write to; the clock exists on every supported system, and
+    // where it did not, `now` would stay as it is.
+    unsafe { libc::clock_gettime(CLOCK, &mut now) };
+    now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1000
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn system_micros() -> u64 {
+    static ORIGIN: std::sync::LazyLock<std::time::Instant> =
+        std::sync::LazyLock::new(std::time::Instant::now);
+    u64::try_from(ORIGIN.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn waits_end_when_their_time_comes_and_not_before() {
+        let clock = Clock::manual();
+        let wait = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep(Duration::from_secs(3600)).await }
+        });
+        tokio::task::yield_now().await; // it waits now
+        clock.advance(Duration::from_secs(3599));
+        tokio::task::yield_now().await;
+        assert!(!wait.is_finished());
+        clock.advance(Duration::from_secs(2));
+        wait.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_system_clock_moves_and_its_waits_end() {
+        let clock = Clock::system();
+        let before = clock.now();
+        clock.sleep(Duration::from_millis(5)).await;
+        assert!(clock.now() - before >= Duration::from_millis(5));
+        assert!(clock.timeout(Duration::from_millis(5), std::future::pending::<()>()).await.is_none());
+        assert_eq!(clock.timeout(Duration::ZERO, async { 7 }).await, Some(7));
+    }
+}

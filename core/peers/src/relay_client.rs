@@ -1,0 +1,148 @@
+//! A device's connection to one relay: registration, exchanges, presence, ICE servers, and relayed transports.
+//!
+//! ```text
+//!   RelayClient ──┐                             ┌── writer ──┐
+//!   RelaySink  ───┼──> Shared (one lock:        │            │
+//!   RelaySource ──┤    signaling, lanes, inbox) ┤            ├── WebSocket ── relay
+//!   RelayEvents ──┘                             └── reader ──┘
+//!                          RelayTask: connect, register, pump, wait, again
+//! ```
+//!
+//! One task owns the socket. Everything it and the handles share sits behind one short lock, in state machines that
+//! know no socket; all queues in it are bounded, each by the limit named at its field.
+
+mod error;
+mod event;
+mod keep_alive;
+mod lanes;
+mod pump;
+mod register;
+mod shared;
+mod signaling;
+mod state;
+mod task;
+
+pub use error::RelayError;
+pub use event::{RelayEvent, RelayEvents};
+pub use state::{Disconnect, RelayState};
+pub use task::RelayTask;
+
+pub(crate) use lanes::{Key, Outbound, Signals, Taken};
+pub(crate) use shared::Shared;
+
+use std::sync::Arc;
+
+use peers_proto::certificate::DeviceCertificate;
+use peers_proto::id::{ConnectionId, DeviceId};
+use peers_proto::keys::DeviceKeys;
+use peers_proto::signaling::{ExchangeKind, IceServer, MessageId};
+use peers_proto::timing;
+use rustls::ClientConfig;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::random;
+use crate::transport::websocket::{Endpoint, public_roots};
+use crate::transport::{Transport, relay};
+
+/// What a relay client needs.
+#[derive(Clone)]
+pub struct RelayConfig {
+    /// `wss://relay.example.com` or, for tests and private networks, `ws://…`. Without a path it is `/v1`.
+    pub url: String,
+    /// The device.
+    pub keys: Arc<DeviceKeys>,
+    /// Its certificate.
+    pub certificate: DeviceCertificate,
+    /// The time.
+    pub clock: Clock,
+    /// Whom TLS trusts; [`public_roots`] if nothing.
+    pub tls: Option<Arc<ClientConfig>>,
+}
+
+/// A handle; clones are the same client. It does not keep the connection alive, [`RelayTask`] does.
+#[derive(Clone)]
+pub struct RelayClient {
+    shared: Arc<Shared>,
+}
+
+impl RelayClient {
+    /// Starts to connect, for ever. The task ends when it is dropped, shut down, or superseded.
+    ///
+    /// # Errors
+    /// [`RelayError::Url`]. Everything else is a [`RelayState`].
+    pub fn start(config: RelayConfig) -> Result<(Self, RelayEvents, RelayTask), RelayError> {
+        let endpoint = Endpoint::parse(&config.url).map_err(|_| RelayError::Url)?;
+        let server_name = peers_proto::signaling::server_name(&config.url).ok_or(RelayError::Url)?;
+        let shared = Arc::new(Shared::new(config.keys.device_id(), config.clock.clone()));
+        let tls = config.tls.clone().unwrap_or_else(public_roots);
+        let task = RelayTask::spawn(task::Dialer { config, endpoint, server_name, tls }, shared.clone());
+        Ok((Self { shared: shared.clone() }, RelayEvents::new(shared), task))
+    }
+
+    /// Whether the relay is there: the truth, not a hope (S019).
+    pub fn state(&self) -> watch::Receiver<RelayState> {
+        self.shared.state()
+    }
+
+    /// Sends sealed envelopes to a device: one with an offer or answer, up to `MAX_CANDIDATES` with candidates.
+    /// While the relay is away they are held, up to `MAX_HELD_EXCHANGES` of them for `OFFER_TTL`, and go out in
+    /// order on registration.
+    ///
+    /// # Errors
+    /// [`RelayError::Envelopes`], [`RelayError::Full`], and what ended the client.
+    pub fn send_exchange(
+        &self,
+        kind: ExchangeKind,
+        to: DeviceId,
+        connection: ConnectionId,
+        envelopes: Vec<String>,
+    ) -> Result<MessageId, RelayError> {
+        let id = MessageId::from_bytes(random::array());
+        self.shared.send_exchange(kind, to, connection, envelopes, id)?;
+        Ok(id)
+    }
+
+    /// Asks for a device's certificate. It proves itself: whatever the relay says is checked against the id. Whether
+    /// it is still valid is the caller's to check.
+    ///
+    /// # Errors
+    /// [`RelayError::UnknownDevice`], [`RelayError::BadCertificate`], [`RelayError::WrongCertificate`],
+    /// [`RelayError::TimedOut`] after [`timing::LOOKUP_TIMEOUT`], [`RelayError::Full`], and what ended the client.
+    pub async fn certificate(&self, device: DeviceId) -> Result<DeviceCertificate, RelayError> {
+        let answer = self.shared.look_up(device)?;
+        match self.shared.clock().timeout(timing::LOOKUP_TIMEOUT, answer).await {
+            Some(Ok(answer)) => answer,
+            Some(Err(_)) => Err(self.shared.ended().unwrap_or(RelayError::Stopped)),
+            None => Err(RelayError::TimedOut),
+        }
+    }
+
+    /// The devices whose presence is wanted, and to which this one shows its own (S025); replaces the earlier list,
+    /// survives reconnects. At most `MAX_WATCHED` count.
+    pub fn watch_devices(&self, devices: Vec<DeviceId>) {
+        self.shared.watch_devices(devices);
+    }
+
+    /// The relay's ICE servers (S056), without those whose credentials have ended. They are fetched again in time.
+    pub fn ice_servers(&self) -> Vec<IceServer> {
+        self.shared.ice_servers()
+    }
+
+    /// A transport to `peer` through the relay. Nothing is sent until the first frame; if the peer is not there, the
+    /// transport ends with [`crate::transport::CloseReason::Network`].
+    ///
+    /// # Errors
+    /// [`RelayError::NotRegistered`], [`RelayError::TooMany`], [`RelayError::Duplicate`], and what ended the client.
+    pub fn open(&self, peer: DeviceId, connection: ConnectionId) -> Result<Transport, RelayError> {
+        let key = Key { peer, connection };
+        let signals = self.shared.open_lane(key)?;
+        Ok(relay::transport(self.shared.clone(), key, signals))
+    }
+
+    /// The network changed: a living socket has to prove itself at once, a wait for the next try is over, and
+    /// earlier failures are forgotten.
+    pub fn network_changed(&self) {
+        self.shared.network_changed();
+    }
+}

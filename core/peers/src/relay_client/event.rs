@@ -1,0 +1,140 @@
+//! What comes from the relay, in a bounded queue.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use peers_proto::id::{ConnectionId, DeviceId};
+use peers_proto::limits;
+use peers_proto::signaling::{ErrorCode, ExchangeKind, MessageId};
+
+use super::Shared;
+use super::lanes::{Key, Signals};
+use crate::transport::{Transport, relay};
+
+/// Something the relay or a peer did.
+pub enum RelayEvent {
+    /// A device sent sealed envelopes.
+    Exchange {
+        /// Which message carried them.
+        kind: ExchangeKind,
+        /// Who sent them, as the relay says; the envelopes prove it.
+        from: DeviceId,
+        /// The attempt.
+        connection: ConnectionId,
+        /// Names the message on every relay, so that copies can be dropped.
+        message: MessageId,
+        /// In order.
+        envelopes: Vec<String>,
+        /// Whether it waited at the relay while this device was away.
+        queued: bool,
+    },
+    /// A device opened a transport through the relay.
+    Incoming {
+        /// Who, as the relay says; the handshake proves it.
+        peer: DeviceId,
+        /// The connection.
+        connection: ConnectionId,
+        /// Ready to use.
+        transport: Transport,
+    },
+    /// A watched device is at the relay.
+    Online(DeviceId),
+    /// A watched device left the relay, or this device did.
+    Offline(DeviceId),
+    /// The relay did not accept something this device sent.
+    Rejected {
+        /// What was wrong.
+        code: ErrorCode,
+        /// The exchange it is about, if it is about one.
+        about: Option<MessageId>,
+    },
+}
+
+/// The receiving end. Dropping it drops what arrives.
+pub struct RelayEvents {
+    shared: Arc<Shared>,
+}
+
+impl RelayEvents {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The next event; nothing once the client has ended and all were taken. Cancel safe.
+    pub async fn recv(&mut self) -> Option<RelayEvent> {
+        loop {
+            match self.shared.next_event() {
+                Some(Some(queued)) => return Some(self.event(queued)),
+                Some(None) => self.shared.event_waiting().await,
+                None => return None,
+            }
+        }
+    }
+
+    fn event(&self, queued: Queued) -> RelayEvent {
+        match queued {
+            Queued::Incoming(key, signals) => RelayEvent::Incoming {
+                peer: key.peer,
+                connection: key.connection,
+                transport: relay::transport(self.shared.clone(), key, signals),
+            },
+            Queued::Presence(device, true) => RelayEvent::Online(device),
+            Queued::Presence(device, false) => RelayEvent::Offline(device),
+            Queued::Other(event) => event,
+        }
+    }
+}
+
+impl Drop for RelayEvents {
+    fn drop(&mut self) {
+        self.shared.discard_events();
+    }
+}
+
+/// An event as it waits. A transport has halves only once somebody takes it: halves hold [`Shared`], and so must
+/// not wait inside it.
+pub(super) enum Queued {
+    Incoming(Key, Arc<Signals>),
+    Presence(DeviceId, bool),
+    Other(RelayEvent),
+}
+
+/// At most [`limits::MAX_RELAY_EVENTS`], and beside them the newest presence of each watched device.
+#[derive(Default)]
+pub(super) struct Inbox {
+    queue: VecDeque<Queued>,
+    closed: bool,
+}
+
+impl Inbox {
+    /// False if there is no room: the event is dropped.
+    pub(super) fn push(&mut self, event: Queued) -> bool {
+        if self.closed {
+            return false;
+        }
+        if let Queued::Presence(device, _) = event {
+            // Only the latest counts. Bounded by the watched devices, since no others are reported.
+            self.queue.retain(|q| !matches!(q, Queued::Presence(d, _) if *d == device));
+        } else if self.queue.len() >= limits::MAX_RELAY_EVENTS {
+            return false;
+        }
+        self.queue.push_back(event);
+        true
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Queued> {
+        self.queue.pop_front()
+    }
+
+    /// Nobody takes events any more. Returns the transports nobody will take.
+    pub(super) fn close(&mut self) -> Vec<Key> {
+        self.closed = true;
+        let waiting = self.queue.drain(..);
+        waiting.filter_map(|q| if let Queued::Incoming(key, _) = q { Some(key) } else { None }).collect()
+    }
+
+    /// Transports opened by peers and not yet taken.
+    pub(super) fn incoming(&self) -> usize {
+        self.queue.iter().filter(|q| matches!(q, Queued::Incoming(..))).count()
+    }
+}

@@ -1,0 +1,72 @@
+//! Whether the relay is still there.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use peers_proto::time::Instant;
+use peers_proto::timing;
+
+use super::Shared;
+use super::state::Disconnect;
+use crate::clock::Clock;
+
+/// What the reader, the writer and the keep-alive of one socket tell each other.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    /// Messages read.
+    count: AtomicU64,
+    /// When the last one was read.
+    heard: AtomicU64,
+    ping: AtomicBool,
+}
+
+impl Pulse {
+    pub(super) fn new(clock: &Clock) -> Self {
+        Self {
+            count: AtomicU64::new(0),
+            heard: AtomicU64::new(clock.now().as_micros()),
+            ping: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn heard(&self, clock: &Clock) {
+        self.heard.store(clock.now().as_micros(), Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the writer shall ping now.
+    pub(super) fn take_ping(&self) -> bool {
+        self.ping.swap(false, Ordering::Relaxed)
+    }
+
+    /// Pings a silent relay, and at once after a change of network; returns when no answer came in time.
+    pub(super) async fn watch(&self, shared: &Shared) -> Disconnect {
+        let clock = shared.clock();
+        loop {
+            let idle = Instant::from_micros(self.heard.load(Ordering::Relaxed)) + timing::RELAY_PING_IDLE;
+            let mut patience = tokio::select! {
+                () = clock.sleep_until(idle) => timing::RELAY_PONG,
+                () = shared.network_change() => timing::RELAY_PROBE,
+            };
+            let heard = Instant::from_micros(self.heard.load(Ordering::Relaxed));
+            if patience == timing::RELAY_PONG && clock.now() - heard < timing::RELAY_PING_IDLE {
+                continue;
+            }
+            let count = self.count.load(Ordering::Relaxed);
+            self.ping.store(true, Ordering::Relaxed);
+            shared.wake_writer();
+            loop {
+                tokio::select! {
+                    () = clock.sleep(patience) => break,
+                    () = shared.network_change() => {
+                        patience = timing::RELAY_PROBE;
+                        self.ping.store(true, Ordering::Relaxed);
+                        shared.wake_writer();
+                    }
+                }
+            }
+            if self.count.load(Ordering::Relaxed) == count {
+                return Disconnect::Silent;
+            }
+        }
+    }
+}

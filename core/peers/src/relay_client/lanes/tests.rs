@@ -1,0 +1,121 @@
+use super::*;
+
+fn key(n: u8) -> Key {
+    Key { peer: DeviceId::from_bytes([n / 16; 20]), connection: ConnectionId::from_bytes([n; 16]) }
+}
+
+fn output(lanes: &mut Lanes) -> Vec<Bytes> {
+    let mut batch = Vec::new();
+    while lanes.poll_output(limits::RELAY_BATCH, &mut batch) {}
+    batch
+}
+
+fn opened(received: &Received) -> bool {
+    matches!(received, Received::Opened(_))
+}
+
+#[test]
+fn transports_take_turns_frame_by_frame() {
+    let mut lanes = Lanes::default();
+    for n in 0..3 {
+        lanes.open(key(n)).unwrap();
+        for _ in 0..4 {
+            assert_eq!(lanes.push(key(n), Bytes::from(vec![n; limits::MAX_FRAME])), Outbound::Queued);
+        }
+    }
+    let order: Vec<u8> = output(&mut lanes).iter().map(|frame| frame[0]).collect();
+    assert_eq!(order, [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2]);
+}
+
+#[test]
+fn a_full_queue_holds_the_sender_until_something_was_written() {
+    let mut lanes = Lanes::default();
+    lanes.open(key(1)).unwrap();
+    let frame = Bytes::from(vec![0; limits::MAX_FRAME]);
+    let mut queued = 0;
+    while lanes.push(key(1), frame.clone()) == Outbound::Queued {
+        queued += 1;
+    }
+    assert!(queued * limits::MAX_FRAME <= limits::RELAY_OUTBOUND);
+    assert_eq!(output(&mut lanes).len(), queued);
+    assert_eq!(lanes.push(key(1), frame), Outbound::Queued);
+}
+
+#[test]
+fn late_frames_of_a_closed_transport_open_nothing() {
+    let mut lanes = Lanes::default();
+    assert!(opened(&lanes.handle_data(key(1), b"first", true)));
+    assert!(!opened(&lanes.handle_data(key(1), b"second", true)));
+    lanes.discard(key(1));
+    assert_eq!(output(&mut lanes).len(), 1, "the peer is told");
+    assert!(!opened(&lanes.handle_data(key(1), b"late", true)));
+    assert!(lanes.lanes.is_empty());
+    assert_eq!(lanes.inbound_bytes, 0);
+    assert!(output(&mut lanes).is_empty());
+}
+
+#[test]
+fn strangers_are_bounded_per_peer_and_in_total() {
+    let mut lanes = Lanes::default();
+    let count = (0..=255).filter(|n| opened(&lanes.handle_data(key(*n), b"hello", true))).count();
+    assert_eq!(count, limits::MAX_RELAY_INCOMING);
+    let of_one = lanes.lanes.keys().filter(|k| k.peer == key(0).peer).count();
+    assert_eq!(of_one, limits::MAX_RELAY_INCOMING_PER_PEER);
+    assert!(!opened(&lanes.handle_data(key(255), b"hello", false)), "no room to report it");
+}
+
+#[test]
+fn many_slow_readers_together_are_bounded_too_and_the_fullest_pays() {
+    let mut lanes = Lanes::default();
+    let frame = vec![0; limits::MAX_FRAME];
+    let fill = |lanes: &mut Lanes, n, bytes: usize| {
+        for _ in 0..bytes / limits::MAX_FRAME - bytes / limits::MAX_FRAME / 100 {
+            lanes.handle_data(key(n), &frame, true);
+        }
+    };
+    fill(&mut lanes, 0, limits::RELAY_INBOUND);
+    fill(&mut lanes, 16, limits::RELAY_INBOUND / 2);
+    fill(&mut lanes, 32, limits::RELAY_INBOUND / 2);
+    assert!(lanes.lanes.values().all(|lane| lane.end.is_none()));
+    fill(&mut lanes, 48, limits::RELAY_INBOUND / 2);
+    assert!(matches!(lanes.lanes[&key(0)].end, Some(CloseReason::Protocol(_))));
+    assert!(lanes.lanes.iter().all(|(k, lane)| *k == key(0) || lane.end.is_none()));
+    assert!(lanes.inbound_bytes <= limits::RELAY_INBOUND_TOTAL);
+}
+
+#[test]
+fn tiny_frames_are_not_free() {
+    let mut lanes = Lanes::default();
+    let mut frames = 0;
+    lanes.handle_data(key(1), b"", true);
+    while lanes.lanes[&key(1)].end.is_none() {
+        lanes.handle_data(key(1), b"", true);
+        frames += 1;
+    }
+    assert!(frames <= limits::RELAY_INBOUND / limits::OBJECT_COST);
+}
+
+#[test]
+fn what_arrived_before_the_end_is_read_before_it() {
+    let mut lanes = Lanes::default();
+    lanes.handle_data(key(1), b"a", true);
+    lanes.handle_close(key(1), RelayCloseReason::Closed);
+    lanes.handle_close(key(1), RelayCloseReason::Overflow);
+    let mut read = VecDeque::new();
+    assert_eq!(lanes.take(key(1), 64, &mut read), Taken::Frames);
+    assert_eq!(read, ["a"]);
+    assert_eq!(lanes.take(key(1), 64, &mut read), Taken::Ended(CloseReason::Remote), "the first end counts");
+}
+
+#[test]
+fn refusals_are_bounded() {
+    let mut lanes = Lanes::default();
+    for n in 0..2000_u32 {
+        let mut connection = [0; 16];
+        connection[..4].copy_from_slice(&n.to_be_bytes());
+        let key = Key { peer: key(1).peer, connection: ConnectionId::from_bytes(connection) };
+        lanes.handle_data(key, b"", false);
+    }
+    assert_eq!(output(&mut lanes).len(), MAX_REFUSALS);
+    assert!(lanes.ended.len() <= MAX_ENDED);
+}

@@ -1,0 +1,111 @@
+//! A registered socket: reader, writer and keep-alive until one of them finds an end.
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use peers_proto::signaling::{ErrorCode, RelayFrame, ServerMessage, close_code};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+use super::keep_alive::Pulse;
+use super::register::{broken, not_text, parse};
+use super::shared::{Batch, Shared};
+use super::state::Disconnect;
+use crate::transport::websocket::Socket;
+
+/// How the socket ended.
+#[derive(Debug)]
+pub(super) enum End {
+    Lost(Disconnect),
+    Superseded,
+    /// This side stops, and everything was said.
+    Stopped,
+}
+
+pub(super) async fn pump(shared: &Shared, socket: Socket) -> End {
+    let (sink, stream) = socket.split();
+    let pulse = Pulse::new(shared.clock());
+    tokio::select! {
+        end = read(shared, &pulse, stream) => end,
+        end = write(shared, &pulse, sink) => end,
+        lost = pulse.watch(shared) => End::Lost(lost),
+        () = shared.keep_ice_fresh() => End::Stopped,
+    }
+}
+
+/// Never waits for anybody but the socket: what nobody takes is dropped by the rules of its queue.
+async fn read(shared: &Shared, pulse: &Pulse, mut stream: SplitStream<Socket>) -> End {
+    // Says more than the close that follows it. In between the relay writes what it still has.
+    let mut refused = None;
+    let lost =
+        |why: Disconnect, refused: Option<ErrorCode>| End::Lost(refused.map_or(why, Disconnect::Refused));
+    loop {
+        let message = match stream.next().await {
+            Some(Ok(message)) => message,
+            Some(Err(error)) => return lost(broken(&error), refused),
+            None => return lost(Disconnect::Closed(close_code::NORMAL), refused),
+        };
+        pulse.heard(shared.clock());
+        match message {
+            Message::Text(text) => match parse(&text) {
+                Ok(Some(ServerMessage::Superseded)) => return End::Superseded,
+                Ok(Some(ServerMessage::Error { code, .. })) if closes(code) => refused = Some(code),
+                Ok(Some(message)) => shared.handle_message(message),
+                Ok(None) => {}
+                Err(lost) => return End::Lost(lost),
+            },
+            Message::Binary(bytes) => match RelayFrame::decode(&bytes) {
+                Ok(frame) => shared.handle_frame(&frame),
+                Err(error) => return End::Lost(Disconnect::Protocol(error.to_string())),
+            },
+            other => match not_text(&other) {
+                Some(Disconnect::Closed(close_code::SUPERSEDED)) => return End::Superseded,
+                Some(why) => return lost(why, refused),
+                None => {}
+            },
+        }
+    }
+}
+
+/// Whether the relay closes the socket after this error.
+fn closes(code: ErrorCode) -> bool {
+    !matches!(code, ErrorCode::UnknownEvent | ErrorCode::Other)
+}
+
+/// Writes in batches: pings, then signaling, then a fair share of every transport's frames.
+async fn write(shared: &Shared, pulse: &Pulse, mut sink: SplitSink<Socket, Message>) -> End {
+    let mut batch = Batch::default();
+    loop {
+        shared.take_output(&mut batch);
+        let ping = pulse.take_ping();
+        let last = batch.last;
+        if !ping && !last && batch.texts.is_empty() && batch.frames.is_empty() {
+            shared.work_waiting().await;
+            continue;
+        }
+        let written = async {
+            if ping {
+                sink.feed(Message::Ping(Default::default())).await?;
+            }
+            for text in batch.texts.drain(..) {
+                sink.feed(Message::text(text)).await?;
+            }
+            for frame in batch.frames.drain(..) {
+                sink.feed(Message::Binary(frame)).await?;
+            }
+            if last {
+                let goodbye = CloseFrame { code: close_code::NORMAL.into(), reason: "".into() };
+                sink.feed(Message::Close(Some(goodbye))).await?;
+            }
+            sink.flush().await
+        };
+        match written.await {
+            Ok(()) if last => return End::Stopped,
+            Ok(()) => {}
+            // The reader may know more: it has what the relay said before it closed.
+            Err(error) => {
+                tracing::debug!(%error, "the socket to the relay takes nothing more");
+                return std::future::pending().await;
+            }
+        }
+    }
+}

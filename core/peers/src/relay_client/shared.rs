@@ -1,0 +1,360 @@
+//! What the task, the handles and the transports share: the state machines behind one lock, and who to wake.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use peers_proto::id::{ConnectionId, DeviceId};
+use peers_proto::limits;
+use peers_proto::signaling::{
+    Exchange, ExchangeKind, IceServer, IceServers, MessageId, RelayFrame, ServerMessage,
+};
+use peers_proto::time::Instant;
+use tokio::sync::{Notify, oneshot, watch};
+
+use super::error::RelayError;
+use super::event::{Inbox, Queued, RelayEvent};
+use super::lanes::{Key, Lanes, Outbound, Received, Signals, Taken};
+use super::signaling::{self, Answer, Signaling};
+use super::state::RelayState;
+use crate::clock::Clock;
+use crate::transport::CloseReason;
+
+/// Locked for the length of one call, never across an await.
+pub(crate) struct Shared {
+    device: DeviceId,
+    clock: Clock,
+    inner: Mutex<Inner>,
+    status: watch::Sender<RelayState>,
+    /// There is something to write.
+    work: Notify,
+    events: Notify,
+    ice: Notify,
+    network: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    signaling: Signaling,
+    lanes: Lanes,
+    inbox: Inbox,
+    /// Why the client ended.
+    ended: Option<RelayError>,
+    /// Say what is left to say, then end.
+    stopping: bool,
+}
+
+/// What the writer writes next.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) texts: Vec<String>,
+    pub(super) frames: Vec<Bytes>,
+    /// Nothing will ever come again.
+    pub(super) last: bool,
+}
+
+/// For the handles.
+impl Shared {
+    pub(super) fn new(device: DeviceId, clock: Clock) -> Self {
+        Self {
+            device,
+            clock,
+            inner: Mutex::default(),
+            status: watch::Sender::new(RelayState::Connecting),
+            work: Notify::new(),
+            events: Notify::new(),
+            ice: Notify::new(),
+            network: Notify::new(),
+        }
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(super) fn state(&self) -> watch::Receiver<RelayState> {
+        self.status.subscribe()
+    }
+
+    pub(super) fn ended(&self) -> Option<RelayError> {
+        self.lock().ended.clone()
+    }
+
+    pub(super) fn send_exchange(
+        &self,
+        kind: ExchangeKind,
+        to: DeviceId,
+        connection: ConnectionId,
+        envelopes: Vec<String>,
+        id: MessageId,
+    ) -> Result<(), RelayError> {
+        let exchange = signaling::exchange(kind, self.device, to, connection, id, envelopes)?;
+        self.lock_live()?.signaling.send(kind, exchange, self.clock.now())?;
+        self.work.notify_one();
+        Ok(())
+    }
+
+    pub(super) fn look_up(&self, device: DeviceId) -> Result<oneshot::Receiver<Answer>, RelayError> {
+        let answer = self.lock_live()?.signaling.look_up(device)?;
+        self.work.notify_one();
+        Ok(answer)
+    }
+
+    pub(super) fn watch_devices(&self, devices: Vec<DeviceId>) {
+        self.lock().signaling.watch(devices);
+        self.work.notify_one();
+    }
+
+    pub(super) fn ice_servers(&self) -> Vec<IceServer> {
+        self.lock().signaling.ice_servers(self.clock.now())
+    }
+
+    pub(super) fn open_lane(&self, key: Key) -> Result<Arc<Signals>, RelayError> {
+        let mut inner = self.lock_live()?;
+        if !inner.signaling.registered() {
+            return Err(RelayError::NotRegistered);
+        }
+        inner.lanes.open(key)
+    }
+
+    pub(super) fn network_changed(&self) {
+        self.network.notify_one();
+    }
+
+    /// An event, nothing yet, or (outer) nothing ever again.
+    pub(super) fn next_event(&self) -> Option<Option<Queued>> {
+        let mut inner = self.lock();
+        match inner.inbox.pop() {
+            None if inner.ended.is_some() => None,
+            event => Some(event),
+        }
+    }
+
+    pub(super) async fn event_waiting(&self) {
+        self.events.notified().await;
+    }
+
+    pub(super) fn discard_events(&self) {
+        let mut inner = self.lock();
+        for key in inner.inbox.close() {
+            inner.lanes.discard(key);
+        }
+        drop(inner);
+        self.work.notify_one();
+    }
+
+    fn lock_live(&self) -> Result<MutexGuard<'_, Inner>, RelayError> {
+        let inner = self.lock();
+        match &inner.ended {
+            Some(error) => Err(error.clone()),
+            None if inner.stopping => Err(RelayError::Stopped),
+            None => Ok(inner),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic under the lock would be a bug here; the app's other connections shall not suffer for it.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For the transports.
+impl Shared {
+    pub(crate) fn push_frame(&self, key: Key, message: Bytes) -> Outbound {
+        let pushed = self.lock().lanes.push(key, message);
+        if pushed == Outbound::Queued {
+            self.work.notify_one();
+        }
+        pushed
+    }
+
+    pub(crate) fn take_frames(&self, key: Key, max: usize, into: &mut VecDeque<Bytes>) -> Taken {
+        self.lock().lanes.take(key, max, into)
+    }
+
+    pub(crate) fn close_lane(&self, key: Key) {
+        self.lock().lanes.close(key);
+        self.work.notify_one();
+    }
+
+    pub(crate) fn drop_half(&self, key: Key) {
+        self.lock().lanes.drop_half(key);
+        self.work.notify_one();
+    }
+}
+
+/// For the task.
+impl Shared {
+    pub(super) fn set_state(&self, state: RelayState) {
+        self.status.send_replace(state);
+    }
+
+    pub(super) fn handle_registered(&self, ice: IceServers) {
+        self.lock().signaling.handle_registered(ice, self.clock.now());
+        self.set_state(RelayState::Registered);
+        self.work.notify_one();
+    }
+
+    /// The socket is gone. The presence of watched devices is not known any more: as good as offline.
+    pub(super) fn handle_lost(&self, reason: &CloseReason) {
+        let mut inner = self.lock();
+        inner.lanes.handle_lost(reason);
+        for device in inner.signaling.handle_lost() {
+            inner.inbox.push(Queued::Presence(device, false));
+        }
+        drop(inner);
+        self.events.notify_one();
+    }
+
+    /// No more calls; what waits is still written.
+    pub(super) fn begin_stop(&self) {
+        let mut inner = self.lock();
+        inner.stopping = true;
+        inner.lanes.close_all();
+        drop(inner);
+        self.work.notify_one();
+    }
+
+    /// The end of the client, said once.
+    pub(super) fn end(&self, error: RelayError) {
+        let mut inner = self.lock();
+        if inner.ended.is_some() {
+            return;
+        }
+        inner.lanes.handle_lost(&CloseReason::Local);
+        inner.signaling.stop();
+        let state =
+            if error == RelayError::Superseded { RelayState::Superseded } else { RelayState::Stopped };
+        inner.ended = Some(error);
+        drop(inner);
+        self.set_state(state);
+        self.events.notify_one();
+    }
+
+    /// Signaling first, then frames.
+    pub(super) fn take_output(&self, batch: &mut Batch) {
+        let mut inner = self.lock();
+        let mut bytes = 0;
+        while bytes < limits::RELAY_BATCH
+            && let Some(text) = inner.signaling.poll_output()
+        {
+            bytes += text.len();
+            batch.texts.push(text);
+        }
+        let frames = inner.lanes.poll_output(limits::RELAY_BATCH.saturating_sub(bytes), &mut batch.frames);
+        batch.last = inner.stopping && batch.texts.is_empty() && !frames;
+    }
+
+    pub(super) async fn work_waiting(&self) {
+        self.work.notified().await;
+    }
+
+    pub(super) fn wake_writer(&self) {
+        self.work.notify_one();
+    }
+
+    pub(super) async fn network_change(&self) {
+        self.network.notified().await;
+    }
+
+    /// Asks for ICE servers whenever those at hand are about to end. Never returns.
+    pub(super) async fn keep_ice_fresh(&self) {
+        loop {
+            let at = self.lock().signaling.ice_refresh();
+            let due = async {
+                match at {
+                    Some(at) => self.clock.sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => {
+                    self.lock().signaling.refresh_ice();
+                    self.work.notify_one();
+                }
+                () = self.ice.notified() => {}
+            }
+        }
+    }
+
+    /// A text of the relay's that is not about the registration itself.
+    pub(super) fn handle_message(&self, message: ServerMessage) {
+        let now = self.clock.now();
+        let mut inner = self.lock();
+        let event = match message {
+            ServerMessage::Offer(exchange) => self.exchanged(ExchangeKind::Offer, exchange),
+            ServerMessage::Answer(exchange) => self.exchanged(ExchangeKind::Answer, exchange),
+            ServerMessage::IceCandidate(exchange) => self.exchanged(ExchangeKind::IceCandidate, exchange),
+            ServerMessage::DeviceOnline { device_id } if inner.signaling.watches(device_id) => {
+                Some(Queued::Presence(device_id, true))
+            }
+            ServerMessage::DeviceOffline { device_id } if inner.signaling.watches(device_id) => {
+                Some(Queued::Presence(device_id, false))
+            }
+            ServerMessage::Error { code, about, .. } => {
+                Some(Queued::Other(RelayEvent::Rejected { code, about }))
+            }
+            ServerMessage::IceServers(ice) => {
+                self.handle_ice(&mut inner, ice, now);
+                None
+            }
+            ServerMessage::Certificate { device_id, certificate } => {
+                inner.signaling.handle_certificate(device_id, certificate);
+                None
+            }
+            _ => None,
+        };
+        if let Some(event) = event {
+            if !inner.inbox.push(event) {
+                tracing::warn!("an event of the relay was dropped: nobody takes them");
+            }
+            drop(inner);
+            self.events.notify_one();
+        }
+    }
+
+    fn handle_ice(&self, inner: &mut Inner, ice: IceServers, now: Instant) {
+        inner.signaling.handle_ice(ice, now);
+        self.ice.notify_one();
+    }
+
+    fn exchanged(&self, kind: ExchangeKind, exchange: Exchange) -> Option<Queued> {
+        if exchange.to_device_id != self.device {
+            tracing::debug!("the relay delivered a message to the wrong device");
+            return None;
+        }
+        Some(Queued::Other(RelayEvent::Exchange {
+            kind,
+            from: exchange.from_device_id,
+            connection: exchange.connection_id,
+            message: exchange.message_id,
+            queued: exchange.queued,
+            envelopes: exchange.sdi.into_iter().chain(exchange.ice_candidates).collect(),
+        }))
+    }
+
+    /// A binary message.
+    pub(super) fn handle_frame(&self, frame: &RelayFrame) {
+        let mut inner = self.lock();
+        match frame {
+            RelayFrame::Data { peer, connection, frame } => {
+                let key = Key { peer: *peer, connection: *connection };
+                let room = !inner.stopping && inner.inbox.incoming() < limits::MAX_HANDSHAKES;
+                if let Received::Opened(signals) = inner.lanes.handle_data(key, frame, room) {
+                    if !inner.inbox.push(Queued::Incoming(key, signals)) {
+                        inner.lanes.discard(key);
+                    }
+                    self.events.notify_one();
+                }
+            }
+            RelayFrame::Close { peer, connection, reason } => {
+                inner.lanes.handle_close(Key { peer: *peer, connection: *connection }, *reason);
+            }
+        }
+        let wake = inner.lanes.take_wake();
+        drop(inner);
+        if wake {
+            self.work.notify_one();
+        }
+    }
+}

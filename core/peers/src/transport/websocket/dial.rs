@@ -1,0 +1,48 @@
+//! The dialing side.
+
+use std::sync::Arc;
+
+use peers_proto::id::ConnectionId;
+use peers_proto::timing;
+use rustls::ClientConfig;
+
+use super::connect::{DialError, Endpoint, connect};
+use super::{halves, is_local, path, tls};
+use crate::random;
+use crate::transport::{Transport, TransportKind};
+
+/// How to dial.
+#[derive(Debug, Clone, Default)]
+pub struct DialOptions {
+    /// Whether `ws://` may leave the local network. Frames are sealed all the same; who talks to whom is not.
+    pub allow_plain_internet: bool,
+    /// Whom TLS trusts; [`super::public_roots`] if nothing.
+    pub tls: Option<Arc<ClientConfig>>,
+}
+
+/// Opens a transport to the device that listens at `url`, and picks the connection's id (S051). Its kind is
+/// [`TransportKind::Lan`] if every address of the host is local (S090), else [`TransportKind::Internet`], which
+/// takes `wss://`.
+///
+/// # Errors
+/// [`DialError`].
+pub async fn dial(url: &str, options: &DialOptions) -> Result<(ConnectionId, Transport), DialError> {
+    let endpoint = Endpoint::parse(url)?;
+    tokio::time::timeout(timing::DIAL_TIMEOUT, open(&endpoint, options))
+        .await
+        .unwrap_or(Err(DialError::TimedOut))
+}
+
+async fn open(endpoint: &Endpoint, options: &DialOptions) -> Result<(ConnectionId, Transport), DialError> {
+    let addresses = endpoint.resolve().await?;
+    let kind =
+        if addresses.iter().all(|a| is_local(a.ip())) { TransportKind::Lan } else { TransportKind::Internet };
+    if kind == TransportKind::Internet && !endpoint.secure() && !options.allow_plain_internet {
+        return Err(DialError::Insecure);
+    }
+    let connection = ConnectionId::from_bytes(random::array());
+    let url = endpoint.url(&format!("{}{}", endpoint.path(), path(kind, connection)));
+    let tls = options.tls.clone().unwrap_or_else(tls::public_roots);
+    let socket = connect(&url, &addresses, halves::config(), tls).await?;
+    Ok((connection, halves::transport(kind, socket)))
+}

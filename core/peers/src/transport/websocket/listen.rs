@@ -1,0 +1,124 @@
+//! The listening side.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+
+use peers_proto::id::ConnectionId;
+use peers_proto::{limits, timing};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio_tungstenite::accept_hdr_async_with_config;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::StatusCode;
+
+use super::{halves, is_local, parse_path};
+use crate::transport::{Transport, TransportKind};
+
+/// Accepts transports. Dropping it ends the upgrades that are not done; accepted transports live on.
+#[derive(Debug)]
+pub struct Listener {
+    tcp: TcpListener,
+    upgrades: JoinSet<Option<Incoming>>,
+    /// Oldest first.
+    order: VecDeque<AbortHandle>,
+}
+
+/// An accepted transport. Nothing about the peer is known yet.
+pub struct Incoming {
+    /// The dialer's choice.
+    pub connection: ConnectionId,
+    /// Where it comes from, as far as TCP knows: perhaps a proxy.
+    pub remote: SocketAddr,
+    /// The pipe.
+    pub transport: Transport,
+}
+
+impl Listener {
+    /// Listens on `address`; port 0 picks one.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        let tcp = TcpListener::bind(address).await?;
+        Ok(Self { tcp, upgrades: JoinSet::new(), order: VecDeque::new() })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+
+    /// The next transport. Cancel safe. At most [`limits::MAX_HANDSHAKES`] upgrades are under way, each for
+    /// [`timing::DIAL_TIMEOUT`]; beyond that the oldest gives way, since honest ones take milliseconds.
+    ///
+    /// # Errors
+    /// What the operating system says; trying again later may work.
+    pub async fn accept(&mut self) -> io::Result<Incoming> {
+        loop {
+            tokio::select! {
+                Some(done) = self.upgrades.join_next() => {
+                    self.order.retain(|upgrade| !upgrade.is_finished());
+                    if let Ok(Some(incoming)) = done {
+                        return Ok(incoming);
+                    }
+                }
+                accepted = self.tcp.accept() => match accepted {
+                    Ok((tcp, remote)) => self.begin(tcp, remote),
+                    Err(error) if gone(&error) => {}
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+    }
+
+    fn begin(&mut self, tcp: TcpStream, remote: SocketAddr) {
+        if self.order.len() >= limits::MAX_HANDSHAKES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            oldest.abort();
+        }
+        self.order.push_back(self.upgrades.spawn(async move {
+            tokio::time::timeout(timing::DIAL_TIMEOUT, upgrade(tcp, remote)).await.ok().flatten()
+        }));
+    }
+}
+
+/// The dialer left before it was accepted.
+fn gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+}
+
+async fn upgrade(tcp: TcpStream, remote: SocketAddr) -> Option<Incoming> {
+    tcp.set_nodelay(true).ok()?;
+    let mut asked = None;
+    #[expect(clippy::result_large_err, reason = "the library's signature")]
+    let check = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
+        asked = parse_path(request.uri().path());
+        match asked {
+            // The dialer sees a local address where this side sees a public one: a proxy or a lie.
+            Some((TransportKind::Lan, _)) if !is_local(remote.ip()) => Err(refusal(StatusCode::FORBIDDEN)),
+            Some(_) => Ok(response),
+            None => Err(refusal(StatusCode::NOT_FOUND)),
+        }
+    };
+    match accept_hdr_async_with_config(tcp, check, Some(halves::config())).await {
+        Ok(socket) => {
+            let (kind, connection) = asked?;
+            Some(Incoming { connection, remote, transport: halves::transport(kind, socket) })
+        }
+        Err(error) => {
+            tracing::debug!(%error, "a dialer was turned away");
+            None
+        }
+    }
+}
+
+fn refusal(status: StatusCode) -> ErrorResponse {
+    let mut response = ErrorResponse::new(None);
+    *response.status_mut() = status;
+    response
+}
