@@ -1,7 +1,41 @@
 //! Authenticated, end-to-end encrypted sessions between phones.
+//!
+//! ```text
+//!  Client ── session(device) ──> Session: send, recv, call, open_stream
+//!    │                              │ one sans-IO machine, one driver task
+//!    │ Events                       │
+//!    │                           paths: webrtc │ relay │ lan │ internet │ custom
+//!  relays: signaling, presence, last-resort path
+//! ```
+//!
+//! A [`Client`] is this device; a [`Session`] is what it shares with another one, across any number of connections.
 
 pub mod backoff;
+mod builder;
+mod client;
 pub mod clock;
+mod engine;
+mod error;
+mod event;
+mod identity;
+mod incoming;
 pub mod random;
 pub mod relay_client;
+mod session;
 pub mod transport;
+
+pub use builder::{ClientBuilder, Transports};
+pub use client::Client;
+pub use engine::trust::TrustPolicy;
+pub use error::Error;
+pub use event::{ClientState, Event, Events};
+pub use identity::{Identity, SEED_LEN};
+pub use incoming::Incoming;
+pub use peers_proto::id::{ConnectionId, DeviceId, GroupId, IdError, UserId};
+pub use peers_proto::session::{FailureCode, StreamError};
+pub use peers_proto::transport_kind::TransportKind as PathKind;
+pub use peers_proto::trust::TrustLevel;
+pub use session::{
+    CallBuilder, InboundRequest, InboundStream, Message, RecvStream, RequestError, RequestHandler,
+    SendStream, Session,
+};

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use peers::transport::CloseReason;
 use peers::transport::webrtc::{Attempt, WebRtcConfig};
 use tokio::sync::Notify;
@@ -49,9 +50,13 @@ async fn a_second_data_channel_ends_the_connection() {
     gathered.0.notified().await;
     let answer = pc.local_description().await.unwrap().sdp;
     ours.negotiation.set_remote_answer(&answer).await.unwrap();
-    let mut transport = ours.connecting.connected().await.unwrap();
     // Created before the bare side is connected, the second channel was seen not to be announced at all.
     while !matches!(channel.poll().await, Some(DataChannelEvent::OnOpen)) {}
+    // What a device of ours says when its channel has opened, and again for a peer that opened later.
+    channel.send(BytesMut::from(&[0][..])).await.unwrap();
+    while !matches!(channel.poll().await, Some(DataChannelEvent::OnMessage(_))) {}
+    channel.send(BytesMut::from(&[1][..])).await.unwrap();
+    let mut transport = ours.connecting.connected().await.unwrap();
     let _second = pc.create_data_channel("second", None).await.unwrap();
     let reason = tokio::time::timeout(Duration::from_secs(10), transport.source.recv()).await.unwrap();
     assert_eq!(reason, Err(CloseReason::Protocol("a second data channel")));

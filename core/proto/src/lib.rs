@@ -27,4 +27,5 @@ pub mod envelope;
 
 pub mod signaling;
 
+pub mod liveness;
 pub mod session;

@@ -55,6 +55,8 @@ pub const ICE_RELAY_WAIT: Duration = Duration::from_millis(300);
 pub const ICE_RESOLVE: Duration = Duration::from_secs(1);
 /// A closing data channel waits this long for its last acknowledgement.
 pub const WEBRTC_CLOSE: Duration = Duration::from_secs(1);
+/// A path that ends has this long to tell the peer.
+pub const GOODBYE: Duration = Duration::from_secs(1);
 
 /// A dialed WebSocket that is not open by then is given up: name, TCP, TLS and upgrade at 2 s round trip.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);

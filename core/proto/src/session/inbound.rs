@@ -118,7 +118,7 @@ impl Session {
     /// The group of a lane; `Err(Denied)` inside if this device does not share it with the peer.
     fn group_of(&self, lane: u64) -> Result<Result<Option<GroupId>, FailureCode>, SessionError> {
         if lane == 0 {
-            return Ok(Ok(None));
+            return Ok(if self.config.ungrouped { Ok(None) } else { Err(FailureCode::Denied) });
         }
         let group = self.lanes.groups.get(&lane).ok_or(SessionError::Violation("lane not declared"))?;
         Ok(if self.config.groups.contains(group) { Ok(Some(*group)) } else { Err(FailureCode::Denied) })

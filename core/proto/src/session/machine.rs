@@ -19,7 +19,6 @@ use super::error::{SendError, SessionError, StreamError};
 use super::inbound::{InboundCall, Lanes};
 use super::object::Object;
 use super::outbox::{Control, Outbox, RequestLine};
-use super::resume::Resume;
 use super::retained::Retained;
 use super::streams::{StreamNews, Streams};
 use super::wire::{FailureCode, FrameKind, Header};
@@ -31,10 +30,10 @@ pub struct SessionConfig {
     pub local: DeviceId,
     /// The peer, as proven by the handshake.
     pub remote: DeviceId,
-    /// Names this instance of the session; random, never zero. A peer that knows another one cannot resume it.
-    pub epoch: u64,
     /// The groups both are members of.
     pub groups: HashSet<GroupId>,
+    /// Whether the peer's trust allows what belongs to no group. Ours is for the peer to judge.
+    pub ungrouped: bool,
     /// The process's share of memory for reassembly.
     pub budget: ReassemblyBudget,
 }
@@ -178,16 +177,16 @@ impl Session {
         self.config.groups = groups;
     }
 
-    // ---- paths ----
-
-    /// What this side says in READY, so that the peer can go on where it was.
-    pub fn resume_point(&self, peer_epoch: u64) -> Resume {
-        Resume { epoch: self.config.epoch, peer_epoch, next: self.next_in }
+    /// Changes whether the peer may send what belongs to no group.
+    pub fn set_ungrouped(&mut self, allowed: bool) {
+        self.config.ungrouped = allowed;
     }
 
-    /// Whether this session can serve a peer that expects the frame `next`.
-    pub fn covers(&self, next: u64) -> bool {
-        self.retained.covers(next)
+    // ---- paths ----
+
+    /// The next frame expected from the peer: what this side says in READY.
+    pub fn next_expected(&self) -> u64 {
+        self.next_in
     }
 
     /// Moves the session to a new path whose peer expects the frame `next`: everything from there on is sent again,
@@ -196,10 +195,15 @@ impl Session {
         if !self.retained.acknowledge(next) {
             return Err(SessionError::Violation("acknowledges the future"));
         }
+        self.switch(now);
+        Ok(())
+    }
+
+    /// Moves the session to another path of the same peer that is established already.
+    pub fn switch(&mut self, now: Instant) {
         self.retained.rewind();
         self.attached = true;
         self.assemblies.touch_all(now);
-        Ok(())
     }
 
     /// The path is gone; the session waits for another.
@@ -322,6 +326,11 @@ impl Session {
         self.streams.stop(stream, code, &mut self.outbox.control);
     }
 
+    /// Whether [`Session::poll_frame`] may have something new.
+    pub fn has_work(&self) -> bool {
+        self.outbox.has_work()
+    }
+
     /// Whether nothing waits to be sent, answered or acknowledged.
     pub fn is_drained(&self) -> bool {
         self.outbox.is_empty() && self.retained.is_empty() && self.inbound.is_empty()
@@ -383,15 +392,15 @@ impl Session {
         }
         if self.ack_due.is_some_and(|due| due <= now) || self.unacked_bytes >= ACK_EVERY {
             self.acknowledged();
-            return Some(self.header_frame(FrameKind::Ack));
+            return Some(self.header_frame(FrameKind::Ack, self.retained.next_seq()));
         }
         None
     }
 
-    /// A frame without segments, for the path's own pings, pongs and goodbye.
-    pub fn header_frame(&self, kind: FrameKind) -> Bytes {
+    /// A frame without segments: an acknowledgement, or the path's own ping, pong or goodbye with its `number`.
+    pub fn header_frame(&self, kind: FrameKind, number: u64) -> Bytes {
         let mut frame = BytesMut::with_capacity(Header::MAX_LEN);
-        Header { kind, seq: self.retained.next_seq(), ack: self.next_in }.write(&mut frame);
+        Header { kind, seq: number, ack: self.next_in }.write(&mut frame);
         frame.freeze()
     }
 
@@ -414,8 +423,12 @@ impl Session {
     /// When [`Session::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let calls = earliest(self.calls.timeout(), self.inbound.timeout());
-        let path = if self.attached { earliest(self.ack_due, self.assemblies.timeout()) } else { None };
-        earliest(calls, path)
+        earliest(calls, self.assemblies.timeout().filter(|_| self.attached))
+    }
+
+    /// When [`Session::poll_frame`] has an acknowledgement to send even if nothing else happens.
+    pub fn ack_timeout(&self) -> Option<Instant> {
+        self.ack_due
     }
 
     /// Collects overdue calls and finds stalled objects.

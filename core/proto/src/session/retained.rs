@@ -64,9 +64,4 @@ impl Retained {
     pub(super) fn rewind(&mut self) {
         self.on_path = 0;
     }
-
-    /// Whether the peer that expects `next` can still be served.
-    pub(super) fn covers(&self, next: u64) -> bool {
-        (self.first..=self.next_seq()).contains(&next)
-    }
 }

@@ -29,8 +29,8 @@ impl End {
         let session = Session::new(SessionConfig {
             local: device(local),
             remote: device(remote),
-            epoch: u64::from(local) + 1,
             groups: HashSet::from([group(1), group(2)]),
+            ungrouped: true,
             budget: ReassemblyBudget::default(),
         });
         Self { session, wire: VecDeque::new(), events: Vec::new() }
@@ -87,12 +87,11 @@ impl Pair {
 
     /// A new path: what was on the old one is lost.
     fn attach(&mut self) {
-        let (a, b) = (self.a.session.resume_point(3), self.b.session.resume_point(2));
-        assert!(a.continues(&b) && b.continues(&a));
+        let (a, b) = (self.a.session.next_expected(), self.b.session.next_expected());
         self.a.wire.clear();
         self.b.wire.clear();
-        self.a.session.attach(b.next, self.now).unwrap();
-        self.b.session.attach(a.next, self.now).unwrap();
+        self.a.session.attach(b, self.now).unwrap();
+        self.b.session.attach(a, self.now).unwrap();
     }
 
     fn poll(&mut self) {

@@ -71,8 +71,10 @@ pub enum FrameKind {
     Ping = 0x12,
     /// The answer to a ping.
     Pong = 0x13,
-    /// The sender closes this connection in good order.
-    Close = 0x14,
+    /// The sender leaves this connection in good order; the session goes on elsewhere.
+    Leave = 0x14,
+    /// The sender ends the session.
+    Bye = 0x15,
 }
 
 impl TryFrom<u8> for FrameKind {
@@ -83,7 +85,8 @@ impl TryFrom<u8> for FrameKind {
             0x11 => Self::Ack,
             0x12 => Self::Ping,
             0x13 => Self::Pong,
-            0x14 => Self::Close,
+            0x14 => Self::Leave,
+            0x15 => Self::Bye,
             _ => return Err(WireError::Undefined("frame kind")),
         })
     }

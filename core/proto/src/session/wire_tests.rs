@@ -79,7 +79,7 @@ proptest! {
     }
 
     #[test]
-    fn headers_round_trip(seq in 0..1u64 << 62, ack in 0..1u64 << 62, kind in 0x10..=0x14u8) {
+    fn headers_round_trip(seq in 0..1u64 << 62, ack in 0..1u64 << 62, kind in 0x10..=0x15u8) {
         let header = Header { kind: FrameKind::try_from(kind).unwrap(), seq, ack };
         let mut out = BytesMut::new();
         header.write(&mut out);

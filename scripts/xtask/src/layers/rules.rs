@@ -66,6 +66,7 @@ const PROTO_ORDER: &[&str] = &[
     "registration",
     "negotiation",
     // What two devices share.
+    "liveness",
     "session",
 ];
 

@@ -350,6 +350,7 @@ fn settings(config: &WebRtcConfig) -> SettingEngine {
         .with_ice_connection_attempts(Some(interval), Some(attempts))
         // A check from the peer that overtakes its candidate must not hold up the nomination for a second.
         .with_prflx_acceptance_min_wait(Some(std::time::Duration::ZERO))
+        .with_host_acceptance_min_wait(Some(std::time::Duration::ZERO))
         .with_srflx_acceptance_min_wait(Some(timing::ICE_SRFLX_WAIT))
         .with_relay_acceptance_min_wait(Some(timing::ICE_RELAY_WAIT))
         .with_discard_local_candidates_during_ice_restart(true)

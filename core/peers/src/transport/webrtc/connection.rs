@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
@@ -89,12 +90,8 @@ impl Connection {
         let _ = opened.send(());
         loop {
             match self.event().await {
-                Some(DataChannelEvent::OnMessage(message)) if message.data.len() > MAX_WIRE_FRAME => {
-                    return CloseReason::Protocol("a frame beyond the limit");
-                }
                 Some(DataChannelEvent::OnMessage(message)) => {
-                    self.shared.kick.delivered();
-                    if let Err(reason) = self.inbox.push(message.data.freeze()) {
+                    if let Err(reason) = self.arrived(message.data.freeze()).await {
                         return reason;
                     }
                 }
@@ -106,15 +103,41 @@ impl Connection {
         }
     }
 
+    /// Waits until the channel is open at both ends.
+    ///
+    /// The stack drops what arrives before its own side has opened, and the sender never learns of it. So each side
+    /// says [`OPEN`] when it has opened, and nothing else until it has heard from the peer: of the two, the one that
+    /// opens later is always heard, and its answer tells the other.
     async fn open(&self) -> Result<(), CloseReason> {
         loop {
             match self.event().await {
-                Some(DataChannelEvent::OnOpen) => return Ok(()),
+                Some(DataChannelEvent::OnOpen) => self.say(OPEN).await?,
+                Some(DataChannelEvent::OnMessage(message)) => {
+                    return self.arrived(message.data.freeze()).await;
+                }
                 Some(DataChannelEvent::OnClose) => return Err(CloseReason::Remote),
                 Some(_) => {}
                 None => return Err(CloseReason::Network("the stack stopped".into())),
             }
         }
+    }
+
+    async fn arrived(&self, frame: Bytes) -> Result<(), CloseReason> {
+        if frame.len() > MAX_WIRE_FRAME {
+            return Err(CloseReason::Protocol("a frame beyond the limit"));
+        }
+        match &frame[..] {
+            [OPEN] => return self.say(HEARD).await,
+            [HEARD] => return Ok(()),
+            _ => {}
+        }
+        self.shared.kick.delivered();
+        self.inbox.push(frame)
+    }
+
+    async fn say(&self, byte: u8) -> Result<(), CloseReason> {
+        let said = self.channel.send(BytesMut::from(&[byte][..])).await;
+        said.map_err(|e| CloseReason::Network(e.to_string()))
     }
 
     /// The channel's next event. Before it waits it lets the stack hand over what it parked.
@@ -130,6 +153,11 @@ impl Connection {
         .await
     }
 }
+
+/// A frame of one byte that belongs to the channel itself: its sender has opened.
+const OPEN: u8 = 0;
+/// The answer to [`OPEN`].
+const HEARD: u8 = 1;
 
 /// What the stack tells. It runs on the driver, so nothing here waits.
 pub(super) struct Events {

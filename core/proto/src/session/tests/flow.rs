@@ -51,10 +51,10 @@ fn received_frames_are_acknowledged_within_the_delay() {
     pair.a.session.send_message(None, object(10)).unwrap();
     pair.settle();
     assert!(pair.a.session.has_outstanding());
-    assert_eq!(pair.b.session.poll_timeout(), Some(pair.now + ACK_DELAY));
+    assert_eq!(pair.b.session.ack_timeout(), Some(pair.now + ACK_DELAY));
     pair.advance(ACK_DELAY);
     assert!(!pair.a.session.has_outstanding());
-    assert_eq!(pair.b.session.poll_timeout(), None);
+    assert_eq!(pair.b.session.ack_timeout(), None);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn many_bytes_are_acknowledged_without_waiting() {
         pair.a.session.send_message(None, object(500_000)).unwrap_or(());
     }
     pair.settle();
-    let mut rest: &[u8] = &pair.b.session.header_frame(FrameKind::Ping);
+    let mut rest: &[u8] = &pair.b.session.header_frame(FrameKind::Ping, 0);
     assert!(Header::read(&mut rest).unwrap().ack > 60);
     assert!(pair.a.session.poll_frame(pair.now).is_none());
 }
@@ -152,8 +152,8 @@ fn reassembly_memory_is_shared_by_the_process_and_given_back() {
         let config = SessionConfig {
             local: device(n),
             remote: device(200),
-            epoch: 1,
             groups: HashSet::new(),
+            ungrouped: true,
             budget: budget.clone(),
         };
         Session::new(config)

@@ -40,6 +40,19 @@ fn groups_are_delivered_apart_and_only_where_shared() {
     assert_eq!(pair.b.session.next_message(), None);
 }
 
+// proves S127: trust that does not reach beyond groups lets nothing else in.
+#[test]
+fn what_belongs_to_no_group_needs_trust() {
+    let mut pair = Pair::new();
+    pair.b.session.set_ungrouped(false);
+    pair.a.session.send_message(None, object(1)).unwrap();
+    pair.a.session.send_message(Some(group(1)), object(2)).unwrap();
+    let id = pair.a.session.open_stream("s", None).unwrap();
+    pair.settle();
+    assert_eq!(pair.b.messages().iter().map(Bytes::len).collect::<Vec<_>>(), [2]);
+    assert_eq!(pair.a.session.read(id), Err(StreamError::Reset(STREAM_REFUSED)));
+}
+
 #[test]
 fn objects_beyond_the_limit_are_refused_before_they_are_queued() {
     let mut pair = Pair::new();

@@ -1,0 +1,164 @@
+//! What an app decides before a client starts.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use peers_proto::id::{DeviceId, GroupId};
+use peers_proto::signaling::IceServer;
+use peers_proto::trust::TrustLevel;
+
+use crate::client::Client;
+use crate::engine::trust::TrustPolicy;
+use crate::error::Error;
+use crate::event::Events;
+use crate::identity::Identity;
+use crate::session::{Handlers, RequestHandler};
+
+/// Which ways to a peer may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transports {
+    /// WebRTC data channels.
+    pub webrtc: bool,
+    /// Frames through the relay, sealed.
+    pub relay: bool,
+}
+
+impl Default for Transports {
+    fn default() -> Self {
+        Self { webrtc: true, relay: true }
+    }
+}
+
+/// Settings, as the engine uses them.
+pub(crate) struct Settings {
+    pub(crate) transports: Transports,
+    pub(crate) relay_only: bool,
+    pub(crate) loopback: bool,
+    pub(crate) require_sealing: bool,
+    pub(crate) ice_servers: Vec<IceServer>,
+    pub(crate) groups: HashSet<GroupId>,
+    pub(crate) addresses: HashMap<DeviceId, Vec<String>>,
+    pub(crate) handlers: Handlers,
+}
+
+/// Builds a [`Client`]. Nothing connects before [`ClientBuilder::start`].
+#[must_use = "a client begins with `start`"]
+pub struct ClientBuilder {
+    pub(crate) relays: Vec<String>,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) name: String,
+    pub(crate) levels: HashMap<DeviceId, TrustLevel>,
+    pub(crate) policy: Option<Arc<dyn TrustPolicy>>,
+    pub(crate) handlers: HashMap<String, Arc<dyn RequestHandler>>,
+    pub(crate) settings: Settings,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            relays: Vec::new(),
+            identity: None,
+            name: String::new(),
+            levels: HashMap::new(),
+            policy: None,
+            handlers: HashMap::new(),
+            settings: Settings {
+                transports: Transports::default(),
+                relay_only: false,
+                loopback: false,
+                require_sealing: false,
+                ice_servers: Vec::new(),
+                groups: HashSet::new(),
+                addresses: HashMap::new(),
+                handlers: Handlers::default(),
+            },
+        }
+    }
+
+    /// A relay, as `wss://host` or `ws://host:port`. Several are used at once.
+    pub fn relay(mut self, url: impl Into<String>) -> Self {
+        self.relays.push(url.into());
+        self
+    }
+
+    /// This device's keys. Without them the client lives under new ones.
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// What this device calls itself, at most 64 bytes; peers show it.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// How far a device is trusted.
+    pub fn trust(mut self, device: DeviceId, level: TrustLevel) -> Self {
+        self.levels.insert(device, level);
+        self
+    }
+
+    /// The app's rule for devices it did not name.
+    pub fn trust_policy(mut self, policy: Arc<dyn TrustPolicy>) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// Answers the calls of peers for one service.
+    pub fn handler(mut self, service: impl Into<String>, handler: Arc<dyn RequestHandler>) -> Self {
+        self.handlers.insert(service.into(), handler);
+        self
+    }
+
+    /// A group this device carries.
+    pub fn group(mut self, group: GroupId) -> Self {
+        self.settings.groups.insert(group);
+        self
+    }
+
+    /// Where a device may be reached directly: `ws://192.168.1.2:7000` or `wss://host`.
+    pub fn address(mut self, device: DeviceId, url: impl Into<String>) -> Self {
+        self.settings.addresses.entry(device).or_default().push(url.into());
+        self
+    }
+
+    /// Which ways to a peer may be used; all by default.
+    pub fn transports(mut self, transports: Transports) -> Self {
+        self.settings.transports = transports;
+        self
+    }
+
+    /// Hides this device's addresses from peers: only candidates of TURN servers are used (S136).
+    pub fn relay_only(mut self, yes: bool) -> Self {
+        self.settings.relay_only = yes;
+        self
+    }
+
+    /// Uses loopback addresses too: for tests and demos on one machine.
+    pub fn loopback(mut self, yes: bool) -> Self {
+        self.settings.loopback = yes;
+        self
+    }
+
+    /// Seals frames even where a verified channel already encrypts them.
+    pub fn require_sealing(mut self, yes: bool) -> Self {
+        self.settings.require_sealing = yes;
+        self
+    }
+
+    /// A STUN or TURN server besides those the relays name (S167).
+    pub fn ice_server(mut self, url: impl Into<String>, credentials: Option<(String, String)>) -> Self {
+        let (username, credential) = credentials.unzip();
+        self.settings.ice_servers.push(IceServer { urls: vec![url.into()], username, credential });
+        self
+    }
+
+    /// Starts the client. It connects to its relays in the background.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a URL that is not a relay's or a name that is too long.
+    pub async fn start(self) -> Result<(Client, Events), Error> {
+        Client::start(self).await
+    }
+}

@@ -1,0 +1,228 @@
+//! The client: one per app.
+
+use std::sync::Arc;
+
+use peers_proto::id::{DeviceId, UserId};
+use peers_proto::limits::MAX_HANDSHAKES;
+use peers_proto::trust::TrustLevel;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::builder::ClientBuilder;
+use crate::clock::Clock;
+use crate::engine::dial::Dials;
+use crate::engine::registry::Registry;
+use crate::engine::relays::Relays;
+use crate::engine::trust::TrustBook;
+use crate::engine::{Engine, Seen};
+use crate::error::Error;
+use crate::event::{self, ClientState, Event, Events};
+use crate::identity::Identity;
+use crate::relay_client::{RelayClient, RelayConfig, RelayEvent, RelayEvents, RelayTask};
+use crate::session::{Ended, Handlers, Session};
+
+/// This device among its peers. Cheap to clone. Shut it down, or drop every clone, and everything it started ends.
+#[derive(Clone)]
+pub struct Client {
+    owner: Arc<Owner>,
+}
+
+struct Owner {
+    engine: Arc<Engine>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.engine.over.cancel();
+        self.engine.end_sessions();
+    }
+}
+
+impl Client {
+    /// Begins with the settings.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+
+    pub(crate) async fn start(builder: ClientBuilder) -> Result<(Self, Events), Error> {
+        let ClientBuilder { relays: urls, identity, name, levels, policy, handlers, mut settings } = builder;
+        let identity = identity.unwrap_or_else(Identity::generate);
+        let clock = Clock::system();
+        let certificate = identity.certify(&name, clock.unix_now())?;
+        let keys = Arc::new(identity.device_keys());
+        let over = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let mut clients = Vec::new();
+        let mut inputs = Vec::new();
+        for url in urls {
+            let config = RelayConfig {
+                url: url.clone(),
+                keys: keys.clone(),
+                certificate: certificate.clone(),
+                clock: clock.clone(),
+                tls: None,
+            };
+            let (client, events, task) =
+                RelayClient::start(config).map_err(|e| Error::Config(format!("relay {url}: {e}")))?;
+            clients.push(client);
+            inputs.push((events, task));
+        }
+        settings.handlers = Handlers(Arc::new(handlers));
+        let (state, watched) = watch::channel(ClientState::Connecting);
+        let (events, receiver) = event::channel(watched);
+        let engine = Arc::new(Engine {
+            settings,
+            trust: TrustBook::new(levels, policy, identity.user_id()),
+            keys,
+            certificate,
+            clock,
+            state,
+            events,
+            registry: Registry::default(),
+            relays: Relays::new(clients),
+            dials: Dials::default(),
+            negotiations: crate::engine::rtc::Negotiations::default(),
+            handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
+            seen: Seen::default(),
+            tasks,
+            over,
+        });
+        engine.publish_state();
+        let trusted = engine.trust.trusted();
+        for relay in engine.relays.iter() {
+            relay.watch_devices(trusted.clone());
+        }
+        for (events, task) in inputs {
+            engine.tasks.spawn(engine.clone().serve_relay(events, task));
+        }
+        for relay in engine.relays.iter() {
+            engine.spawn(engine.clone().follow(relay.state()));
+        }
+        Ok((Self { owner: Arc::new(Owner { engine }) }, receiver))
+    }
+
+    /// This device's name in the protocol.
+    pub fn device_id(&self) -> DeviceId {
+        self.engine().device_id()
+    }
+
+    /// Its user's name in the protocol.
+    pub fn user_id(&self) -> UserId {
+        self.engine().certificate.user_id()
+    }
+
+    /// Whether the client can be reached.
+    pub fn state(&self) -> ClientState {
+        *self.engine().state.borrow()
+    }
+
+    /// Follows [`Client::state`].
+    pub fn watch_state(&self) -> watch::Receiver<ClientState> {
+        self.engine().state.subscribe()
+    }
+
+    /// The session with a device. Connects if there is no path; returns as soon as it is usable. Who asks for a session has
+    /// decided: a device nothing is known about becomes [`TrustLevel::Trusted`]. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Error::Offline`], [`Error::Unreachable`], [`Error::Denied`], [`Error::Closed`].
+    pub async fn session(&self, device: DeviceId) -> Result<Session, Error> {
+        self.engine().session(device).await
+    }
+
+    /// All sessions there are.
+    pub fn sessions(&self) -> Vec<Session> {
+        self.engine().registry.all()
+    }
+
+    /// Changes how far a device is trusted. At [`TrustLevel::Untrusted`] and below its session ends at once.
+    pub fn trust(&self, device: DeviceId, level: TrustLevel) {
+        self.engine().believe(device, level);
+        if level <= TrustLevel::Untrusted
+            && let Some(session) = self.engine().registry.get(device)
+        {
+            session.shared.end(Ended::Local);
+        }
+    }
+
+    /// Says goodbye to all peers and ends everything. Afterwards every call returns [`Error::Closed`].
+    pub async fn shutdown(&self) {
+        let engine = self.engine();
+        engine.end_sessions();
+        engine.over.cancel();
+        engine.tasks.close();
+        engine.tasks.wait().await;
+        engine.state.send_replace(ClientState::Closed);
+    }
+
+    fn engine(&self) -> &Arc<Engine> {
+        &self.owner.engine
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("device", &self.device_id()).field("state", &self.state()).finish()
+    }
+}
+
+impl Engine {
+    fn end_sessions(&self) {
+        for session in self.registry.all() {
+            session.shared.end(Ended::Local);
+        }
+    }
+
+    fn publish_state(&self) {
+        let state = self.relays.state();
+        self.state.send_if_modified(|now| std::mem::replace(now, state) != state);
+    }
+
+    async fn follow(self: Arc<Self>, mut relay: watch::Receiver<crate::relay_client::RelayState>) {
+        while relay.changed().await.is_ok() {
+            self.publish_state();
+        }
+    }
+
+    /// Takes what one relay brings until the client is over; then lets the relay connection end in good order.
+    async fn serve_relay(self: Arc<Self>, mut events: RelayEvents, task: RelayTask) {
+        loop {
+            let event = tokio::select! {
+                () = self.over.cancelled() => break,
+                event = events.recv() => event,
+            };
+            match event {
+                Some(event) => self.handle_relay(event),
+                None => break,
+            }
+        }
+        // Sessions say goodbye through this relay: they go first.
+        for session in self.registry.all() {
+            session.shared.gone().await;
+        }
+        task.shutdown().await;
+    }
+
+    fn handle_relay(self: &Arc<Self>, event: RelayEvent) {
+        match event {
+            RelayEvent::Incoming { peer, connection, transport } => {
+                let engine = self.clone();
+                self.spawn(async move {
+                    if let Err(e) = engine.accept(transport, connection).await {
+                        tracing::info!(%peer, error = %e, "an incoming connection failed");
+                    }
+                });
+            }
+            RelayEvent::Exchange { from, connection, message, envelopes, .. } => {
+                // The same message comes through every relay both devices share.
+                if self.seen.first(from, message) {
+                    self.handle_envelopes(from, connection, envelopes);
+                }
+            }
+            RelayEvent::Online(device) => self.events.send(Event::Online(device)),
+            RelayEvent::Offline(device) => self.events.send(Event::Offline(device)),
+            RelayEvent::Rejected { code, .. } => tracing::info!(?code, "a relay refused a message"),
+        }
+    }
+}

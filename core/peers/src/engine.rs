@@ -1,0 +1,85 @@
+//! What a client is made of, shared by its tasks.
+//!
+//! | state | where | owner | ends |
+//! |---|---|---|---|
+//! | sessions | `registry` | each session's driver | with the session |
+//! | trust, pinned keys | `trust` | the engine | with the client |
+//! | relay connections | `relays` | one task each | with the client |
+//! | dials in progress | `dial` | one task each | with their outcome |
+//! | negotiations | `rtc` | one task each | connected, failed, or after 20 s |
+
+pub(crate) mod accept;
+pub(crate) mod dial;
+pub(crate) mod handshake;
+pub(crate) mod registry;
+pub(crate) mod relays;
+pub(crate) mod rtc;
+pub(crate) mod trust;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use peers_proto::certificate::DeviceCertificate;
+use peers_proto::id::DeviceId;
+use peers_proto::keys::DeviceKeys;
+use peers_proto::signaling::{MessageId, SeenMessages};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::builder::Settings;
+use crate::clock::Clock;
+use crate::event::{ClientState, EventSender};
+use dial::Dials;
+use registry::Registry;
+use relays::Relays;
+use rtc::Negotiations;
+use trust::TrustBook;
+
+/// Everything the tasks of one client share.
+pub(crate) struct Engine {
+    pub(crate) settings: Settings,
+    pub(crate) keys: Arc<DeviceKeys>,
+    pub(crate) certificate: DeviceCertificate,
+    pub(crate) clock: Clock,
+    pub(crate) state: watch::Sender<ClientState>,
+    pub(crate) events: EventSender,
+    pub(crate) trust: TrustBook,
+    pub(crate) registry: Registry,
+    pub(crate) relays: Relays,
+    pub(crate) dials: Dials,
+    pub(crate) negotiations: Negotiations,
+    /// Messages that came already, through this relay or another.
+    pub(crate) seen: Seen,
+    /// Strangers can start handshakes: only so many at once.
+    pub(crate) handshakes: Arc<Semaphore>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) over: CancellationToken,
+}
+
+impl Engine {
+    pub(crate) fn device_id(&self) -> DeviceId {
+        self.certificate.device_id()
+    }
+
+    /// Runs a task until it is done or the client is over.
+    pub(crate) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
+        let over = self.over.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = over.cancelled() => {}
+                () = task => {}
+            }
+        });
+    }
+}
+
+/// Remembers messages, so that a copy counts once.
+#[derive(Default)]
+pub(crate) struct Seen(Mutex<SeenMessages>);
+
+impl Seen {
+    /// Whether this message is new.
+    pub(crate) fn first(&self, from: DeviceId, message: MessageId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).first(from, message)
+    }
+}

@@ -1,0 +1,128 @@
+//! Connections that others begin.
+
+use std::sync::Arc;
+
+use peers_proto::certificate::DeviceCertificate;
+use peers_proto::handshake::{Authenticated, Config, Expected, Handshake};
+use peers_proto::id::{ConnectionId, DeviceId};
+use peers_proto::keys::DeviceKeys;
+use peers_proto::session::Resume;
+use peers_proto::timing::APPROVAL_TIMEOUT;
+use peers_proto::trust::{KnownKeys, TrustLevel};
+use tokio::sync::oneshot;
+
+use super::Engine;
+use super::handshake::{self, Failure};
+use super::trust::Admission;
+use crate::event::Event;
+use crate::incoming::Incoming;
+use crate::random;
+use crate::session::Session;
+use crate::transport::Transport;
+
+impl Engine {
+    /// Runs the responder's side on a transport that somebody else dialed.
+    pub(crate) async fn accept(
+        self: &Arc<Self>,
+        mut transport: Transport,
+        connection: ConnectionId,
+    ) -> Result<Option<Session>, Failure> {
+        // Strangers may begin handshakes; beyond the limit they wait for their own deadline, not for us.
+        let Ok(_permit) = self.handshakes.clone().try_acquire_owned() else {
+            transport.sink.close().await;
+            return Ok(None);
+        };
+        let handshake =
+            Handshake::responder(self.handshake_config(&transport, connection), self.clock.now())?;
+        let mut said = None;
+        let decide = async |peer: Authenticated| {
+            said = self.admit(peer).await;
+            said.map(|resume: Resume| resume.encode().to_vec())
+        };
+        let established = handshake::run(&mut transport, handshake, &self.clock, decide).await?;
+        let Some(said) = said else { return Ok(None) };
+        Ok(self.establish(established, said, transport, false))
+    }
+
+    /// Runs the initiator's side on a transport that this device dialed.
+    pub(crate) async fn initiate(
+        self: &Arc<Self>,
+        mut transport: Transport,
+        connection: ConnectionId,
+        peer: &DeviceCertificate,
+    ) -> Result<Option<Session>, Failure> {
+        let device = peer.device_id();
+        // Keys it was seen with before outweigh what a relay says now.
+        let keys = self.trust.known_keys(device).unwrap_or_else(|| KnownKeys::of(peer));
+        let expected = Expected { device, keys: Some(keys) };
+        let config = self.handshake_config(&transport, connection);
+        let handshake = Handshake::initiator(config, expected, self.clock.now())?;
+        let mut said = None;
+        let decide = async |peer: Authenticated| {
+            said = self.admit(peer).await;
+            said.map(|resume: Resume| resume.encode().to_vec())
+        };
+        let established = handshake::run(&mut transport, handshake, &self.clock, decide).await?;
+        let Some(said) = said else { return Ok(None) };
+        Ok(self.establish(established, said, transport, true))
+    }
+
+    fn handshake_config(&self, transport: &Transport, connection_id: ConnectionId) -> Config {
+        Config {
+            keys: DeviceKeys::from_seed(*self.keys.seed()),
+            certificate: self.certificate.clone(),
+            kind: transport.kind,
+            connection_id,
+            binding: transport.binding.clone(),
+            require_sealing: self.settings.require_sealing,
+            pairing: false,
+            clock: self.clock.unix_now(),
+            entropy: random::array(),
+        }
+    }
+
+    /// Decides about a peer that has proven who it is: what READY tells it, or nothing.
+    async fn admit(self: &Arc<Self>, peer: Authenticated) -> Option<Resume> {
+        let device = peer.certificate.device_id();
+        let admitted = match self.trust.admit(&peer.certificate) {
+            Admission::Admit => true,
+            Admission::Refuse => false,
+            Admission::Ask => self.ask(&peer).await,
+        };
+        if !admitted {
+            return None;
+        }
+        if let Err(e) = self.trust.pin(&peer.certificate) {
+            tracing::warn!(%device, error = %e, "refused");
+            return None;
+        }
+        Some(self.registry.resume(device))
+    }
+
+    async fn ask(self: &Arc<Self>, peer: &Authenticated) -> bool {
+        let (decision, decided) = oneshot::channel();
+        let device = peer.certificate.device_id();
+        self.events.send(Event::Incoming(Incoming {
+            device,
+            user: peer.certificate.user_id(),
+            name: peer.certificate.name().to_owned(),
+            sas: peer.sas.to_string(),
+            decision,
+        }));
+        let accepted = matches!(tokio::time::timeout(APPROVAL_TIMEOUT, decided).await, Ok(Ok(true)));
+        if accepted {
+            self.believe(device, TrustLevel::Trusted);
+        }
+        accepted
+    }
+
+    /// A person's decision: remembered, and this device becomes visible to the other.
+    pub(crate) fn believe(self: &Arc<Self>, device: DeviceId, level: TrustLevel) {
+        self.trust.set(device, level);
+        self.deliver_pending(device);
+        let trusted = self.trust.trusted();
+        for relay in self.relays.iter() {
+            relay.watch_devices(trusted.clone());
+        }
+    }
+}

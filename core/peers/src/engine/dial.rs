@@ -1,0 +1,195 @@
+//! Connections that this device begins.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use peers_proto::certificate::DeviceCertificate;
+use peers_proto::id::{ConnectionId, DeviceId};
+use peers_proto::timing::REGISTRATION_TIMEOUT;
+use peers_proto::trust::TrustLevel;
+use tokio::sync::watch;
+
+use super::Engine;
+use super::handshake::Failure;
+use crate::backoff::Backoff;
+use crate::error::Error;
+use crate::random;
+use crate::session::Session;
+use crate::transport::websocket::{self, DialOptions};
+
+/// The outcome of a dial, as soon as there is one.
+type Outcome = watch::Receiver<Option<Result<(), Error>>>;
+
+/// Dials in progress: whoever wants the same device waits for the same one.
+#[derive(Default)]
+pub(crate) struct Dials(Mutex<HashMap<DeviceId, Outcome>>);
+
+impl Dials {
+    fn lock(&self) -> MutexGuard<'_, HashMap<DeviceId, Outcome>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Engine {
+    /// The session with a device, dialing it if there is no path.
+    pub(crate) async fn session(self: &Arc<Self>, device: DeviceId) -> Result<Session, Error> {
+        if device == self.device_id() {
+            return Err(Error::Config("a device cannot dial itself".into()));
+        }
+        // Who dials has decided.
+        if self.trust.level(device, None) == TrustLevel::Unknown {
+            self.believe(device, TrustLevel::Trusted);
+        }
+        loop {
+            if self.over.is_cancelled() {
+                return Err(Error::Closed);
+            }
+            if let Some(session) = self.registry.get(device).filter(|s| s.path().is_some()) {
+                return Ok(session);
+            }
+            let mut outcome = self.dial(device);
+            let outcome = tokio::select! {
+                () = self.over.cancelled() => return Err(Error::Closed),
+                outcome = outcome.wait_for(Option::is_some) => match outcome {
+                    Ok(outcome) => outcome.clone(),
+                    Err(_) => None,
+                },
+            };
+            if let Some(session) = self.registry.get(device)
+                && outcome.as_ref().is_none_or(Result::is_ok)
+            {
+                // The driver announces the path a moment after the handshake.
+                let mut path = session.watch_path();
+                tokio::select! {
+                    _ = path.wait_for(Option::is_some) => return Ok(session),
+                    () = session.shared.over.cancelled() => continue,
+                }
+            }
+            outcome.unwrap_or(Err(Error::Closed))?;
+        }
+    }
+
+    fn dial(self: &Arc<Self>, device: DeviceId) -> Outcome {
+        let mut dials = self.dials.lock();
+        if let Some(outcome) = dials.get(&device) {
+            return outcome.clone();
+        }
+        let (tell, outcome) = watch::channel(None);
+        dials.insert(device, outcome.clone());
+        drop(dials);
+        let engine = self.clone();
+        self.spawn(async move {
+            let attempt = Attempt { engine: &engine, device, tell: &tell };
+            let result = attempt.run().await;
+            engine.dials.lock().remove(&device);
+            tell.send_if_modified(|told| told.is_none().then(|| *told = Some(result)).is_some());
+        });
+        outcome
+    }
+
+    /// Dials again and again until there is a path or the session has ended.
+    pub(crate) fn redial(self: &Arc<Self>, device: DeviceId) {
+        let engine = self.clone();
+        self.spawn(async move {
+            let mut backoff = Backoff::default();
+            while let Some(session) = engine.registry.get(device).filter(|s| s.path().is_none()) {
+                if engine.session(device).await.is_ok() {
+                    return;
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(backoff.failed(u32::from_be_bytes(random::array()))) => {}
+                    () = session.shared.over.cancelled() => return,
+                }
+            }
+        });
+    }
+}
+
+/// One dial: every way at once, the first that works decides, the others may still improve on it.
+struct Attempt<'a> {
+    engine: &'a Arc<Engine>,
+    device: DeviceId,
+    tell: &'a watch::Sender<Option<Result<(), Error>>>,
+}
+
+enum Way {
+    Relay,
+    WebRtc,
+    Address(String),
+}
+
+impl Attempt<'_> {
+    async fn run(&self) -> Result<(), Error> {
+        let settings = &self.engine.settings;
+        let mut ways: Vec<_> =
+            settings.addresses.get(&self.device).into_iter().flatten().cloned().map(Way::Address).collect();
+        let peer = self.certificate().await?;
+        if settings.transports.relay {
+            ways.push(Way::Relay);
+        }
+        if settings.transports.webrtc {
+            ways.push(Way::WebRtc);
+        }
+        let mut attempts: FuturesUnordered<_> = ways.iter().map(|way| self.take(way, &peer)).collect();
+        let mut failures = Vec::new();
+        let mut outcome = None;
+        while let Some((name, result)) = attempts.next().await {
+            match result {
+                Ok(()) => {
+                    self.tell.send_replace(Some(Ok(())));
+                    outcome = Some(Ok(()));
+                }
+                // The peer itself has spoken: other ways lead to the same answer.
+                Err(Error::Denied) => return outcome.unwrap_or(Err(Error::Denied)),
+                Err(e) => {
+                    tracing::info!(device = %self.device, way = name, error = %e, "no path");
+                    failures.push(format!("{name}: {e}"));
+                }
+            }
+        }
+        outcome.unwrap_or_else(|| Err(Error::Unreachable(failures.join("; "))))
+    }
+
+    /// The certificate that makes the peer answer: it ignores callers that do not know its key.
+    async fn certificate(&self) -> Result<DeviceCertificate, Error> {
+        let relays = &self.engine.relays;
+        relays.online(REGISTRATION_TIMEOUT).await?;
+        let found = relays.certificate(self.device).await;
+        found.ok_or_else(|| Error::Unreachable("no relay knows this device".into()))
+    }
+
+    async fn take(&self, way: &Way, peer: &DeviceCertificate) -> (&'static str, Result<(), Error>) {
+        match way {
+            Way::Relay => ("relay", self.by_relay(peer).await),
+            Way::WebRtc => ("webrtc", self.by_webrtc(peer).await),
+            Way::Address(url) => ("address", self.by_address(url, peer).await),
+        }
+    }
+
+    async fn by_relay(&self, peer: &DeviceCertificate) -> Result<(), Error> {
+        let connection = ConnectionId::from_bytes(random::array());
+        let transport = self.engine.relays.open(self.device, connection)?;
+        settled(self.engine.initiate(transport, connection, peer).await)
+    }
+
+    async fn by_webrtc(&self, peer: &DeviceCertificate) -> Result<(), Error> {
+        self.engine.negotiate(peer).await
+    }
+
+    async fn by_address(&self, url: &str, peer: &DeviceCertificate) -> Result<(), Error> {
+        let dialed = websocket::dial(url, &DialOptions::default()).await;
+        let (connection, transport) = dialed.map_err(|e| Error::Unreachable(e.to_string()))?;
+        settled(self.engine.initiate(transport, connection, peer).await)
+    }
+}
+
+/// What a connection's handshake came to.
+pub(super) fn settled(outcome: Result<Option<Session>, Failure>) -> Result<(), Error> {
+    match outcome {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(Error::Unreachable("the session changed while connecting".into())),
+        Err(e) if e.is_refusal() => Err(Error::Denied),
+        Err(e) => Err(Error::Unreachable(e.to_string())),
+    }
+}

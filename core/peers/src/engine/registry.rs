@@ -1,0 +1,173 @@
+//! The sessions of a client, by peer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use peers_proto::handshake::Established;
+use peers_proto::id::DeviceId;
+use peers_proto::session::{ReassemblyBudget, Resume, Session as Machine, SessionConfig};
+use peers_proto::trust::{Capability, allows};
+use tokio::sync::mpsc;
+
+use super::Engine;
+use crate::event::Event;
+use crate::random;
+use crate::session::{Driver, Ended, NewPath, Notice, PeerInfo, Session, Shared};
+use crate::transport::Transport;
+
+/// Paths that may wait for a session's driver; a driver that is this far behind does not need more.
+const PATHS: usize = 8;
+
+/// The sessions of a client.
+#[derive(Default)]
+pub(crate) struct Registry {
+    entries: Mutex<HashMap<DeviceId, Entry>>,
+    budget: ReassemblyBudget,
+}
+
+struct Entry {
+    /// Names the present or the next instance of the session with this peer.
+    epoch: u64,
+    live: Option<(Arc<Shared>, mpsc::Sender<NewPath>)>,
+    /// Whether this side dialed: it is the one that dials again.
+    dialed: bool,
+}
+
+impl Entry {
+    fn new() -> Self {
+        Self { epoch: new_epoch(), live: None, dialed: false }
+    }
+}
+
+impl Registry {
+    /// The session with a device, if there is one.
+    pub(crate) fn get(&self, device: DeviceId) -> Option<Session> {
+        let entries = self.lock();
+        let (shared, _) = entries.get(&device)?.live.as_ref()?;
+        Some(Session { shared: shared.clone() })
+    }
+
+    /// All sessions.
+    pub(crate) fn all(&self) -> Vec<Session> {
+        let entries = self.lock();
+        entries.values().filter_map(|e| e.live.as_ref()).map(|(s, _)| Session { shared: s.clone() }).collect()
+    }
+
+    /// What to say in READY to this device.
+    pub(crate) fn resume(&self, device: DeviceId) -> Resume {
+        let mut entries = self.lock();
+        let entry = entries.entry(device).or_insert_with(Entry::new);
+        let next = entry.live.as_ref().map_or(0, |(shared, _)| shared.lock().machine.next_expected());
+        Resume { epoch: entry.epoch, next }
+    }
+
+    /// Whether this side dials again when the last path to this device is gone.
+    pub(crate) fn dials(&self, device: DeviceId) -> bool {
+        self.lock().get(&device).is_some_and(|e| e.dialed && e.live.is_some())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<DeviceId, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Engine {
+    /// Makes a path of a connection that has passed its handshake: the path of the session there is, or of a new one
+    /// if the peer knows no session or another. `said` is what this side said in READY.
+    ///
+    /// Returns `None`, and the connection is dropped, if the session ended while the handshake was going on or the
+    /// peer's READY makes no sense: the dialer tries again.
+    pub(crate) fn establish(
+        self: &Arc<Self>,
+        established: Established,
+        said: Resume,
+        transport: Transport,
+        dialed: bool,
+    ) -> Option<Session> {
+        let theirs = Resume::decode(&established.peer_ready)?;
+        let device = established.certificate.device_id();
+        let mut entries = self.registry.lock();
+        let entry = entries.entry(device).or_insert_with(Entry::new);
+        if entry.epoch != said.epoch {
+            return None;
+        }
+        entry.dialed |= dialed;
+        if let Some((shared, _)) = entry.live.take_if(|(shared, _)| shared.peer_epoch != theirs.epoch) {
+            shared.end(Ended::Forgotten);
+        }
+        let fresh = entry.live.is_none();
+        let kind = transport.kind;
+        let (shared, paths) = entry.live.get_or_insert_with(|| self.begin(&established, theirs.epoch));
+        let path = NewPath { transport, seal: established.seal, peer_next: theirs.next };
+        // A full queue means as many paths as anybody needs.
+        let _ = paths.try_send(path);
+        let session = Session { shared: shared.clone() };
+        drop(entries);
+        if fresh {
+            self.events.send(Event::Connected { session: session.clone(), path: kind });
+        }
+        Some(session)
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        established: &Established,
+        peer_epoch: u64,
+    ) -> (Arc<Shared>, mpsc::Sender<NewPath>) {
+        let certificate = &established.certificate;
+        let peer = PeerInfo {
+            device: certificate.device_id(),
+            user: certificate.user_id(),
+            name: certificate.name().to_owned(),
+        };
+        let machine = Machine::new(SessionConfig {
+            local: self.device_id(),
+            remote: peer.device,
+            groups: self.settings.groups.clone(),
+            ungrouped: allows(self.trust.level(peer.device, Some(peer.user)), Capability::Messages),
+            budget: self.registry.budget.clone(),
+        });
+        let device = peer.device;
+        let shared = Arc::new(Shared::new(peer, peer_epoch, self.clock.clone(), machine));
+        let (tx, rx) = mpsc::channel(PATHS);
+        let (engine, this) = (self.clone(), Arc::downgrade(&shared));
+        let notify = Box::new(move |notice| {
+            if let Some(shared) = this.upgrade() {
+                engine.noticed(device, &shared, notice);
+            }
+        });
+        let driver = Driver::new(shared.clone(), self.settings.handlers.clone(), notify, rx);
+        // Not `spawn`: a session that is told to end says goodbye first.
+        self.tasks.spawn(driver.run());
+        (shared, tx)
+    }
+
+    fn noticed(self: &Arc<Self>, device: DeviceId, shared: &Arc<Shared>, notice: Notice) {
+        match notice {
+            Notice::Path(kind) => self.events.send(Event::PathChanged { device, path: Some(kind) }),
+            Notice::Down(reason) => {
+                tracing::info!(%device, %reason, "no path");
+                self.events.send(Event::PathChanged { device, path: None });
+                if self.registry.dials(device) {
+                    self.redial(device);
+                }
+            }
+            Notice::Ended(ended) => {
+                tracing::info!(%device, reason = ended.code(), "session ended");
+                let mut entries = self.registry.lock();
+                if let Some(entry) = entries.get_mut(&device)
+                    && entry.live.as_ref().is_some_and(|(live, _)| Arc::ptr_eq(live, shared))
+                {
+                    entries.remove(&device);
+                }
+                drop(entries);
+                self.events.send(Event::Disconnected { device, reason: ended.code() });
+            }
+        }
+    }
+}
+
+fn new_epoch() -> u64 {
+    // Zero means "none" on the wire.
+    u64::from_be_bytes(random::array()).max(1)
+}

@@ -1,0 +1,112 @@
+//! All relays of a client, as one.
+
+use std::time::Duration;
+
+use futures_util::future::select_ok;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use peers_proto::certificate::DeviceCertificate;
+use peers_proto::id::{ConnectionId, DeviceId};
+use peers_proto::signaling::{ExchangeKind, IceServer};
+
+use crate::error::Error;
+use crate::event::ClientState;
+use crate::relay_client::{RelayClient, RelayState};
+use crate::transport::Transport;
+
+/// The relays of a client.
+#[derive(Default)]
+pub(crate) struct Relays {
+    clients: Vec<RelayClient>,
+}
+
+impl Relays {
+    pub(crate) fn new(clients: Vec<RelayClient>) -> Self {
+        Self { clients }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &RelayClient> {
+        self.clients.iter()
+    }
+
+    /// The state of the best of them.
+    pub(crate) fn state(&self) -> ClientState {
+        let states: Vec<_> = self.clients.iter().map(|c| c.state().borrow().clone()).collect();
+        let any = |f: fn(&RelayState) -> bool| states.iter().any(f);
+        if any(|s| matches!(s, RelayState::Registered)) || states.is_empty() {
+            ClientState::Online
+        } else if any(|s| matches!(s, RelayState::Superseded)) {
+            ClientState::Superseded
+        } else if any(|s| matches!(s, RelayState::Connecting)) {
+            ClientState::Connecting
+        } else {
+            ClientState::Offline
+        }
+    }
+
+    /// Waits until one of them knows this device.
+    ///
+    /// # Errors
+    /// [`Error::Offline`] after `patience`.
+    pub(crate) async fn online(&self, patience: Duration) -> Result<(), Error> {
+        let registered = self.clients.iter().map(|client| {
+            let mut state = client.state();
+            Box::pin(async move {
+                let found = state.wait_for(|s| matches!(s, RelayState::Registered)).await;
+                found.map(|_| ()).map_err(|_| Error::Closed)
+            })
+        });
+        let registered: Vec<_> = registered.collect();
+        if registered.is_empty() {
+            return Err(Error::Offline);
+        }
+        match tokio::time::timeout(patience, select_ok(registered)).await {
+            Ok(outcome) => outcome.map(|_| ()),
+            Err(_) => Err(Error::Offline),
+        }
+    }
+
+    /// The certificate of a device, from whichever relay knows it. It proves itself against the id.
+    pub(crate) async fn certificate(&self, device: DeviceId) -> Option<DeviceCertificate> {
+        let mut answers: FuturesUnordered<_> = self.clients.iter().map(|c| c.certificate(device)).collect();
+        while let Some(answer) = answers.next().await {
+            if let Ok(certificate) = answer {
+                return Some(certificate);
+            }
+        }
+        None
+    }
+
+    /// STUN and TURN servers that the relays name.
+    pub(crate) fn ice_servers(&self) -> Vec<IceServer> {
+        self.clients.iter().flat_map(RelayClient::ice_servers).collect()
+    }
+
+    /// Sends envelopes through every relay; the recipient drops the copies.
+    pub(crate) fn send(
+        &self,
+        kind: ExchangeKind,
+        to: DeviceId,
+        connection: ConnectionId,
+        envelopes: Vec<String>,
+    ) -> Result<(), Error> {
+        let mut sent = Err(Error::Offline);
+        for client in &self.clients {
+            if client.send_exchange(kind, to, connection, envelopes.clone()).is_ok() {
+                sent = Ok(());
+            }
+        }
+        sent
+    }
+
+    /// A pipe through the first relay that has one.
+    pub(crate) fn open(&self, peer: DeviceId, connection: ConnectionId) -> Result<Transport, Error> {
+        let mut why = Error::Offline;
+        for client in &self.clients {
+            match client.open(peer, connection) {
+                Ok(transport) => return Ok(transport),
+                Err(e) => why = Error::Unreachable(format!("relay: {e}")),
+            }
+        }
+        Err(why)
+    }
+}

@@ -1,0 +1,410 @@
+//! WebRTC attempts: one task per peer around the sans-IO negotiation.
+//!
+//! ```text
+//!  dial ─────────┐                      ┌─> Attempt::offer / answer, apply, add candidate
+//!  envelopes ────┼─> Negotiation ─ Action ┼─> seal, send through the relays
+//!  attempts ─────┘                      └─> close
+//! ```
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use peers_proto::certificate::DeviceCertificate;
+use peers_proto::envelope::{self, Content};
+use peers_proto::id::{ConnectionId, DeviceId};
+use peers_proto::signaling::{Action, Body, Contents, ExchangeKind, Negotiation, base64};
+use peers_proto::time::UnixTime;
+use peers_proto::timing::OFFER_TTL;
+use peers_proto::trust::TrustLevel;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::Engine;
+use crate::error::Error;
+use crate::random;
+use crate::transport::webrtc::{self, Attempt, WebRtcConfig};
+use crate::transport::{CloseReason, Transport};
+
+/// Inputs that may wait for one peer's task. More than an attempt's envelopes and candidates is a flood, and dropped:
+/// the attempt then ends by its deadline.
+const INPUTS: usize = 128;
+/// Devices nobody has decided about whose envelopes are kept until somebody does.
+const PENDING_DEVICES: usize = 16;
+/// Envelopes kept for each.
+const PENDING_ENVELOPES: usize = 16;
+
+/// The negotiations of a client, by peer.
+pub(crate) struct Negotiations {
+    instance: u64,
+    tasks: Mutex<HashMap<DeviceId, mpsc::Sender<Input>>>,
+    pending: Mutex<HashMap<DeviceId, Vec<(DeviceCertificate, Contents)>>>,
+}
+
+impl Default for Negotiations {
+    fn default() -> Self {
+        let instance = u64::from_be_bytes(random::array());
+        Self { instance, tasks: Mutex::default(), pending: Mutex::default() }
+    }
+}
+
+enum Input {
+    Dial(oneshot::Sender<Result<(), Error>>),
+    Remote(Contents),
+}
+
+impl Engine {
+    /// Connects to a device by WebRTC: an attempt of this side, or of the other if both begin at once.
+    pub(crate) async fn negotiate(self: &Arc<Self>, peer: &DeviceCertificate) -> Result<(), Error> {
+        let (tell, outcome) = oneshot::channel();
+        let task = self.negotiation_with(peer);
+        task.send(Input::Dial(tell)).await.map_err(|_| Error::Closed)?;
+        outcome.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Takes sealed envelopes that a relay brought. Nothing in them counts before they open and verify.
+    pub(crate) fn handle_envelopes(
+        self: &Arc<Self>,
+        from: DeviceId,
+        connection: ConnectionId,
+        sealed: Vec<String>,
+    ) {
+        if !self.settings.transports.webrtc {
+            return;
+        }
+        for text in sealed {
+            match self.open_envelope(from, connection, &text) {
+                Ok((sender, contents)) => self.deliver(sender, contents),
+                Err(why) => tracing::info!(device = %from, %why, "an envelope was refused"),
+            }
+        }
+    }
+
+    fn open_envelope(
+        &self,
+        from: DeviceId,
+        connection: ConnectionId,
+        text: &str,
+    ) -> Result<(DeviceCertificate, Contents), String> {
+        let sealed = base64::decode(text).ok_or("not base64")?;
+        let opened = envelope::open(&sealed, &self.keys, self.clock.unix_now()).map_err(|e| e.to_string())?;
+        let Content { connection_id, attempt, fingerprint, body, .. } = opened.content;
+        if opened.sender.device_id() != from || connection_id != connection {
+            return Err("the relay put another label on it".into());
+        }
+        let body = Body::decode(&body).map_err(|e| e.to_string())?;
+        let contents = Contents { connection_id, attempt, fingerprint, body };
+        Ok((opened.sender, contents))
+    }
+
+    /// Addresses are for devices that are trusted (S135): the others' envelopes wait for a decision.
+    fn deliver(self: &Arc<Self>, sender: DeviceCertificate, contents: Contents) {
+        let device = sender.device_id();
+        let level = self.trust.level(device, Some(sender.user_id()));
+        if level <= TrustLevel::Untrusted {
+            return;
+        }
+        if level < TrustLevel::NewDevice {
+            let mut pending = lock(&self.negotiations.pending);
+            if pending.contains_key(&device) || pending.len() < PENDING_DEVICES {
+                let waiting = pending.entry(device).or_default();
+                if waiting.len() < PENDING_ENVELOPES {
+                    waiting.push((sender, contents));
+                }
+            }
+            return;
+        }
+        if let Err(e) = self.trust.check(&sender) {
+            tracing::warn!(%device, error = %e, "an envelope was refused");
+            return;
+        }
+        // A full queue is a flood; the attempt ends by its deadline.
+        let _ = self.negotiation_with(&sender).try_send(Input::Remote(contents));
+    }
+
+    /// A device became trusted: what it sent meanwhile counts.
+    pub(crate) fn deliver_pending(self: &Arc<Self>, device: DeviceId) {
+        let waiting = lock(&self.negotiations.pending).remove(&device);
+        for (sender, contents) in waiting.into_iter().flatten() {
+            self.deliver(sender, contents);
+        }
+    }
+
+    fn negotiation_with(self: &Arc<Self>, peer: &DeviceCertificate) -> mpsc::Sender<Input> {
+        let mut tasks = lock(&self.negotiations.tasks);
+        let entry = tasks.entry(peer.device_id());
+        let task = entry.or_insert_with(|| {
+            let (tx, inputs) = mpsc::channel(INPUTS);
+            let machine =
+                Negotiation::new(self.device_id(), peer.device_id(), self.negotiations.instance, true);
+            let negotiator = Negotiator {
+                engine: self.clone(),
+                peer: peer.clone(),
+                machine,
+                inputs,
+                waiting: Vec::new(),
+                attempts: HashMap::new(),
+                work: JoinSet::new(),
+            };
+            self.spawn(negotiator.run());
+            tx
+        });
+        task.clone()
+    }
+
+    fn webrtc_config(&self) -> WebRtcConfig {
+        let named = self.settings.ice_servers.iter().cloned().chain(self.relays.ice_servers());
+        WebRtcConfig {
+            ice_servers: named
+                .map(|s| webrtc::IceServer {
+                    urls: s.urls,
+                    username: s.username.unwrap_or_default(),
+                    credential: s.credential.unwrap_or_default(),
+                })
+                .collect(),
+            relay_only: self.settings.relay_only,
+            include_loopback: self.settings.loopback,
+            ..WebRtcConfig::default()
+        }
+    }
+}
+
+/// The negotiation with one peer.
+struct Negotiator {
+    engine: Arc<Engine>,
+    peer: DeviceCertificate,
+    machine: Negotiation,
+    inputs: mpsc::Receiver<Input>,
+    waiting: Vec<oneshot::Sender<Result<(), Error>>>,
+    attempts: HashMap<ConnectionId, Live>,
+    work: JoinSet<Done>,
+}
+
+/// An attempt's peer connection.
+struct Live {
+    initiator: bool,
+    negotiation: Option<webrtc::Negotiation>,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// Something an attempt's tasks finished.
+enum Done {
+    Made(ConnectionId, Result<Attempt, String>),
+    Candidate(ConnectionId, String, mpsc::Receiver<String>),
+    Connected(ConnectionId, Result<Transport, CloseReason>),
+    Settled(ConnectionId, Result<(), Error>),
+    Nothing,
+}
+
+impl Negotiator {
+    async fn run(mut self) {
+        loop {
+            self.act().await;
+            let deadline = self.machine.poll_timeout();
+            let clock = self.engine.clock.clone();
+            tokio::select! {
+                input = self.inputs.recv() => match input {
+                    Some(Input::Dial(tell)) => {
+                        self.waiting.push(tell);
+                        self.machine.dial(ConnectionId::from_bytes(random::array()), clock.now());
+                    }
+                    Some(Input::Remote(contents)) => self.machine.handle_remote(contents, clock.now()),
+                    None => return,
+                },
+                Some(done) = self.work.join_next() => {
+                    // An aborted task has nothing to say.
+                    if let Ok(done) = done {
+                        self.handle(done).await;
+                    }
+                }
+                () = async { match deadline {
+                    Some(deadline) => clock.sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                } } => self.machine.handle_timeout(clock.now()),
+            }
+        }
+    }
+
+    async fn act(&mut self) {
+        let mut given_up = None;
+        while let Some(action) = self.machine.poll_output() {
+            match action {
+                Action::CreateOffer { connection_id } => self.make(connection_id, None),
+                Action::CreateAnswer { connection_id, sdp, fingerprint } => {
+                    self.make(connection_id, Some((sdp, fingerprint)));
+                }
+                Action::ApplyAnswer { connection_id, sdp, fingerprint } => {
+                    if let Err(e) = self.apply(connection_id, &sdp, fingerprint).await {
+                        given_up = Some(e);
+                        self.machine.handle_closed(connection_id, self.engine.clock.now());
+                    }
+                }
+                Action::AddCandidates { connection_id, candidates } => {
+                    let live = self.attempts.get(&connection_id).and_then(|a| a.negotiation.clone());
+                    for candidate in live.iter().flat_map(|_| &candidates) {
+                        if let Some(Err(e)) = add(live.as_ref(), candidate).await {
+                            tracing::debug!(error = %e, "a candidate was refused");
+                        }
+                    }
+                }
+                Action::Send(contents) => self.send(contents),
+                Action::Abandon { connection_id, reason } => {
+                    tracing::debug!(%connection_id, %reason, "attempt abandoned");
+                    self.attempts.remove(&connection_id);
+                    given_up.get_or_insert_with(|| reason.to_string());
+                }
+            }
+        }
+        if self.machine.current().is_none()
+            && let Some(why) = given_up
+        {
+            for waiting in self.waiting.drain(..) {
+                let _ = waiting.send(Err(Error::Unreachable(why.clone())));
+            }
+        }
+    }
+
+    fn make(&mut self, id: ConnectionId, offer: Option<(String, [u8; 32])>) {
+        let config = self.engine.webrtc_config();
+        let initiator = offer.is_none();
+        let task = self.work.spawn(async move {
+            let made = match offer {
+                None => Attempt::offer(&config).await.map_err(|e| e.to_string()),
+                Some((sdp, signed)) => match check_fingerprint(&sdp, signed) {
+                    Ok(()) => Attempt::answer(&config, &sdp).await.map_err(|e| e.to_string()),
+                    Err(e) => Err(e),
+                },
+            };
+            Done::Made(id, made)
+        });
+        self.attempts.insert(id, Live { initiator, negotiation: None, tasks: vec![task] });
+    }
+
+    async fn apply(&mut self, id: ConnectionId, sdp: &str, signed: [u8; 32]) -> Result<(), String> {
+        check_fingerprint(sdp, signed)?;
+        let negotiation =
+            self.attempts.get(&id).and_then(|a| a.negotiation.as_ref()).ok_or("no such attempt")?;
+        negotiation.set_remote_answer(sdp).await.map_err(|e| e.to_string())
+    }
+
+    async fn handle(&mut self, done: Done) {
+        let now = self.engine.clock.now();
+        match done {
+            Done::Made(id, Ok(attempt)) => {
+                let Some(live) = self.attempts.get_mut(&id) else { return };
+                let Attempt { sdp, negotiation, candidates, connecting, .. } = attempt;
+                let fingerprint = negotiation.local_fingerprint();
+                live.negotiation = Some(negotiation);
+                live.tasks = vec![
+                    self.work.spawn(next_candidate(id, candidates)),
+                    self.work.spawn(async move { Done::Connected(id, connecting.connected().await) }),
+                ];
+                self.machine.handle_local_description(id, sdp, fingerprint, now);
+            }
+            Done::Made(id, Err(why)) => {
+                tracing::info!(error = %why, "no peer connection");
+                self.machine.handle_closed(id, now);
+            }
+            Done::Candidate(id, candidate, more) => {
+                self.machine.handle_local_candidates(id, [candidate], now);
+                if let Some(live) = self.attempts.get_mut(&id) {
+                    live.tasks.push(self.work.spawn(next_candidate(id, more)));
+                }
+            }
+            Done::Connected(id, Ok(transport)) => {
+                let Some(live) = self.attempts.get_mut(&id) else { return };
+                let (engine, peer, initiator) = (self.engine.clone(), self.peer.clone(), live.initiator);
+                live.tasks.push(self.work.spawn(async move {
+                    let outcome = if initiator {
+                        engine.initiate(transport, id, &peer).await
+                    } else {
+                        engine.accept(transport, id).await
+                    };
+                    Done::Settled(id, super::dial::settled(outcome))
+                }));
+            }
+            Done::Connected(id, Err(reason)) => {
+                tracing::info!(%reason, "a peer connection failed");
+                self.machine.handle_closed(id, now);
+            }
+            Done::Settled(id, outcome) => {
+                self.attempts.remove(&id);
+                match &outcome {
+                    Ok(()) => self.machine.handle_connected(id, now),
+                    Err(_) => self.machine.handle_closed(id, now),
+                }
+                for waiting in self.waiting.drain(..) {
+                    let _ = waiting.send(outcome.clone());
+                }
+            }
+            Done::Nothing => {}
+        }
+    }
+
+    fn send(&self, contents: Contents) {
+        let (connection, kind) = (contents.connection_id, kind_of(&contents.body));
+        if let Err(why) = self.seal_and_send(contents, connection, kind) {
+            tracing::info!(error = %why, "an envelope was not sent");
+        }
+    }
+
+    fn seal_and_send(
+        &self,
+        contents: Contents,
+        connection_id: ConnectionId,
+        kind: ExchangeKind,
+    ) -> Result<(), String> {
+        let content = Content {
+            connection_id,
+            attempt: contents.attempt,
+            expiry: UnixTime(self.engine.clock.unix_now().0 + OFFER_TTL.as_secs()),
+            fingerprint: contents.fingerprint,
+            body: contents.body.encode().map_err(|e| e.to_string())?,
+        };
+        let engine = &self.engine;
+        let sealed = envelope::seal(&content, &engine.keys, &engine.certificate, &self.peer, random::array())
+            .map_err(|e| e.to_string())?;
+        let envelopes = vec![base64::encode(&sealed)];
+        engine.relays.send(kind, self.peer.device_id(), connection_id, envelopes).map_err(|e| e.to_string())
+    }
+}
+
+async fn add(
+    negotiation: Option<&webrtc::Negotiation>,
+    candidate: &str,
+) -> Option<Result<(), webrtc::WebRtcError>> {
+    Some(negotiation?.add_candidate(candidate).await)
+}
+
+async fn next_candidate(id: ConnectionId, mut candidates: mpsc::Receiver<String>) -> Done {
+    match candidates.recv().await {
+        Some(candidate) => Done::Candidate(id, candidate, candidates),
+        None => Done::Nothing,
+    }
+}
+
+/// What DTLS will show must be what the peer signed.
+fn check_fingerprint(sdp: &str, signed: [u8; 32]) -> Result<(), String> {
+    match webrtc::fingerprint_of_sdp(sdp) {
+        Ok(described) if described == signed => Ok(()),
+        Ok(_) => Err("the description's fingerprint is not the signed one".into()),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+fn kind_of(body: &Body) -> ExchangeKind {
+    match body {
+        Body::Offer { .. } => ExchangeKind::Offer,
+        Body::Answer { .. } => ExchangeKind::Answer,
+        Body::Candidates(_) | Body::Bye(_) => ExchangeKind::IceCandidate,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

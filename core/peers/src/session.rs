@@ -1,0 +1,223 @@
+//! What an app holds of a session: messages, calls and streams with one peer.
+
+mod call;
+mod driver;
+mod message;
+mod path;
+mod shared;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use peers_proto::id::{DeviceId, GroupId, UserId};
+use peers_proto::session::SendError;
+use peers_proto::transport_kind::TransportKind;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::error::Error;
+
+pub use call::{CallBuilder, InboundRequest, RequestError, RequestHandler};
+pub use message::Message;
+pub use stream::{InboundStream, RecvStream, SendStream};
+
+pub(crate) use call::Handlers;
+pub(crate) use driver::{Driver, Ended, NewPath, Notice};
+pub(crate) use shared::{PeerInfo, Shared};
+
+/// A session with one device. Cheap to clone; all clones are the same session.
+///
+/// It outlives the paths below it: while there is none, what is sent waits, and everything arrives once and in order
+/// when a path is back. It ends with [`Session::close`], with the client, or when no path comes back in time.
+#[derive(Clone)]
+pub struct Session {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Session {
+    /// The peer.
+    pub fn device(&self) -> DeviceId {
+        self.shared.peer.device
+    }
+
+    /// Who owns the peer.
+    pub fn user(&self) -> UserId {
+        self.shared.peer.user
+    }
+
+    /// What the peer calls itself. Chosen by the peer: show it, never trust it.
+    pub fn peer_name(&self) -> &str {
+        &self.shared.peer.name
+    }
+
+    /// The path in use; `None` while there is none.
+    pub fn path(&self) -> Option<TransportKind> {
+        *self.shared.path.borrow()
+    }
+
+    /// Follows the path in use.
+    pub fn watch_path(&self) -> watch::Receiver<Option<TransportKind>> {
+        self.shared.path.subscribe()
+    }
+
+    /// The last round trip measured on the path in use.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.shared.rtt()
+    }
+
+    /// Sends a value as MessagePack. Waits while the queue is full.
+    ///
+    /// # Errors
+    /// [`Error::Codec`], [`Error::TooLarge`] beyond 4 MiB, [`Error::Closed`], [`Error::SessionLost`].
+    pub async fn send<T: Serialize + Sync + ?Sized>(&self, value: &T) -> Result<(), Error> {
+        self.send_bytes(message::encode(value)?).await
+    }
+
+    /// Sends bytes as one message. Waits while the queue is full.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] beyond 4 MiB, [`Error::Closed`], [`Error::SessionLost`].
+    pub async fn send_bytes(&self, body: impl Into<Bytes>) -> Result<(), Error> {
+        self.send_in(None, body.into()).await
+    }
+
+    /// Sends bytes to the members of a group on the other side.
+    ///
+    /// # Errors
+    /// As [`Session::send_bytes`], and [`Error::NotInGroup`].
+    pub async fn send_to_group(&self, group: GroupId, body: impl Into<Bytes>) -> Result<(), Error> {
+        self.send_in(Some(group), body.into()).await
+    }
+
+    /// Sends bytes as one message if the queue has room now.
+    ///
+    /// # Errors
+    /// [`Error::Full`], and as [`Session::send_bytes`].
+    pub fn try_send_bytes(&self, body: impl Into<Bytes>) -> Result<(), Error> {
+        let object = message::pack(body.into())?;
+        self.shared.update(|s| s.machine.send_message(None, object).map_err(Error::from))?
+    }
+
+    async fn send_in(&self, group: Option<GroupId>, body: Bytes) -> Result<(), Error> {
+        let object = message::pack(body)?;
+        loop {
+            let room = self.shared.signals.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            match self.shared.update(|s| s.machine.send_message(group, object.clone()))? {
+                Err(SendError::Full) => room.await,
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    /// Waits for the next message.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::SessionLost`] once every message that arrived was taken; [`Error::Codec`] if the peer
+    /// sent something that does not decompress.
+    pub async fn recv(&self) -> Result<Message, Error> {
+        loop {
+            let some = self.shared.signals.messages.notified();
+            tokio::pin!(some);
+            some.as_mut().enable();
+            let (message, ended) = self.shared.inspect(|s| (s.machine.next_message(), s.ended.clone()));
+            match (message, ended) {
+                (Some(message), _) => return Message::unpack(message),
+                (None, Some(ended)) => return Err(ended.error()),
+                (None, None) => some.await,
+            }
+        }
+    }
+
+    /// Waits for a message and takes up to `max` of those that are there.
+    ///
+    /// # Errors
+    /// As [`Session::recv`].
+    pub async fn recv_many(&self, max: usize) -> Result<Vec<Message>, Error> {
+        let mut messages = vec![self.recv().await?];
+        let more = self.shared.inspect(|s| {
+            std::iter::from_fn(|| s.machine.next_message()).take(max.saturating_sub(1)).collect::<Vec<_>>()
+        });
+        for message in more {
+            messages.push(Message::unpack(message)?);
+        }
+        Ok(messages)
+    }
+
+    /// Calls a method of the peer with the default deadline, 60 s (S039). Dropping the future cancels the call.
+    ///
+    /// # Errors
+    /// [`Error::CallFailed`], [`Error::Denied`], [`Error::TimedOut`], [`Error::SessionLost`], [`Error::Closed`].
+    pub async fn call(&self, service: &str, method: &str, body: impl Into<Bytes>) -> Result<Bytes, Error> {
+        self.request(service, method).send(body).await
+    }
+
+    /// Prepares a call with a group or a deadline of its own.
+    pub fn request<'a>(&'a self, service: &'a str, method: &'a str) -> CallBuilder<'a> {
+        CallBuilder::new(&self.shared, service, method)
+    }
+
+    /// Opens a stream to the peer. It is there at once; its bytes flow as soon as the peer reads.
+    ///
+    /// # Errors
+    /// [`Error::Full`] beyond 128 streams, [`Error::NameTooLong`], [`Error::Closed`], [`Error::SessionLost`].
+    pub fn open_stream(&self, name: &str) -> Result<(SendStream, RecvStream), Error> {
+        stream::open(&self.shared, name, None)
+    }
+
+    /// Opens a stream that belongs to a group.
+    ///
+    /// # Errors
+    /// As [`Session::open_stream`], and [`Error::NotInGroup`].
+    pub fn open_group_stream(&self, group: GroupId, name: &str) -> Result<(SendStream, RecvStream), Error> {
+        stream::open(&self.shared, name, Some(group))
+    }
+
+    /// Waits for the peer to open a stream.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::SessionLost`].
+    pub async fn accept_stream(&self) -> Result<InboundStream, Error> {
+        loop {
+            let some = self.shared.signals.streams.notified();
+            tokio::pin!(some);
+            some.as_mut().enable();
+            if let Some(opened) = self.shared.update(|s| s.opened.pop_front())? {
+                return Ok(opened.into_handles(&self.shared));
+            }
+            some.await;
+        }
+    }
+
+    /// Waits until the peer has acknowledged everything sent so far.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::SessionLost`].
+    pub async fn drain(&self) -> Result<(), Error> {
+        loop {
+            let acknowledged = self.shared.signals.acknowledged.notified();
+            tokio::pin!(acknowledged);
+            acknowledged.as_mut().enable();
+            if self.shared.update(|s| s.machine.is_drained())? {
+                return Ok(());
+            }
+            acknowledged.await;
+        }
+    }
+
+    /// Ends the session in good order. The peer is told; what was not yet acknowledged may not arrive (see
+    /// [`Session::drain`]).
+    pub async fn close(&self) {
+        self.shared.end(Ended::Local);
+        self.shared.gone().await;
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("device", &self.device()).field("path", &self.path()).finish()
+    }
+}

@@ -1,0 +1,172 @@
+//! Calls as apps see them, in both directions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use peers_proto::id::{DeviceId, GroupId};
+use peers_proto::session::{CallId, FailureCode, Object, Request, SendError};
+use peers_proto::timing::CALL_TIMEOUT;
+use tokio::sync::oneshot;
+
+use super::message::{pack, unpack};
+use super::shared::Shared;
+use crate::error::Error;
+
+/// A call being prepared.
+#[must_use = "a call is made by `send`"]
+pub struct CallBuilder<'a> {
+    shared: &'a Arc<Shared>,
+    service: &'a str,
+    method: &'a str,
+    group: Option<GroupId>,
+    timeout: Duration,
+}
+
+impl<'a> CallBuilder<'a> {
+    pub(super) fn new(shared: &'a Arc<Shared>, service: &'a str, method: &'a str) -> Self {
+        Self { shared, service, method, group: None, timeout: CALL_TIMEOUT }
+    }
+
+    /// The group the call is about; the peer refuses it unless both are members.
+    pub fn group(mut self, group: GroupId) -> Self {
+        self.group = Some(group);
+        self
+    }
+
+    /// How long to wait for the answer, at most a day.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Makes the call. Dropping the future cancels it: the peer's handler is told, a late answer is dropped.
+    ///
+    /// # Errors
+    /// As [`super::Session::call`].
+    pub async fn send(self, body: impl Into<Bytes>) -> Result<Bytes, Error> {
+        let request = Request {
+            service: self.service.into(),
+            method: self.method.into(),
+            group: self.group,
+            timeout: self.timeout,
+            object: pack(body.into())?,
+        };
+        let (call, answer) = self.begin(&request).await?;
+        let mut guard = CancelOnDrop { shared: self.shared, call: Some(call) };
+        let answer = answer.await;
+        guard.call = None;
+        match answer {
+            Ok(answer) => unpack(answer?),
+            // The table of calls went with the session.
+            Err(_) => Err(Error::Closed),
+        }
+    }
+
+    async fn begin(&self, request: &Request) -> Result<(CallId, oneshot::Receiver<Answer>), Error> {
+        loop {
+            let room = self.shared.signals.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            let now = self.shared.clock.now();
+            let begun = self.shared.update(|s| {
+                let call = s.machine.call(request.clone(), now)?;
+                let (tx, rx) = oneshot::channel();
+                s.calls.insert(call, tx);
+                Ok((call, rx))
+            })?;
+            match begun {
+                Ok(begun) => {
+                    // Its deadline may be the next thing to happen.
+                    self.shared.signals.driver.notify_one();
+                    return Ok(begun);
+                }
+                Err(SendError::Full) => room.await,
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+}
+
+type Answer = Result<Object, peers_proto::session::CallError>;
+
+struct CancelOnDrop<'a> {
+    shared: &'a Shared,
+    call: Option<CallId>,
+}
+
+impl Drop for CancelOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(call) = self.call {
+            self.shared.inspect(|s| {
+                s.calls.remove(&call);
+                s.machine.cancel(call);
+            });
+        }
+    }
+}
+
+/// A call of the peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboundRequest {
+    /// Who calls, as proven by the handshake.
+    pub device: DeviceId,
+    /// The service called.
+    pub service: String,
+    /// The method called.
+    pub method: String,
+    /// The group it is about; this device and the caller are both in it.
+    pub group: Option<GroupId>,
+    /// The argument.
+    pub body: Bytes,
+}
+
+/// Why a handler does not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code:?}: {text}")]
+pub struct RequestError {
+    /// What kind of failure.
+    pub code: FailureCode,
+    /// For the caller; cut to 256 bytes.
+    pub text: String,
+}
+
+impl RequestError {
+    /// The handler failed for a reason of its own.
+    pub fn application(text: impl Into<String>) -> Self {
+        Self { code: FailureCode::Application, text: text.into() }
+    }
+}
+
+/// Answers the calls of peers for one service.
+#[async_trait]
+pub trait RequestHandler: Send + Sync + 'static {
+    /// Answers one call. Runs in a task of its own; the future is dropped when the caller cancels or its deadline
+    /// passes.
+    async fn handle(&self, request: InboundRequest) -> Result<Bytes, RequestError>;
+}
+
+/// The handlers of a client, by service.
+#[derive(Clone, Default)]
+pub(crate) struct Handlers(pub(crate) Arc<HashMap<String, Arc<dyn RequestHandler>>>);
+
+impl Handlers {
+    pub(super) async fn answer(
+        &self,
+        device: DeviceId,
+        request: Request,
+    ) -> Result<Object, (FailureCode, String)> {
+        let Some(handler) = self.0.get(&request.service) else {
+            return Err((FailureCode::NotFound, String::new()));
+        };
+        let body = unpack(request.object).map_err(|e| (FailureCode::BadRequest, e.to_string()))?;
+        let Request { service, method, group, .. } = request;
+        let answer = handler.handle(InboundRequest { device, service, method, group, body }).await;
+        match answer {
+            Ok(body) => pack(body).map_err(|e| (FailureCode::Application, e.to_string())),
+            Err(e) => Err((e.code, e.text)),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! The task that owns a session: its paths, its handlers, its deadlines.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use peers_proto::seal::{Opener, Sealer};
+use peers_proto::session::wire::FrameKind;
+use peers_proto::session::{FailureCode, InboundCallId};
+use peers_proto::time::{Instant, earliest};
+use peers_proto::timing::RESUME_WINDOW;
+use peers_proto::transport_kind::TransportKind;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::call::Handlers;
+use super::path::{self, PathEnd, PathHandle};
+use super::shared::Shared;
+use crate::error::Error;
+use crate::transport::{CloseReason, Transport};
+
+/// Why a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The app closed it, or the client was shut down.
+    Local,
+    /// The peer closed it.
+    Remote,
+    /// The peer forgot it: it was restarted, or waited too long for a path.
+    Forgotten,
+    /// No path came back in time.
+    NoPath(String),
+    /// The peer broke the protocol.
+    Protocol(String),
+}
+
+impl Ended {
+    pub(crate) fn error(&self) -> Error {
+        match self {
+            Self::Local | Self::Remote => Error::Closed,
+            Self::Forgotten => Error::SessionLost("the peer was restarted".into()),
+            Self::NoPath(last) => {
+                Error::SessionLost(format!("no path came back in time, the last one: {last}"))
+            }
+            Self::Protocol(what) => Error::SessionLost(what.clone()),
+        }
+    }
+
+    /// A stable name for programs and logs.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Local => "closed",
+            Self::Remote => "closed-by-peer",
+            Self::Forgotten => "peer-restarted",
+            Self::NoPath(_) => "no-path",
+            Self::Protocol(_) => "protocol",
+        }
+    }
+}
+
+/// A path that has passed its handshake.
+pub(crate) struct NewPath {
+    pub(crate) transport: Transport,
+    pub(crate) seal: Option<(Sealer, Opener)>,
+    /// The next frame the peer expects.
+    pub(crate) peer_next: u64,
+}
+
+/// Answers for a handler that panicked; does nothing for a call that was answered or cancelled.
+struct Unanswered<'a> {
+    shared: &'a Shared,
+    id: InboundCallId,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        let failed = Err((FailureCode::Application, "the handler failed".into()));
+        self.shared.inspect(|s| s.machine.respond(self.id, failed));
+    }
+}
+
+/// What the driver tells its client.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    Path(TransportKind),
+    /// No path is left.
+    Down(CloseReason),
+    Ended(Ended),
+}
+
+/// How the driver tells its client. Must not block.
+pub(crate) type Notify = Box<dyn Fn(Notice) + Send>;
+
+/// Owns one session until it has ended.
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    handlers: Handlers,
+    notify: Notify,
+    incoming: mpsc::Receiver<NewPath>,
+    paths: JoinSet<(u64, PathEnd)>,
+    handles: HashMap<u64, Arc<PathHandle>>,
+    next_path: u64,
+    answering: JoinSet<()>,
+    running: HashMap<InboundCallId, AbortHandle>,
+    /// Without a path since when, and why the last one ended.
+    down: Option<(Instant, CloseReason)>,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        handlers: Handlers,
+        notify: Notify,
+        incoming: mpsc::Receiver<NewPath>,
+    ) -> Self {
+        Self {
+            shared,
+            handlers,
+            notify,
+            incoming,
+            paths: JoinSet::new(),
+            handles: HashMap::new(),
+            next_path: 0,
+            answering: JoinSet::new(),
+            running: HashMap::new(),
+            down: None,
+        }
+    }
+
+    /// Runs until the session has ended and its paths are closed.
+    pub(crate) async fn run(mut self) {
+        while !self.shared.over.is_cancelled() {
+            let deadline = self.deadline();
+            let (shared, over) = (self.shared.clone(), self.shared.over.clone());
+            tokio::select! {
+                () = over.cancelled() => {}
+                Some(path) = self.incoming.recv() => self.add(path),
+                Some(Ok((id, end))) = self.paths.join_next() => self.remove(id, end),
+                Some(_) = self.answering.join_next() => self.running.retain(|_, task| !task.is_finished()),
+                () = shared.signals.driver.notified() => self.serve(),
+                () = async { match deadline {
+                    Some(deadline) => shared.clock.sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                } } => self.handle_timeout(),
+            }
+        }
+        self.finish().await;
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let resume = self.down.as_ref().map(|(since, _)| *since + RESUME_WINDOW);
+        earliest(resume, self.shared.lock().machine.poll_timeout())
+    }
+
+    fn add(&mut self, path: NewPath) {
+        let now = self.shared.clock.now();
+        let handle = Arc::new(PathHandle::new(self.next_path, path.transport.kind, now));
+        self.next_path += 1;
+        self.handles.insert(handle.id, handle.clone());
+        // The better kind carries the data; among equals the newer one, which was dialed because the older may be dead.
+        let attached = self.shared.inspect(|s| {
+            if s.current.as_ref().is_some_and(|current| current.kind < handle.kind) {
+                return Ok(false);
+            }
+            s.machine.attach(path.peer_next, now)?;
+            s.current = Some(handle.clone());
+            Ok(true)
+        });
+        match attached {
+            Ok(true) => self.announce(handle.kind),
+            Ok(false) => {}
+            Err(e) => {
+                let e: peers_proto::session::SessionError = e;
+                return self.shared.end(Ended::Protocol(e.to_string()));
+            }
+        }
+        let shared = self.shared.clone();
+        self.paths.spawn(async move {
+            let id = handle.id;
+            (id, path::run(shared, handle, path.transport, path.seal).await)
+        });
+    }
+
+    fn announce(&mut self, kind: TransportKind) {
+        self.down = None;
+        self.shared.path.send_replace(Some(kind));
+        (self.notify)(Notice::Path(kind));
+    }
+
+    fn remove(&mut self, id: u64, end: PathEnd) {
+        self.handles.remove(&id);
+        let reason = match end {
+            PathEnd::Bye => return self.shared.end(Ended::Remote),
+            PathEnd::Closed(reason) => reason,
+        };
+        let was_current = self.shared.lock().current.as_ref().is_some_and(|current| current.id == id);
+        if !was_current {
+            return;
+        }
+        let now = self.shared.clock.now();
+        let next = self.handles.values().min_by_key(|h| (h.kind, std::cmp::Reverse(h.id))).cloned();
+        self.shared.inspect(|s| {
+            match &next {
+                Some(_) => s.machine.switch(now),
+                None => s.machine.detach(),
+            }
+            s.current = next.clone();
+        });
+        match next {
+            Some(next) => self.announce(next.kind),
+            None => {
+                self.shared.path.send_replace(None);
+                self.shared.set_rtt(None);
+                self.down = Some((now, reason.clone()));
+                (self.notify)(Notice::Down(reason));
+            }
+        }
+    }
+
+    /// Make before break: once the peer uses the current path, worse and older ones are left.
+    fn leave_the_others(&self) {
+        let Some(current) = self.shared.lock().current.clone().filter(|current| current.is_heard()) else {
+            return;
+        };
+        for handle in self.handles.values().filter(|h| h.id != current.id && h.kind >= current.kind) {
+            handle.leave(FrameKind::Leave);
+        }
+    }
+
+    fn serve(&mut self) {
+        self.leave_the_others();
+        let (requests, cancelled) =
+            self.shared.inspect(|s| (std::mem::take(&mut s.requests), std::mem::take(&mut s.cancelled)));
+        for (id, request) in requests {
+            let (shared, handlers) = (self.shared.clone(), self.handlers.clone());
+            let task = self.answering.spawn(async move {
+                let unanswered = Unanswered { shared: &shared, id };
+                let answer = handlers.answer(shared.peer.device, request).await;
+                unanswered.shared.inspect(|s| s.machine.respond(id, answer));
+            });
+            self.running.insert(id, task);
+        }
+        for id in cancelled {
+            if let Some(task) = self.running.remove(&id) {
+                task.abort();
+            }
+        }
+    }
+
+    fn handle_timeout(&mut self) {
+        let now = self.shared.clock.now();
+        if let Some((since, reason)) = &self.down
+            && now >= *since + RESUME_WINDOW
+        {
+            return self.shared.end(Ended::NoPath(reason.to_string()));
+        }
+        if let Err(e) = self.shared.inspect(|s| s.machine.handle_timeout(now)) {
+            self.shared.end(Ended::Protocol(e.to_string()));
+        }
+    }
+
+    /// Says goodbye on every path and waits for them: each ends by itself within its transport's own deadline.
+    async fn finish(mut self) {
+        self.answering.shutdown().await;
+        for handle in self.handles.values() {
+            handle.leave(FrameKind::Bye);
+        }
+        let goodbye = async { while self.paths.join_next().await.is_some() {} };
+        // A transport that cannot even take a goodbye is dropped, which closes it.
+        let _ = tokio::time::timeout(peers_proto::timing::GOODBYE, goodbye).await;
+        self.paths.shutdown().await;
+        self.shared.path.send_replace(None);
+        let ended = self.shared.lock().ended.clone().unwrap_or(Ended::Local);
+        (self.notify)(Notice::Ended(ended));
+        self.shared.finished.cancel();
+    }
+}

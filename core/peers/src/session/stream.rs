@@ -1,0 +1,193 @@
+//! Streams as apps see them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use bytes::Bytes;
+use peers_proto::id::GroupId;
+use peers_proto::session::STREAM_DROPPED;
+use tokio::sync::Notify;
+
+use super::shared::Shared;
+use crate::error::Error;
+
+/// Who waits on one stream.
+#[derive(Default)]
+pub(crate) struct StreamSignal {
+    pub(crate) readable: Notify,
+    pub(crate) writable: Notify,
+    /// Handles that were dropped; with the second one the signal is forgotten.
+    dropped: AtomicU8,
+}
+
+impl StreamSignal {
+    pub(crate) fn wake(&self) {
+        self.readable.notify_waiters();
+        self.writable.notify_waiters();
+    }
+}
+
+/// A stream that the peer opened.
+#[derive(Debug)]
+pub struct InboundStream {
+    /// What the opener calls it.
+    pub name: String,
+    /// The group it belongs to.
+    pub group: Option<GroupId>,
+    /// Towards the opener.
+    pub send: SendStream,
+    /// From the opener.
+    pub recv: RecvStream,
+}
+
+/// The outgoing direction of a stream. Dropping it before [`SendStream::finish`] resets it.
+pub struct SendStream {
+    half: Half,
+    finished: bool,
+}
+
+/// The incoming direction of a stream. Dropping it before its end tells the peer to stop.
+pub struct RecvStream {
+    half: Half,
+    ended: bool,
+}
+
+struct Half {
+    shared: Arc<Shared>,
+    id: u64,
+    signal: Arc<StreamSignal>,
+}
+
+pub(super) fn open(
+    shared: &Arc<Shared>,
+    name: &str,
+    group: Option<GroupId>,
+) -> Result<(SendStream, RecvStream), Error> {
+    let (id, signal) = shared.update(|s| {
+        let id = s.machine.open_stream(name, group)?;
+        let signal = Arc::<StreamSignal>::default();
+        s.signals.insert(id, signal.clone());
+        Ok::<_, Error>((id, signal))
+    })??;
+    Ok(handles(shared, id, signal))
+}
+
+pub(super) fn handles(shared: &Arc<Shared>, id: u64, signal: Arc<StreamSignal>) -> (SendStream, RecvStream) {
+    let half = || Half { shared: shared.clone(), id, signal: signal.clone() };
+    (SendStream { half: half(), finished: false }, RecvStream { half: half(), ended: false })
+}
+
+impl SendStream {
+    /// Sends bytes. Waits while the stream's queue is full; a slow reader slows its writer, never its neighbours.
+    ///
+    /// # Errors
+    /// [`Error::Stream`] if the reader has stopped it, [`Error::Closed`], [`Error::SessionLost`].
+    pub async fn write(&mut self, data: impl Into<Bytes>) -> Result<(), Error> {
+        let mut data = data.into();
+        loop {
+            let room = self.half.signal.writable.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            self.half.shared.update(|s| s.machine.write(self.half.id, &mut data))??;
+            if data.is_empty() {
+                return Ok(());
+            }
+            room.await;
+        }
+    }
+
+    /// Ends this direction and waits until all of it is on its way.
+    ///
+    /// # Errors
+    /// As [`SendStream::write`].
+    pub async fn finish(&mut self) -> Result<(), Error> {
+        loop {
+            let sent = self.half.signal.writable.notified();
+            tokio::pin!(sent);
+            sent.as_mut().enable();
+            let flushed = self.half.shared.update(|s| {
+                if !std::mem::replace(&mut self.finished, true) {
+                    s.machine.finish(self.half.id)?;
+                }
+                s.machine.is_flushed(self.half.id)
+            })??;
+            if flushed {
+                return Ok(());
+            }
+            sent.await;
+        }
+    }
+
+    /// Gives up this direction; the reader gets `code`.
+    pub fn reset(&mut self, code: u64) {
+        self.finished = true;
+        self.half.shared.inspect(|s| s.machine.reset(self.half.id, code));
+    }
+}
+
+impl RecvStream {
+    /// Waits for the next bytes; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error::Stream`] if the writer gave up, [`Error::Closed`], [`Error::SessionLost`].
+    pub async fn read(&mut self) -> Result<Option<Bytes>, Error> {
+        if self.ended {
+            return Ok(None);
+        }
+        loop {
+            let more = self.half.signal.readable.notified();
+            tokio::pin!(more);
+            more.as_mut().enable();
+            match self.half.shared.update(|s| s.machine.read(self.half.id))?? {
+                Some(bytes) if bytes.is_empty() => {
+                    self.ended = true;
+                    return Ok(None);
+                }
+                Some(bytes) => return Ok(Some(bytes)),
+                None => more.await,
+            }
+        }
+    }
+
+    /// Declines the rest; the writer gets `code`.
+    pub fn stop(&mut self, code: u64) {
+        self.ended = true;
+        self.half.shared.inspect(|s| s.machine.stop(self.half.id, code));
+    }
+}
+
+impl Drop for SendStream {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.reset(STREAM_DROPPED);
+        }
+    }
+}
+
+impl Drop for RecvStream {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.stop(STREAM_DROPPED);
+        }
+    }
+}
+
+impl Drop for Half {
+    fn drop(&mut self) {
+        if self.signal.dropped.fetch_add(1, Ordering::AcqRel) == 1 {
+            self.shared.lock().signals.remove(&self.id);
+        }
+    }
+}
+
+impl std::fmt::Debug for SendStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("SendStream").field(&self.half.id).finish()
+    }
+}
+
+impl std::fmt::Debug for RecvStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("RecvStream").field(&self.half.id).finish()
+    }
+}
