@@ -1,7 +1,10 @@
 //! The codec against what peers may send: objects, streams, hostile bytes, other implementations' bytes.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod brotli_streams;
 mod hostile_brotli;
 mod hostile_objects;
 mod memory;
 mod objects;
+mod vectors;
