@@ -67,6 +67,11 @@ fn equal_keys_in_different_maps_are_no_duplicates() {
 }
 
 #[test]
+fn map_with_one_key_is_an_object() {
+    assert_eq!(validate(b"\x81\xa0\x00"), Ok(Shape { elements: 3, depth: 1 }));
+}
+
+#[test]
 fn keys_equal_but_for_the_form_of_their_length_are_duplicates() {
     assert_eq!(validate(b"\x82\xa1k\x01\xd9\x01k\x02"), Err(CodecError::DuplicateKey));
 }
@@ -148,7 +153,9 @@ proptest! {
 /// What the validator accepts, the reader can read; and neither takes more memory than the input warrants.
 fn agrees_with_serde(bytes: &[u8]) -> Result<(), TestCaseError> {
     let (result, peak) = peak(|| validate(bytes));
-    prop_assert!(peak <= 8 * bytes.len(), "{} bytes for {}", peak, bytes.len());
+    // A key takes two bytes of input and 16 of memory; a growing vector may hold three times what it needs, and
+    // begins with four.
+    prop_assert!(peak <= 64 + 24 * bytes.len(), "{} bytes for {}", peak, bytes.len());
     if result.is_ok() {
         prop_assert!(decode::<IgnoredAny>(bytes).is_ok());
     }
