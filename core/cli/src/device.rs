@@ -1,0 +1,136 @@
+//! A device at a terminal: `peers listen`, `peers connect`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use peers::{Client, DeviceId, Event, Events, Identity, Session, TrustLevel, TrustPolicy, UserId};
+
+use crate::answer::{self, Echo};
+use crate::error::Error;
+use crate::relay::stopped;
+
+/// Who this is and where it registers.
+#[derive(Args)]
+pub(crate) struct DeviceArgs {
+    /// A relay, `ws://` or `wss://`. May be given several times.
+    #[arg(long, required = true)]
+    relay: Vec<String>,
+    /// Where the keys are kept; made if it is not there.
+    #[arg(long, default_value = "peers.key")]
+    identity: PathBuf,
+    /// What this device calls itself.
+    #[arg(long, default_value = "peers")]
+    name: String,
+    /// Who may connect: `any`, or device ids. Others are asked for at the terminal by their id, and refused.
+    #[arg(long, value_name = "any|DEVICE")]
+    trust: Vec<String>,
+    /// Uses loopback addresses too, to try things on one machine.
+    #[arg(long)]
+    loopback: bool,
+    /// Which ways to a peer may be used.
+    #[arg(long, value_enum, default_value_t = Ways::All)]
+    ways: Ways,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Ways {
+    All,
+    Webrtc,
+    Relay,
+}
+
+struct Anybody;
+
+impl TrustPolicy for Anybody {
+    fn trust(&self, _: DeviceId, _: UserId) -> Option<TrustLevel> {
+        Some(TrustLevel::Trusted)
+    }
+}
+
+pub(crate) async fn start(args: &DeviceArgs) -> Result<(Client, Events), Error> {
+    let mut builder = Client::builder()
+        .identity(Identity::load_or_create(&args.identity)?)
+        .name(args.name.clone())
+        .loopback(args.loopback)
+        .handler("echo", Arc::new(Echo))
+        .transports(match args.ways {
+            Ways::All => peers::Transports::default(),
+            Ways::Webrtc => peers::Transports { webrtc: true, relay: false },
+            Ways::Relay => peers::Transports { webrtc: false, relay: true },
+        });
+    for relay in &args.relay {
+        builder = builder.relay(relay);
+    }
+    for who in &args.trust {
+        builder = if who == "any" {
+            builder.trust_policy(Arc::new(Anybody))
+        } else {
+            let device = who.parse().map_err(|e| Error::Failed(format!("--trust {who}: {e}")))?;
+            builder.trust(device, TrustLevel::Trusted)
+        };
+    }
+    Ok(builder.start().await?)
+}
+
+pub(crate) async fn listen(args: &DeviceArgs, save: Option<PathBuf>) -> Result<(), Error> {
+    let (client, mut events) = start(args).await?;
+    println!("device {}", client.device_id());
+    loop {
+        tokio::select! {
+            result = stopped() => {
+                client.shutdown().await;
+                return result;
+            }
+            event = events.next() => match event {
+                Some(event) => show(event, save.as_ref()),
+                None => return Ok(()),
+            },
+        }
+    }
+}
+
+fn show(event: Event, save: Option<&PathBuf>) {
+    match event {
+        Event::Connected { session, path } => {
+            eprintln!("{} connected by {path:?}", session.device());
+            tokio::spawn(answer::echo_messages(session.clone()));
+            tokio::spawn(answer::receive_files(session, save.cloned()));
+        }
+        Event::PathChanged { device, path: Some(path) } => eprintln!("{device} now by {path:?}"),
+        Event::PathChanged { device, path: None } => eprintln!("{device} has no path now"),
+        Event::Disconnected { device, reason } => eprintln!("{device} left: {reason}"),
+        Event::Incoming(incoming) => {
+            eprintln!("refused {}: trust it with --trust {}", incoming.device(), incoming.device());
+            incoming.reject();
+        }
+        Event::State(state) => eprintln!("{state:?}"),
+        _ => {}
+    }
+}
+
+pub(crate) async fn connect(args: &DeviceArgs, to: DeviceId) -> Result<(), Error> {
+    let (client, _events) = start(args).await?;
+    let begun = Instant::now();
+    let session = client.session(to).await?;
+    println!("connected to {} in {:.1} ms", session.peer_name(), begun.elapsed().as_secs_f64() * 1e3);
+    let rtt = round_trip(&session, "echo").await?;
+    println!("path {:?}, a call takes {:.0} µs", session.path(), rtt * 1e6);
+    client.shutdown().await;
+    Ok(())
+}
+
+/// The median of twenty calls, in seconds.
+pub(crate) async fn round_trip(session: &Session, service: &str) -> Result<f64, Error> {
+    let mut samples = Vec::new();
+    for _ in 0..20 {
+        let begun = Instant::now();
+        if session.call(service, "echo", vec![7; 64]).await? != vec![7; 64] {
+            return Err(Error::Failed("the call came back changed".into()));
+        }
+        samples.push(begun.elapsed().as_secs_f64());
+    }
+    samples.sort_by(f64::total_cmp);
+    Ok(samples[samples.len() / 2])
+}
