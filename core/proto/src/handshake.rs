@@ -33,7 +33,7 @@ use crate::keys::{DeviceKeys, Seed};
 use crate::limits::{MAX_BINDING, MAX_READY};
 use crate::seal::{Opener, Sealer};
 use crate::time::{Instant, UnixTime};
-use crate::timing::{APPROVAL_TIMEOUT, HANDSHAKE_TIMEOUT};
+use crate::timing::HANDSHAKE_TIMEOUT;
 use crate::transport_kind::TransportKind;
 use crate::trust::KnownKeys;
 use error::Farewell;
@@ -69,7 +69,7 @@ pub struct Config {
     pub binding: Vec<u8>,
     /// Seal frames even where the channel already encrypts and its binding is verified.
     pub require_sealing: bool,
-    /// Whether people are about to compare digits: a responder then answers strangers, and both wait longer.
+    /// Whether people are about to compare digits: a responder then answers strangers.
     pub pairing: bool,
     /// The wall clock, for the end of certificates only.
     pub clock: UnixTime,
@@ -207,13 +207,12 @@ impl Handshake {
         let entropy = Seed(std::mem::take(&mut config.entropy));
         let secret = |purpose| Seed(*entropy.derive(b"peers/1 handshake", purpose));
         let noise = Noise::new(initiator, &config.keys, secret(b"ephemeral"), &config.prologue())?;
-        let patience = if config.pairing { APPROVAL_TIMEOUT } else { std::time::Duration::ZERO };
         Ok((
             noise,
             Self {
                 nonce: secret(b"sas nonce").0,
                 started: now,
-                deadline: now + HANDSHAKE_TIMEOUT + patience,
+                deadline: now + HANDSHAKE_TIMEOUT,
                 state: State::Over,
                 output: VecDeque::new(),
                 authenticated: false,

@@ -13,6 +13,7 @@ use crate::certificate::DeviceCertificate;
 use crate::keys::KEY_LEN;
 use crate::limits::{MAX_HANDSHAKE, MAX_READY};
 use crate::seal::{Opener, Sealer};
+use crate::timing::APPROVAL_TIMEOUT;
 
 impl Handshake {
     pub(super) fn step(&mut self, frame: &[u8]) -> Result<Option<Event>, HandshakeError> {
@@ -168,6 +169,8 @@ impl Handshake {
 
     fn decide(&mut self, proven: Proven) -> Result<Option<Event>, HandshakeError> {
         let event = Event::Authenticated(proven.peer.clone());
+        // From here on a person may be asked, on either side.
+        self.deadline += APPROVAL_TIMEOUT;
         self.state = State::Deciding(Box::new(proven));
         Ok(Some(event))
     }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::keys::UserKeys;
+use crate::timing::APPROVAL_TIMEOUT;
 
 const T0: Instant = Instant::from_micros(5_000_000);
 

@@ -270,7 +270,7 @@ fn every_refusal_after_authentication_looks_the_same() {
     ready[3] ^= 1;
     assert_eq!(forged.handle_frame(&ready, T0), Err(HandshakeError::NotAuthentic));
     let (mut late, ..) = before(4);
-    late.handle_timeout(T0 + HANDSHAKE_TIMEOUT).unwrap_err();
+    late.handle_timeout(T0 + HANDSHAKE_TIMEOUT + APPROVAL_TIMEOUT).unwrap_err();
     for side in [&mut b, &mut forged, &mut late] {
         assert_eq!(farewell(side), DENIED);
     }

@@ -85,7 +85,7 @@ fn consent_carries_at_most_256_bytes() {
 }
 
 #[test]
-fn slow_handshake_ends_at_its_deadline_and_pairing_waits_for_people() {
+fn slow_handshake_ends_at_its_deadline_and_a_decision_waits_for_people() {
     let late = T0 + HANDSHAKE_TIMEOUT;
     let (mut a, mut b) = pair(|_, _| ());
     assert_eq!(a.poll_timeout(), Some(late));
@@ -95,8 +95,12 @@ fn slow_handshake_ends_at_its_deadline_and_pairing_waits_for_people() {
     assert_eq!((a.poll_output(), a.poll_timeout()), (None, None));
     assert_eq!(b.handle_frame(&[TAG_ALERT, 3], T0), Err(HandshakeError::Alerted(Alert::TimedOut)));
 
-    let (a, _) = pair(|a, b| (a.pairing, b.pairing) = (true, true));
-    assert_eq!(a.poll_timeout(), Some(late + APPROVAL_TIMEOUT));
+    let (mut a, mut b) = pair(|_, _| ());
+    meet(&mut a, &mut b);
+    assert_eq!(
+        (a.poll_timeout(), b.poll_timeout()),
+        (Some(late + APPROVAL_TIMEOUT), Some(late + APPROVAL_TIMEOUT))
+    );
 }
 
 // proves D25
