@@ -1,0 +1,254 @@
+//! The client's handle.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use peers::Client;
+use tokio::sync::watch;
+
+use crate::config::parse_device;
+use crate::inbox::Inbox;
+use crate::runtime::{Runtime, Tasks};
+use crate::session::Sessions;
+use crate::{Cancellation, ClientConfig, ClientState, Event, Incoming, PeersError, Session, TrustLevel};
+
+/// Events pulled from the core at once.
+const EVENTS: usize = 64;
+
+/// This device among its peers. Made stopped; `start` connects; `shutdown` ends it for good.
+#[derive(uniffi::Object)]
+pub struct PeersClient {
+    runtime: Runtime,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: ClientConfig,
+    stage: Mutex<Stage>,
+    /// Held while starting: a second start waits for the first.
+    starting: tokio::sync::Mutex<()>,
+    state: watch::Sender<ClientState>,
+    events: Inbox<peers::Event>,
+    source: tokio::sync::Mutex<Option<peers::Events>>,
+    sessions: Sessions,
+}
+
+enum Stage {
+    Stopped,
+    Running(Client),
+    Closed,
+}
+
+#[uniffi::export]
+impl PeersClient {
+    /// A client that does nothing yet: no connection, no file.
+    #[uniffi::constructor]
+    pub fn new(config: ClientConfig) -> Result<Arc<Self>, PeersError> {
+        let runtime = Runtime::new()?;
+        let sessions = Sessions::new(runtime.tasks().clone());
+        let shared = Shared {
+            config,
+            stage: Mutex::new(Stage::Stopped),
+            starting: tokio::sync::Mutex::new(()),
+            state: watch::Sender::new(ClientState::Stopped),
+            events: Inbox::new(),
+            source: tokio::sync::Mutex::new(None),
+            sessions,
+        };
+        Ok(Arc::new(Self { runtime, shared: Arc::new(shared) }))
+    }
+
+    /// Reads or makes the keys and begins to connect; does not wait for the relay. Does nothing when started already;
+    /// may be called again when it failed.
+    pub async fn start(&self, cancel: Option<Arc<Cancellation>>) -> Result<(), PeersError> {
+        let (shared, tasks) = (self.shared.clone(), self.runtime.tasks().clone());
+        self.runtime.tasks().run(cancel, async move { shared.start(&tasks).await }).await
+    }
+
+    /// This device's id. Fails with [`PeersError::NotStarted`] before `start`.
+    pub fn device_id(&self) -> Result<String, PeersError> {
+        Ok(self.shared.client()?.device_id().to_string())
+    }
+
+    /// The id of this device's user. Fails with [`PeersError::NotStarted`] before `start`.
+    pub fn user_id(&self) -> Result<String, PeersError> {
+        Ok(self.shared.client()?.user_id().to_string())
+    }
+
+    /// The state now.
+    pub fn state(&self) -> ClientState {
+        *self.shared.state.borrow()
+    }
+
+    /// Waits until the state differs from `seen`, and returns it.
+    pub async fn state_after(&self, seen: ClientState) -> ClientState {
+        let mut states = self.shared.state.subscribe();
+        match states.wait_for(|state| *state != seen).await {
+            Ok(state) => *state,
+            Err(_) => ClientState::Closed,
+        }
+    }
+
+    /// Waits until there are events to take. False when there will be no more; before `start` it fails with
+    /// [`PeersError::NotStarted`].
+    pub async fn events_ready(&self, cancel: Option<Arc<Cancellation>>) -> Result<bool, PeersError> {
+        let shared = self.shared.clone();
+        let ready = self.runtime.tasks().run(cancel, async move { shared.pull_events().await }).await;
+        // `shutdown` leaves the last events here before it ends the runtime.
+        if ready == Err(PeersError::Closed) { Ok(!self.shared.events.is_empty()) } else { ready }
+    }
+
+    /// Takes up to `max` events, oldest first, without waiting.
+    pub fn take_events(&self, max: u32) -> Vec<Event> {
+        let events = self.shared.events.take(max as usize);
+        events.into_iter().filter_map(|event| self.shared.sessions.event(event)).collect()
+    }
+
+    /// The session with a device: the one there is, or a new one. Returns when it can be used.
+    pub async fn session(
+        &self,
+        device: String,
+        cancel: Option<Arc<Cancellation>>,
+    ) -> Result<Arc<Session>, PeersError> {
+        let client = self.shared.client()?;
+        let device = parse_device(&device)?;
+        let shared = self.shared.clone();
+        let work = async move { Ok(shared.sessions.handle(client.session(device).await?)) };
+        self.runtime.tasks().run(cancel, work).await
+    }
+
+    /// The sessions there are.
+    pub fn sessions(&self) -> Vec<Arc<Session>> {
+        let Ok(client) = self.shared.client() else { return Vec::new() };
+        client.sessions().into_iter().map(|session| self.shared.sessions.handle(session)).collect()
+    }
+
+    /// Sets how far a device is trusted, for this run.
+    pub fn trust(&self, device: String, level: TrustLevel) -> Result<(), PeersError> {
+        let (client, device) = (self.shared.client()?, parse_device(&device)?);
+        self.runtime.tasks().within(|| {
+            client.trust(device, level.into());
+            Ok(())
+        })
+    }
+
+    /// Says goodbye to peers and ends everything: sessions, calls, streams, threads. Any number of times.
+    pub async fn shutdown(&self) {
+        if let Some(client) = self.shared.close() {
+            let shared = self.shared.clone();
+            let goodbye = async move {
+                client.shutdown().await;
+                shared.keep_last_events().await;
+                Ok(())
+            };
+            // An error says that the runtime ended meanwhile, by a second shutdown.
+            let _ = self.runtime.tasks().run(None, goodbye).await;
+        }
+        self.runtime.stop().await;
+        self.shared.state.send_replace(ClientState::Closed);
+    }
+}
+
+impl Shared {
+    async fn start(self: &Arc<Self>, tasks: &Tasks) -> Result<(), PeersError> {
+        let _turn = self.starting.lock().await;
+        match &*self.stage() {
+            Stage::Stopped => {}
+            Stage::Running(_) => return Ok(()),
+            Stage::Closed => return Err(PeersError::Closed),
+        }
+        let (client, events) = self.config.clone().into_builder().await?.start().await?;
+        *self.source.lock().await = Some(events);
+        if !self.set_running(client.clone()) {
+            client.shutdown().await;
+            return Err(PeersError::Closed);
+        }
+        tasks.start(self.clone().follow_state(client));
+        Ok(())
+    }
+
+    /// False when it was shut down in the meantime.
+    fn set_running(&self, client: Client) -> bool {
+        let mut stage = self.stage();
+        if matches!(*stage, Stage::Closed) {
+            return false;
+        }
+        self.state.send_replace(client.state().into());
+        *stage = Stage::Running(client);
+        true
+    }
+
+    async fn follow_state(self: Arc<Self>, client: Client) {
+        let mut states = client.watch_state();
+        drop(client);
+        while states.changed().await.is_ok() {
+            let state = *states.borrow_and_update();
+            self.state.send_replace(state.into());
+        }
+    }
+
+    async fn pull_events(&self) -> Result<bool, PeersError> {
+        let pull = || async {
+            match &mut *self.source.lock().await {
+                Some(events) => Ok(events.next_many(EVENTS).await),
+                None => self.client().map(|_| Vec::new()),
+            }
+        };
+        self.events.fill(pull).await
+    }
+
+    /// The core's queue is bounded, and it ends with the core's client.
+    async fn keep_last_events(&self) {
+        let mut source = self.source.lock().await;
+        let Some(events) = &mut *source else { return };
+        loop {
+            let last = events.next_many(EVENTS).await;
+            if last.is_empty() {
+                return;
+            }
+            self.events.add(last);
+        }
+    }
+
+    fn client(&self) -> Result<Client, PeersError> {
+        match &*self.stage() {
+            Stage::Stopped => Err(PeersError::NotStarted),
+            Stage::Running(client) => Ok(client.clone()),
+            Stage::Closed => Err(PeersError::Closed),
+        }
+    }
+
+    fn close(&self) -> Option<Client> {
+        self.sessions.clear();
+        match std::mem::replace(&mut *self.stage(), Stage::Closed) {
+            Stage::Running(client) => Some(client),
+            Stage::Stopped | Stage::Closed => None,
+        }
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sessions {
+    /// None for an event that this version of the binding does not know.
+    fn event(&self, event: peers::Event) -> Option<Event> {
+        Some(match event {
+            peers::Event::State(state) => Event::State { state: state.into() },
+            peers::Event::Incoming(incoming) => Event::Incoming { incoming: Incoming::new(incoming) },
+            peers::Event::Connected { session, path } => {
+                Event::Connected { session: self.handle(session), path: path.into() }
+            }
+            peers::Event::PathChanged { device, path } => {
+                Event::PathChanged { device: device.to_string(), path: path.map(Into::into) }
+            }
+            peers::Event::Disconnected { device, reason } => {
+                Event::Disconnected { device: device.to_string(), reason: reason.to_string() }
+            }
+            peers::Event::Online(device) => Event::Online { device: device.to_string() },
+            peers::Event::Offline(device) => Event::Offline { device: device.to_string() },
+            peers::Event::Missed(count) => Event::Missed { count },
+            _ => return None,
+        })
+    }
+}

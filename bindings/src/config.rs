@@ -1,0 +1,205 @@
+//! How a client is made.
+
+use std::fmt;
+use std::sync::Arc;
+
+use peers::{ClientBuilder, DeviceId, GroupId, Identity, SEED_LEN, UserId};
+use tokio::task::block_in_place;
+
+use crate::handler::Bridge;
+use crate::runtime::Tasks;
+use crate::{CallbackError, PeersError, RequestHandler, TrustLevel};
+
+/// Everything a client needs to know. Nothing of it is checked or used before `start`.
+#[derive(Clone, uniffi::Record)]
+pub struct ClientConfig {
+    /// `ws://` or `wss://` URLs of relays, at least one.
+    pub relays: Vec<String>,
+    /// Where the device's keys live.
+    pub identity: IdentitySource,
+    /// Shown to peers, at most 64 bytes.
+    #[uniffi(default = "")]
+    pub name: String,
+    /// Devices whose trust is known now.
+    #[uniffi(default = [])]
+    pub trusted: Vec<TrustedDevice>,
+    /// Asked about all others; without it they show up as [`crate::Event::Incoming`].
+    #[uniffi(default = None)]
+    pub trust_policy: Option<Arc<dyn TrustPolicy>>,
+    /// Services that `handler` answers.
+    #[uniffi(default = [])]
+    pub services: Vec<String>,
+    /// Answers the calls of peers.
+    #[uniffi(default = None)]
+    pub handler: Option<Arc<dyn RequestHandler>>,
+    /// Ids of groups this device belongs to.
+    #[uniffi(default = [])]
+    pub groups: Vec<String>,
+    /// STUN and TURN servers besides those the relay names.
+    #[uniffi(default = [])]
+    pub ice_servers: Vec<IceServer>,
+    /// Only relayed candidates: peers never learn this device's addresses.
+    #[uniffi(default = false)]
+    pub relay_only: bool,
+    /// Seal frames on WebRTC as well, where DTLS already encrypts.
+    #[uniffi(default = false)]
+    pub require_sealing: bool,
+    /// Loopback candidates, for tests and demos on one machine.
+    #[uniffi(default = false)]
+    pub loopback: bool,
+}
+
+/// Where the device's keys live.
+#[derive(Clone, uniffi::Enum)]
+pub enum IdentitySource {
+    /// A file only this user can read; made on first use.
+    File {
+        /// Its path; the folder exists.
+        path: String,
+    },
+    /// The app's store, such as a keychain.
+    Store {
+        /// The store.
+        store: Arc<dyn SecretStore>,
+    },
+    /// New keys for this run.
+    Temporary,
+}
+
+/// Keeps one secret for the app, best in hardware.
+#[uniffi::export(with_foreign)]
+pub trait SecretStore: Send + Sync {
+    /// The secret that `store` was given last, if ever.
+    fn load(&self) -> Result<Option<Vec<u8>>, CallbackError>;
+    /// Keeps the secret, which is 64 bytes.
+    fn store(&self, secret: Vec<u8>) -> Result<(), CallbackError>;
+}
+
+/// Judges devices.
+#[uniffi::export(with_foreign)]
+pub trait TrustPolicy: Send + Sync {
+    /// The level of a device that proved its identity; none makes it an [`crate::Event::Incoming`].
+    fn trust(&self, device: String, user: String) -> Result<Option<TrustLevel>, CallbackError>;
+}
+
+/// A device and how far it is trusted.
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct TrustedDevice {
+    /// Its id.
+    pub device: String,
+    /// Its level.
+    pub level: TrustLevel,
+}
+
+/// A STUN or TURN server.
+#[derive(Clone, uniffi::Record)]
+pub struct IceServer {
+    /// `stun:` or `turn:` URL.
+    pub url: String,
+    /// For TURN.
+    #[uniffi(default = None)]
+    pub username: Option<String>,
+    /// For TURN.
+    #[uniffi(default = None)]
+    pub credential: Option<String>,
+}
+
+impl ClientConfig {
+    /// Checks and applies everything; reads or makes the keys.
+    pub(crate) async fn into_builder(self) -> Result<ClientBuilder, PeersError> {
+        let identity = Tasks::run_blocking(move || self.identity.load()).await?;
+        let mut builder = peers::Client::builder()
+            .identity(identity)
+            .relay_only(self.relay_only)
+            .require_sealing(self.require_sealing)
+            .loopback(self.loopback);
+        if self.relays.is_empty() {
+            return Err(PeersError::Config { reason: "relays: name at least one".into() });
+        }
+        for relay in self.relays {
+            builder = builder.relay(relay);
+        }
+        if !self.name.is_empty() {
+            builder = builder.name(self.name);
+        }
+        for trusted in self.trusted {
+            builder = builder.trust(parse_device(&trusted.device)?, trusted.level.into());
+        }
+        if let Some(policy) = self.trust_policy {
+            builder = builder.trust_policy(Arc::new(AppPolicy(policy)));
+        }
+        for group in self.groups {
+            builder = builder.group(parse_group(&group)?);
+        }
+        for server in self.ice_servers {
+            builder = builder.ice_server(server.url, server.username.zip(server.credential));
+        }
+        match self.handler {
+            Some(handler) => {
+                let bridge = Arc::new(Bridge::new(handler));
+                for service in self.services {
+                    builder = builder.handler(service, bridge.clone());
+                }
+            }
+            None if !self.services.is_empty() => {
+                return Err(PeersError::Config { reason: "services: need a handler".into() });
+            }
+            None => {}
+        }
+        Ok(builder)
+    }
+}
+
+// Keys, credentials and what peers are called stay out of logs.
+impl fmt::Debug for ClientConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientConfig").field("relays", &self.relays).finish_non_exhaustive()
+    }
+}
+
+impl IdentitySource {
+    fn load(self) -> Result<Identity, PeersError> {
+        match self {
+            Self::File { path } => Ok(Identity::load_or_create(path)?),
+            Self::Store { store } => load_or_store(&*store),
+            Self::Temporary => Ok(Identity::generate()),
+        }
+    }
+}
+
+fn load_or_store(store: &dyn SecretStore) -> Result<Identity, PeersError> {
+    let failed = |error: CallbackError| PeersError::Identity { reason: error.to_string() };
+    match store.load().map_err(failed)? {
+        Some(secret) => match <[u8; SEED_LEN]>::try_from(secret) {
+            Ok(seed) => Ok(Identity::from_seed(&seed)),
+            Err(_) => Err(PeersError::Identity { reason: "the stored secret is not 64 bytes".into() }),
+        },
+        None => {
+            let identity = Identity::generate();
+            store.store(identity.seed().to_vec()).map_err(failed)?;
+            Ok(identity)
+        }
+    }
+}
+
+struct AppPolicy(Arc<dyn TrustPolicy>);
+
+impl peers::TrustPolicy for AppPolicy {
+    fn trust(&self, device: DeviceId, user: UserId) -> Option<peers::TrustLevel> {
+        // The core asks in the middle of its work: other tasks move to another thread meanwhile.
+        let verdict = block_in_place(|| self.0.trust(device.to_string(), user.to_string()));
+        match verdict {
+            Ok(level) => level.map(Into::into),
+            // A policy that fails allows nothing.
+            Err(_) => Some(peers::TrustLevel::Untrusted),
+        }
+    }
+}
+
+pub(crate) fn parse_device(text: &str) -> Result<DeviceId, PeersError> {
+    text.parse().map_err(|error| PeersError::Config { reason: format!("device id: {error}") })
+}
+
+pub(crate) fn parse_group(text: &str) -> Result<GroupId, PeersError> {
+    text.parse().map_err(|error| PeersError::Config { reason: format!("group id: {error}") })
+}

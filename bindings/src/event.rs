@@ -1,0 +1,118 @@
+//! What happens to a client.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::{ClientState, PathKind, PeersError, Session};
+
+/// Something happened.
+#[derive(uniffi::Enum)]
+pub enum Event {
+    /// The client's state changed.
+    State {
+        /// The new one.
+        state: ClientState,
+    },
+    /// A device without a known level asks for a session.
+    Incoming {
+        /// To accept or reject.
+        incoming: Arc<Incoming>,
+    },
+    /// A session can be used, whoever asked for it.
+    Connected {
+        /// The session.
+        session: Arc<Session>,
+        /// What carries it.
+        path: PathKind,
+    },
+    /// A session moved to another path.
+    PathChanged {
+        /// The peer.
+        device: String,
+        /// What carries it now; none while a new path is looked for.
+        path: Option<PathKind>,
+    },
+    /// A session ended.
+    Disconnected {
+        /// The peer.
+        device: String,
+        /// Why, as a stable name: `closed`, `closed-by-peer`, `peer-restarted`, `no-path`, `protocol`.
+        reason: String,
+    },
+    /// A device registered at the relay.
+    Online {
+        /// The device.
+        device: String,
+    },
+    /// A device left the relay.
+    Offline {
+        /// The device.
+        device: String,
+    },
+    /// Events were dropped because nobody took them.
+    Missed {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// An unknown device that asks for a session. Dropping it rejects.
+#[derive(uniffi::Object)]
+pub struct Incoming {
+    device: String,
+    user: String,
+    name: String,
+    sas: String,
+    decision: Mutex<Option<peers::Incoming>>,
+}
+
+impl Incoming {
+    pub(crate) fn new(incoming: peers::Incoming) -> Arc<Self> {
+        Arc::new(Self {
+            device: incoming.device().to_string(),
+            user: incoming.user().to_string(),
+            name: incoming.name().to_string(),
+            sas: incoming.sas().to_string(),
+            decision: Mutex::new(Some(incoming)),
+        })
+    }
+
+    fn decide(&self) -> Result<peers::Incoming, PeersError> {
+        self.decision.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or(PeersError::Closed)
+    }
+}
+
+#[uniffi::export]
+impl Incoming {
+    /// Who asks, proven.
+    pub fn device(&self) -> String {
+        self.device.clone()
+    }
+
+    /// Whose device it is, proven.
+    pub fn user(&self) -> String {
+        self.user.clone()
+    }
+
+    /// What the device calls itself. Its choice: show it, but do not rely on it.
+    pub fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    /// Six digits that both people see when nobody is in between.
+    pub fn sas(&self) -> String {
+        self.sas.clone()
+    }
+
+    /// Lets it in. Fails with [`PeersError::Closed`] when decided already.
+    pub fn accept(&self) -> Result<(), PeersError> {
+        self.decide()?.accept();
+        Ok(())
+    }
+
+    /// Turns it away, with the same answer any stranger gets. Does nothing when decided already.
+    pub fn reject(&self) {
+        if let Ok(incoming) = self.decide() {
+            incoming.reject();
+        }
+    }
+}

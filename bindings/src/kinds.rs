@@ -1,0 +1,132 @@
+//! Plain enums of the core, as they cross.
+
+/// Whether the client reaches a relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum ClientState {
+    /// Not started yet.
+    Stopped,
+    /// Dialing a relay for the first time.
+    Connecting,
+    /// Registered at a relay: peers can be reached.
+    Online,
+    /// No relay answers; it is tried again. Sessions on direct paths go on.
+    Offline,
+    /// Another process registered with this identity. Nothing is tried again; shut down.
+    Superseded,
+    /// Shut down.
+    Closed,
+}
+
+impl From<peers::ClientState> for ClientState {
+    fn from(state: peers::ClientState) -> Self {
+        match state {
+            peers::ClientState::Connecting => Self::Connecting,
+            peers::ClientState::Online => Self::Online,
+            peers::ClientState::Offline => Self::Offline,
+            peers::ClientState::Superseded => Self::Superseded,
+            peers::ClientState::Closed => Self::Closed,
+        }
+    }
+}
+
+/// What carries a session now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum PathKind {
+    /// A WebSocket on the same network.
+    Lan,
+    /// A WebRTC data channel.
+    WebRtc,
+    /// A WebSocket over TLS to a device that listens publicly.
+    Internet,
+    /// Through the relay.
+    Relay,
+    /// Supplied by the app.
+    Custom,
+}
+
+impl From<peers::PathKind> for PathKind {
+    fn from(kind: peers::PathKind) -> Self {
+        match kind {
+            peers::PathKind::Lan => Self::Lan,
+            peers::PathKind::WebRtc => Self::WebRtc,
+            peers::PathKind::Internet => Self::Internet,
+            peers::PathKind::Relay => Self::Relay,
+            peers::PathKind::Custom => Self::Custom,
+        }
+    }
+}
+
+/// How far a device is trusted, lowest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum TrustLevel {
+    /// Known to do harm. Nothing outweighs this.
+    Malicious,
+    /// Explicitly not trusted.
+    Untrusted,
+    /// Never seen.
+    Unknown,
+    /// Of a user met for the first time.
+    NewUser,
+    /// A new device of a known user.
+    NewDevice,
+    /// Known for a while.
+    Known,
+    /// Trusted by decision of this user.
+    Trusted,
+    /// Another device of this user.
+    Own,
+}
+
+impl From<TrustLevel> for peers::TrustLevel {
+    fn from(level: TrustLevel) -> Self {
+        match level {
+            TrustLevel::Malicious => Self::Malicious,
+            TrustLevel::Untrusted => Self::Untrusted,
+            TrustLevel::Unknown => Self::Unknown,
+            TrustLevel::NewUser => Self::NewUser,
+            TrustLevel::NewDevice => Self::NewDevice,
+            TrustLevel::Known => Self::Known,
+            TrustLevel::Trusted => Self::Trusted,
+            TrustLevel::Own => Self::Own,
+        }
+    }
+}
+
+/// What kind of no a call got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum FailureCode {
+    /// The handler failed; the text is the application's.
+    Application,
+    /// Nothing handles this service and method.
+    NotFound,
+    /// The trust or the group of the caller does not allow it.
+    Denied,
+    /// Too many calls wait already.
+    Overloaded,
+    /// The handler could not read the request.
+    BadRequest,
+}
+
+impl From<peers::FailureCode> for FailureCode {
+    fn from(code: peers::FailureCode) -> Self {
+        match code {
+            peers::FailureCode::Application => Self::Application,
+            peers::FailureCode::NotFound => Self::NotFound,
+            peers::FailureCode::Denied => Self::Denied,
+            peers::FailureCode::Overloaded => Self::Overloaded,
+            peers::FailureCode::BadRequest => Self::BadRequest,
+        }
+    }
+}
+
+impl From<FailureCode> for peers::FailureCode {
+    fn from(code: FailureCode) -> Self {
+        match code {
+            FailureCode::Application => Self::Application,
+            FailureCode::NotFound => Self::NotFound,
+            FailureCode::Denied => Self::Denied,
+            FailureCode::Overloaded => Self::Overloaded,
+            FailureCode::BadRequest => Self::BadRequest,
+        }
+    }
+}

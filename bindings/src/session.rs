@@ -1,0 +1,263 @@
+//! A session's handle.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use peers::{DeviceId, InboundStream};
+
+use crate::config::parse_group;
+use crate::inbox::Inbox;
+use crate::runtime::Tasks;
+use crate::{Cancellation, PathKind, PeersError, Stream};
+
+/// Messages pulled from the core at once: a batch costs about as much to cross as one message.
+const MESSAGES: usize = 256;
+/// Bytes that are compressed in far less time than drawing a frame takes, if at all.
+const SMALL: usize = 4 * 1024;
+
+/// What this device shares with another one, over whichever path works.
+#[derive(uniffi::Object)]
+pub struct Session {
+    session: peers::Session,
+    tasks: Tasks,
+    messages: Inbox<peers::Message>,
+    streams: Inbox<InboundStream>,
+}
+
+/// Bytes from the peer, as it sent them.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct Message {
+    /// The group it belongs to.
+    pub group: Option<String>,
+    /// What was sent.
+    pub body: Vec<u8>,
+}
+
+/// What to ask a peer.
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct CallRequest {
+    /// Whom to ask there.
+    pub service: String,
+    /// What to ask for.
+    pub method: String,
+    /// With what.
+    pub body: Vec<u8>,
+    /// On behalf of which group.
+    #[uniffi(default = None)]
+    pub group: Option<String>,
+    /// How long to wait for the answer; 60 s without it.
+    #[uniffi(default = None)]
+    pub timeout_ms: Option<u64>,
+}
+
+#[uniffi::export]
+impl Session {
+    /// The peer, proven.
+    pub fn device(&self) -> String {
+        self.session.device().to_string()
+    }
+
+    /// Whose device it is, proven.
+    pub fn user(&self) -> String {
+        self.session.user().to_string()
+    }
+
+    /// Whether both are handles of one session.
+    pub fn is_same(&self, other: Arc<Session>) -> bool {
+        self.session == other.session
+    }
+
+    /// What the peer calls itself.
+    pub fn peer_name(&self) -> String {
+        self.session.peer_name().to_string()
+    }
+
+    /// What carries it now; none while a new path is looked for.
+    pub fn path(&self) -> Option<PathKind> {
+        self.session.path().map(Into::into)
+    }
+
+    /// Round trip of the path, in microseconds, once measured.
+    pub fn rtt_us(&self) -> Option<u64> {
+        self.session.rtt().and_then(|rtt| u64::try_from(rtt.as_micros()).ok())
+    }
+
+    /// Queues a message. False when the queue is full, or when the message is so large that compressing it would hold up
+    /// the caller's thread: then use [`Session::send`].
+    pub fn try_send(&self, body: Vec<u8>) -> Result<bool, PeersError> {
+        if body.len() > SMALL {
+            return Ok(false);
+        }
+        self.tasks.within(|| match self.session.try_send_bytes(body) {
+            Ok(()) => Ok(true),
+            Err(peers::Error::Full) => Ok(false),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    /// Sends a message, waiting while the queue is full.
+    pub async fn send(
+        &self,
+        body: Vec<u8>,
+        group: Option<String>,
+        cancel: Option<Arc<Cancellation>>,
+    ) -> Result<(), PeersError> {
+        let session = self.session.clone();
+        let group = group.as_deref().map(parse_group).transpose()?;
+        let work = async move {
+            match group {
+                Some(group) => session.send_to_group(group, body).await?,
+                None => session.send_bytes(body).await?,
+            }
+            Ok(())
+        };
+        self.tasks.run(cancel, work).await
+    }
+
+    /// Waits until there are messages to take. False when the session was closed and there will be no more; fails with
+    /// [`PeersError::SessionLost`] when it was lost.
+    pub async fn messages_ready(
+        self: Arc<Self>,
+        cancel: Option<Arc<Cancellation>>,
+    ) -> Result<bool, PeersError> {
+        let tasks = self.tasks.clone();
+        let work = async move { Ok(self.messages.fill(|| self.session.recv_many(MESSAGES)).await?) };
+        until_closed(tasks.run(cancel, work).await)
+    }
+
+    /// Takes up to `max` messages, oldest first, without waiting.
+    pub fn take_messages(&self, max: u32) -> Vec<Message> {
+        let taken = self.messages.take(max as usize);
+        taken.into_iter().map(Message::from).collect()
+    }
+
+    /// Puts back messages that were taken and not used, oldest first.
+    pub fn return_messages(&self, unused: Vec<Message>) -> Result<(), PeersError> {
+        let unused: Result<Vec<_>, _> = unused.into_iter().map(TryInto::try_into).collect();
+        self.messages.put_back(unused?);
+        Ok(())
+    }
+
+    /// Asks the peer and waits for its answer. Cancelling tells the peer.
+    pub async fn call(
+        &self,
+        request: CallRequest,
+        cancel: Option<Arc<Cancellation>>,
+    ) -> Result<Vec<u8>, PeersError> {
+        let session = self.session.clone();
+        let group = request.group.as_deref().map(parse_group).transpose()?;
+        let work = async move {
+            let mut call = session.request(&request.service, &request.method);
+            if let Some(group) = group {
+                call = call.group(group);
+            }
+            if let Some(timeout) = request.timeout_ms {
+                call = call.timeout(Duration::from_millis(timeout));
+            }
+            Ok(Vec::from(call.send(request.body).await?))
+        };
+        self.tasks.run(cancel, work).await
+    }
+
+    /// Opens a stream to the peer.
+    pub async fn open_stream(
+        &self,
+        name: String,
+        cancel: Option<Arc<Cancellation>>,
+    ) -> Result<Arc<Stream>, PeersError> {
+        let (session, tasks) = (self.session.clone(), self.tasks.clone());
+        let work = async move {
+            let (send, recv) = session.open_stream(&name)?;
+            Ok(Stream::new(InboundStream { name, group: None, send, recv }, tasks))
+        };
+        self.tasks.run(cancel, work).await
+    }
+
+    /// Waits until the peer has opened a stream. False when the session was closed; fails with
+    /// [`PeersError::SessionLost`] when it was lost.
+    pub async fn stream_ready(
+        self: Arc<Self>,
+        cancel: Option<Arc<Cancellation>>,
+    ) -> Result<bool, PeersError> {
+        let tasks = self.tasks.clone();
+        let work = async move {
+            let accept = || async { self.session.accept_stream().await.map(|stream| vec![stream]) };
+            Ok(self.streams.fill(accept).await?)
+        };
+        until_closed(tasks.run(cancel, work).await)
+    }
+
+    /// Takes a stream the peer has opened, without waiting.
+    pub fn take_stream(&self) -> Option<Arc<Stream>> {
+        let stream = self.streams.take(1).pop()?;
+        Some(Stream::new(stream, self.tasks.clone()))
+    }
+
+    /// Waits until the peer has acknowledged everything sent so far.
+    pub async fn drain(&self, cancel: Option<Arc<Cancellation>>) -> Result<(), PeersError> {
+        let session = self.session.clone();
+        self.tasks.run(cancel, async move { Ok(session.drain().await?) }).await
+    }
+
+    /// Ends the session, at the peer as well. Not `close`: generated Kotlin uses that name to free handles.
+    pub async fn end(&self) {
+        let session = self.session.clone();
+        let work = async move {
+            session.close().await;
+            Ok(())
+        };
+        // An error says that the client was shut down, and the session with it.
+        let _ = self.tasks.run(None, work).await;
+    }
+}
+
+fn until_closed(ready: Result<bool, PeersError>) -> Result<bool, PeersError> {
+    if ready == Err(PeersError::Closed) { Ok(false) } else { ready }
+}
+
+impl From<peers::Message> for Message {
+    fn from(message: peers::Message) -> Self {
+        Self { group: message.group.map(|group| group.to_string()), body: message.body.into() }
+    }
+}
+
+impl TryFrom<Message> for peers::Message {
+    type Error = PeersError;
+
+    fn try_from(message: Message) -> Result<Self, PeersError> {
+        let group = message.group.as_deref().map(parse_group).transpose()?;
+        Ok(Self { group, body: Bytes::from(message.body) })
+    }
+}
+
+/// One handle per session, so that all who hold it share what was pulled and not taken.
+pub(crate) struct Sessions {
+    tasks: Tasks,
+    handles: Mutex<HashMap<DeviceId, Arc<Session>>>,
+}
+
+impl Sessions {
+    pub(crate) fn new(tasks: Tasks) -> Self {
+        Self { tasks, handles: Mutex::default() }
+    }
+
+    pub(crate) fn handle(&self, session: peers::Session) -> Arc<Session> {
+        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        match handles.get(&session.device()) {
+            Some(handle) if handle.session == session => handle.clone(),
+            _ => {
+                let (device, tasks) = (session.device(), self.tasks.clone());
+                let handle =
+                    Arc::new(Session { session, tasks, messages: Inbox::new(), streams: Inbox::new() });
+                handles.insert(device, handle.clone());
+                handle
+            }
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}

@@ -1,0 +1,147 @@
+//! A stream's handle.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use peers::{InboundStream, RecvStream, SendStream};
+use tokio::sync::{Mutex, watch};
+
+use crate::inbox::Inbox;
+use crate::runtime::Tasks;
+use crate::{Cancellation, PeersError};
+
+/// Bytes pulled from the core at once, so that a large transfer crosses the border a few thousand times, not a million.
+const BATCH: usize = 256 * 1024;
+
+/// Bytes both ways, in order, with backpressure.
+#[derive(uniffi::Object)]
+pub struct Stream {
+    name: String,
+    group: Option<String>,
+    tasks: Tasks,
+    send: Arc<Half<SendStream>>,
+    recv: Arc<Half<RecvStream>>,
+    arrived: Inbox<bytes::Bytes>,
+}
+
+impl Stream {
+    pub(crate) fn new(stream: InboundStream, tasks: Tasks) -> Arc<Self> {
+        Arc::new(Self {
+            name: stream.name,
+            group: stream.group.map(|group| group.to_string()),
+            tasks,
+            send: Half::new(stream.send),
+            recv: Half::new(stream.recv),
+            arrived: Inbox::new(),
+        })
+    }
+}
+
+#[uniffi::export]
+impl Stream {
+    /// What its opener called it.
+    pub fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    /// The group it belongs to.
+    pub fn group(&self) -> Option<String> {
+        self.group.clone()
+    }
+
+    /// Writes all of `data`, waiting while the peer reads slower. A cancelled write may have written a part: then reset.
+    pub async fn write(&self, data: Vec<u8>, cancel: Option<Arc<Cancellation>>) -> Result<(), PeersError> {
+        let send = self.send.clone();
+        let work = async move {
+            let mut stream = send.stream.lock().await;
+            tokio::select! {
+                biased;
+                () = send.given_up() => Err(PeersError::Closed),
+                written = stream.write(data) => Ok(written?),
+            }
+        };
+        self.tasks.run(cancel, work).await
+    }
+
+    /// Says that nothing follows, and waits until all is handed to the path.
+    pub async fn finish(&self, cancel: Option<Arc<Cancellation>>) -> Result<(), PeersError> {
+        let send = self.send.clone();
+        let work = async move {
+            let mut stream = send.stream.lock().await;
+            tokio::select! {
+                biased;
+                () = send.given_up() => Err(PeersError::Closed),
+                finished = stream.finish() => Ok(finished?),
+            }
+        };
+        self.tasks.run(cancel, work).await
+    }
+
+    /// Gives up writing: the peer's reads fail with `code`.
+    pub fn reset(&self, code: u64) {
+        self.send.give_up(&self.tasks, move |stream| stream.reset(code));
+    }
+
+    /// Waits until there are bytes to take. False at the end of the stream.
+    pub async fn bytes_ready(self: Arc<Self>, cancel: Option<Arc<Cancellation>>) -> Result<bool, PeersError> {
+        let tasks = self.tasks.clone();
+        let work = async move { self.arrived.fill(|| self.pull()).await };
+        tasks.run(cancel, work).await
+    }
+
+    /// Takes up to `max` bytes without waiting; none says that `bytes_ready` has to wait.
+    pub fn take_bytes(&self, max: u32) -> Vec<u8> {
+        self.arrived.take_bytes(max as usize)
+    }
+
+    /// Gives up reading: the peer's writes fail with `code`.
+    pub fn stop(&self, code: u64) {
+        self.recv.give_up(&self.tasks, move |stream| stream.stop(code));
+    }
+}
+
+impl Stream {
+    /// Waits for a chunk and takes along what is there already. Empty at the end.
+    async fn pull(&self) -> Result<Vec<bytes::Bytes>, PeersError> {
+        let mut stream = self.recv.stream.lock().await;
+        let first = tokio::select! {
+            biased;
+            () = self.recv.given_up() => return Err(PeersError::Closed),
+            chunk = stream.read() => chunk?,
+        };
+        let mut chunks: Vec<_> = first.into_iter().collect();
+        let mut bytes = chunks.iter().map(bytes::Bytes::len).sum::<usize>();
+        // An end or an error is there again at the next read.
+        while bytes > 0
+            && bytes < BATCH
+            && let Some(Ok(Some(chunk))) = stream.read().now_or_never()
+        {
+            bytes += chunk.len();
+            chunks.push(chunk);
+        }
+        Ok(chunks)
+    }
+}
+
+/// One direction, which can be given up while somebody waits in it.
+struct Half<S> {
+    stream: Mutex<S>,
+    given_up: watch::Sender<bool>,
+}
+
+impl<S: Send + 'static> Half<S> {
+    fn new(stream: S) -> Arc<Self> {
+        Arc::new(Self { stream: Mutex::new(stream), given_up: watch::Sender::new(false) })
+    }
+
+    async fn given_up(&self) {
+        // The sender lives as long as `self`, so this ends only when it is true.
+        let _ = self.given_up.subscribe().wait_for(|given_up| *given_up).await;
+    }
+
+    fn give_up(self: &Arc<Self>, tasks: &Tasks, end: impl FnOnce(&mut S) + Send + 'static) {
+        let half = self.clone();
+        half.given_up.send_replace(true);
+        tasks.start(async move { end(&mut *half.stream.lock().await) });
+    }
+}
