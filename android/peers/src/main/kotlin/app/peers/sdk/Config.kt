@@ -1,0 +1,97 @@
+package app.peers.sdk
+
+import app.peers.sdk.generated.ClientConfig
+import app.peers.sdk.generated.IceServer
+import app.peers.sdk.generated.TrustPolicy
+import app.peers.sdk.generated.TrustedDevice
+import kotlinx.coroutines.CoroutineScope
+
+/** Keeps the settings of one builder apart from those of another. */
+@DslMarker
+public annotation class PeersDsl
+
+/** The settings of [Peers]. */
+@PeersDsl
+public class PeersConfig internal constructor() {
+    private val relays = mutableListOf<String>()
+    private var identity: Identity? = null
+    private val trusted = mutableListOf<TrustedDevice>()
+    private var policy: TrustPolicy? = null
+    private val groups = mutableListOf<String>()
+    private val iceServers = mutableListOf<IceServer>()
+    private val handlers = mutableMapOf<String, suspend (Request) -> ByteArray>()
+
+    /** Shown to peers, at most 64 bytes. */
+    public var name: String = ""
+
+    /** Only relayed candidates: peers never learn this device's addresses. */
+    public var relayOnly: Boolean = false
+
+    /** Encrypt on WebRTC as well, where DTLS already does. */
+    public var requireSealing: Boolean = false
+
+    /** Loopback candidates, for tests and demos on one machine. */
+    public var loopback: Boolean = false
+
+    /** A relay's `ws://` or `wss://` URL. Several calls name several relays. */
+    public fun relay(url: String) {
+        relays += url
+    }
+
+    /** Where the device's keys live. Required. */
+    public fun identity(identity: Identity) {
+        this.identity = identity
+    }
+
+    /** How far [device] is trusted. */
+    public fun trust(device: DeviceId, level: TrustLevel = TrustLevel.TRUSTED) {
+        trusted += TrustedDevice(device.text, level.toGenerated())
+    }
+
+    /**
+     * Judges devices that were not named by [trust]; null makes one a [PeerEvent.Incoming]. Called on a thread of the library;
+     * must not block for long. What it throws means [TrustLevel.UNTRUSTED].
+     */
+    public fun trustPolicy(judge: (device: DeviceId, user: UserId) -> TrustLevel?) {
+        policy = object : TrustPolicy {
+            override fun trust(device: String, user: String) =
+                reporting { judge(DeviceId(device), UserId(user))?.toGenerated() }
+        }
+    }
+
+    /** This device belongs to [group]. */
+    public fun group(group: GroupId) {
+        groups += group.text
+    }
+
+    /** A STUN or TURN server besides those the relay names. */
+    public fun iceServer(url: String, username: String? = null, credential: String? = null) {
+        iceServers += IceServer(url, username, credential)
+    }
+
+    /**
+     * Answers the calls of peers to [service]: the result is the answer; [RequestFailed] says no in the app's words; any other
+     * exception says no without any. The coroutine is cancelled when the caller gives up.
+     */
+    public fun handle(service: String, handler: suspend (Request) -> ByteArray) {
+        handlers[service] = handler
+    }
+
+    internal fun toGenerated(scope: CoroutineScope): ClientConfig {
+        val identity = identity ?: throw PeersException.Config("identity: is required", null)
+        return ClientConfig(
+            relays = relays.toList(),
+            identity = identity.toGenerated(),
+            name = name,
+            trusted = trusted.toList(),
+            trustPolicy = policy,
+            services = handlers.keys.toList(),
+            handler = if (handlers.isEmpty()) null else Handlers(handlers.toMap(), scope),
+            groups = groups.toList(),
+            iceServers = iceServers.toList(),
+            relayOnly = relayOnly,
+            requireSealing = requireSealing,
+            loopback = loopback,
+        )
+    }
+}

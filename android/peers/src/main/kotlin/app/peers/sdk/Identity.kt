@@ -1,0 +1,44 @@
+package app.peers.sdk
+
+import app.peers.sdk.generated.CallbackException
+import app.peers.sdk.generated.IdentitySource
+import app.peers.sdk.generated.SecretStore
+import java.nio.file.Path
+
+/** Where the device's keys live: a [FileIdentity], a [StoredIdentity] or a [TemporaryIdentity]. */
+public sealed interface Identity
+
+/** Keys in a file that only this user can read, made on first use. The folder exists. */
+public class FileIdentity(public val path: Path) : Identity
+
+/** New keys for this run: the device has another id next time. */
+public data object TemporaryIdentity : Identity
+
+/** Keys in the app's own store, best in hardware. Both functions may block; what they throw becomes [PeersException.Identity]. */
+public abstract class StoredIdentity : Identity {
+    /** The secret that [store] was given last, or null on first use. */
+    protected abstract fun load(): ByteArray?
+
+    /** Keeps the secret, which is 64 bytes. */
+    protected abstract fun store(secret: ByteArray)
+
+    internal fun asSecretStore(): SecretStore = object : SecretStore {
+        override fun load(): ByteArray? = reporting { this@StoredIdentity.load() }
+
+        override fun store(secret: ByteArray) = reporting { this@StoredIdentity.store(secret) }
+    }
+}
+
+internal fun Identity.toGenerated(): IdentitySource = when (this) {
+    is FileIdentity -> IdentitySource.File(path.toString())
+    is StoredIdentity -> IdentitySource.Store(asSecretStore())
+    TemporaryIdentity -> IdentitySource.Temporary
+}
+
+/** Runs the app's code; what it throws goes back to the library as a value. */
+internal inline fun <T> reporting(block: () -> T): T =
+    try {
+        block()
+    } catch (error: Exception) {
+        throw CallbackException.Failed(error.message ?: error.javaClass.simpleName)
+    }

@@ -1,0 +1,32 @@
+package app.peers.sdk
+
+import app.peers.sdk.generated.PathKind as GeneratedPathKind
+
+/** What carries a session now, best first. */
+public enum class PathKind(private val text: String) {
+    /** A WebSocket on the same network. */
+    LAN("lan"),
+
+    /** A WebRTC data channel. */
+    WEBRTC("webrtc"),
+
+    /** A WebSocket over TLS to a device that listens publicly. */
+    INTERNET("internet"),
+
+    /** Through the relay. */
+    RELAY("relay"),
+
+    /** Supplied by the app. */
+    CUSTOM("custom"),
+    ;
+
+    override fun toString(): String = text
+}
+
+internal fun GeneratedPathKind.toPath(): PathKind = when (this) {
+    GeneratedPathKind.LAN -> PathKind.LAN
+    GeneratedPathKind.WEB_RTC -> PathKind.WEBRTC
+    GeneratedPathKind.INTERNET -> PathKind.INTERNET
+    GeneratedPathKind.RELAY -> PathKind.RELAY
+    GeneratedPathKind.CUSTOM -> PathKind.CUSTOM
+}

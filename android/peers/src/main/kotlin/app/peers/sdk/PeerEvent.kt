@@ -1,0 +1,64 @@
+package app.peers.sdk
+
+import app.peers.sdk.generated.Event
+import app.peers.sdk.generated.Incoming as GeneratedIncoming
+
+/** Something happened. */
+public sealed interface PeerEvent {
+    /** The state changed; [Peers.state] has it as well. */
+    public data class State(val state: PeersState) : PeerEvent
+
+    /** A device of unknown trust asks for a session. [accept] or [reject] it; left alone it is rejected after a while. */
+    public class Incoming internal constructor(private val inner: GeneratedIncoming) : PeerEvent {
+        /** Who asks, proven. */
+        public val device: DeviceId = DeviceId(inner.device())
+
+        /** Whose device it is, proven. */
+        public val user: UserId = UserId(inner.user())
+
+        /** What the device calls itself: show it, but do not rely on it. */
+        public val name: String = inner.name()
+
+        /** Six digits that both people see when nobody is in between. */
+        public val sas: String = inner.sas()
+
+        /** Lets it in; [PeersException.Closed] when decided already. */
+        public fun accept(): Unit = translating { inner.accept() }
+
+        /** Turns it away. Does nothing when decided already. */
+        public fun reject(): Unit = inner.reject()
+
+        override fun toString(): String = "Incoming(device=$device)"
+    }
+
+    /** A session can be used, whoever asked for it. */
+    public data class Connected(val session: Session, val path: PathKind) : PeerEvent {
+        val device: DeviceId get() = session.device
+    }
+
+    /** A session moved to another path; null while one is looked for. */
+    public data class PathChanged(val device: DeviceId, val path: PathKind?) : PeerEvent
+
+    /** A session ended. [reason] is a stable name: `closed`, `closed-by-peer`, `peer-restarted`, `no-path`, `protocol`. */
+    public data class Disconnected(val device: DeviceId, val reason: String) : PeerEvent
+
+    /** A device registered at the relay. */
+    public data class Online(val device: DeviceId) : PeerEvent
+
+    /** A device left the relay. */
+    public data class Offline(val device: DeviceId) : PeerEvent
+
+    /** Events were dropped because nobody collected them. */
+    public data class Missed(val count: ULong) : PeerEvent
+}
+
+internal fun Event.toEvent(): PeerEvent = when (this) {
+    is Event.State -> PeerEvent.State(state.toState())
+    is Event.Incoming -> PeerEvent.Incoming(incoming)
+    is Event.Connected -> PeerEvent.Connected(Session(session), path.toPath())
+    is Event.PathChanged -> PeerEvent.PathChanged(DeviceId(device), path?.toPath())
+    is Event.Disconnected -> PeerEvent.Disconnected(DeviceId(device), reason)
+    is Event.Online -> PeerEvent.Online(DeviceId(device))
+    is Event.Offline -> PeerEvent.Offline(DeviceId(device))
+    is Event.Missed -> PeerEvent.Missed(count)
+}

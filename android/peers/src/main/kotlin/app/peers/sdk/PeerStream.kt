@@ -1,0 +1,44 @@
+package app.peers.sdk
+
+import app.peers.sdk.generated.Stream
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.flow
+
+/** Bytes both ways, in order; whoever writes waits for whoever reads. */
+public class PeerStream internal constructor(private val inner: Stream) {
+    /** What its opener called it. */
+    public val name: String get() = inner.name()
+
+    /** The group it belongs to. */
+    public val group: GroupId? get() = inner.group()?.let(::GroupId)
+
+    /** What the peer writes, to its end. For one collector; the same bytes as [read]. */
+    public val bytes: Flow<ByteArray> = flow {
+        while (true) emit(read() ?: break)
+    }
+
+    /**
+     * Writes all of [data]; waits while the peer reads slower. Chunks of some 64 KiB are fast and leave room for progress and
+     * cancellation. After a cancelled write it is unknown how much was written: [reset].
+     */
+    public suspend fun write(data: ByteArray): Unit = translating { inner.write(data, null) }
+
+    /** Says that nothing follows. */
+    public suspend fun finish(): Unit = translating { inner.finish(null) }
+
+    /** Gives up writing: the peer's reads fail with [code]. */
+    public fun reset(code: ULong = 0u): Unit = inner.reset(code)
+
+    /** The next bytes, at most [max]; null at the end. A cancelled read loses nothing. */
+    public suspend fun read(max: Int = 256 * 1024): ByteArray? {
+        require(max > 0) { "max must be positive" }
+        while (true) {
+            val taken = inner.takeBytes(max.toUInt())
+            if (taken.isNotEmpty()) return taken
+            if (!translating { inner.bytesReady(null) }) return null
+        }
+    }
+
+    /** Gives up reading: the peer's writes fail with [code]. */
+    public fun stop(code: ULong = 0u): Unit = inner.stop(code)
+}

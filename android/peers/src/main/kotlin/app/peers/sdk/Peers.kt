@@ -1,0 +1,96 @@
+package app.peers.sdk
+
+import app.peers.sdk.generated.PeersClient
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.Job
+import kotlinx.coroutines.NonCancellable
+import kotlinx.coroutines.SupervisorJob
+import kotlinx.coroutines.cancel
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.MutableStateFlow
+import kotlinx.coroutines.flow.StateFlow
+import kotlinx.coroutines.flow.asStateFlow
+import kotlinx.coroutines.flow.flow
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.withContext
+
+/**
+ * This device among its peers.
+ *
+ * ```kotlin
+ * val peers = Peers { relay("wss://relay.example.com"); identity(FileIdentity(path)) }   // nothing connects yet
+ * peers.start()
+ * peers.session(device).send("hello")
+ * ```
+ * All functions may be called from any thread, the main thread included: none blocks. Cancelling a coroutine cancels what it
+ * waits for, at the peer as well. After [shutdown] or [close] everything throws [PeersException.Closed].
+ */
+public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
+    private val scope = CoroutineScope(SupervisorJob() + Dispatchers.Default)
+    private val client = translating { PeersClient(PeersConfig().apply(configure).toGenerated(scope)) }
+    private val states = MutableStateFlow(PeersState.STOPPED)
+
+    // It ends with the client, whose last state is CLOSED.
+    private val following: Job = scope.launch(start = CoroutineStart.UNDISPATCHED) { followState() }
+
+    /** Whether a relay is reached. */
+    public val state: StateFlow<PeersState> = states.asStateFlow()
+
+    /**
+     * What happens, also what happened since [start] and was not collected: the library keeps a bounded number of events and
+     * counts the rest in [PeerEvent.Missed]. For one collector; with several each event goes to one of them. Ends at [shutdown].
+     */
+    public val events: Flow<PeerEvent> = flow {
+        awaitStart()
+        while (translating { client.eventsReady(null) }) {
+            // One at a time: a collector that ends takes no more than it got.
+            client.takeEvents(1u).forEach { emit(it.toEvent()) }
+        }
+    }
+
+    /** This device. [PeersException.NotStarted] before [start]. */
+    public val deviceId: DeviceId get() = DeviceId(translating { client.deviceId() })
+
+    /** This device's user. [PeersException.NotStarted] before [start]. */
+    public val userId: UserId get() = UserId(translating { client.userId() })
+
+    /** Sessions that can be used now. */
+    public val sessions: List<Session> get() = client.sessions().map(::Session)
+
+    /** Reads or makes the keys and begins to connect; does not wait for the relay. May be called again when it failed. */
+    public suspend fun start(): Unit = translating { client.start(null) }
+
+    /** The session with [device]: the one there is, or a new one. Returns when it can be used. */
+    public suspend fun session(device: DeviceId): Session =
+        Session(translating { client.session(device.text, null) })
+
+    /** Sets how far [device] is trusted, for this run. */
+    public fun trust(device: DeviceId, level: TrustLevel = TrustLevel.TRUSTED): Unit =
+        translating { client.trust(device.text, level.toGenerated()) }
+
+    /** Says goodbye to peers and ends everything; returns when sessions, threads and sockets are gone. Any number of times. */
+    public suspend fun shutdown() {
+        withContext(NonCancellable) {
+            client.shutdown()
+            following.join()
+            scope.cancel()
+        }
+    }
+
+    /** [shutdown] without waiting for it. */
+    override fun close() {
+        CoroutineScope(Dispatchers.Default).launch { shutdown() }
+    }
+
+    private suspend fun awaitStart() {
+        if (states.value == PeersState.STOPPED) client.stateAfter(PeersState.STOPPED.toGenerated())
+    }
+
+    private suspend fun followState() {
+        do {
+            states.value = client.stateAfter(states.value.toGenerated()).toState()
+        } while (states.value != PeersState.CLOSED)
+    }
+}

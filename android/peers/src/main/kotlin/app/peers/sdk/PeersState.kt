@@ -1,0 +1,42 @@
+package app.peers.sdk
+
+import app.peers.sdk.generated.ClientState
+
+/** Whether this device reaches a relay. */
+public enum class PeersState {
+    /** Not started yet. */
+    STOPPED,
+
+    /** Dialing a relay for the first time. */
+    CONNECTING,
+
+    /** Registered: peers can be reached. */
+    ONLINE,
+
+    /** No relay answers; it is tried again. Sessions on direct paths go on. */
+    OFFLINE,
+
+    /** Another process registered with this identity. Nothing is tried again: close. */
+    SUPERSEDED,
+
+    /** Closed. */
+    CLOSED,
+}
+
+internal fun ClientState.toState(): PeersState = when (this) {
+    ClientState.STOPPED -> PeersState.STOPPED
+    ClientState.CONNECTING -> PeersState.CONNECTING
+    ClientState.ONLINE -> PeersState.ONLINE
+    ClientState.OFFLINE -> PeersState.OFFLINE
+    ClientState.SUPERSEDED -> PeersState.SUPERSEDED
+    ClientState.CLOSED -> PeersState.CLOSED
+}
+
+internal fun PeersState.toGenerated(): ClientState = when (this) {
+    PeersState.STOPPED -> ClientState.STOPPED
+    PeersState.CONNECTING -> ClientState.CONNECTING
+    PeersState.ONLINE -> ClientState.ONLINE
+    PeersState.OFFLINE -> ClientState.OFFLINE
+    PeersState.SUPERSEDED -> ClientState.SUPERSEDED
+    PeersState.CLOSED -> ClientState.CLOSED
+}

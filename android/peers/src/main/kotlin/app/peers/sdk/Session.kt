@@ -1,0 +1,109 @@
+package app.peers.sdk
+
+import app.peers.sdk.generated.CallRequest
+import app.peers.sdk.generated.Message as GeneratedMessage
+import app.peers.sdk.generated.Session as GeneratedSession
+import kotlin.time.Duration
+import kotlin.time.Duration.Companion.microseconds
+import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.flow
+
+/**
+ * What this device shares with another one, over whichever path works. Messages arrive once and in order across changes of
+ * path. Two objects for the same session are equal.
+ */
+public class Session internal constructor(private val inner: GeneratedSession) {
+    /** The peer, proven. */
+    public val device: DeviceId = DeviceId(inner.device())
+
+    /** Whose device it is, proven. */
+    public val user: UserId get() = UserId(inner.user())
+
+    /** What the peer calls itself. */
+    public val peerName: String get() = inner.peerName()
+
+    /** What carries it now; null while a new path is looked for. */
+    public val path: PathKind? get() = inner.path()?.toPath()
+
+    /** Round trip of the path, once measured. */
+    public val rtt: Duration? get() = inner.rttUs()?.toLong()?.microseconds
+
+    /**
+     * Messages from the peer, also those that came before anyone collected: then the peer is told to wait. For one collector.
+     * Completes when the session is closed; throws [PeersException.SessionLost] when it is lost.
+     */
+    public val messages: Flow<Message> = flow {
+        while (translating { inner.messagesReady(null) }) {
+            val batch = ArrayDeque(inner.takeMessages(BATCH))
+            try {
+                while (batch.isNotEmpty()) emit(batch.removeFirst().toMessage())
+            } finally {
+                if (batch.isNotEmpty()) inner.returnMessages(batch)
+            }
+        }
+    }
+
+    /** Streams the peer opens. For one collector, as [messages]. */
+    public val streams: Flow<PeerStream> = flow {
+        while (translating { inner.streamReady(null) }) {
+            inner.takeStream()?.let { emit(PeerStream(it)) }
+        }
+    }
+
+    /** Sends an object; waits only while too much is queued. At most 4 MiB encoded. */
+    public suspend fun send(value: Value, group: GroupId? = null): Unit = send(value.encode(), group)
+
+    /** Sends a text, which is an object too. */
+    public suspend fun send(text: String, group: GroupId? = null): Unit = send(Value.Text(text), group)
+
+    /** Sends bytes as they are. */
+    public suspend fun send(bytes: ByteArray, group: GroupId? = null): Unit = translating {
+        if (group != null || !inner.trySend(bytes)) inner.send(bytes, group?.text, null)
+    }
+
+    /** Asks the peer's [service] for [method], and returns its answer. A cancelled call is cancelled at the peer. */
+    public suspend fun call(
+        service: String,
+        method: String,
+        body: ByteArray = ByteArray(0),
+        group: GroupId? = null,
+        timeout: Duration = 60.seconds,
+    ): ByteArray = translating {
+        val millis = timeout.inWholeMilliseconds.coerceAtLeast(0).toULong()
+        inner.call(CallRequest(service, method, body, group?.text, millis), null)
+    }
+
+    /** Opens a stream to the peer. */
+    public suspend fun openStream(name: String): PeerStream =
+        PeerStream(translating { inner.openStream(name, null) })
+
+    /** Waits until the peer has everything sent so far. */
+    public suspend fun drain(): Unit = translating { inner.drain(null) }
+
+    /** Ends the session, at the peer as well. */
+    public suspend fun close(): Unit = inner.end()
+
+    override fun equals(other: Any?): Boolean = other is Session && inner.isSame(other.inner)
+
+    override fun hashCode(): Int = device.hashCode()
+
+    override fun toString(): String = "Session(device=$device)"
+
+    private companion object {
+        /** A batch costs about as much to fetch as one message. */
+        val BATCH = 256u
+    }
+}
+
+/** What a peer sent. */
+public class Message internal constructor(public val group: GroupId?, public val bytes: ByteArray) {
+    /** The object sent; [PeersException.Codec] when the bytes are none. */
+    public val value: Value get() = Value.decode(bytes)
+
+    /** The text sent; [PeersException.Codec] when it was something else. */
+    public val text: String
+        get() = (value as? Value.Text)?.value ?: throw PeersException.Codec("not a text")
+}
+
+private fun GeneratedMessage.toMessage() = Message(group?.let(::GroupId), body)

@@ -1,0 +1,84 @@
+package app.peers.sdk
+
+import java.nio.file.Path
+import java.util.concurrent.TimeUnit
+import kotlin.io.path.createTempDirectory
+import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withTimeout
+
+/** Real devices of one test at a real relay; all gone after it. */
+internal class Network {
+    private val devices = mutableListOf<Peers>()
+    private val processes = mutableListOf<Process>()
+
+    /** A started device on this machine. */
+    suspend fun device(configure: PeersConfig.() -> Unit = {}): Peers = stopped(configure).also { it.start() }
+
+    /** A device that was not started. */
+    fun stopped(configure: PeersConfig.() -> Unit = {}): Peers = Peers {
+        relay(Relay.url)
+        identity(TemporaryIdentity)
+        loopback = true
+        configure()
+    }.also { devices += it }
+
+    /** Two devices that trust each other, and the session between them, as each of them sees it. */
+    suspend fun pair(configureSecond: PeersConfig.() -> Unit = {}): Couple {
+        val first = device()
+        val second = device {
+            trust(first.deviceId)
+            configureSecond()
+        }
+        first.trust(second.deviceId)
+        val session = first.session(second.deviceId)
+        val connected = second.events.first { it is PeerEvent.Connected && it.device == first.deviceId }
+        return Couple(session, (connected as PeerEvent.Connected).session, first, second)
+    }
+
+    /** A device written in Rust, in a process of its own, that lets anyone in; and a session with it. */
+    suspend fun rustPeer(): Pair<Session, Peers> {
+        val identity = createTempDirectory().resolve("identity").toString()
+        val process = peersCommand("listen", "--relay", Relay.url, "--identity", identity, "--trust", "any", "--loopback")
+        processes += process
+        val id = DeviceId(process.inputReader().readLine().split(' ').last())
+        val device = device { trust(id) }
+        return device.session(id) to device
+    }
+
+    suspend fun end() {
+        devices.forEach { it.shutdown() }
+        processes.forEach { it.destroyForcibly().waitFor() }
+        devices.clear()
+        processes.clear()
+    }
+}
+
+/** [session] is the first's with the second, [other] the second's with the first. */
+internal data class Couple(val session: Session, val other: Session, val first: Peers, val second: Peers)
+
+/** One relay for all tests. */
+internal object Relay {
+    val url: String by lazy {
+        val process = peersCommand("relay", "--listen", "127.0.0.1:0")
+        Runtime.getRuntime().addShutdownHook(Thread { process.destroyForcibly().waitFor(5, TimeUnit.SECONDS) })
+        "ws://" + process.inputReader().readLine().removePrefix("listening on ").trim()
+    }
+}
+
+/** Starts the `peers` command that scripts/kotlin built. */
+internal fun peersCommand(vararg arguments: String): Process {
+    val binary = Path.of(System.getenv("PEERS_BIN_DIR"), "peers").toString()
+    return ProcessBuilder(binary, *arguments).redirectError(ProcessBuilder.Redirect.INHERIT).start()
+}
+
+/** Runs [test] with a deadline: what hangs, fails. */
+internal fun network(test: suspend Network.() -> Unit): Unit = runBlocking {
+    val network = Network()
+    try {
+        withTimeout(60.seconds) { network.test() }
+    } finally {
+        network.end()
+    }
+}

@@ -1,0 +1,153 @@
+package app.peers.sdk
+
+import kotlin.io.path.createTempDirectory
+import kotlin.test.Test
+import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
+import kotlin.test.assertNotEquals
+import kotlin.test.assertTrue
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.async
+import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.launch
+
+class PeersTest {
+    // proves S019 S055
+    @Test
+    fun `the state follows the life of the client`() = network {
+        val device = stopped()
+        assertEquals(PeersState.STOPPED, device.state.value)
+        assertFailsWith<PeersException.NotStarted> { device.deviceId }
+        device.start()
+        device.state.first { it == PeersState.ONLINE }
+        device.start()
+        device.shutdown()
+        assertEquals(PeersState.CLOSED, device.state.value)
+    }
+
+    // proves S145
+    @Test
+    fun `everything says closed after shutdown`() = network {
+        val (session, _, first, second) = pair()
+        val id = second.deviceId
+        first.shutdown()
+        first.shutdown()
+        assertFailsWith<PeersException.Closed> { first.start() }
+        assertFailsWith<PeersException.Closed> { first.session(id) }
+        assertFailsWith<PeersException.Closed> { first.deviceId }
+        assertFailsWith<PeersException.Closed> { session.call("any", "thing") }
+        assertFailsWith<PeersException.Closed> { session.send("anything") }
+        assertFailsWith<PeersException.Closed> { session.openStream("any") }
+        assertEquals(emptyList(), session.messages.toList())
+        assertEquals(emptyList(), first.sessions)
+        session.close()
+    }
+
+    @Test
+    fun `events end at shutdown and none is lost`() = network {
+        val (_, _, first) = pair()
+        first.shutdown()
+        val events = first.events.toList()
+        assertTrue(events.any { it is PeerEvent.Connected }, "$events")
+        assertEquals(PeerEvent.State(PeersState.CLOSED), events.last())
+        assertEquals(emptyList(), first.events.toList())
+    }
+
+    @Test
+    fun `a client that was never started can be shut down`() = network { stopped().shutdown() }
+
+    @Test
+    fun `settings that cannot work are named`() = network {
+        val missing = assertFailsWith<PeersException.Config> { Peers { relay(Relay.url) } }
+        assertTrue("identity" in missing.message!!)
+        val noRelay = assertFailsWith<PeersException.Config> { Peers { identity(TemporaryIdentity) }.start() }
+        assertTrue("relay" in noRelay.message!!)
+        val bad = assertFailsWith<PeersException.Config> { device().session(DeviceId("nobody")) }
+        assertTrue("device" in bad.message!!)
+    }
+
+    @Test
+    fun `a file keeps the identity`() = network {
+        val path = createTempDirectory().resolve("keys")
+        val first = device { identity(FileIdentity(path)) }
+        val id = first.deviceId
+        first.shutdown()
+        assertEquals(id, device { identity(FileIdentity(path)) }.deviceId)
+        assertNotEquals(id, device().deviceId)
+    }
+
+    @Test
+    fun `a store keeps the identity`() = network {
+        val store = MemoryIdentity()
+        val first = device { identity(store) }
+        val id = first.deviceId
+        first.shutdown()
+        assertEquals(64, store.secret?.size)
+        assertEquals(id, device { identity(store) }.deviceId)
+    }
+
+    @Test
+    fun `a store that fails is an error and can be tried again`() = network {
+        val store = MemoryIdentity(broken = true)
+        val device = stopped { identity(store) }
+        val error = assertFailsWith<PeersException.Identity> { device.start() }
+        assertTrue("locked" in error.message!!)
+        store.broken = false
+        device.start()
+        assertEquals(64, store.secret?.size)
+    }
+
+    // proves S010 S127
+    @Test
+    fun `a stranger is let in by the app`() = network {
+        val host = device()
+        val guest = device { trust(host.deviceId); name = "guest" }
+        coroutineScope {
+            launch { (host.events.first { it is PeerEvent.Incoming } as PeerEvent.Incoming).accept() }
+            assertEquals(host.deviceId, guest.session(host.deviceId).device)
+        }
+    }
+
+    // proves S010 S127
+    @Test
+    fun `a stranger is turned away by the app`() = network {
+        val host = device()
+        val guest = device { trust(host.deviceId) }
+        coroutineScope {
+            val asked = async(start = CoroutineStart.UNDISPATCHED) {
+                (host.events.first { it is PeerEvent.Incoming } as PeerEvent.Incoming).also { it.reject() }
+            }
+            assertFailsWith<PeersException.Denied> { guest.session(host.deviceId) }
+            assertEquals(guest.deviceId, asked.await().device)
+        }
+    }
+
+    // proves S010
+    @Test
+    fun `a policy judges strangers`() = network {
+        val guest = device()
+        val host = device { trustPolicy { device, _ -> if (device == guest.deviceId) TrustLevel.KNOWN else null } }
+        guest.trust(host.deviceId)
+        assertEquals(host.deviceId, guest.session(host.deviceId).device)
+    }
+
+    // proves S127
+    @Test
+    fun `a policy that throws lets nobody in`() = network {
+        val host = device { trustPolicy { _, _ -> error("no idea") } }
+        val guest = device { trust(host.deviceId) }
+        assertFailsWith<PeersException.Denied> { guest.session(host.deviceId) }
+    }
+
+    private class MemoryIdentity(var broken: Boolean = false) : StoredIdentity() {
+        var secret: ByteArray? = null
+
+        override fun load(): ByteArray? = if (broken) throw IllegalStateException("locked") else secret
+
+        override fun store(secret: ByteArray) {
+            this.secret = secret
+        }
+    }
+}

@@ -1,0 +1,92 @@
+package app.peers.sdk
+
+import kotlin.test.Test
+import kotlin.test.assertContentEquals
+import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
+import kotlin.test.assertNotEquals
+import kotlin.test.assertNull
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.async
+import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.flow.map
+import kotlinx.coroutines.flow.take
+import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.launch
+
+class SessionTest {
+    // proves S117
+    @Test
+    fun `collectors that stop early leave the rest to the next one`() = network {
+        val (session, other) = pair()
+        repeat(10) { session.send("$it") }
+        session.drain()
+        assertEquals("0", other.messages.first().text)
+        assertEquals(listOf("1", "2", "3"), other.messages.take(3).map { it.text }.toList())
+        coroutineScope {
+            val idle = launch(start = CoroutineStart.UNDISPATCHED) { other.streams.first() }
+            idle.cancelAndJoin()
+        }
+        assertEquals((4..9).map { "$it" }, other.messages.take(6).map { it.text }.toList())
+    }
+
+    @Test
+    fun `the same session is equal wherever it comes from`() = network {
+        val (session, other, first, second) = pair()
+        assertEquals(other, second.session(first.deviceId))
+        assertEquals(listOf(other), second.sessions)
+        assertNotEquals(session, other)
+    }
+
+    @Test
+    fun `streams carry bytes both ways`() = network {
+        val (session, other) = pair()
+        coroutineScope {
+            val answer = async {
+                val stream = other.streams.first()
+                assertEquals("photo", stream.name)
+                stream.write(stream.readAll().reversedArray())
+                stream.finish()
+            }
+            val stream = session.openStream("photo")
+            stream.write(byteArrayOf(1, 2))
+            stream.write(byteArrayOf(3))
+            stream.finish()
+            assertContentEquals(byteArrayOf(3, 2, 1), stream.readAll())
+            assertNull(stream.read())
+            answer.await()
+        }
+    }
+
+    @Test
+    fun `a reset stream fails at its reader with the code`() = network {
+        val (session, other) = pair()
+        val stream = session.openStream("photo")
+        stream.write(byteArrayOf(1))
+        val inbound = other.streams.first()
+        assertContentEquals(byteArrayOf(1), inbound.read())
+        stream.reset(42u)
+        val error = assertFailsWith<PeersException.StreamReset> { inbound.read() }
+        assertEquals(42u, error.reason)
+    }
+
+    @Test
+    fun `more than a message may hold is refused`() = network {
+        val (session) = pair()
+        assertFailsWith<PeersException.TooLarge> { session.send(ByteArray(5 shl 20)) }
+        session.send("still there")
+    }
+
+    @Test
+    fun `a closed session ends its messages on both sides`() = network {
+        val (session, other) = pair()
+        session.send("last words")
+        session.drain()
+        session.close()
+        assertEquals(emptyList(), session.messages.toList())
+        assertFailsWith<PeersException.Closed> { session.send("too late") }
+        assertEquals("last words", other.messages.first().text)
+    }
+}
