@@ -1,0 +1,55 @@
+import Foundation
+internal import PeersGenerated
+
+/// Keeps one secret for the app, best in hardware. Both functions may block; what they throw becomes `PeersError.identity`.
+public protocol SecretStore: Sendable {
+    /// The secret that `store` was given last, or nil on first use.
+    func load() throws -> Data?
+    /// Keeps the secret, which is 64 bytes.
+    func store(_ secret: Data) throws
+}
+
+/// Where the device's keys live.
+public enum Identity: Sendable {
+    /// In a file that only this user can read, made on first use. The folder exists.
+    case file(URL)
+    /// In the app's own store.
+    case store(any SecretStore)
+    /// New keys for this run: the device has another id next time.
+    case temporary
+}
+
+extension Identity {
+    var generated: IdentitySource {
+        switch self {
+        case .file(let url): .file(path: url.path)
+        case .store(let store): .store(store: StoreBridge(store: store))
+        case .temporary: .temporary
+        }
+    }
+}
+
+private final class StoreBridge: PeersGenerated.SecretStore {
+    private let inner: any SecretStore
+
+    init(store: any SecretStore) {
+        inner = store
+    }
+
+    func load() throws -> Data? {
+        try reporting { try inner.load() }
+    }
+
+    func store(secret: Data) throws {
+        try reporting { try inner.store(secret) }
+    }
+}
+
+/// Runs the app's code; what it throws goes back to the library as a value.
+private func reporting<T>(_ body: () throws -> T) throws -> T {
+    do {
+        return try body()
+    } catch {
+        throw CallbackError.Failed(reason: String(describing: error))
+    }
+}

@@ -1,0 +1,29 @@
+internal import PeersGenerated
+
+/// What carries a session now, best first.
+public enum PathKind: String, Sendable, Hashable, CustomStringConvertible {
+    /// A WebSocket on the same network.
+    case lan
+    /// A WebRTC data channel.
+    case webrtc
+    /// A WebSocket over TLS to a device that listens publicly.
+    case internet
+    /// Through the relay.
+    case relay
+    /// Supplied by the app.
+    case custom
+
+    public var description: String { rawValue }
+}
+
+extension PathKind {
+    init(_ kind: PeersGenerated.PathKind) {
+        switch kind {
+        case .lan: self = .lan
+        case .webRtc: self = .webrtc
+        case .internet: self = .internet
+        case .relay: self = .relay
+        case .custom: self = .custom
+        }
+    }
+}

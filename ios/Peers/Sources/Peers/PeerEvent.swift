@@ -1,0 +1,67 @@
+internal import PeersGenerated
+
+/// Something happened.
+public enum PeerEvent: Sendable {
+    /// The state changed; `Peers.state` has it as well.
+    case state(PeersState)
+    /// A device of unknown trust asks for a session.
+    case incoming(IncomingRequest)
+    /// A session can be used, whoever asked for it.
+    case connected(Session, PathKind)
+    /// A session moved to another path; nil while one is looked for.
+    case pathChanged(DeviceID, PathKind?)
+    /// A session ended, for a reason with a stable name: `closed`, `closed-by-peer`, `peer-restarted`, `no-path`, `protocol`.
+    case disconnected(DeviceID, reason: String)
+    /// A device registered at the relay.
+    case online(DeviceID)
+    /// A device left the relay.
+    case offline(DeviceID)
+    /// Events were dropped because nobody took them.
+    case missed(UInt64)
+}
+
+/// A device of unknown trust that asks for a session. Accept or reject it; left alone it is rejected after a while.
+public struct IncomingRequest: Sendable {
+    private let inner: Incoming
+    /// Who asks, proven.
+    public let device: DeviceID
+    /// Whose device it is, proven.
+    public let user: UserID
+    /// What the device calls itself: show it, but do not rely on it.
+    public let name: String
+    /// Six digits that both people see when nobody is in between.
+    public let sas: String
+
+    init(_ incoming: Incoming) {
+        inner = incoming
+        device = DeviceID(incoming.device())
+        user = UserID(incoming.user())
+        name = incoming.name()
+        sas = incoming.sas()
+    }
+
+    /// Lets it in; `PeersError.closed` when decided already.
+    public func accept() throws {
+        try translating { try inner.accept() }
+    }
+
+    /// Turns it away. Does nothing when decided already.
+    public func reject() {
+        inner.reject()
+    }
+}
+
+extension PeerEvent {
+    init(_ event: Event) {
+        switch event {
+        case .state(let state): self = .state(PeersState(state))
+        case .incoming(let incoming): self = .incoming(IncomingRequest(incoming))
+        case .connected(let session, let path): self = .connected(Session(session), PathKind(path))
+        case .pathChanged(let device, let path): self = .pathChanged(DeviceID(device), path.map(PathKind.init))
+        case .disconnected(let device, let reason): self = .disconnected(DeviceID(device), reason: reason)
+        case .online(let device): self = .online(DeviceID(device))
+        case .offline(let device): self = .offline(DeviceID(device))
+        case .missed(let count): self = .missed(count)
+        }
+    }
+}

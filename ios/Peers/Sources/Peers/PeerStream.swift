@@ -1,0 +1,64 @@
+import Foundation
+internal import PeersGenerated
+
+/// Bytes both ways, in order; whoever writes waits for whoever reads. Reading is an `AsyncSequence` of chunks.
+public struct PeerStream: Sendable {
+    private let inner: PeersGenerated.Stream
+
+    init(_ stream: PeersGenerated.Stream) {
+        inner = stream
+    }
+
+    /// What its opener called it.
+    public var name: String { inner.name() }
+
+    /// The group it belongs to.
+    public var group: GroupID? { inner.group().map(GroupID.init) }
+
+    /// Writes all of `data`; waits while the peer reads slower. Chunks of some 64 KiB are fast and leave room for progress and
+    /// cancellation. After a cancelled write it is unknown how much was written: `reset()`.
+    public func write(_ data: Data) async throws {
+        try await cancellable { try await inner.write(data: data, cancel: $0) }
+    }
+
+    /// Says that nothing follows.
+    public func finish() async throws {
+        try await cancellable { try await inner.finish(cancel: $0) }
+    }
+
+    /// Gives up writing: the peer's reads fail with `code`.
+    public func reset(code: UInt64 = 0) {
+        inner.reset(code: code)
+    }
+
+    /// The next bytes, at most `max`; nil at the end. A cancelled read loses nothing.
+    public func read(max: Int = 256 * 1024) async throws -> Data? {
+        precondition(max > 0, "max must be positive")
+        while true {
+            let taken = inner.takeBytes(max: UInt32(clamping: max))
+            if !taken.isEmpty { return taken }
+            guard try await cancellable({ try await inner.bytesReady(cancel: $0) }) else { return nil }
+        }
+    }
+
+    /// Gives up reading: the peer's writes fail with `code`.
+    public func stop(code: UInt64 = 0) {
+        inner.stop(code: code)
+    }
+}
+
+extension PeerStream: AsyncSequence {
+    public typealias Element = Data
+
+    public func makeAsyncIterator() -> Iterator {
+        Iterator(stream: self)
+    }
+
+    public struct Iterator: AsyncIteratorProtocol {
+        let stream: PeerStream
+
+        public mutating func next() async throws -> Data? {
+            try await stream.read()
+        }
+    }
+}

@@ -1,0 +1,92 @@
+internal import PeersGenerated
+
+/// This device among its peers.
+///
+/// ```swift
+/// let peers = try Peers(PeersConfig(relay: url, identity: .file(path)))   // nothing connects yet
+/// try await peers.start()
+/// try await peers.session(with: device).send("hello")
+/// ```
+/// All functions may be called from any thread, the main thread included: none blocks. Cancelling a task cancels what it waits
+/// for, at the peer as well. After `shutdown()` everything throws `PeersError.closed`.
+public final class Peers: Sendable {
+    private let client: PeersClient
+
+    /// A client that does nothing yet.
+    public init(_ config: PeersConfig) throws {
+        client = try translating { try PeersClient(config: config.generated) }
+    }
+
+    /// Whether a relay is reached, now.
+    public var state: PeersState { PeersState(client.state()) }
+
+    /// What happens, also what happened since `start()` and was not taken: the library keeps a bounded number of events and
+    /// counts the rest in `.missed`. For one consumer; with several each event goes to one of them. Ends at `shutdown()`, or
+    /// when the task is cancelled.
+    public var events: PeerEvents { PeerEvents(client: client) }
+
+    /// This device. `PeersError.notStarted` before `start()`.
+    public var deviceID: DeviceID {
+        get throws { DeviceID(try translating { try client.deviceId() }) }
+    }
+
+    /// This device's user. `PeersError.notStarted` before `start()`.
+    public var userID: UserID {
+        get throws { UserID(try translating { try client.userId() }) }
+    }
+
+    /// Sessions that can be used now.
+    public var sessions: [Session] { client.sessions().map(Session.init) }
+
+    /// Reads or makes the keys and begins to connect; does not wait for the relay. May be called again when it failed.
+    public func start() async throws {
+        try await cancellable { try await client.start(cancel: $0) }
+    }
+
+    /// The session with a device: the one there is, or a new one. Returns when it can be used.
+    public func session(with device: DeviceID) async throws -> Session {
+        Session(try await cancellable { try await client.session(device: device.text, cancel: $0) })
+    }
+
+    /// Sets how far a device is trusted, for this run.
+    public func trust(_ device: DeviceID, _ level: TrustLevel = .trusted) throws {
+        try translating { try client.trust(device: device.text, level: level.generated) }
+    }
+
+    /// Says goodbye to peers and ends everything; returns when sessions, threads and sockets are gone. Any number of times.
+    public func shutdown() async {
+        await client.shutdown()
+    }
+}
+
+/// The events of `Peers`.
+public struct PeerEvents: AsyncSequence, Sendable {
+    public typealias Element = PeerEvent
+    public typealias Failure = Never
+
+    let client: PeersClient
+
+    public func makeAsyncIterator() -> Iterator {
+        Iterator(client: client)
+    }
+
+    public struct Iterator: AsyncIteratorProtocol {
+        let client: PeersClient
+
+        /// The next event; nil at the end.
+        public mutating func next() async -> PeerEvent? {
+            await next(isolation: nil)
+        }
+
+        public mutating func next(isolation actor: isolated (any Actor)?) async -> PeerEvent? {
+            while true {
+                // One at a time: a loop that ends takes no more than it got.
+                if let event = client.takeEvents(max: 1).first { return PeerEvent(event) }
+                if client.state() == .stopped { _ = await client.stateAfter(seen: .stopped) }
+                let client = client
+                let ready = try? await cancellable { try await client.eventsReady(cancel: $0) }
+                if ready != true { return nil }
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+import Foundation
+internal import PeersGenerated
+
+/// What this device shares with another one, over whichever path works. Messages arrive once and in order across changes of path.
+public struct Session: Sendable {
+    private let inner: PeersGenerated.Session
+    /// The peer, proven.
+    public let device: DeviceID
+
+    init(_ session: PeersGenerated.Session) {
+        inner = session
+        device = DeviceID(session.device())
+    }
+
+    /// Whose device it is, proven.
+    public var user: UserID { UserID(inner.user()) }
+
+    /// What the peer calls itself.
+    public var peerName: String { inner.peerName() }
+
+    /// What carries it now; nil while a new path is looked for.
+    public var path: PathKind? { inner.path().map(PathKind.init) }
+
+    /// Round trip of the path, once measured.
+    public var rtt: Duration? { inner.rttUs().map { .microseconds($0) } }
+
+    /// Messages from the peer, also those that came before anyone took them: then the peer is told to wait. For one consumer.
+    /// Ends when the session is closed; throws `PeersError.sessionLost` when it is lost.
+    public var messages: Messages { Messages(session: inner) }
+
+    /// Streams the peer opens. For one consumer, as `messages`.
+    public var streams: PeerStreams { PeerStreams(session: inner) }
+
+    /// Sends an object; waits only while too much is queued. At most 4 MiB encoded.
+    public func send(_ value: Value, group: GroupID? = nil) async throws {
+        try await send(value.encoded(), group: group)
+    }
+
+    /// Sends a text, which is an object too.
+    public func send(_ text: String, group: GroupID? = nil) async throws {
+        try await send(.text(text), group: group)
+    }
+
+    /// Sends bytes as they are.
+    public func send(_ bytes: Data, group: GroupID? = nil) async throws {
+        if group == nil, try translating({ try inner.trySend(body: bytes) }) { return }
+        try await cancellable { try await inner.send(body: bytes, group: group?.text, cancel: $0) }
+    }
+
+    /// Asks the peer's service for a method, and returns its answer. A cancelled call is cancelled at the peer.
+    public func call(
+        _ service: String, _ method: String, _ body: Data = Data(), group: GroupID? = nil,
+        timeout: Duration = .seconds(60)
+    ) async throws -> Data {
+        let milliseconds = max(0, timeout.components.seconds * 1000 + timeout.components.attoseconds / 1_000_000_000_000_000)
+        let request = CallRequest(
+            service: service, method: method, body: body, group: group?.text, timeoutMs: UInt64(milliseconds))
+        return try await cancellable { try await inner.call(request: request, cancel: $0) }
+    }
+
+    /// Opens a stream to the peer.
+    public func openStream(_ name: String) async throws -> PeerStream {
+        PeerStream(try await cancellable { try await inner.openStream(name: name, cancel: $0) })
+    }
+
+    /// Waits until the peer has everything sent so far.
+    public func drain() async throws {
+        try await cancellable { try await inner.drain(cancel: $0) }
+    }
+
+    /// Ends the session, at the peer as well.
+    public func close() async {
+        await inner.end()
+    }
+}
+
+extension Session: Equatable {
+    public static func == (left: Session, right: Session) -> Bool {
+        left.inner.isSame(other: right.inner)
+    }
+}
+
+/// What a peer sent.
+public struct Message: Sendable {
+    public let group: GroupID?
+    public let bytes: Data
+
+    /// The object sent; `PeersError.codec` when the bytes are none.
+    public var value: Value {
+        get throws { try Value(encoded: bytes) }
+    }
+
+    /// The text sent; `PeersError.codec` when it was something else.
+    public var text: String {
+        get throws {
+            guard case .text(let text) = try value else { throw PeersError.codec("not a text") }
+            return text
+        }
+    }
+}

@@ -1,0 +1,158 @@
+import Foundation
+import Peers
+
+/// A device of scripts/demo.
+actor DemoDevice {
+    private var peers: Peers?
+    private var tasks: [Task<Void, any Error>] = []
+    private var echoes: [Value] = []
+    private var waitingForEcho: CheckedContinuation<Value, Never>?
+    private var paths: [DeviceID: PathKind] = [:]
+
+    func run() async {
+        while let line = await Task.detached(operation: { readLine() }).value {
+            do {
+                let command = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any] ?? [:]
+                guard let answer = try await perform(command) else { break }
+                writeLine(answer)
+            } catch {
+                writeLine(["error": "\(error)"])
+            }
+        }
+        tasks.forEach { $0.cancel() }
+        await peers?.shutdown()
+    }
+
+    /// Nil after the last command.
+    private func perform(_ command: [String: Any]) async throws -> [String: any Sendable]? {
+        let device = DeviceID(command["device"] as? String ?? "")
+        switch command["do"] as? String {
+        case "start":
+            return try await start(relay: command["relay"] as? String ?? "", name: command["name"] as? String ?? "")
+        case "trust":
+            try running().trust(device)
+            return ["trusted": device.text]
+        case "connect": return try await connect(device)
+        case "run": return try await run(device, megabytes: command["mb"] as? Int ?? 64)
+        case "stop": return nil
+        default: return ["error": "unknown command"]
+        }
+    }
+
+    private func start(relay: String, name: String) async throws -> [String: any Sendable] {
+        guard let url = URL(string: relay) else { throw PeersError.config("relay") }
+        var config = PeersConfig(relay: url, identity: .temporary)
+        config.name = name
+        config.loopback = true
+        config.handlers["demo"] = { $0.body }
+        let peers = try Peers(config)
+        self.peers = peers
+        try await peers.start()
+        tasks.append(Task { for await event in peers.events { handle(event) } })
+        return ["device": try peers.deviceID.text]
+    }
+
+    private func running() throws -> Peers {
+        guard let peers else { throw PeersError.notStarted }
+        return peers
+    }
+
+    private func handle(_ event: PeerEvent) {
+        switch event {
+        case .connected(let session, let path):
+            paths[session.device] = path
+            tasks.append(Task { try await answerMessages(of: session) })
+            tasks.append(Task { try await answerStreams(of: session) })
+        case .pathChanged(let device, let path): paths[device] = path
+        default: break
+        }
+    }
+
+    private func answerMessages(of session: Session) async throws {
+        for try await message in session.messages {
+            let value = try message.value
+            if let echo = value["echo"] {
+                received(echo)
+            } else {
+                try await session.send(["echo": value])
+            }
+        }
+    }
+
+    private nonisolated func answerStreams(of session: Session) async throws {
+        for try await stream in session.streams {
+            Task {
+                var hash = SHA256()
+                for try await chunk in stream { hash.update(chunk) }
+                try await stream.write(hash.finish())
+                try await stream.finish()
+            }
+        }
+    }
+
+    private func received(_ echo: Value) {
+        if let waiting = waitingForEcho {
+            waitingForEcho = nil
+            waiting.resume(returning: echo)
+        } else {
+            echoes.append(echo)
+        }
+    }
+
+    private func nextEcho() async -> Value {
+        if !echoes.isEmpty { return echoes.removeFirst() }
+        return await withCheckedContinuation { waitingForEcho = $0 }
+    }
+
+    private func connect(_ device: DeviceID) async throws -> [String: any Sendable] {
+        let started = ContinuousClock.now
+        let session = try await running().session(with: device)
+        let setup = ContinuousClock.now - started
+        // The relay may carry a session until WebRTC is there.
+        let deadline = ContinuousClock.now + .seconds(20)
+        while session.path != .webrtc, ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(10)) }
+        return [
+            "connected": device.text, "path": session.path?.description ?? "none", "setup_ms": setup.inSeconds * 1000,
+        ]
+    }
+
+    private func run(_ device: DeviceID, megabytes: Int) async throws -> [String: any Sendable] {
+        let session = try await running().session(with: device)
+        let sent: Value = ["hello": .text(device.text), "list": [1, 2.5, true]]
+        try await session.send(sent)
+        guard await nextEcho() == sent else { throw PeersError.codec("the object came back changed") }
+        let rtt = try await roundTrip(session)
+        let (elapsed, same) = try await transfer(megabytes, over: session)
+        return [
+            "ran": device.text, "rtt_us": Int(rtt.inSeconds * 1e6),
+            "mbps": Double(megabytes) * 1.048576 / elapsed.inSeconds, "sha256_ok": same,
+        ]
+    }
+
+    /// The median of twenty calls.
+    private nonisolated func roundTrip(_ session: Session) async throws -> Duration {
+        var samples: [Duration] = []
+        for _ in 0..<20 {
+            let started = ContinuousClock.now
+            guard try await session.call("demo", "echo", Data(count: 64)).count == 64 else {
+                throw PeersError.codec("the call came back changed")
+            }
+            samples.append(ContinuousClock.now - started)
+        }
+        return samples.sorted()[10]
+    }
+
+    private nonisolated func transfer(_ megabytes: Int, over session: Session) async throws -> (Duration, Bool) {
+        let chunk = Data((0..<64 * 1024).map { _ in UInt8.random(in: 0...255) })
+        var hash = SHA256()
+        for _ in 0..<megabytes * 16 { hash.update(chunk) }
+        let expected = hash.finish()
+        let started = ContinuousClock.now
+        let stream = try await session.openStream("file")
+        for _ in 0..<megabytes * 16 { try await stream.write(chunk) }
+        try await stream.finish()
+        var answer = Data()
+        for try await part in stream { answer.append(part) }
+        return (ContinuousClock.now - started, answer == expected)
+    }
+}

@@ -1,0 +1,210 @@
+import Foundation
+import XCTest
+
+@testable import Peers
+
+/// Real devices of one test at a real relay; all gone after it.
+actor Network {
+    private var devices: [Peers] = []
+    private var commands: [Command] = []
+
+    /// A started device on this machine.
+    func device(_ configure: @Sendable (inout PeersConfig) -> Void = { _ in }) async throws -> Peers {
+        let device = try stopped(configure)
+        try await device.start()
+        return device
+    }
+
+    /// A device that was not started.
+    func stopped(_ configure: @Sendable (inout PeersConfig) -> Void = { _ in }) throws -> Peers {
+        var config = PeersConfig(relay: try Relay.url.get(), identity: .temporary)
+        config.loopback = true
+        configure(&config)
+        let device = try Peers(config)
+        devices.append(device)
+        return device
+    }
+
+    /// Two devices that trust each other, and the session between them, as each of them sees it.
+    func pair(_ configureSecond: @Sendable (inout PeersConfig) -> Void = { _ in }) async throws -> Pair {
+        let first = try await device()
+        let firstID = try first.deviceID
+        let second = try await device {
+            $0.trusted[firstID] = .trusted
+            configureSecond(&$0)
+        }
+        try first.trust(second.deviceID)
+        let session = try await first.session(with: second.deviceID)
+        for await event in second.events {
+            if case .connected(let other, _) = event, other.device == firstID {
+                return Pair(first: first, second: second, session: session, other: other)
+            }
+        }
+        throw PeersError.closed
+    }
+
+    /// A device written in Rust, in a process of its own, that lets anyone in; and a session with it.
+    func rustPeer() async throws -> (session: Session, device: Peers) {
+        let identity = temporaryFolder().appendingPathComponent("identity").path
+        let relay = try Relay.url.get().absoluteString
+        let command = try Command("listen", "--relay", relay, "--identity", identity, "--trust", "any", "--loopback")
+        commands.append(command)
+        let id = DeviceID(String(try command.readLine().split(separator: " ").last ?? ""))
+        let device = try await device { $0.trusted[id] = .trusted }
+        return (try await device.session(with: id), device)
+    }
+
+    func end() async {
+        for device in devices { await device.shutdown() }
+        for command in commands { command.end() }
+        devices = []
+        commands = []
+    }
+}
+
+struct Pair: Sendable {
+    let first: Peers
+    let second: Peers
+    /// The first's session with the second.
+    let session: Session
+    /// The second's session with the first.
+    let other: Session
+}
+
+/// One relay for all tests, ended when they exit.
+enum Relay {
+    private static let command = Result { try Command("relay", "--listen", "127.0.0.1:0") }
+
+    static let url = Result {
+        let line = try command.get().readLine()
+        atexit { try? Relay.command.get().signal() }
+        let address = line.replacingOccurrences(of: "listening on ", with: "")
+        return try XCTUnwrap(URL(string: "ws://\(address)"))
+    }
+}
+
+/// The `peers` command that scripts/swift built, running.
+final class Command: @unchecked Sendable {
+    private let process = Process()
+    private let output = Pipe()
+
+    init(_ arguments: String...) throws {
+        let folder = try XCTUnwrap(ProcessInfo.processInfo.environment["PEERS_BIN_DIR"])
+        process.executableURL = URL(fileURLWithPath: folder).appendingPathComponent("peers")
+        process.arguments = arguments
+        process.standardOutput = output
+        try process.run()
+    }
+
+    func readLine() throws -> String {
+        var line = Data()
+        while let byte = try output.fileHandleForReading.read(upToCount: 1), let character = byte.first {
+            if character == UInt8(ascii: "\n") { break }
+            line.append(character)
+        }
+        return String(decoding: line, as: UTF8.self)
+    }
+
+    func end() {
+        signal()
+        process.waitUntilExit()
+    }
+
+    /// Ends it without waiting, which cannot be done while exiting.
+    func signal() {
+        kill(process.processIdentifier, SIGKILL)
+    }
+}
+
+func temporaryFolder() -> URL {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+    try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    return folder
+}
+
+/// Runs `test` with a deadline: what hangs, fails.
+func network(_ test: @escaping @Sendable (Network) async throws -> Void) async throws {
+    let network = Network()
+    do {
+        try await within(.seconds(60)) { try await test(network) }
+    } catch {
+        await network.end()
+        throw error
+    }
+    await network.end()
+}
+
+struct DeadlinePassed: Error {}
+
+func within<T: Sendable>(_ limit: Duration, _ work: @escaping @Sendable () async throws -> T) async throws -> T {
+    try await withThrowingTaskGroup(of: T.self) { group in
+        group.addTask(operation: work)
+        group.addTask {
+            try await Task.sleep(for: limit)
+            throw DeadlinePassed()
+        }
+        defer { group.cancelAll() }
+        guard let result = try await group.next() else { throw DeadlinePassed() }
+        return result
+    }
+}
+
+/// The error that `work` throws.
+func thrown<T: Sendable>(
+    file: StaticString = #filePath, line: UInt = #line, isolation: isolated (any Actor)? = #isolation,
+    _ work: () async throws -> T
+) async -> (any Error)? {
+    do {
+        _ = try await work()
+        XCTFail("nothing was thrown", file: file, line: line)
+        return nil
+    } catch {
+        return error
+    }
+}
+
+func XCTAssertThrown<T: Sendable>(
+    _ expected: PeersError, file: StaticString = #filePath, line: UInt = #line,
+    isolation: isolated (any Actor)? = #isolation, _ work: () async throws -> T
+) async {
+    let error = await thrown(file: file, line: line, work)
+    XCTAssertEqual(error as? PeersError, expected, "\(String(describing: error))", file: file, line: line)
+}
+
+/// Something that becomes known once.
+actor Once<T: Sendable> {
+    private var value: T?
+    private var waiting: [CheckedContinuation<T, Never>] = []
+
+    func set(_ new: T) {
+        guard value == nil else { return }
+        value = new
+        waiting.forEach { $0.resume(returning: new) }
+        waiting = []
+    }
+
+    func get() async -> T {
+        if let value { return value }
+        return await withCheckedContinuation { waiting.append($0) }
+    }
+}
+
+extension PeerStream {
+    func readAll() async throws -> Data {
+        var all = Data()
+        for try await chunk in self { all.append(chunk) }
+        return all
+    }
+}
+
+extension Session {
+    /// The next `count` messages.
+    func take(_ count: Int) async throws -> [Message] {
+        var taken: [Message] = []
+        for try await message in messages {
+            taken.append(message)
+            if taken.count == count { break }
+        }
+        return taken
+    }
+}

@@ -1,0 +1,164 @@
+import Foundation
+import XCTest
+
+@testable import Peers
+
+final class PeersTests: XCTestCase {
+    // proves S019 S055
+    func testTheStateFollowsTheLifeOfTheClient() async throws {
+        try await network { network in
+            let device = try await network.stopped()
+            XCTAssertEqual(device.state, .stopped)
+            await XCTAssertThrown(.notStarted) { try device.deviceID }
+            try await device.start()
+            try await device.start()
+            for await event in device.events {
+                if case .state(.online) = event { break }
+            }
+            XCTAssertEqual(device.state, .online)
+            await device.shutdown()
+            XCTAssertEqual(device.state, .closed)
+        }
+    }
+
+    // proves S145
+    func testEverythingSaysClosedAfterShutdown() async throws {
+        try await network { network in
+            let pair = try await network.pair()
+            let id = try pair.second.deviceID
+            await pair.first.shutdown()
+            await pair.first.shutdown()
+            await XCTAssertThrown(.closed) { try await pair.first.start() }
+            await XCTAssertThrown(.closed) { try await pair.first.session(with: id) }
+            await XCTAssertThrown(.closed) { try await pair.session.call("any", "thing") }
+            await XCTAssertThrown(.closed) { try await pair.session.send("anything") }
+            await XCTAssertThrown(.closed) { try pair.first.deviceID }
+            XCTAssertEqual(pair.first.sessions, [])
+            for await _ in pair.first.events {}
+        }
+    }
+
+    func testAClientThatWasNeverStartedCanBeShutDown() async throws {
+        try await network { network in
+            let device = try await network.stopped()
+            await device.shutdown()
+        }
+    }
+
+    func testEventsEndWithTheirTask() async throws {
+        try await network { network in
+            let device = try await network.device()
+            let watching = Task { for await _ in device.events {} }
+            await Task.yield()
+            watching.cancel()
+            try await within(.seconds(5)) { await watching.value }
+        }
+    }
+
+    func testSettingsThatCannotWorkAreNamed() async throws {
+        try await network { network in
+            let device = try await network.stopped { $0.relays = [] }
+            let error = await thrown { try await device.start() } as? PeersError
+            guard case .config(let text) = error else { return XCTFail("\(String(describing: error))") }
+            XCTAssertTrue(text.contains("relay"), text)
+        }
+    }
+
+    func testAFileKeepsTheIdentity() async throws {
+        try await network { network in
+            let path = temporaryFolder().appendingPathComponent("keys")
+            let first = try await network.device { $0.identity = .file(path) }
+            let id = try first.deviceID
+            await first.shutdown()
+            let again = try await network.device { $0.identity = .file(path) }
+            XCTAssertEqual(try again.deviceID, id)
+            let other = try await network.device()
+            XCTAssertNotEqual(try other.deviceID, id)
+        }
+    }
+
+    func testAStoreKeepsTheIdentityAndMayFail() async throws {
+        try await network { network in
+            let store = MemoryStore()
+            store.set(broken: true)
+            let device = try await network.stopped { $0.identity = .store(store) }
+            let error = await thrown { try await device.start() } as? PeersError
+            guard case .identity(let text) = error else { return XCTFail("\(String(describing: error))") }
+            XCTAssertTrue(text.contains("Locked"), text)
+            store.set(broken: false)
+            try await device.start()
+            let id = try device.deviceID
+            await device.shutdown()
+            XCTAssertEqual(try store.load()?.count, 64)
+            let again = try await network.device { $0.identity = .store(store) }
+            XCTAssertEqual(try again.deviceID, id)
+        }
+    }
+
+    // proves S010 S127
+    func testAStrangerIsLetInByTheApp() async throws {
+        try await network { network in
+            let host = try await network.device()
+            let id = try host.deviceID
+            let guest = try await network.device { $0.trusted[id] = .trusted }
+            let accepting = Task {
+                for await event in host.events {
+                    if case .incoming(let request) = event { return try request.accept() }
+                }
+            }
+            let session = try await guest.session(with: id)
+            XCTAssertEqual(session.device, id)
+            try await accepting.value
+        }
+    }
+
+    // proves S010 S127
+    func testAStrangerIsTurnedAwayByTheApp() async throws {
+        try await network { network in
+            let host = try await network.device()
+            let id = try host.deviceID
+            let guest = try await network.device { $0.trusted[id] = .trusted }
+            let rejecting = Task {
+                for await event in host.events {
+                    if case .incoming(let request) = event { return request.reject() }
+                }
+            }
+            await XCTAssertThrown(.denied) { try await guest.session(with: id) }
+            await rejecting.value
+        }
+    }
+
+    // proves S010
+    func testAPolicyJudgesStrangers() async throws {
+        try await network { network in
+            let guest = try await network.device()
+            let known = try guest.deviceID
+            let host = try await network.device { $0.trustPolicy = { device, _ in device == known ? .known : nil } }
+            try guest.trust(host.deviceID)
+            let session = try await guest.session(with: host.deviceID)
+            XCTAssertEqual(session.device, try host.deviceID)
+        }
+    }
+}
+
+private final class MemoryStore: SecretStore, @unchecked Sendable {
+    private struct Locked: Error {}
+    private let lock = NSLock()
+    private var secret: Data?
+    private var broken = false
+
+    func set(broken: Bool) {
+        lock.withLock { self.broken = broken }
+    }
+
+    func load() throws -> Data? {
+        try lock.withLock {
+            if broken { throw Locked() }
+            return secret
+        }
+    }
+
+    func store(_ secret: Data) throws {
+        lock.withLock { self.secret = secret }
+    }
+}

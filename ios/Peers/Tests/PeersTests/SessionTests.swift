@@ -1,0 +1,96 @@
+import Foundation
+import XCTest
+
+@testable import Peers
+
+final class SessionTests: XCTestCase {
+    // proves S117
+    func testLoopsThatStopEarlyLeaveTheRestToTheNextOne() async throws {
+        try await network { network in
+            let pair = try await network.pair()
+            for n in 0..<10 { try await pair.session.send("\(n)") }
+            try await pair.session.drain()
+            let first = try await pair.other.take(1).map { try $0.text }
+            XCTAssertEqual(first, ["0"])
+            let some = try await pair.other.take(3).map { try $0.text }
+            XCTAssertEqual(some, ["1", "2", "3"])
+            let rest = try await pair.other.take(6).map { try $0.text }
+            XCTAssertEqual(rest, ["4", "5", "6", "7", "8", "9"])
+        }
+    }
+
+    func testAWaitingLoopEndsWithItsTask() async throws {
+        try await network { network in
+            let pair = try await network.pair()
+            let waiting = Task { try await pair.other.take(1) }
+            await Task.yield()
+            waiting.cancel()
+            let error = try await within(.seconds(5)) { await thrown { try await waiting.value } }
+            XCTAssertTrue(error is CancellationError, "\(String(describing: error))")
+            try await pair.session.send("later")
+            let later = try await pair.other.take(1)[0].text
+            XCTAssertEqual(later, "later")
+        }
+    }
+
+    func testTheSameSessionIsEqualWhereverItComesFrom() async throws {
+        try await network { network in
+            let pair = try await network.pair()
+            let again = try await pair.second.session(with: pair.other.device)
+            XCTAssertEqual(again, pair.other)
+            XCTAssertEqual(pair.second.sessions, [pair.other])
+            XCTAssertNotEqual(pair.session, pair.other)
+        }
+    }
+
+    func testStreamsCarryBytesBothWays() async throws {
+        try await network { network in
+            let pair = try await network.pair()
+            let answering = Task {
+                for try await stream in pair.other.streams {
+                    XCTAssertEqual(stream.name, "photo")
+                    try await stream.write(Data(try await stream.readAll().reversed()))
+                    return try await stream.finish()
+                }
+            }
+            let stream = try await pair.session.openStream("photo")
+            try await stream.write(Data([1, 2]))
+            try await stream.write(Data([3]))
+            try await stream.finish()
+            let answer = try await stream.readAll()
+            XCTAssertEqual(answer, Data([3, 2, 1]))
+            try await answering.value
+        }
+    }
+
+    func testAResetStreamFailsAtItsReaderWithTheCode() async throws {
+        try await network { network in
+            let pair = try await network.pair()
+            let stream = try await pair.session.openStream("photo")
+            try await stream.write(Data([1]))
+            var streams = pair.other.streams.makeAsyncIterator()
+            let inbound = try await streams.next()
+            let first = try await inbound?.read()
+            XCTAssertEqual(first, Data([1]))
+            stream.reset(code: 42)
+            await XCTAssertThrown(.streamReset(code: 42)) { try await inbound?.read() }
+        }
+    }
+
+    func testMoreThanAMessageMayHoldIsRefused() async throws {
+        try await network { network in
+            let pair = try await network.pair()
+            await XCTAssertThrown(.tooLarge) { try await pair.session.send(Data(count: 5 << 20)) }
+            try await pair.session.send("still there")
+        }
+    }
+
+    func testAClosedSessionEndsItsMessages() async throws {
+        try await network { network in
+            let pair = try await network.pair()
+            await pair.session.close()
+            for try await _ in pair.session.messages { XCTFail("nothing was sent") }
+            await XCTAssertThrown(.closed) { try await pair.session.send("too late") }
+        }
+    }
+}
