@@ -13,13 +13,14 @@ use support::{Echo, World};
 const WEBRTC: Transports = Transports { webrtc: true, relay: false };
 const RELAY: Transports = Transports { webrtc: false, relay: true };
 
-// proves S001, S002, S004, S010, S043, S051, S052, S063, S068, S069, S075, S081, S083, S085, S105, S140, S141, S150
+// proves S001, S002, S004, S010, S016, S018, S032, S040, S042, S043, S051, S052, S063, S066, S068, S069, S071, S075,
+// proves S081, S083, S085, S086, S105, S140, S141, S150
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_devices_connect_by_webrtc_and_exchange_everything() {
     exchange_everything(WEBRTC, PathKind::WebRtc).await;
 }
 
-// proves S007, S164, S168: the same over the relay, where no UDP passes.
+// proves S007, S123, S128, S164, S168: the same over the relay, where no UDP passes; everything is sealed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_devices_connect_by_relay_and_exchange_everything() {
     exchange_everything(RELAY, PathKind::Relay).await;
@@ -126,7 +127,7 @@ async fn a_stranger_waits_for_a_decision() {
     assert_eq!(there.recv().await.unwrap().decode::<String>().unwrap(), "in");
 }
 
-// proves S019, S035: the end of a session is told once, to both sides, with its reason.
+// proves S019, S035, S076: the end of a session is told once, to both sides, with its reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_closed_session_is_closed_at_both_ends() {
     let world = World::start().await;
@@ -143,6 +144,7 @@ async fn a_closed_session_is_closed_at_both_ends() {
     assert!(matches!(ended, Error::SessionLost(_) | Error::Closed), "{ended:?}");
     assert_eq!(a.disconnected().await, "closed-by-peer");
     assert_eq!(b.disconnected().await, "closed");
+    assert!(a.client.sessions().is_empty() && b.client.sessions().is_empty());
     assert_eq!(session.send("late").await, Err(Error::Closed));
     // The device can be reached again.
     let again = a.client.session(b.client.device_id()).await.unwrap();

@@ -8,7 +8,7 @@ use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::keys::DeviceKeys;
 use peers_proto::session::Resume;
 use peers_proto::timing::APPROVAL_TIMEOUT;
-use peers_proto::trust::{KnownKeys, TrustLevel};
+use peers_proto::trust::{Capability, KnownKeys, TrustLevel, allows};
 use tokio::sync::oneshot;
 
 use super::Engine;
@@ -119,6 +119,9 @@ impl Engine {
     /// A person's decision: remembered, and this device becomes visible to the other.
     pub(crate) fn believe(self: &Arc<Self>, device: DeviceId, level: TrustLevel) {
         self.trust.set(device, level);
+        if let Some(session) = self.registry.get(device) {
+            session.shared.inspect(|s| s.machine.set_ungrouped(allows(level, Capability::Messages)));
+        }
         self.deliver_pending(device);
         let trusted = self.trust.trusted();
         for relay in self.relays.iter() {
