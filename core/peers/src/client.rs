@@ -175,11 +175,16 @@ impl Engine {
     }
 
     fn publish_state(&self) {
-        let state = self.relays.state();
-        self.state.send_if_modified(|now| std::mem::replace(now, state) != state);
+        // Read under the lock, so that of two relays' changes the later state stays.
+        self.state.send_if_modified(|now| {
+            let state = self.relays.state();
+            std::mem::replace(now, state) != state
+        });
     }
 
     async fn follow(self: Arc<Self>, mut relay: watch::Receiver<crate::relay_client::RelayState>) {
+        // What changed before this receiver was there counts too.
+        self.publish_state();
         while relay.changed().await.is_ok() {
             self.publish_state();
         }
