@@ -1,4 +1,6 @@
-//! Tests that span crates: vectors, interop, hostile relays, lab.
+//! Tests that span crates: vectors, interop, hostile relays, lab. And the benchmark of the whole.
+
+pub mod bench;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

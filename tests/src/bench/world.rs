@@ -1,0 +1,96 @@
+//! The session side: a relay and pairs of devices.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use peers::{
+    Client, ClientState, DeviceId, Event, Events, InboundRequest, PathKind, RequestError, RequestHandler,
+    Session, Transports, TrustLevel, TrustPolicy, UserId,
+};
+use peers_relay::{Relay, RelayConfig};
+
+use super::Outcome;
+
+pub(super) const WEBRTC: Transports = Transports { webrtc: true, relay: false };
+
+pub(super) struct World {
+    relay: Relay,
+}
+
+impl World {
+    pub(super) async fn start() -> Outcome<Self> {
+        let config = RelayConfig { bind: "127.0.0.1:0".parse()?, ..RelayConfig::default() };
+        Ok(Self { relay: Relay::start(config).await? })
+    }
+
+    /// Two fresh devices, registered and not connected.
+    pub(super) async fn devices(&self, transports: Transports) -> Outcome<Devices> {
+        let (a, _) = self.device(transports).await?;
+        let (b, b_events) = self.device(transports).await?;
+        Ok(Devices { a, b, b_events, only_webrtc: !transports.relay })
+    }
+
+    async fn device(&self, transports: Transports) -> Outcome<(Client, Events)> {
+        let builder = Client::builder().relay(format!("ws://{}", self.relay.local_addr())).loopback(true);
+        let builder = builder.trust_policy(Arc::new(Everybody)).handler("echo", Arc::new(Echo));
+        let (client, events) = builder.transports(transports).start().await?;
+        client.watch_state().wait_for(|state| *state == ClientState::Online).await?;
+        Ok((client, events))
+    }
+
+    pub(super) async fn stop(self) {
+        self.relay.shutdown().await;
+    }
+}
+
+pub(super) struct Devices {
+    a: Client,
+    b: Client,
+    b_events: Events,
+    only_webrtc: bool,
+}
+
+impl Devices {
+    /// Connects, until a first call was answered, by WebRTC if only that is allowed.
+    pub(super) async fn connect(&self) -> Outcome<Session> {
+        let session = self.a.session(self.b.device_id()).await?;
+        session.call("echo", "echo", Bytes::new()).await?;
+        match session.path() {
+            Some(PathKind::WebRtc) => Ok(session),
+            Some(_) if !self.only_webrtc => Ok(session),
+            other => Err(format!("connected by {other:?} instead of WebRTC").into()),
+        }
+    }
+
+    /// The other end of the session.
+    pub(super) async fn accepted(&mut self) -> Outcome<Session> {
+        while let Some(event) = self.b_events.next().await {
+            if let Event::Connected { session, .. } = event {
+                return Ok(session);
+            }
+        }
+        Err("the client ended before it was connected".into())
+    }
+
+    pub(super) async fn stop(self) {
+        tokio::join!(self.a.shutdown(), self.b.shutdown());
+    }
+}
+
+struct Everybody;
+
+impl TrustPolicy for Everybody {
+    fn trust(&self, _: DeviceId, _: UserId) -> Option<TrustLevel> {
+        Some(TrustLevel::Trusted)
+    }
+}
+
+struct Echo;
+
+#[async_trait]
+impl RequestHandler for Echo {
+    async fn handle(&self, request: InboundRequest) -> Result<Bytes, RequestError> {
+        Ok(request.body)
+    }
+}
