@@ -79,12 +79,14 @@ impl PeersClient {
         *self.shared.state.borrow()
     }
 
-    /// Waits until the state differs from `seen`, and returns it.
-    pub async fn state_after(&self, seen: ClientState) -> ClientState {
+    /// Waits until the state differs from `seen`, and returns it; `seen` itself when cancelled.
+    pub async fn state_after(&self, seen: ClientState, cancel: Option<Arc<Cancellation>>) -> ClientState {
         let mut states = self.shared.state.subscribe();
-        match states.wait_for(|state| *state != seen).await {
-            Ok(state) => *state,
-            Err(_) => ClientState::Closed,
+        let changed = states.wait_for(|state| *state != seen);
+        tokio::select! {
+            biased;
+            state = changed => state.map_or(ClientState::Closed, |state| *state),
+            () = Cancellation::of(cancel) => seen,
         }
     }
 
@@ -180,9 +182,13 @@ impl Shared {
     async fn follow_state(self: Arc<Self>, client: Client) {
         let mut states = client.watch_state();
         drop(client);
-        while states.changed().await.is_ok() {
+        // What it became before anyone followed it counts as well.
+        loop {
             let state = *states.borrow_and_update();
             self.state.send_replace(state.into());
+            if states.changed().await.is_err() {
+                return;
+            }
         }
     }
 

@@ -103,6 +103,10 @@ impl Events {
         if missed > 0 {
             return Some(Event::Missed(missed));
         }
+        // After this last state only what is queued follows, however many handles of the client there still are.
+        if *self.state.borrow() == ClientState::Closed && !self.state.has_changed().unwrap_or(false) {
+            return self.events.try_recv().ok();
+        }
         tokio::select! {
             biased;
             Ok(()) = self.state.changed() => Some(Event::State(*self.state.borrow_and_update())),

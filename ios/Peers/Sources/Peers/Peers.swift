@@ -20,6 +20,10 @@ public final class Peers: Sendable {
     /// Whether a relay is reached, now.
     public var state: PeersState { PeersState(client.state()) }
 
+    /// The state now, and each one it changes to; a state that lasted shorter than the loop looked away is not told. For any
+    /// number of consumers. Ends after `.closed`, or when the task is cancelled.
+    public var states: PeersStates { PeersStates(client: client) }
+
     /// What happens, also what happened since `start()` and was not taken: the library keeps a bounded number of events and
     /// counts the rest in `.missed`. For one consumer; with several each event goes to one of them. Ends at `shutdown()`, or
     /// when the task is cancelled.
@@ -59,6 +63,42 @@ public final class Peers: Sendable {
     }
 }
 
+/// The states of `Peers`.
+public struct PeersStates: AsyncSequence, Sendable {
+    public typealias Element = PeersState
+    public typealias Failure = Never
+
+    let client: PeersClient
+
+    public func makeAsyncIterator() -> Iterator {
+        Iterator(client: client)
+    }
+
+    public struct Iterator: AsyncIteratorProtocol {
+        let client: PeersClient
+        private var seen: ClientState?
+
+        init(client: PeersClient) {
+            self.client = client
+        }
+
+        /// The next state; nil at the end.
+        public mutating func next() async -> PeersState? {
+            guard let last = seen else { return told(client.state()) }
+            if last == .closed { return nil }
+            let client = client
+            let next = try? await cancellable { await client.stateAfter(seen: last, cancel: $0) }
+            guard let next, next != last else { return nil }
+            return told(next)
+        }
+
+        private mutating func told(_ state: ClientState) -> PeersState {
+            seen = state
+            return PeersState(state)
+        }
+    }
+}
+
 /// The events of `Peers`.
 public struct PeerEvents: AsyncSequence, Sendable {
     public typealias Element = PeerEvent
@@ -82,8 +122,10 @@ public struct PeerEvents: AsyncSequence, Sendable {
             while true {
                 // One at a time: a loop that ends takes no more than it got.
                 if let event = client.takeEvents(max: 1).first { return PeerEvent(event) }
-                if client.state() == .stopped { _ = await client.stateAfter(seen: .stopped) }
                 let client = client
+                if client.state() == .stopped {
+                    _ = try? await cancellable { await client.stateAfter(seen: .stopped, cancel: $0) }
+                }
                 let ready = try? await cancellable { try await client.eventsReady(cancel: $0) }
                 if ready != true { return nil }
             }

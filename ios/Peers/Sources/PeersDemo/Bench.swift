@@ -30,6 +30,7 @@ struct Bench {
         config.loopback = true
         let device = try Peers(config)
         try await device.start()
+        for await state in device.states where state == .online { break }
         return device
     }
 

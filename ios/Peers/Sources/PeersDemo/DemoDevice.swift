@@ -49,6 +49,7 @@ actor DemoDevice {
         self.peers = peers
         try await peers.start()
         tasks.append(Task { for await event in peers.events { handle(event) } })
+        for await state in peers.states where state == .online { break }
         return ["device": try peers.deviceID.text]
     }
 

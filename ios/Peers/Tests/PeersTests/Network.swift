@@ -8,10 +8,11 @@ actor Network {
     private var devices: [Peers] = []
     private var commands: [Command] = []
 
-    /// A started device on this machine.
+    /// A started device on this machine that the relay knows.
     func device(_ configure: @Sendable (inout PeersConfig) -> Void = { _ in }) async throws -> Peers {
         let device = try stopped(configure)
         try await device.start()
+        await device.isOnline()
         return device
     }
 
@@ -194,6 +195,12 @@ extension PeerStream {
         var all = Data()
         for try await chunk in self { all.append(chunk) }
         return all
+    }
+}
+
+extension Peers {
+    func isOnline() async {
+        for await state in states where state == .online { break }
     }
 }
 

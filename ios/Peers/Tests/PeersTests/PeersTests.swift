@@ -12,12 +12,13 @@ final class PeersTests: XCTestCase {
             await XCTAssertThrown(.notStarted) { try device.deviceID }
             try await device.start()
             try await device.start()
-            for await event in device.events {
-                if case .state(.online) = event { break }
-            }
+            await device.isOnline()
             XCTAssertEqual(device.state, .online)
             await device.shutdown()
             XCTAssertEqual(device.state, .closed)
+            var states: [PeersState] = []
+            for await state in device.states { states.append(state) }
+            XCTAssertEqual(states, [.closed])
         }
     }
 
@@ -45,13 +46,16 @@ final class PeersTests: XCTestCase {
         }
     }
 
-    func testEventsEndWithTheirTask() async throws {
+    func testEventsAndStatesEndWithTheirTask() async throws {
         try await network { network in
-            let device = try await network.device()
-            let watching = Task { for await _ in device.events {} }
-            await Task.yield()
-            watching.cancel()
-            try await within(.seconds(5)) { await watching.value }
+            for device in [try await network.device(), try await network.stopped()] {
+                let watching = [Task { for await _ in device.events {} }, Task { for await _ in device.states {} }]
+                await Task.yield()
+                for task in watching {
+                    task.cancel()
+                    try await within(.seconds(5)) { await task.value }
+                }
+            }
         }
     }
 

@@ -7,6 +7,7 @@ import Peers
 actor Chat {
     private let peers: Peers
     private let show: @Sendable (DeviceID, String) -> Void
+    nonisolated var states: PeersStates { peers.states }                        // .stopped, .connecting, .online, …
 
     init(relay: URL, keys: URL, show: @escaping @Sendable (DeviceID, String) -> Void) throws {
         peers = try Peers(PeersConfig(relay: relay, identity: .file(keys)))     // nothing connects yet
@@ -50,6 +51,7 @@ final class ReadmeTests: XCTestCase {
         }
         let (aliceID, bobID) = (try await alice.start(), try await bob.start())
         let running = Task { try await bob.run(friends: [aliceID]) }
+        for await state in bob.states where state == .online { break }
         try await alice.befriend(bobID)
         try await alice.say("hello", to: bobID)
         let seen = await shown.get()

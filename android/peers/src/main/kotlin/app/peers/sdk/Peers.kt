@@ -85,12 +85,12 @@ public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
     }
 
     private suspend fun awaitStart() {
-        if (states.value == PeersState.STOPPED) client.stateAfter(PeersState.STOPPED.toGenerated())
+        if (states.value == PeersState.STOPPED) client.stateAfter(PeersState.STOPPED.toGenerated(), null)
     }
 
     private suspend fun followState() {
         do {
-            states.value = client.stateAfter(states.value.toGenerated()).toState()
+            states.value = client.stateAfter(states.value.toGenerated(), null).toState()
         } while (states.value != PeersState.CLOSED)
     }
 }

@@ -2,6 +2,7 @@ package app.peers.demo
 
 import app.peers.sdk.PeerEvent
 import app.peers.sdk.Peers
+import app.peers.sdk.PeersState
 import app.peers.sdk.Session
 import app.peers.sdk.TemporaryIdentity
 import kotlin.time.Duration
@@ -40,7 +41,10 @@ public object Bench {
         relay(relay)
         identity(TemporaryIdentity)
         loopback = true
-    }.also { it.start() }
+    }.also { device ->
+        device.start()
+        device.state.first { it == PeersState.ONLINE }
+    }
 
     /** Seconds until all were handed over, and until all were taken, per round. */
     private suspend fun messages(out: Session, into: Session) = rounds { started ->

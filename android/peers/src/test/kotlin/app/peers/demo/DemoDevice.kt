@@ -5,6 +5,7 @@ import app.peers.sdk.PathKind
 import app.peers.sdk.PeerEvent
 import app.peers.sdk.PeerStream
 import app.peers.sdk.Peers
+import app.peers.sdk.PeersState
 import app.peers.sdk.Session
 import app.peers.sdk.TemporaryIdentity
 import app.peers.sdk.Value
@@ -88,6 +89,7 @@ private class Device(private val scope: CoroutineScope) {
                 }
             }
         }
+        withTimeout(10.seconds) { peers.state.first { it == PeersState.ONLINE } }
         return Json.write("device" to peers.deviceId)
     }
 

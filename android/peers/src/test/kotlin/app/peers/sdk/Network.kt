@@ -13,8 +13,11 @@ internal class Network {
     private val devices = mutableListOf<Peers>()
     private val processes = mutableListOf<Process>()
 
-    /** A started device on this machine. */
-    suspend fun device(configure: PeersConfig.() -> Unit = {}): Peers = stopped(configure).also { it.start() }
+    /** A started device on this machine that the relay knows. */
+    suspend fun device(configure: PeersConfig.() -> Unit = {}): Peers = stopped(configure).also { device ->
+        device.start()
+        device.state.first { it == PeersState.ONLINE }
+    }
 
     /** A device that was not started. */
     fun stopped(configure: PeersConfig.() -> Unit = {}): Peers = Peers {

@@ -7,6 +7,7 @@ import kotlin.test.assertEquals
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.launch
 
 // readme:begin
@@ -46,6 +47,7 @@ class ReadmeTest {
                 Chat(Relay.url, folder.resolve("b")) { device, text -> shown.complete(device to text) }.use { bob ->
                     val aliceId = alice.start(emptySet(), this)
                     val bobId = bob.start(setOf(aliceId), this)
+                    bob.state.first { it == PeersState.ONLINE }
                     alice.befriend(bobId)
                     alice.say(bobId, "hello")
                     assertEquals(aliceId to "hello", shown.await())
