@@ -50,7 +50,8 @@ actor Network {
         let relay = try Relay.url.get().absoluteString
         let command = try Command("listen", "--relay", relay, "--identity", identity, "--trust", "any", "--loopback")
         commands.append(command)
-        let id = DeviceID(String(try command.readLine().split(separator: " ").last ?? ""))
+        let id = DeviceID(try command.line(after: "device "))
+        _ = try command.line(after: "Online")
         let device = try await device { $0.trusted[id] = .trusted }
         return (try await device.session(with: id), device)
     }
@@ -77,9 +78,8 @@ enum Relay {
     private static let command = Result { try Command("relay", "--listen", "127.0.0.1:0") }
 
     static let url = Result {
-        let line = try command.get().readLine()
+        let address = try command.get().line(after: "listening on ")
         atexit { try? Relay.command.get().signal() }
-        let address = line.replacingOccurrences(of: "listening on ", with: "")
         return try XCTUnwrap(URL(string: "ws://\(address)"))
     }
 }
@@ -94,10 +94,20 @@ final class Command: @unchecked Sendable {
         process.executableURL = URL(fileURLWithPath: folder).appendingPathComponent("peers")
         process.arguments = arguments
         process.standardOutput = output
+        process.standardError = output
         try process.run()
     }
 
-    func readLine() throws -> String {
+    /// The rest of the next line that begins with `prefix`.
+    func line(after prefix: String) throws -> String {
+        while true {
+            let line = try readLine()
+            if line.hasPrefix(prefix) { return String(line.dropFirst(prefix.count)) }
+            if line.isEmpty, !process.isRunning { throw PeersError.internal("the command ended") }
+        }
+    }
+
+    private func readLine() throws -> String {
         var line = Data()
         while let byte = try output.fileHandleForReading.read(upToCount: 1), let character = byte.first {
             if character == UInt8(ascii: "\n") { break }

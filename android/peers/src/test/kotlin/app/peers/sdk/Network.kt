@@ -45,7 +45,9 @@ internal class Network {
         val identity = createTempDirectory().resolve("identity").toString()
         val process = peersCommand("listen", "--relay", Relay.url, "--identity", identity, "--trust", "any", "--loopback")
         processes += process
-        val id = DeviceId(process.inputReader().readLine().split(' ').last())
+        val lines = process.inputReader().lineSequence().iterator()
+        val id = DeviceId(lines.next { it.startsWith("device ") }.removePrefix("device "))
+        lines.next { it == "Online" }
         val device = device { trust(id) }
         return device.session(id) to device
     }
@@ -66,14 +68,21 @@ internal object Relay {
     val url: String by lazy {
         val process = peersCommand("relay", "--listen", "127.0.0.1:0")
         Runtime.getRuntime().addShutdownHook(Thread { process.destroyForcibly().waitFor(5, TimeUnit.SECONDS) })
-        "ws://" + process.inputReader().readLine().removePrefix("listening on ").trim()
+        val line = process.inputReader().lineSequence().iterator().next { it.startsWith("listening on ") }
+        "ws://" + line.removePrefix("listening on ")
     }
 }
 
 /** Starts the `peers` command that scripts/kotlin built. */
 internal fun peersCommand(vararg arguments: String): Process {
     val binary = Path.of(System.getenv("PEERS_BIN_DIR"), "peers").toString()
-    return ProcessBuilder(binary, *arguments).redirectError(ProcessBuilder.Redirect.INHERIT).start()
+    return ProcessBuilder(binary, *arguments).redirectErrorStream(true).start()
+}
+
+private fun Iterator<String>.next(wanted: (String) -> Boolean): String {
+    val seen = mutableListOf<String>()
+    while (hasNext()) next().let { if (wanted(it)) return it else seen += it }
+    error("the command ended: $seen")
 }
 
 /** Runs [test] with a deadline: what hangs, fails. */
