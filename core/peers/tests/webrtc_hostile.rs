@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use peers::transport::CloseReason;
 use peers::transport::webrtc::{Attempt, WebRtcConfig};
+use peers::transport::{CloseReason, Transport};
 use tokio::sync::Notify;
 use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelInit};
 use webrtc::peer_connection::{
@@ -40,8 +40,8 @@ async fn bare() -> (Arc<dyn PeerConnection>, Arc<dyn DataChannel>, Arc<Gathered>
     (Arc::new(pc), channel, gathered)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_data_channel_ends_the_connection() {
+/// A device of ours and a bare peer that has connected to it and said what ours expects.
+async fn connected() -> (Transport, Arc<dyn PeerConnection>, Arc<dyn DataChannel>) {
     let (pc, channel, gathered) = bare().await;
     let ours = Attempt::offer(&WebRtcConfig { include_loopback: true, ..Default::default() }).await.unwrap();
     pc.set_remote_description(RTCSessionDescription::offer(ours.sdp).unwrap()).await.unwrap();
@@ -50,15 +50,37 @@ async fn a_second_data_channel_ends_the_connection() {
     gathered.0.notified().await;
     let answer = pc.local_description().await.unwrap().sdp;
     ours.negotiation.set_remote_answer(&answer).await.unwrap();
-    // Created before the bare side is connected, the second channel was seen not to be announced at all.
     while !matches!(channel.poll().await, Some(DataChannelEvent::OnOpen)) {}
     // What a device of ours says when its channel has opened, and again for a peer that opened later.
-    channel.send(BytesMut::from(&[0][..])).await.unwrap();
+    channel.send_text("open").await.unwrap();
     while !matches!(channel.poll().await, Some(DataChannelEvent::OnMessage(_))) {}
-    channel.send(BytesMut::from(&[1][..])).await.unwrap();
-    let mut transport = ours.connecting.connected().await.unwrap();
+    channel.send_text("heard").await.unwrap();
+    (ours.connecting.connected().await.unwrap(), pc, channel)
+}
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), future).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_data_channel_ends_the_connection() {
+    let (mut transport, pc, _channel) = within(connected()).await;
+    // Created before the bare side is connected, it was seen not to be announced at all.
     let _second = pc.create_data_channel("second", None).await.unwrap();
-    let reason = tokio::time::timeout(Duration::from_secs(10), transport.source.recv()).await.unwrap();
+    let reason = within(transport.source.recv()).await;
     assert_eq!(reason, Err(CloseReason::Protocol("a second data channel")));
+    pc.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_is_never_taken_for_a_word_of_the_channel_nor_a_text_for_a_frame() {
+    let (mut transport, pc, channel) = within(connected()).await;
+    for frame in [&[0][..], &[1], b"open", b"heard"] {
+        channel.send(BytesMut::from(frame)).await.unwrap();
+        assert_eq!(within(transport.source.recv()).await.unwrap(), frame);
+    }
+    channel.send_text("hello").await.unwrap();
+    let reason = within(transport.source.recv()).await;
+    assert_eq!(reason, Err(CloseReason::Protocol("a text beside the frames")));
     pc.close().await.unwrap();
 }

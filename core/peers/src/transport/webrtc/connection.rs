@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use webrtc::data_channel::{DataChannel, DataChannelEvent};
+use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelMessage};
 use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionEventHandler, RTCIceGatheringState, RTCPeerConnectionIceEvent,
@@ -91,7 +90,7 @@ impl Connection {
         loop {
             match self.event().await {
                 Some(DataChannelEvent::OnMessage(message)) => {
-                    if let Err(reason) = self.arrived(message.data.freeze()).await {
+                    if let Err(reason) = self.arrived(message).await {
                         return reason;
                     }
                 }
@@ -112,9 +111,7 @@ impl Connection {
         loop {
             match self.event().await {
                 Some(DataChannelEvent::OnOpen) => self.say(OPEN).await?,
-                Some(DataChannelEvent::OnMessage(message)) => {
-                    return self.arrived(message.data.freeze()).await;
-                }
+                Some(DataChannelEvent::OnMessage(message)) => return self.arrived(message).await,
                 Some(DataChannelEvent::OnClose) => return Err(CloseReason::Remote),
                 Some(_) => {}
                 None => return Err(CloseReason::Network("the stack stopped".into())),
@@ -122,22 +119,23 @@ impl Connection {
         }
     }
 
-    async fn arrived(&self, frame: Bytes) -> Result<(), CloseReason> {
-        if frame.len() > MAX_WIRE_FRAME {
+    async fn arrived(&self, message: RTCDataChannelMessage) -> Result<(), CloseReason> {
+        if message.is_string {
+            return match &message.data[..] {
+                b if b == OPEN.as_bytes() => self.say(HEARD).await,
+                b if b == HEARD.as_bytes() => Ok(()),
+                _ => Err(CloseReason::Protocol("a text beside the frames")),
+            };
+        }
+        if message.data.len() > MAX_WIRE_FRAME {
             return Err(CloseReason::Protocol("a frame beyond the limit"));
         }
-        match &frame[..] {
-            [OPEN] => return self.say(HEARD).await,
-            [HEARD] => return Ok(()),
-            _ => {}
-        }
         self.shared.kick.delivered();
-        self.inbox.push(frame)
+        self.inbox.push(message.data.freeze())
     }
 
-    async fn say(&self, byte: u8) -> Result<(), CloseReason> {
-        let said = self.channel.send(BytesMut::from(&[byte][..])).await;
-        said.map_err(|e| CloseReason::Network(e.to_string()))
+    async fn say(&self, text: &str) -> Result<(), CloseReason> {
+        self.channel.send_text(text).await.map_err(|e| CloseReason::Network(e.to_string()))
     }
 
     /// The channel's next event. Before it waits it lets the stack hand over what it parked.
@@ -154,10 +152,10 @@ impl Connection {
     }
 }
 
-/// A frame of one byte that belongs to the channel itself: its sender has opened.
-const OPEN: u8 = 0;
+/// The channel's own word, a text message where frames are binary: its sender has opened.
+const OPEN: &str = "open";
 /// The answer to [`OPEN`].
-const HEARD: u8 = 1;
+const HEARD: &str = "heard";
 
 /// What the stack tells. It runs on the driver, so nothing here waits.
 pub(super) struct Events {
