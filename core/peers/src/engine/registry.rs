@@ -128,7 +128,8 @@ impl Engine {
             budget: self.registry.budget.clone(),
         });
         let device = peer.device;
-        let shared = Arc::new(Shared::new(peer, peer_epoch, self.clock.clone(), machine));
+        let handlers = self.settings.handlers.clone();
+        let shared = Shared::new(peer, peer_epoch, self.clock.clone(), handlers, machine);
         let (tx, rx) = mpsc::channel(PATHS);
         let (engine, this) = (self.clone(), Arc::downgrade(&shared));
         let notify = Box::new(move |notice| {
@@ -136,7 +137,7 @@ impl Engine {
                 engine.noticed(device, &shared, notice);
             }
         });
-        let driver = Driver::new(shared.clone(), self.settings.handlers.clone(), notify, rx);
+        let driver = Driver::new(shared.clone(), notify, rx);
         // Not `spawn`: a session that is told to end says goodbye first.
         self.tasks.spawn(driver.run());
         (shared, tx)

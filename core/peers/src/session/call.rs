@@ -7,9 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use peers_proto::id::{DeviceId, GroupId};
-use peers_proto::session::{CallId, FailureCode, Object, Request, SendError};
+use peers_proto::session::{CallId, FailureCode, InboundCallId, Object, Request, SendError};
 use peers_proto::timing::CALL_TIMEOUT;
 use tokio::sync::oneshot;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::message::{pack, unpack};
 use super::shared::Shared;
@@ -78,11 +79,7 @@ impl<'a> CallBuilder<'a> {
                 Ok((call, rx))
             })?;
             match begun {
-                Ok(begun) => {
-                    // Its deadline may be the next thing to happen.
-                    self.shared.signals.driver.notify_one();
-                    return Ok(begun);
-                }
+                Ok(begun) => return Ok(begun),
                 Err(SendError::Full) => room.await,
                 Err(e) => return Err(e.into()),
             }
@@ -168,5 +165,52 @@ impl Handlers {
             Ok(body) => pack(body).map_err(|e| (FailureCode::Application, e.to_string())),
             Err(e) => Err((e.code, e.text)),
         }
+    }
+}
+
+/// The peer's calls that are being answered, a task each.
+#[derive(Default)]
+pub(super) struct Answering {
+    /// Shut down by the session's driver.
+    pub(super) tasks: JoinSet<()>,
+    running: HashMap<InboundCallId, AbortHandle>,
+}
+
+impl Answering {
+    /// Starts the handler, from whoever found the request: a hop less than through the driver.
+    pub(super) fn begin(&mut self, shared: Arc<Shared>, id: InboundCallId, request: Request) {
+        while self.tasks.try_join_next().is_some() {}
+        let task = self.tasks.spawn(async move {
+            let mut pending = PendingAnswer { shared, id, answer: None };
+            let shared = &pending.shared;
+            let answer = shared.handlers.answer(shared.peer.device, request).await;
+            pending.answer = Some(answer);
+        });
+        self.running.insert(id, task);
+    }
+
+    /// Drops the handler of a call that nobody waits for any more.
+    pub(super) fn cancel(&mut self, id: InboundCallId) {
+        if let Some(task) = self.running.remove(&id) {
+            task.abort();
+        }
+    }
+}
+
+/// Answers when dropped, also for a handler that panicked. A call that was cancelled ignores it.
+struct PendingAnswer {
+    shared: Arc<Shared>,
+    id: InboundCallId,
+    answer: Option<Result<Object, (FailureCode, String)>>,
+}
+
+impl Drop for PendingAnswer {
+    fn drop(&mut self) {
+        let failed = || Err((FailureCode::Application, "the handler failed".into()));
+        let answer = self.answer.take().unwrap_or_else(failed);
+        self.shared.inspect(|s| {
+            s.answering.running.remove(&self.id);
+            s.machine.respond(self.id, answer)
+        });
     }
 }

@@ -5,14 +5,12 @@ use std::sync::Arc;
 
 use peers_proto::seal::{Opener, Sealer};
 use peers_proto::session::wire::FrameKind;
-use peers_proto::session::{FailureCode, InboundCallId};
 use peers_proto::time::{Instant, earliest};
 use peers_proto::timing::RESUME_WINDOW;
 use peers_proto::transport_kind::TransportKind;
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 
-use super::call::Handlers;
 use super::path::{self, PathEnd, PathHandle};
 use super::shared::Shared;
 use crate::error::Error;
@@ -65,19 +63,6 @@ pub(crate) struct NewPath {
     pub(crate) peer_next: u64,
 }
 
-/// Answers for a handler that panicked; does nothing for a call that was answered or cancelled.
-struct Unanswered<'a> {
-    shared: &'a Shared,
-    id: InboundCallId,
-}
-
-impl Drop for Unanswered<'_> {
-    fn drop(&mut self) {
-        let failed = Err((FailureCode::Application, "the handler failed".into()));
-        self.shared.inspect(|s| s.machine.respond(self.id, failed));
-    }
-}
-
 /// What the driver tells its client.
 #[derive(Debug)]
 pub(crate) enum Notice {
@@ -93,35 +78,24 @@ pub(crate) type Notify = Box<dyn Fn(Notice) + Send>;
 /// Owns one session until it has ended.
 pub(crate) struct Driver {
     shared: Arc<Shared>,
-    handlers: Handlers,
     notify: Notify,
     incoming: mpsc::Receiver<NewPath>,
     paths: JoinSet<(u64, PathEnd)>,
     handles: HashMap<u64, Arc<PathHandle>>,
     next_path: u64,
-    answering: JoinSet<()>,
-    running: HashMap<InboundCallId, AbortHandle>,
     /// Without a path since when, and why the last one ended.
     down: Option<(Instant, CloseReason)>,
 }
 
 impl Driver {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        handlers: Handlers,
-        notify: Notify,
-        incoming: mpsc::Receiver<NewPath>,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, notify: Notify, incoming: mpsc::Receiver<NewPath>) -> Self {
         Self {
             shared,
-            handlers,
             notify,
             incoming,
             paths: JoinSet::new(),
             handles: HashMap::new(),
             next_path: 0,
-            answering: JoinSet::new(),
-            running: HashMap::new(),
             down: None,
         }
     }
@@ -135,8 +109,7 @@ impl Driver {
                 () = over.cancelled() => {}
                 Some(path) = self.incoming.recv() => self.add(path),
                 Some(Ok((id, end))) = self.paths.join_next() => self.remove(id, end),
-                Some(_) = self.answering.join_next() => self.running.retain(|_, task| !task.is_finished()),
-                () = shared.signals.driver.notified() => self.serve(),
+                () = shared.signals.driver.notified() => self.leave_the_others(),
                 () = async { match deadline {
                     Some(deadline) => shared.clock.sleep_until(deadline).await,
                     None => std::future::pending().await,
@@ -148,7 +121,9 @@ impl Driver {
 
     fn deadline(&self) -> Option<Instant> {
         let resume = self.down.as_ref().map(|(since, _)| *since + RESUME_WINDOW);
-        earliest(resume, self.shared.lock().machine.poll_timeout())
+        let mut state = self.shared.lock();
+        state.driver_wakes = earliest(resume, state.machine.poll_timeout());
+        state.driver_wakes
     }
 
     fn add(&mut self, path: NewPath) {
@@ -226,26 +201,6 @@ impl Driver {
         }
     }
 
-    fn serve(&mut self) {
-        self.leave_the_others();
-        let (requests, cancelled) =
-            self.shared.inspect(|s| (std::mem::take(&mut s.requests), std::mem::take(&mut s.cancelled)));
-        for (id, request) in requests {
-            let (shared, handlers) = (self.shared.clone(), self.handlers.clone());
-            let task = self.answering.spawn(async move {
-                let unanswered = Unanswered { shared: &shared, id };
-                let answer = handlers.answer(shared.peer.device, request).await;
-                unanswered.shared.inspect(|s| s.machine.respond(id, answer));
-            });
-            self.running.insert(id, task);
-        }
-        for id in cancelled {
-            if let Some(task) = self.running.remove(&id) {
-                task.abort();
-            }
-        }
-    }
-
     fn handle_timeout(&mut self) {
         let now = self.shared.clock.now();
         if let Some((since, reason)) = &self.down
@@ -260,7 +215,8 @@ impl Driver {
 
     /// Says goodbye on every path and waits for them: each ends by itself within its transport's own deadline.
     async fn finish(mut self) {
-        self.answering.shutdown().await;
+        let mut answering = self.shared.inspect(|s| std::mem::take(&mut s.answering.tasks));
+        answering.shutdown().await;
         for handle in self.handles.values() {
             handle.leave(FrameKind::Bye);
         }

@@ -1,6 +1,6 @@
 //! One path of a session: a reader and a writer around its transport, in one task.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -27,6 +27,8 @@ pub(crate) struct PathHandle {
     /// The peer has sent something here, so it uses this path too.
     heard: AtomicBool,
     farewell: AtomicU8,
+    /// Microseconds; when the writer looks again by itself.
+    writer_wakes: AtomicU64,
 }
 
 impl PathHandle {
@@ -38,12 +40,18 @@ impl PathHandle {
             liveness: Mutex::new(Liveness::new(now)),
             heard: AtomicBool::new(false),
             farewell: AtomicU8::new(0),
+            writer_wakes: AtomicU64::new(u64::MAX),
         }
     }
 
     /// Something may be there to send.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// Whether the writer, if it sleeps, sleeps longer than until `due`. To be asked under the session's lock.
+    pub(crate) fn sleeps_beyond(&self, due: Instant) -> bool {
+        self.writer_wakes.load(Ordering::Relaxed) > due.as_micros()
     }
 
     /// Says goodbye and closes.
@@ -164,11 +172,12 @@ fn next_step(shared: &Shared, handle: &PathHandle, now: Instant) -> Step {
     if state.current.as_ref().is_some_and(|current| current.id == handle.id) {
         if let Some(frame) = state.machine.poll_frame(now) {
             // Making a frame may have made room for those who wait.
-            state.deliver(&shared.signals);
+            shared.deliver(&mut state);
             return Step::Send(frame);
         }
         deadline = earliest(deadline, state.machine.ack_timeout());
     }
+    handle.writer_wakes.store(deadline.map_or(u64::MAX, Instant::as_micros), Ordering::Relaxed);
     Step::Wait(deadline)
 }
 
@@ -228,7 +237,10 @@ fn take(shared: &Shared, handle: &PathHandle, batch: &[Bytes], now: Instant) -> 
     for frame in batch {
         let result = Header::read(&mut &frame[..]).map_err(Into::into).and_then(|header| {
             match header.kind {
-                FrameKind::Ping => handle.liveness().handle_ping(header.seq),
+                FrameKind::Ping => {
+                    handle.liveness().handle_ping(header.seq);
+                    handle.wake();
+                }
                 FrameKind::Pong => {
                     let mut liveness = handle.liveness();
                     liveness.handle_pong(header.seq, now);
@@ -250,12 +262,9 @@ fn take(shared: &Shared, handle: &PathHandle, batch: &[Bytes], now: Instant) -> 
             }
         }
     }
-    state.deliver(&shared.signals);
+    shared.settle(&mut state);
     if state.machine.is_drained() {
         shared.signals.acknowledged.notify_waiters();
     }
-    drop(state);
-    // Answers, credit and acknowledgements.
-    handle.wake();
     Ok(bye)
 }

@@ -5,17 +5,17 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use peers_proto::id::{DeviceId, GroupId, UserId};
-use peers_proto::session::{
-    CallError, CallId, InboundCallId, Object, Request, Session as Machine, SessionEvent,
-};
+use peers_proto::session::{CallError, CallId, Object, Session as Machine, SessionEvent};
+use peers_proto::time::Instant;
 use peers_proto::transport_kind::TransportKind;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::call::{Answering, Handlers};
 use super::driver::Ended;
 use super::path::PathHandle;
 use super::stream::{InboundStream, StreamSignal, handles};
@@ -36,6 +36,7 @@ pub(crate) struct Shared {
     /// The peer's instance of the session.
     pub(crate) peer_epoch: u64,
     pub(crate) clock: Clock,
+    pub(super) handlers: Handlers,
     pub(crate) signals: Signals,
     pub(crate) path: watch::Sender<Option<TransportKind>>,
     rtt_micros: AtomicU64,
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     /// Cancelled when the driver has finished.
     pub(crate) finished: CancellationToken,
     state: Mutex<State>,
+    this: Weak<Self>,
 }
 
 /// Who is woken by what.
@@ -61,11 +63,12 @@ pub(crate) struct State {
     pub(crate) machine: Machine,
     pub(crate) ended: Option<Ended>,
     pub(crate) calls: HashMap<CallId, oneshot::Sender<Result<Object, CallError>>>,
-    pub(crate) requests: VecDeque<(InboundCallId, Request)>,
-    pub(crate) cancelled: Vec<InboundCallId>,
+    pub(super) answering: Answering,
     pub(crate) signals: HashMap<u64, Arc<StreamSignal>>,
     pub(crate) opened: VecDeque<OpenedStream>,
     pub(crate) current: Option<Arc<PathHandle>>,
+    /// When the driver looks again by itself.
+    pub(super) driver_wakes: Option<Instant>,
 }
 
 /// A stream the peer opened and nobody has accepted yet. Dropping it refuses the stream.
@@ -84,11 +87,19 @@ impl OpenedStream {
 }
 
 impl Shared {
-    pub(crate) fn new(peer: PeerInfo, peer_epoch: u64, clock: Clock, machine: Machine) -> Self {
-        Self {
+    pub(crate) fn new(
+        peer: PeerInfo,
+        peer_epoch: u64,
+        clock: Clock,
+        handlers: Handlers,
+        machine: Machine,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
             peer,
             peer_epoch,
             clock,
+            handlers,
+            this: this.clone(),
             signals: Signals::default(),
             path: watch::Sender::new(None),
             rtt_micros: AtomicU64::new(0),
@@ -98,26 +109,74 @@ impl Shared {
                 machine,
                 ended: None,
                 calls: HashMap::new(),
-                requests: VecDeque::new(),
-                cancelled: Vec::new(),
+                answering: Answering::default(),
                 signals: HashMap::new(),
                 opened: VecDeque::new(),
                 current: None,
+                driver_wakes: None,
             }),
-        }
+        })
     }
 
     /// Looks at the state, whether or not the session has ended, and delivers what follows.
     pub(crate) fn inspect<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.lock();
         let result = f(&mut state);
-        state.deliver(&self.signals);
+        self.settle(&mut state);
+        result
+    }
+
+    /// Delivers what follows from a change, and wakes whoever would sleep too long.
+    pub(super) fn settle(&self, state: &mut State) {
+        self.deliver(state);
+        let machine = &state.machine;
         if let Some(path) = &state.current
-            && state.machine.has_work()
+            && (machine.has_work() || machine.ack_timeout().is_some_and(|due| path.sleeps_beyond(due)))
         {
             path.wake();
         }
-        result
+        if let Some(due) = machine.poll_timeout()
+            && state.driver_wakes.is_none_or(|wakes| due < wakes)
+        {
+            self.signals.driver.notify_one();
+        }
+    }
+
+    /// Hands the machine's events to those who wait for them.
+    pub(super) fn deliver(&self, state: &mut State) {
+        let signals = &self.signals;
+        while let Some(event) = state.machine.poll_event() {
+            match event {
+                SessionEvent::MessagesReady => signals.messages.notify_waiters(),
+                SessionEvent::SendRoom => signals.room.notify_waiters(),
+                SessionEvent::Response(call, answer) => {
+                    if let Some(caller) = state.calls.remove(&call) {
+                        // A caller that is gone has cancelled.
+                        let _ = caller.send(answer);
+                    }
+                }
+                SessionEvent::Request(id, request) => {
+                    if let (None, Some(this)) = (&state.ended, self.this.upgrade()) {
+                        state.answering.begin(this, id, request);
+                    }
+                }
+                SessionEvent::RequestCancelled(id) => state.answering.cancel(id),
+                SessionEvent::StreamOpened { stream, name, group } => {
+                    state.opened.push_back(OpenedStream { stream, name, group });
+                    signals.streams.notify_waiters();
+                }
+                SessionEvent::StreamReadable(id) => {
+                    if let Some(signal) = state.signals.get(&id) {
+                        signal.readable.notify_waiters();
+                    }
+                }
+                SessionEvent::StreamWritable(id) => {
+                    if let Some(signal) = state.signals.get(&id) {
+                        signal.writable.notify_waiters();
+                    }
+                }
+            }
+        }
     }
 
     /// Changes the state of a session that is still alive.
@@ -172,45 +231,5 @@ impl Signals {
         self.streams.notify_waiters();
         self.acknowledged.notify_waiters();
         self.driver.notify_one();
-    }
-}
-
-impl State {
-    /// Hands the machine's events to those who wait for them.
-    pub(crate) fn deliver(&mut self, signals: &Signals) {
-        while let Some(event) = self.machine.poll_event() {
-            match event {
-                SessionEvent::MessagesReady => signals.messages.notify_waiters(),
-                SessionEvent::SendRoom => signals.room.notify_waiters(),
-                SessionEvent::Response(call, answer) => {
-                    if let Some(caller) = self.calls.remove(&call) {
-                        // A caller that is gone has cancelled.
-                        let _ = caller.send(answer);
-                    }
-                }
-                SessionEvent::Request(id, request) => {
-                    self.requests.push_back((id, request));
-                    signals.driver.notify_one();
-                }
-                SessionEvent::RequestCancelled(id) => {
-                    self.cancelled.push(id);
-                    signals.driver.notify_one();
-                }
-                SessionEvent::StreamOpened { stream, name, group } => {
-                    self.opened.push_back(OpenedStream { stream, name, group });
-                    signals.streams.notify_waiters();
-                }
-                SessionEvent::StreamReadable(id) => {
-                    if let Some(signal) = self.signals.get(&id) {
-                        signal.readable.notify_waiters();
-                    }
-                }
-                SessionEvent::StreamWritable(id) => {
-                    if let Some(signal) = self.signals.get(&id) {
-                        signal.writable.notify_waiters();
-                    }
-                }
-            }
-        }
     }
 }

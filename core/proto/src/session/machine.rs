@@ -328,7 +328,10 @@ impl Session {
 
     /// Whether [`Session::poll_frame`] may have something new.
     pub fn has_work(&self) -> bool {
-        self.outbox.has_work()
+        self.attached
+            && (self.retained.has_repeats()
+                || self.outbox.has_work() && self.retained.has_room()
+                || self.unacked_bytes >= ACK_EVERY)
     }
 
     /// Whether nothing waits to be sent, answered or acknowledged.

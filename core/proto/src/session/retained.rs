@@ -38,6 +38,11 @@ impl Retained {
         self.on_path += 1;
     }
 
+    /// Whether frames wait to be repeated on a new path.
+    pub(super) fn has_repeats(&self) -> bool {
+        self.on_path < self.frames.len()
+    }
+
     /// The next frame to repeat on a new path.
     pub(super) fn repeat(&mut self) -> Option<Bytes> {
         let frame = self.frames.get(self.on_path)?;
