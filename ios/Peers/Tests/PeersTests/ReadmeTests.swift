@@ -1,63 +1,50 @@
+// readme:begin
 import Foundation
-import XCTest
-
 import Peers
 
-// readme:begin
-actor Chat {
-    private let peers: Peers
-    private let show: @Sendable (DeviceID, String) -> Void
-    nonisolated var states: PeersStates { peers.states }                        // .stopped, .connecting, .online, …
+final class Chat: Sendable {
+    let peers: Peers
 
-    init(relay: URL, keys: URL, show: @escaping @Sendable (DeviceID, String) -> Void) throws {
-        peers = try Peers(PeersConfig(relay: relay, identity: .file(keys)))     // nothing connects yet
-        self.show = show
-    }
+    init(relay: URL, keys: URL) throws { peers = try Peers(PeersConfig(relay: relay, identity: .file(keys))) }
 
-    func start() async throws -> DeviceID {
-        try await peers.start()                                                 // keys are made on first run
-        return try peers.deviceID
-    }
-
-    func run(friends: Set<DeviceID>) async throws {
-        for await event in peers.events {                                       // ends at shutdown() or with its task
-            switch event {
-            case .incoming(let request) where friends.contains(request.device): try request.accept()
-            case .incoming(let request): request.reject()
-            case .connected(let session, _): Task { try await read(session) }
-            default: break                                                      // .state, .pathChanged, .disconnected, …
-            }
+    func run(friends: Set<DeviceID>, show: @escaping @Sendable (DeviceID, String) -> Void) async throws {
+        try await peers.start()                              // makes the keys on first run, connects in the background
+        for await event in peers.events {                    // ends with peers.shutdown()
+            if case .incoming(let request) = event, friends.contains(request.device) { try request.accept() }
+            guard case .connected(let session, _) = event else { continue }
+            Task { for try await message in session.messages { show(session.device, try message.text) } }
         }
     }
 
-    private func read(_ session: Session) async throws {
-        for try await message in session.messages { show(session.device, try message.text) }
-    }
-
-    func befriend(_ device: DeviceID) throws { try peers.trust(device) }
     func say(_ text: String, to device: DeviceID) async throws { try await peers.session(with: device).send(text) }
-    func stop() async { await peers.shutdown() }
 }
 // readme:end
+
+import XCTest
 
 final class ReadmeTests: XCTestCase {
     // proves S120
     func testTheProgramInTheReadmeWorks() async throws {
-        let shown = Once<[String]>()
-        let folder = temporaryFolder()
-        let alice = try Chat(relay: Relay.url.get(), keys: folder.appendingPathComponent("a")) { _, _ in }
-        let bob = try Chat(relay: Relay.url.get(), keys: folder.appendingPathComponent("b")) { device, text in
-            Task { await shown.set([device.text, text]) }
+        try await within(.seconds(60)) {
+            let shown = Once<[String]>()
+            let folder = temporaryFolder()
+            let alice = try Chat(relay: Relay.url.get(), keys: folder.appendingPathComponent("a"))
+            let bob = try Chat(relay: Relay.url.get(), keys: folder.appendingPathComponent("b"))
+            let aliceRuns = Task { try await alice.run(friends: []) { _, _ in } }
+            await alice.peers.isOnline()
+            let aliceID = try alice.peers.deviceID
+            let bobRuns = Task {
+                try await bob.run(friends: [aliceID]) { device, text in Task { await shown.set([device.text, text]) } }
+            }
+            await bob.peers.isOnline()
+            try alice.peers.trust(bob.peers.deviceID)
+            try await alice.say("hello", to: bob.peers.deviceID)
+            let seen = await shown.get()
+            XCTAssertEqual(seen, [aliceID.text, "hello"])
+            await alice.peers.shutdown()
+            await bob.peers.shutdown()
+            try await aliceRuns.value
+            try await bobRuns.value
         }
-        let (aliceID, bobID) = (try await alice.start(), try await bob.start())
-        let running = Task { try await bob.run(friends: [aliceID]) }
-        for await state in bob.states where state == .online { break }
-        try await alice.befriend(bobID)
-        try await alice.say("hello", to: bobID)
-        let seen = await shown.get()
-        XCTAssertEqual(seen, [aliceID.text, "hello"])
-        await alice.stop()
-        await bob.stop()
-        try await running.value
     }
 }
