@@ -6,8 +6,9 @@
 //! |---|---|
 //! | `{"do":"start","relay":URL,"name":NAME}` | `{"device":ID}` |
 //! | `{"do":"trust","device":ID}` | `{"trusted":ID}` |
-//! | `{"do":"connect","device":ID}` | `{"connected":ID,"path":"webrtc","setup_ms":…}` |
+//! | `{"do":"connect","device":ID}` | `{"connected":ID,"peer":NAME,"path":"webrtc","setup_ms":…}` |
 //! | `{"do":"run","device":ID,"mb":64}` | `{"ran":ID,"rtt_us":…,"mbps":…,"sha256_ok":true}` |
+//! | `{"do":"close","device":ID}` | `{"closed":ID}` |
 //! | `{"do":"stop"}` | ends |
 //!
 //! Anything that fails is answered by `{"error":"…"}`.

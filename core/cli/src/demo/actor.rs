@@ -67,6 +67,14 @@ impl Actor {
             }
             Some("connect") => connect(self.client()?, device()?).await,
             Some("run") => self.run(device()?, command["mb"].as_u64().unwrap_or(64)).await,
+            Some("close") => {
+                for session in self.client()?.sessions() {
+                    if session.device() == device()? {
+                        session.close().await;
+                    }
+                }
+                Ok(json!({ "closed": device()?.to_string() }))
+            }
             _ => Err(Error::Failed("unknown command".into())),
         }
     }
@@ -114,7 +122,9 @@ async fn connect(client: &Client, device: DeviceId) -> Result<Value, Error> {
     let webrtc = path.wait_for(|path| *path == Some(PathKind::WebRtc));
     let _ = tokio::time::timeout(Duration::from_secs(20), webrtc).await;
     let path = session.path().map_or("none".into(), |path| format!("{path:?}").to_lowercase());
-    Ok(json!({ "connected": device.to_string(), "path": path, "setup_ms": setup_ms }))
+    Ok(json!({
+        "connected": session.device().to_string(), "peer": session.peer_name(), "path": path, "setup_ms": setup_ms,
+    }))
 }
 
 async fn transfer(session: &Session, mb: u64) -> Result<(f64, bool), Error> {

@@ -1,6 +1,7 @@
 //! The conductor: a relay, its devices, and what each pair measured.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use peers_relay::{Relay, RelayConfig};
 use serde_json::{Value, json};
@@ -10,29 +11,40 @@ use super::DemoArgs;
 use super::process::Process;
 use crate::error::Error;
 
+/// Several times what the slowest machine that ran it took.
+const DEADLINE: Duration = Duration::from_secs(300);
+
 pub(super) async fn run(args: &DemoArgs) -> Result<(), Error> {
     let relay =
         Relay::start(RelayConfig { bind: ([127, 0, 0, 1], 0).into(), ..RelayConfig::default() }).await?;
     let url = format!("ws://{}", relay.local_addr());
     println!("relay at {url}");
     let mut devices = start(args)?;
-    for device in &mut devices {
-        let answer = device.ask(json!({ "do": "start", "relay": url, "name": device.name.clone() })).await?;
-        device.device = text(&answer, "device")?;
-        println!("{:<8} {}", device.name, device.device);
-    }
-    introduce(&mut devices).await?;
-    let rows = every_pair(&mut devices, args.mb).await?;
+    let mut rows = Vec::new();
+    let met = tokio::time::timeout(DEADLINE, meet(&mut devices, &url, args.mb, &mut rows)).await;
+    // What was measured is worth seeing also when a later step failed.
     println!("\n{}", table(&rows));
     if let Some(path) = &args.json {
         let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
         std::fs::write(path, lines).map_err(Error::io(path.display()))?;
     }
+    met.map_err(|_| Error::Failed(format!("not done after {} s", DEADLINE.as_secs())))??;
     for device in devices {
         device.stop().await?;
     }
     relay.shutdown().await;
     rows.iter().try_for_each(check)
+}
+
+async fn meet(devices: &mut [Process], relay: &str, mb: u64, rows: &mut Vec<Value>) -> Result<(), Error> {
+    for device in &mut *devices {
+        let answer =
+            device.ask(json!({ "do": "start", "relay": relay, "name": device.name.clone() })).await?;
+        device.device = text(&answer, "device")?;
+        println!("{:<8} {}", device.name, device.device);
+    }
+    introduce(devices).await?;
+    every_pair(devices, mb, rows).await
 }
 
 fn start(args: &DemoArgs) -> Result<Vec<Process>, Error> {
@@ -67,23 +79,28 @@ async fn introduce(devices: &mut [Process]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Each pair connects once, and then both sides take their turn.
-async fn every_pair(devices: &mut [Process], mb: u64) -> Result<Vec<Value>, Error> {
-    let everybody: Vec<_> = devices.iter().map(|d| (d.name.clone(), d.device.clone())).collect();
-    let mut rows = Vec::new();
-    for device in devices {
-        let own = device.device.clone();
-        for (to, id) in everybody.iter().filter(|(_, id)| *id != own) {
+/// Every device connects to every other, and leaves it, so that the other has to connect on its turn.
+async fn every_pair(devices: &mut [Process], mb: u64, rows: &mut Vec<Value>) -> Result<(), Error> {
+    for from in 0..devices.len() {
+        for to in (0..devices.len()).filter(|to| *to != from) {
+            let (name, id) = (devices[to].name.clone(), devices[to].device.clone());
+            let device = &mut devices[from];
             let connected = device.ask(json!({ "do": "connect", "device": id })).await?;
+            if connected["connected"] != *id || connected["peer"] != *name {
+                return Err(Error::Failed(format!("{}: asked for {name} {id}: {connected}", device.name)));
+            }
             let ran = device.ask(json!({ "do": "run", "device": id, "mb": mb })).await?;
-            println!("{} -> {to} done", device.name);
+            println!("{} -> {name} done", device.name);
             rows.push(json!({
-                "from": device.name, "to": to, "path": connected["path"], "setup_ms": connected["setup_ms"],
+                "from": device.name, "to": name, "path": connected["path"], "setup_ms": connected["setup_ms"],
                 "rtt_us": ran["rtt_us"], "mbps": ran["mbps"], "sha256_ok": ran["sha256_ok"], "mb": mb,
             }));
+            device.ask(json!({ "do": "close", "device": id })).await?;
+            let own = device.device.clone();
+            devices[to].ask(json!({ "do": "close", "device": own })).await?;
         }
     }
-    Ok(rows)
+    Ok(())
 }
 
 fn table(rows: &[Value]) -> String {
@@ -114,6 +131,11 @@ fn check(row: &Value) -> Result<(), Error> {
     }
     if row["sha256_ok"] != true {
         return Err(Error::Failed(format!("{pair}: the file arrived changed")));
+    }
+    for measured in ["setup_ms", "rtt_us", "mbps"] {
+        if !row[measured].as_f64().is_some_and(|number| number > 0.0) {
+            return Err(Error::Failed(format!("{pair}: {measured} is {}", row[measured])));
+        }
     }
     Ok(())
 }

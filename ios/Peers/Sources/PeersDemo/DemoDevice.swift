@@ -8,6 +8,7 @@ actor DemoDevice {
     private var echoes: [Value] = []
     private var waitingForEcho: CheckedContinuation<Value, Never>?
     private var paths: [DeviceID: PathKind] = [:]
+    private var waitingForPaths: [CheckedContinuation<Void, Never>] = []
 
     func run() async {
         while let line = await Task.detached(operation: { readLine() }).value {
@@ -34,6 +35,7 @@ actor DemoDevice {
             return ["trusted": device.text]
         case "connect": return try await connect(device)
         case "run": return try await run(device, megabytes: command["mb"] as? Int ?? 64)
+        case "close": return try await close(device)
         case "stop": return nil
         default: return ["error": "unknown command"]
         }
@@ -61,12 +63,36 @@ actor DemoDevice {
     private func handle(_ event: PeerEvent) {
         switch event {
         case .connected(let session, let path):
-            paths[session.device] = path
+            set(path, of: session.device)
             tasks.append(Task { try await answerMessages(of: session) })
             tasks.append(Task { try await answerStreams(of: session) })
-        case .pathChanged(let device, let path): paths[device] = path
+        case .pathChanged(let device, let path): set(path, of: device)
+        case .disconnected(let device, _): set(nil, of: device)
         default: break
         }
+    }
+
+    private func set(_ path: PathKind?, of device: DeviceID) {
+        paths[device] = path
+        wakeWaiting()
+    }
+
+    private func wakeWaiting() {
+        waitingForPaths.forEach { $0.resume() }
+        waitingForPaths = []
+    }
+
+    /// Waits until `condition` holds, for some seconds.
+    private func wait(until condition: () -> Bool) async {
+        let deadline = ContinuousClock.now + .seconds(20)
+        let alarm = Task {
+            try await Task.sleep(until: deadline)
+            wakeWaiting()
+        }
+        while !condition(), ContinuousClock.now < deadline {
+            await withCheckedContinuation { waitingForPaths.append($0) }
+        }
+        alarm.cancel()
     }
 
     private func answerMessages(of session: Session) async throws {
@@ -110,11 +136,17 @@ actor DemoDevice {
         let session = try await running().session(with: device)
         let setup = ContinuousClock.now - started
         // The relay may carry a session until WebRTC is there.
-        let deadline = ContinuousClock.now + .seconds(20)
-        while session.path != .webrtc, ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(10)) }
+        await wait { paths[device] == .webrtc }
         return [
-            "connected": device.text, "path": session.path?.description ?? "none", "setup_ms": setup.inSeconds * 1000,
+            "connected": session.device.text, "peer": session.peerName, "path": session.path?.description ?? "none",
+            "setup_ms": setup.inSeconds * 1000,
         ]
+    }
+
+    private func close(_ device: DeviceID) async throws -> [String: any Sendable] {
+        for session in try running().sessions where session.device == device { await session.close() }
+        await wait { paths[device] == nil }
+        return ["closed": device.text]
     }
 
     private func run(_ device: DeviceID, megabytes: Int) async throws -> [String: any Sendable] {
@@ -133,9 +165,10 @@ actor DemoDevice {
     /// The median of twenty calls.
     private nonisolated func roundTrip(_ session: Session) async throws -> Duration {
         var samples: [Duration] = []
+        let question = Data(0..<64)
         for _ in 0..<20 {
             let started = ContinuousClock.now
-            guard try await session.call("demo", "echo", Data(count: 64)).count == 64 else {
+            guard try await session.call("demo", "echo", question) == question else {
                 throw PeersError.codec("the call came back changed")
             }
             samples.append(ContinuousClock.now - started)
@@ -144,13 +177,13 @@ actor DemoDevice {
     }
 
     private nonisolated func transfer(_ megabytes: Int, over session: Session) async throws -> (Duration, Bool) {
-        let chunk = Data((0..<64 * 1024).map { _ in UInt8.random(in: 0...255) })
+        let chunks = (0..<16).map { n in Data((0..<64 * 1024).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ n &* 7) }) }
         var hash = SHA256()
-        for _ in 0..<megabytes * 16 { hash.update(chunk) }
+        for n in 0..<megabytes * 16 { hash.update(chunks[n % 16]) }
         let expected = hash.finish()
         let started = ContinuousClock.now
         let stream = try await session.openStream("file")
-        for _ in 0..<megabytes * 16 { try await stream.write(chunk) }
+        for n in 0..<megabytes * 16 { try await stream.write(chunks[n % 16]) }
         try await stream.finish()
         var answer = Data()
         for try await part in stream { answer.append(part) }

@@ -60,6 +60,7 @@ private class Device(private val scope: CoroutineScope) {
         }
         "connect" -> connect(DeviceId(command.getValue("device")))
         "run" -> run(DeviceId(command.getValue("device")), command.getValue("mb").toInt())
+        "close" -> close(DeviceId(command.getValue("device")))
         "stop" -> null
         else -> Json.write("error" to "unknown command")
     }
@@ -85,6 +86,7 @@ private class Device(private val scope: CoroutineScope) {
                         answer(event.session)
                     }
                     is PeerEvent.PathChanged -> paths.value += event.device to event.path
+                    is PeerEvent.Disconnected -> paths.value -= event.device
                     else -> {}
                 }
             }
@@ -118,21 +120,33 @@ private class Device(private val scope: CoroutineScope) {
         val setup = started.elapsedNow().toDouble(DurationUnit.MILLISECONDS)
         // The relay may carry a session until WebRTC is there.
         withTimeoutOrNull(20.seconds) { paths.first { it[device] == PathKind.WEBRTC } }
-        return Json.write("connected" to device, "path" to (session.path ?: "none"), "setup_ms" to setup)
+        return Json.write(
+            "connected" to session.device,
+            "peer" to session.peerName,
+            "path" to (session.path ?: "none"),
+            "setup_ms" to setup,
+        )
+    }
+
+    private suspend fun close(device: DeviceId): String {
+        peers.sessions.filter { it.device == device }.forEach { it.close() }
+        withTimeout(10.seconds) { paths.first { device !in it } }
+        return Json.write("closed" to device)
     }
 
     private suspend fun run(device: DeviceId, megabytes: Int): String = withTimeout(120.seconds) {
         val session = peers.session(device)
         exchange(session)
-        val rtt = (1..20).map { measureTime { check(session.call("demo", "echo", ByteArray(64)).size == 64) } }.sorted()[10]
-        val chunk = Random.nextBytes(64 * 1024)
+        val question = Random.nextBytes(64)
+        val rtt = (1..20).map { measureTime { check(session.call("demo", "echo", question).contentEquals(question)) } }.sorted()[10]
+        val chunks = List(16) { Random.nextBytes(64 * 1024) }
         val hash = MessageDigest.getInstance("SHA-256")
         val stream = session.openStream("file")
         var answer = ByteArray(0)
         val elapsed = measureTime {
             repeat(megabytes * 16) {
-                stream.write(chunk)
-                hash.update(chunk)
+                stream.write(chunks[it % 16])
+                hash.update(chunks[it % 16])
             }
             stream.finish()
             stream.bytes.collect { answer += it }
