@@ -49,8 +49,12 @@ pub const STREAM_QUEUE: usize = 256 * 1024;
 pub const QUANTUM: usize = 4 * 1024;
 /// Bytes a sealed frame has beyond its content: the tag, and room to spare.
 pub const SEAL_OVERHEAD: usize = 32;
-/// Largest frame before sealing.
-pub const MAX_FRAME_CONTENT: usize = MAX_FRAME - SEAL_OVERHEAD;
+/// Bytes of a frame in one SCTP packet of the WebRTC stack's default size: 1191 without the common and the chunk header,
+/// padded.
+const SCTP_PAYLOAD: usize = 1160;
+/// Largest frame before sealing: as many whole SCTP packets as a frame may have. A shorter packet at its end would cost as
+/// much as a full one and interrupt segmentation offload.
+pub const MAX_FRAME_CONTENT: usize = (MAX_FRAME - SEAL_OVERHEAD) / SCTP_PAYLOAD * SCTP_PAYLOAD;
 /// Received bytes after which an acknowledgement does not wait for its timer.
 pub const ACK_EVERY: usize = 1024 * 1024;
 /// Streams open at once on one session, counted per opener.

@@ -29,7 +29,7 @@ use bytes::{BufMut, BytesMut};
 
 use crate::codec::varint;
 use crate::id::{GroupId, ID_LEN};
-use crate::limits::{MAX_ERROR_TEXT, MAX_MESSAGE, MAX_NAME};
+use crate::limits::{MAX_ERROR_TEXT, MAX_FRAME_CONTENT, MAX_MESSAGE, MAX_NAME};
 
 use super::object::Encoding;
 
@@ -224,6 +224,12 @@ pub enum Segment<'a> {
 impl<'a> Segment<'a> {
     /// Longest tag, id and length; what a body needs beside its bytes.
     pub const MAX_OVERHEAD: usize = 1 + 8 + 4;
+
+    /// What one of stream `id` takes at most: its content is shorter than a frame.
+    pub fn overhead(id: u64) -> usize {
+        1 + varint::len(id) + varint::len(MAX_FRAME_CONTENT as u64)
+    }
+
     /// Longest head of a first piece with a request's head before it.
     pub const MAX_HEAD: usize = 8 + 8 + 2 * (1 + MAX_NAME) + 1 + 4 + 4;
 

@@ -52,11 +52,14 @@ impl Socket {
 
     fn flush_now(&self, batch: &mut Batch) -> Result<(), WouldBlock> {
         let refused = batch.flush(|destination, contents, segment_size| {
-            let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
-            self.io.try_io(Interest::WRITABLE, || self.state.try_send(UdpSockRef::from(&self.io), &transmit))
+            self.send_now(&Transmit { destination, ecn: None, contents, segment_size, src_ip: None })
         })?;
         self.shared.counters.send_errors.add(refused);
         Ok(())
+    }
+
+    fn send_now(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.io.try_io(Interest::WRITABLE, || self.state.try_send(UdpSockRef::from(&self.io), transmit))
     }
 
     fn outgoing(&self) -> MutexGuard<'_, Batch> {
@@ -109,11 +112,13 @@ impl AsyncUdpSocket for Socket {
         if record::classify(transmit.contents) == Kind::Dtls {
             self.shared.sending(&record::records(transmit.contents));
         }
-        // The driver's own batches are complete; single datagrams wait for its return to `poll_recv`.
-        if transmit.segment_size.is_some()
-            || !batch.fits(transmit.destination, transmit.contents, self.state.max_gso_segments())
-        {
+        let whole = transmit.segment_size.is_some();
+        if whole || !batch.fits(transmit.destination, transmit.contents, self.state.max_gso_segments()) {
             ready!(self.poll_flush(cx, &mut batch))?;
+        }
+        // The driver's own batches are complete; single datagrams wait for its return to `poll_recv`.
+        if whole && self.send_now(transmit).is_ok() {
+            return Poll::Ready(Ok(size));
         }
         let datagrams = transmit.contents.chunks(transmit.segment_size.unwrap_or(size).max(1));
         datagrams.for_each(|datagram| batch.push(transmit.destination, datagram));

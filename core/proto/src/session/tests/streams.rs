@@ -1,5 +1,5 @@
 use super::*;
-use crate::limits::{MAX_STREAMS, STREAM_QUEUE, STREAM_WINDOW, STREAMS_WINDOW};
+use crate::limits::{MAX_FRAME_CONTENT, MAX_STREAMS, STREAM_QUEUE, STREAM_WINDOW, STREAMS_WINDOW};
 
 fn opened(end: &mut End) -> u64 {
     let at = end.events.iter().position(|e| matches!(e, SessionEvent::StreamOpened { .. })).unwrap();
@@ -34,6 +34,18 @@ fn a_stream_carries_bytes_both_ways_and_ends() {
     pair.settle();
     assert_eq!(pair.a.session.read(id), Err(StreamError::Closed));
     assert_eq!(pair.b.session.read(id), Err(StreamError::Closed));
+}
+
+// Bulk goes in whole SCTP packets: see MAX_FRAME_CONTENT.
+#[test]
+fn frames_of_a_busy_stream_are_full_to_the_byte() {
+    let mut pair = Pair::new();
+    let id = pair.a.session.open_stream("s", None).unwrap();
+    pair.settle();
+    pair.a.session.write(id, &mut Bytes::from(vec![7; 4 * MAX_FRAME_CONTENT])).unwrap();
+    for _ in 0..3 {
+        assert_eq!(pair.a.session.poll_frame(pair.now).unwrap().len(), MAX_FRAME_CONTENT);
+    }
 }
 
 #[test]
