@@ -20,8 +20,9 @@ actor DemoDevice {
                 writeLine(["error": "\(error)"])
             }
         }
-        tasks.forEach { $0.cancel() }
         await peers?.shutdown()
+        // All loops end with the client; leaving before they did would end the process under their feet.
+        for task in tasks { _ = await task.result }
     }
 
     /// Nil after the last command.
@@ -107,14 +108,18 @@ actor DemoDevice {
     }
 
     private nonisolated func answerStreams(of session: Session) async throws {
-        for try await stream in session.streams {
-            Task {
-                var hash = SHA256()
-                for try await chunk in stream { hash.update(chunk) }
-                try await stream.write(hash.finish())
-                try await stream.finish()
+        try await withThrowingTaskGroup(of: Void.self) { answers in
+            for try await stream in session.streams {
+                answers.addTask { try await self.answerStream(stream) }
             }
         }
+    }
+
+    private nonisolated func answerStream(_ stream: PeerStream) async throws {
+        var hash = SHA256()
+        for try await chunk in stream { hash.update(chunk) }
+        try await stream.write(hash.finish())
+        try await stream.finish()
     }
 
     private func received(_ echo: Value) {
