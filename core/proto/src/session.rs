@@ -28,7 +28,7 @@ pub use calls::{CallId, InboundCallId};
 pub use error::{SendError, SessionError, StreamError};
 pub use machine::{CallError, Message, Request, Session, SessionConfig, SessionEvent};
 pub use object::{Encoding, Object};
-pub use resume::Resume;
+pub use resume::{Instance, Meeting, Resume};
 pub use streams::{STREAM_DROPPED, STREAM_REFUSED};
 pub use wire::FailureCode;
 

@@ -8,8 +8,10 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const APPROVAL_TIMEOUT: Duration = Duration::from_secs(30);
 /// An unanswered call is collected (S039) unless the caller said otherwise.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(60);
-/// An object whose next piece does not arrive is dropped together with its connection.
+/// An object whose next piece does not arrive during this much contact with the peer ends the session.
 pub const REASSEMBLY_IDLE: Duration = Duration::from_secs(15);
+/// Silence between two frames counts as contact up to this: an outage, or a sleep, is not the sender's fault.
+pub const CONTACT_GAP: Duration = Duration::from_secs(1);
 /// Received frames are acknowledged at the latest after this: long enough to ride on a reply.
 pub const ACK_DELAY: Duration = Duration::from_millis(20);
 /// How long a session waits for a new connection before it is lost.

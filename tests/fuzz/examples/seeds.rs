@@ -178,7 +178,7 @@ fn frames() -> Vec<Bytes> {
         ungrouped: true,
         budget: ReassemblyBudget::default(),
     });
-    session.attach(0, now).expect("a new session attaches");
+    session.attach(0).expect("a new session attaches");
     session.send_message(Some(group), Object::plain("hello")).expect("there is room");
     session.send_message(None, Object::plain(vec![1; 5000])).expect("there is room");
     let stream = session.open_stream("photo", Some(group)).expect("there is room");

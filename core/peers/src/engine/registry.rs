@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use peers_proto::handshake::Established;
 use peers_proto::id::DeviceId;
-use peers_proto::session::{ReassemblyBudget, Resume, Session as Machine, SessionConfig};
+use peers_proto::session::{Instance, Meeting, ReassemblyBudget, Resume, Session as Machine, SessionConfig};
 use peers_proto::trust::{Capability, allows};
 use tokio::sync::mpsc;
 
@@ -26,8 +26,7 @@ pub(crate) struct Registry {
 }
 
 struct Entry {
-    /// Names the present or the next instance of the session with this peer.
-    epoch: u64,
+    instance: Instance,
     live: Option<(Arc<Shared>, mpsc::Sender<NewPath>)>,
     /// Whether this side dialed: it is the one that dials again.
     dialed: bool,
@@ -35,7 +34,7 @@ struct Entry {
 
 impl Entry {
     fn new() -> Self {
-        Self { epoch: new_epoch(), live: None, dialed: false }
+        Self { instance: Instance::new(number()), live: None, dialed: false }
     }
 }
 
@@ -58,7 +57,7 @@ impl Registry {
         let mut entries = self.lock();
         let entry = entries.entry(device).or_insert_with(Entry::new);
         let next = entry.live.as_ref().map_or(0, |(shared, _)| shared.lock().machine.next_expected());
-        Resume { epoch: entry.epoch, next }
+        entry.instance.ready(next)
     }
 
     /// Whether this side dials again when the last path to this device is gone.
@@ -88,17 +87,23 @@ impl Engine {
         let device = established.certificate.device_id();
         let mut entries = self.registry.lock();
         let entry = entries.entry(device).or_insert_with(Entry::new);
-        if entry.epoch != said.epoch {
-            return None;
-        }
-        entry.dialed |= dialed;
-        if let Some((shared, _)) = entry.live.take_if(|(shared, _)| shared.peer_epoch != theirs.epoch) {
+        let before = entry.instance.with();
+        let meeting = entry.instance.meet(said, theirs, number());
+        // The session there was speaks with an instance that is no more.
+        let left = entry.live.take_if(|_| entry.instance.with() != before);
+        if let Some((shared, _)) = left {
             shared.end(Ended::Forgotten);
         }
+        let peer_next = match meeting {
+            Meeting::GoesOn(next) => next,
+            Meeting::StartsAfresh => 0,
+            Meeting::Void => return None,
+        };
+        entry.dialed |= dialed;
         let fresh = entry.live.is_none();
         let kind = transport.kind;
-        let (shared, paths) = entry.live.get_or_insert_with(|| self.begin(&established, theirs.epoch));
-        let path = NewPath { transport, seal: established.seal, peer_next: theirs.next };
+        let (shared, paths) = entry.live.get_or_insert_with(|| self.begin(&established));
+        let path = NewPath { transport, seal: established.seal, peer_next };
         // A full queue means as many paths as anybody needs.
         let _ = paths.try_send(path);
         let session = Session { shared: shared.clone() };
@@ -109,11 +114,7 @@ impl Engine {
         Some(session)
     }
 
-    fn begin(
-        self: &Arc<Self>,
-        established: &Established,
-        peer_epoch: u64,
-    ) -> (Arc<Shared>, mpsc::Sender<NewPath>) {
+    fn begin(self: &Arc<Self>, established: &Established) -> (Arc<Shared>, mpsc::Sender<NewPath>) {
         let certificate = &established.certificate;
         let peer = PeerInfo {
             device: certificate.device_id(),
@@ -129,7 +130,7 @@ impl Engine {
         });
         let device = peer.device;
         let handlers = self.settings.handlers.clone();
-        let shared = Shared::new(peer, peer_epoch, self.clock.clone(), handlers, machine);
+        let shared = Shared::new(peer, self.clock.clone(), handlers, machine);
         let (tx, rx) = mpsc::channel(PATHS);
         let (engine, this) = (self.clone(), Arc::downgrade(&shared));
         let notify = Box::new(move |notice| {
@@ -168,7 +169,6 @@ impl Engine {
     }
 }
 
-fn new_epoch() -> u64 {
-    // Zero means "none" on the wire.
-    u64::from_be_bytes(random::array()).max(1)
+fn number() -> u64 {
+    u64::from_be_bytes(random::array())
 }

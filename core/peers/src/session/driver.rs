@@ -136,7 +136,7 @@ impl Driver {
             if s.current.as_ref().is_some_and(|current| current.kind < handle.kind) {
                 return Ok(false);
             }
-            s.machine.attach(path.peer_next, now)?;
+            s.machine.attach(path.peer_next)?;
             s.current = Some(handle.clone());
             Ok(true)
         });
@@ -175,7 +175,7 @@ impl Driver {
         let next = self.handles.values().min_by_key(|h| (h.kind, std::cmp::Reverse(h.id))).cloned();
         self.shared.inspect(|s| {
             match &next {
-                Some(_) => s.machine.switch(now),
+                Some(_) => s.machine.switch(),
                 None => s.machine.detach(),
             }
             s.current = next.clone();
@@ -191,12 +191,14 @@ impl Driver {
         }
     }
 
-    /// Make before break: once the peer uses the current path, worse and older ones are left.
+    /// Make before break: once the peer uses the current path, worse ones are left. Of equal ones only the end that
+    /// leads leaves any, or each would leave what the other has chosen.
     fn leave_the_others(&self) {
-        let Some(current) = self.shared.lock().current.clone().filter(|current| current.is_heard()) else {
-            return;
-        };
-        for handle in self.handles.values().filter(|h| h.id != current.id && h.kind >= current.kind) {
+        let (current, leads) = self.shared.inspect(|s| (s.current.clone(), s.machine.leads()));
+        let Some(current) = current.filter(|current| current.is_heard()) else { return };
+        let superfluous =
+            |h: &PathHandle| h.kind > current.kind || (leads && h.kind == current.kind && h.id != current.id);
+        for handle in self.handles.values().filter(|h| superfluous(h)) {
             handle.leave(FrameKind::Leave);
         }
     }
@@ -208,9 +210,7 @@ impl Driver {
         {
             return self.shared.end(Ended::NoPath(reason.to_string()));
         }
-        if let Err(e) = self.shared.inspect(|s| s.machine.handle_timeout(now)) {
-            self.shared.end(Ended::Protocol(e.to_string()));
-        }
+        self.shared.inspect(|s| s.machine.handle_timeout(now));
     }
 
     /// Says goodbye on every path and waits for them: each ends by itself within its transport's own deadline.

@@ -33,8 +33,6 @@ pub(crate) struct PeerInfo {
 /// One session.
 pub(crate) struct Shared {
     pub(crate) peer: PeerInfo,
-    /// The peer's instance of the session.
-    pub(crate) peer_epoch: u64,
     pub(crate) clock: Clock,
     pub(super) handlers: Handlers,
     pub(crate) signals: Signals,
@@ -87,16 +85,9 @@ impl OpenedStream {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        peer: PeerInfo,
-        peer_epoch: u64,
-        clock: Clock,
-        handlers: Handlers,
-        machine: Machine,
-    ) -> Arc<Self> {
+    pub(crate) fn new(peer: PeerInfo, clock: Clock, handlers: Handlers, machine: Machine) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             peer,
-            peer_epoch,
             clock,
             handlers,
             this: this.clone(),

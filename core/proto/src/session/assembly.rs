@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
 use crate::limits::{MAX_OPEN_MESSAGES, MAX_REASSEMBLY_PER_CONNECTION, MAX_REASSEMBLY_PER_PROCESS};
-use crate::time::Instant;
 use crate::timing::REASSEMBLY_IDLE;
 
 use super::error::SessionError;
@@ -50,7 +50,8 @@ struct Open {
     key: Key,
     head: ObjectHead,
     content: BytesMut,
-    touched: Instant,
+    /// Contact with the peer until its last piece.
+    touched: Duration,
 }
 
 /// The objects in reassembly on one session.
@@ -72,7 +73,7 @@ impl Assemblies {
         key: Key,
         piece: &Piece<'_>,
         content: Bytes,
-        now: Instant,
+        contact: Duration,
     ) -> Result<Option<Object>, SessionError> {
         match piece.head {
             Some(head) if piece.last => {
@@ -81,10 +82,10 @@ impl Assemblies {
             }
             Some(head) => {
                 self.expect_none(key)?;
-                self.begin(key, head, &content, now)?;
+                self.begin(key, head, &content, contact)?;
                 Ok(None)
             }
-            None => self.extend(key, &content, piece.last, now),
+            None => self.extend(key, &content, piece.last, contact),
         }
     }
 
@@ -99,21 +100,22 @@ impl Assemblies {
         Some(self.remove(at).head.raw_len)
     }
 
-    /// When the first of them is overdue.
-    pub(super) fn timeout(&self) -> Option<Instant> {
-        self.open.iter().map(|o| o.touched + REASSEMBLY_IDLE).min()
-    }
-
-    /// A new path: nothing could arrive while there was none.
-    pub(super) fn touch_all(&mut self, now: Instant) {
-        self.open.iter_mut().for_each(|o| o.touched = now);
+    /// Whether one of them has stopped half-way.
+    pub(super) fn is_stalled(&self, contact: Duration) -> bool {
+        self.open.iter().any(|o| contact.saturating_sub(o.touched) >= REASSEMBLY_IDLE)
     }
 
     fn expect_none(&self, key: Key) -> Result<(), SessionError> {
         if self.contains(key) { Err(SessionError::Violation("object begun twice")) } else { Ok(()) }
     }
 
-    fn begin(&mut self, key: Key, head: ObjectHead, first: &[u8], now: Instant) -> Result<(), SessionError> {
+    fn begin(
+        &mut self,
+        key: Key,
+        head: ObjectHead,
+        first: &[u8],
+        contact: Duration,
+    ) -> Result<(), SessionError> {
         if self.open.len() == MAX_OPEN_MESSAGES {
             return Err(SessionError::Violation("too many objects at once"));
         }
@@ -121,7 +123,7 @@ impl Assemblies {
         // The declared length is a promise, not a reason to reserve memory.
         let mut content = BytesMut::with_capacity(head.content_len.min(4 * first.len()));
         content.extend_from_slice(first);
-        self.open.push(Open { key, head, content, touched: now });
+        self.open.push(Open { key, head, content, touched: contact });
         Ok(())
     }
 
@@ -130,14 +132,14 @@ impl Assemblies {
         key: Key,
         more: &[u8],
         last: bool,
-        now: Instant,
+        contact: Duration,
     ) -> Result<Option<Object>, SessionError> {
         let at = self.open.iter().position(|o| o.key == key);
         let at = at.ok_or(SessionError::Violation("piece without a beginning"))?;
         self.charge(more.len())?;
         let open = &mut self.open[at];
         open.content.extend_from_slice(more);
-        open.touched = now;
+        open.touched = contact;
         let (have, want) = (open.content.len(), open.head.content_len);
         match last {
             true if have == want => {

@@ -60,9 +60,9 @@ impl Session {
         now: Instant,
     ) -> Result<(), SessionError> {
         match segment {
-            Segment::Message { lane, piece } => self.handle_message(lane, piece, frame, now),
+            Segment::Message { lane, piece } => self.handle_message(lane, piece, frame),
             Segment::Request { call, head, piece } => self.handle_request(call, head, piece, frame, now),
-            Segment::Response { call, piece } => self.handle_response(call, piece, frame, now),
+            Segment::Response { call, piece } => self.handle_response(call, piece, frame),
             Segment::Failure { call, code, text } => {
                 let error = CallError::Failed { code, text: text.into() };
                 self.answered(call, Err(error))
@@ -130,24 +130,17 @@ impl Session {
         key: Key,
         piece: &Piece<'_>,
         frame: &Bytes,
-        now: Instant,
     ) -> Result<Option<Object>, SessionError> {
         if let Some(head) = piece.head
             && !self.objects.charge(cost(head.raw_len))
         {
             return Err(SessionError::Violation("object without credit"));
         }
-        self.assemblies.add(key, piece, frame.slice_ref(piece.content), now)
+        self.assemblies.add(key, piece, frame.slice_ref(piece.content), self.contact)
     }
 
-    fn handle_message(
-        &mut self,
-        lane: u64,
-        piece: Piece<'_>,
-        frame: &Bytes,
-        now: Instant,
-    ) -> Result<(), SessionError> {
-        let Some(object) = self.collect(Key::Lane(lane), &piece, frame, now)? else { return Ok(()) };
+    fn handle_message(&mut self, lane: u64, piece: Piece<'_>, frame: &Bytes) -> Result<(), SessionError> {
+        let Some(object) = self.collect(Key::Lane(lane), &piece, frame)? else { return Ok(()) };
         match self.group_of(lane)? {
             Ok(group) => {
                 if self.inbox.is_empty() {
@@ -168,7 +161,7 @@ impl Session {
         frame: &Bytes,
         now: Instant,
     ) -> Result<(), SessionError> {
-        let object = self.collect(Key::Request(call), &piece, frame, now)?;
+        let object = self.collect(Key::Request(call), &piece, frame)?;
         if let Some(head) = head {
             let group = self.group_of(head.lane)?;
             let line = Line {
@@ -205,19 +198,13 @@ impl Session {
         Ok(())
     }
 
-    fn handle_response(
-        &mut self,
-        call: u64,
-        piece: Piece<'_>,
-        frame: &Bytes,
-        now: Instant,
-    ) -> Result<(), SessionError> {
+    fn handle_response(&mut self, call: u64, piece: Piece<'_>, frame: &Bytes) -> Result<(), SessionError> {
         if !self.calls.contains(call) {
             // Given up already: its pieces may still be on their way.
             return self.answered(call, Err(CallError::TimedOut));
         }
         let content = frame.slice_ref(piece.content);
-        match self.assemblies.add(Key::Response(call), &piece, content, now)? {
+        match self.assemblies.add(Key::Response(call), &piece, content, self.contact)? {
             Some(object) => self.answered(call, Ok(object)),
             None => Ok(()),
         }

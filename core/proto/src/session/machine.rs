@@ -10,7 +10,7 @@ use crate::limits::{
     ACK_EVERY, MAX_FRAME_CONTENT, MAX_GROUPS, MAX_MESSAGE, MAX_NAME, MAX_STREAMS, RECEIVE_BUDGET, SEND_QUEUE,
 };
 use crate::time::{Instant, earliest};
-use crate::timing::{ACK_DELAY, MAX_CALL_TIMEOUT};
+use crate::timing::{ACK_DELAY, CONTACT_GAP, MAX_CALL_TIMEOUT};
 
 use super::assembly::{Assemblies, ReassemblyBudget};
 use super::calls::{CallId, InboundCallId, Pending};
@@ -131,6 +131,9 @@ pub struct Session {
     pub(super) events: VecDeque<SessionEvent>,
     /// The next DATA frame expected from the peer.
     next_in: u64,
+    heard: Instant,
+    /// How long the peer has been heard in all, without the silence in between.
+    pub(super) contact: Duration,
     unacked_bytes: usize,
     ack_due: Option<Instant>,
     send_was_full: bool,
@@ -161,6 +164,8 @@ impl Session {
             lane_of: HashMap::new(),
             events: VecDeque::new(),
             next_in: 0,
+            heard: Instant::ZERO,
+            contact: Duration::ZERO,
             unacked_bytes: 0,
             ack_due: None,
             send_was_full: false,
@@ -170,6 +175,11 @@ impl Session {
     /// The peer.
     pub fn remote(&self) -> DeviceId {
         self.config.remote
+    }
+
+    /// Whether this end decides where one of the two must: the same two devices always agree who it is.
+    pub fn leads(&self) -> bool {
+        self.config.local < self.config.remote
     }
 
     /// Replaces the groups both are members of. Objects of other groups are refused from now on.
@@ -191,19 +201,18 @@ impl Session {
 
     /// Moves the session to a new path whose peer expects the frame `next`: everything from there on is sent again,
     /// what arrives twice is dropped by its number.
-    pub fn attach(&mut self, next: u64, now: Instant) -> Result<(), SessionError> {
+    pub fn attach(&mut self, next: u64) -> Result<(), SessionError> {
         if !self.retained.acknowledge(next) {
             return Err(SessionError::Violation("acknowledges the future"));
         }
-        self.switch(now);
+        self.switch();
         Ok(())
     }
 
     /// Moves the session to another path of the same peer that is established already.
-    pub fn switch(&mut self, now: Instant) {
+    pub fn switch(&mut self) {
         self.retained.rewind();
         self.attached = true;
-        self.assemblies.touch_all(now);
     }
 
     /// The path is gone; the session waits for another.
@@ -349,23 +358,35 @@ impl Session {
 
     // ---- the path's side ----
 
-    /// Takes a DATA or ACK frame, already opened.
+    /// Takes a frame of the session or its path, already opened.
     pub fn handle_frame(&mut self, frame: &Bytes, now: Instant) -> Result<(), SessionError> {
         let mut rest: &[u8] = frame;
         let header = Header::read(&mut rest)?;
         if !self.retained.acknowledge(header.ack) {
             return Err(SessionError::Violation("acknowledges the future"));
         }
-        if header.kind != FrameKind::Data {
-            return Ok(());
+        self.contact += (now - self.heard).min(CONTACT_GAP);
+        self.heard = now;
+        if header.kind == FrameKind::Data {
+            self.handle_data(header.seq, frame, rest, now)?;
         }
-        if header.seq > self.next_in {
+        if self.assemblies.is_stalled(self.contact) { Err(SessionError::Stalled) } else { Ok(()) }
+    }
+
+    fn handle_data(
+        &mut self,
+        seq: u64,
+        frame: &Bytes,
+        segments: &[u8],
+        now: Instant,
+    ) -> Result<(), SessionError> {
+        if seq > self.next_in {
             return Err(SessionError::Gap);
         }
         self.unacked_bytes += frame.len();
         self.ack_due.get_or_insert(now + ACK_DELAY);
-        if header.seq == self.next_in {
-            self.handle_segments(frame, rest, now)?;
+        if seq == self.next_in {
+            self.handle_segments(frame, segments, now)?;
             self.next_in += 1;
         }
         Ok(())
@@ -407,6 +428,11 @@ impl Session {
         frame.freeze()
     }
 
+    /// Bytes kept until the peer has acknowledged them: at most [`crate::limits::SEND_WINDOW`] and one frame.
+    pub fn retained_bytes(&self) -> usize {
+        self.retained.bytes()
+    }
+
     /// Whether data was sent that the peer has not acknowledged.
     pub fn has_outstanding(&self) -> bool {
         !self.retained.is_empty()
@@ -425,8 +451,7 @@ impl Session {
 
     /// When [`Session::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let calls = earliest(self.calls.timeout(), self.inbound.timeout());
-        earliest(calls, self.assemblies.timeout().filter(|_| self.attached))
+        earliest(self.calls.timeout(), self.inbound.timeout())
     }
 
     /// When [`Session::poll_frame`] has an acknowledgement to send even if nothing else happens.
@@ -434,8 +459,8 @@ impl Session {
         self.ack_due
     }
 
-    /// Collects overdue calls and finds stalled objects.
-    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), SessionError> {
+    /// Collects overdue calls.
+    pub fn handle_timeout(&mut self, now: Instant) {
         while let Some((call, ())) = self.calls.expired(now) {
             self.abandon(call);
             self.events.push_back(SessionEvent::Response(CallId(call), Err(CallError::TimedOut)));
@@ -443,10 +468,6 @@ impl Session {
         while let Some((call, about)) = self.inbound.expired(now) {
             self.release(about.cost);
             self.events.push_back(SessionEvent::RequestCancelled(InboundCallId(call)));
-        }
-        match self.assemblies.timeout() {
-            Some(due) if self.attached && due <= now => Err(SessionError::Stalled),
-            _ => Ok(()),
         }
     }
 

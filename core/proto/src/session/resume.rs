@@ -1,6 +1,6 @@
 //! What each side says in READY so that a session goes on over a new connection.
 
-/// Names the author's instance of the session and the next frame it expects.
+/// Names the author's instance of the session, the peer's instance it speaks with, and the next frame it expects of it.
 ///
 /// A side whose session speaks with instance `epoch` of its peer goes on with it; any other epoch means that the peer
 /// has forgotten, and both start afresh.
@@ -8,27 +8,106 @@
 pub struct Resume {
     /// The author's instance of the session; random, never 0. A new one whenever a session has ended.
     pub epoch: u64,
-    /// First DATA frame the author has not received.
+    /// The peer's instance that the author's session speaks with; 0 if there is no session yet.
+    pub with: u64,
+    /// First DATA frame of that instance which the author has not received.
     pub next: u64,
 }
 
+/// What two READYs mean together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meeting {
+    /// The session goes on: everything from this frame on is sent again.
+    GoesOn(u64),
+    /// The peer has forgotten the session: what there was is lost, a new one begins at frame 0.
+    StartsAfresh,
+    /// This side has another name by now, or these two names have had their session: the connection is closed, what
+    /// there was is lost, and the next handshake starts afresh.
+    Void,
+}
+
+/// This side's instance of the session with one peer. A pair of instances has one session and never another, so a frame
+/// number cannot be taken for another session's.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    epoch: u64,
+    with: Option<u64>,
+    /// The peer's instances that this one had a session with.
+    left: Vec<u64>,
+}
+
+impl Instance {
+    /// A side that has no session yet. `random`: any number never used before.
+    pub fn new(random: u64) -> Self {
+        Self { epoch: random.max(1), with: None, left: Vec::new() }
+    }
+
+    /// What to say in READY if the session, if there is one, expects frame `next`.
+    pub fn ready(&self, next: u64) -> Resume {
+        Resume { epoch: self.epoch, with: self.with.unwrap_or(0), next: self.with.map_or(0, |_| next) }
+    }
+
+    /// Judges a connection on which this side said `said` and the peer `theirs`. Unless the session goes on, the one
+    /// there was has ended.
+    pub fn meet(&mut self, said: Resume, theirs: Resume, random: u64) -> Meeting {
+        if said.epoch == self.epoch && self.with == Some(theirs.epoch) {
+            // Handshakes overlap: these words may be older than the session, and their number another session's.
+            return Meeting::GoesOn(if theirs.with == self.epoch { theirs.next } else { 0 });
+        }
+        if said.epoch != self.epoch {
+            return Meeting::Void;
+        }
+        self.left.extend(self.with);
+        // Somebody who was left is back: an instance that died in the middle of a handshake came between.
+        if self.left.contains(&theirs.epoch) || self.left.len() > MAX_LEFT {
+            self.ended(random);
+            return Meeting::Void;
+        }
+        self.with = Some(theirs.epoch);
+        Meeting::StartsAfresh
+    }
+
+    /// The session has ended for another reason than a meeting.
+    pub fn ended(&mut self, random: u64) {
+        *self = Self::new(random);
+    }
+
+    /// The peer's instance that this one has a session with.
+    pub fn with(&self) -> Option<u64> {
+        self.with
+    }
+
+    /// Its name.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}
+
+/// Restarts of the peer after which an instance takes a new name instead of remembering one more.
+const MAX_LEFT: usize = 16;
+
 impl Resume {
-    /// Bytes of its encoding: two big-endian 64-bit numbers.
-    pub const LEN: usize = 16;
+    /// Bytes of its encoding: three big-endian 64-bit numbers.
+    pub const LEN: usize = 24;
 
     /// The bytes for READY.
     pub fn encode(&self) -> [u8; Self::LEN] {
         let mut out = [0; Self::LEN];
-        out[..8].copy_from_slice(&self.epoch.to_be_bytes());
-        out[8..].copy_from_slice(&self.next.to_be_bytes());
+        for (field, number) in out.chunks_exact_mut(8).zip([self.epoch, self.with, self.next]) {
+            field.copy_from_slice(&number.to_be_bytes());
+        }
         out
     }
 
     /// Reads READY's bytes; `None` for another length or an epoch of zero.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (epoch, next) = bytes.split_first_chunk()?;
-        let resume =
-            Self { epoch: u64::from_be_bytes(*epoch), next: u64::from_be_bytes(next.try_into().ok()?) };
+        let (numbers, []) = bytes.as_chunks() else { return None };
+        let &[epoch, with, next] = numbers else { return None };
+        let resume = Self {
+            epoch: u64::from_be_bytes(epoch),
+            with: u64::from_be_bytes(with),
+            next: u64::from_be_bytes(next),
+        };
         (resume.epoch != 0).then_some(resume)
     }
 }

@@ -26,6 +26,10 @@ impl Retained {
         self.bytes < SEND_WINDOW
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }

@@ -44,6 +44,8 @@ struct Incoming {
     chunks: VecDeque<Bytes>,
     grant: Grant,
     end: End,
+    /// The app has been told of the end.
+    read_whole: bool,
     /// The app does not want the rest.
     stopped: bool,
 }
@@ -59,7 +61,7 @@ impl Stream {
         let (out, inc) = (&self.outgoing, &self.incoming);
         let sent = matches!(out.end, End::Done | End::Failed(_));
         let taken = match inc.end {
-            End::Done => inc.chunks.is_empty() || inc.stopped,
+            End::Done => inc.read_whole || inc.stopped,
             // Its reader is still to learn of it, unless it asked for it.
             End::Failed(_) => inc.stopped,
             _ => false,
@@ -112,6 +114,7 @@ impl Streams {
             chunks: VecDeque::new(),
             grant: Grant::new(STREAM_WINDOW as u64),
             end: End::Open,
+            read_whole: false,
             stopped: false,
         };
         self.streams.insert(id, Stream { outgoing, incoming });
@@ -183,6 +186,7 @@ impl Streams {
         }
         match inc.end {
             End::Done => {
+                inc.read_whole = true;
                 self.forget_if_over(id);
                 Ok(Some(Bytes::new()))
             }

@@ -90,8 +90,8 @@ impl Pair {
         let (a, b) = (self.a.session.next_expected(), self.b.session.next_expected());
         self.a.wire.clear();
         self.b.wire.clear();
-        self.a.session.attach(b, self.now).unwrap();
-        self.b.session.attach(a, self.now).unwrap();
+        self.a.session.attach(b).unwrap();
+        self.b.session.attach(a).unwrap();
     }
 
     fn poll(&mut self) {
@@ -123,8 +123,8 @@ impl Pair {
 
     fn advance(&mut self, by: Duration) {
         self.now += by;
-        self.a.session.handle_timeout(self.now).unwrap();
-        self.b.session.handle_timeout(self.now).unwrap();
+        self.a.session.handle_timeout(self.now);
+        self.b.session.handle_timeout(self.now);
         self.settle();
     }
 }

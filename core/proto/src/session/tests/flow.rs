@@ -1,7 +1,7 @@
 use super::*;
 use crate::limits::{ACK_EVERY, OBJECT_COST, RECEIVE_BUDGET, SEND_QUEUE, SEND_WINDOW};
 use crate::session::wire::{FrameKind, Header, ObjectHead, Piece, Segment};
-use crate::timing::{ACK_DELAY, REASSEMBLY_IDLE};
+use crate::timing::{ACK_DELAY, CONTACT_GAP, REASSEMBLY_IDLE};
 use bytes::BytesMut;
 
 #[test]
@@ -140,9 +140,29 @@ fn an_object_that_stops_half_way_is_not_kept() {
     let mut pair = Pair::new();
     let frame = data(0, &[Segment::Message { lane: 0, piece: piece(Some(10), false, b"abc") }]);
     pair.b.session.handle_frame(&frame, pair.now).unwrap();
-    let (just, later) = (pair.now + (REASSEMBLY_IDLE - MS), pair.now + REASSEMBLY_IDLE);
-    assert_eq!(pair.b.session.handle_timeout(just), Ok(()));
-    assert_eq!(pair.b.session.handle_timeout(later), Err(SessionError::Stalled));
+    let pong = pair.a.session.header_frame(FrameKind::Pong, 0);
+    let mut ticks = 0;
+    loop {
+        pair.now += CONTACT_GAP;
+        ticks += 1;
+        match pair.b.session.handle_frame(&pong, pair.now) {
+            Ok(()) => assert!(CONTACT_GAP * ticks < REASSEMBLY_IDLE),
+            Err(e) => break assert_eq!((e, CONTACT_GAP * ticks), (SessionError::Stalled, REASSEMBLY_IDLE)),
+        }
+    }
+}
+
+#[test]
+fn an_outage_or_a_sleep_in_the_middle_of_an_object_does_not_end_the_session() {
+    let mut pair = Pair::new();
+    pair.a.session.send_message(None, object(100_000)).unwrap();
+    pair.poll();
+    pair.deliver(2);
+    pair.now += 10 * REASSEMBLY_IDLE;
+    pair.b.session.handle_timeout(pair.now);
+    pair.attach();
+    pair.settle();
+    assert_eq!(pair.b.messages().len(), 1);
 }
 
 #[test]

@@ -147,9 +147,59 @@ fn frames_of_an_old_path_that_come_late_change_nothing() {
 
 #[test]
 fn what_ready_says_round_trips() {
-    let resume = Resume { epoch: 77, next: 5 };
+    let resume = Resume { epoch: 77, with: 78, next: 5 };
     assert_eq!(Resume::decode(&resume.encode()), Some(resume));
     assert_eq!(Resume::decode(&resume.encode()[1..]), None);
     assert_eq!(Resume::decode(&[1; Resume::LEN + 1]), None);
     assert_eq!(Resume::decode(&[0; Resume::LEN]), None);
+}
+
+/// Both sides' READYs in one handshake, and what each makes of them.
+fn meet(a: &mut Instance, b: &mut Instance, next: u64) -> [Meeting; 2] {
+    let (from_a, from_b) = (a.ready(next), b.ready(next));
+    [a.meet(from_a, from_b, 1000), b.meet(from_b, from_a, 2000)]
+}
+
+#[test]
+fn a_session_goes_on_until_one_side_has_forgotten_it() {
+    let (mut a, mut b) = (Instance::new(1), Instance::new(2));
+    assert_eq!(meet(&mut a, &mut b, 5), [Meeting::StartsAfresh; 2]);
+    assert_eq!(meet(&mut a, &mut b, 5), [Meeting::GoesOn(5); 2]);
+    b = Instance::new(3);
+    assert_eq!(meet(&mut a, &mut b, 9), [Meeting::StartsAfresh; 2]);
+    assert_eq!(meet(&mut a, &mut b, 9), [Meeting::GoesOn(9); 2]);
+    a.ended(4);
+    assert_eq!(meet(&mut a, &mut b, 9), [Meeting::StartsAfresh; 2]);
+}
+
+#[test]
+fn words_about_another_session_acknowledge_nothing() {
+    let (mut a, mut b) = (Instance::new(1), Instance::new(2));
+    meet(&mut a, &mut b, 0);
+    // a restarts; of two handshakes that overlap, b spoke in both before the first was done.
+    let (old_words, mut a) = (b.ready(57), Instance::new(3));
+    meet(&mut a, &mut b, 57);
+    assert_eq!(a.meet(a.ready(0), old_words, 9), Meeting::GoesOn(0));
+    // Words said under a name that is gone make no path.
+    let said = b.ready(57);
+    b.ended(4);
+    assert_eq!(b.meet(said, a.ready(0), 9), Meeting::Void);
+}
+
+#[test]
+fn two_instances_never_have_a_second_session() {
+    let (mut a, mut b) = (Instance::new(1), Instance::new(2));
+    let mut ghost = Instance::new(3);
+    meet(&mut a, &mut b, 0);
+    meet(&mut a, &mut ghost, 0);
+    // b still has the session that the ghost took from a.
+    let [at_a, at_b] = meet(&mut a, &mut b, 0);
+    assert_eq!((at_a, at_b), (Meeting::Void, Meeting::GoesOn(0)));
+    assert_eq!(meet(&mut a, &mut b, 0), [Meeting::StartsAfresh; 2]);
+    for n in 100..200 {
+        if meet(&mut a, &mut Instance::new(n), 0)[0] == Meeting::Void {
+            return;
+        }
+    }
+    panic!("remembers without bound");
 }

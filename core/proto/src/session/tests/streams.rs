@@ -150,3 +150,17 @@ fn a_stream_of_a_foreign_group_is_refused() {
     assert!(pair.b.events.is_empty());
     assert_eq!(pair.a.session.read(id), Err(StreamError::Reset(STREAM_REFUSED)));
 }
+
+#[test]
+fn an_end_that_arrives_alone_is_read_even_if_this_side_ends_meanwhile() {
+    let mut pair = Pair::new();
+    let id = pair.a.session.open_stream("s", None).unwrap();
+    pair.a.session.write(id, &mut Bytes::from_static(b"all")).unwrap();
+    pair.settle();
+    assert_eq!(pair.b.read_all(id), Ok((b"all".to_vec(), false)));
+    pair.a.session.finish(id).unwrap();
+    pair.b.session.finish(id).unwrap();
+    pair.settle();
+    assert_eq!(pair.b.read_all(id), Ok((vec![], true)));
+    assert_eq!(pair.b.session.read(id), Err(StreamError::Closed));
+}
