@@ -5,6 +5,7 @@ mod layers;
 mod metadata;
 mod process;
 mod requirements;
+mod sim;
 mod size;
 mod targets;
 mod workspace;
@@ -29,6 +30,8 @@ enum Task {
     Layers,
     /// List the requirements and the tests that prove them.
     Requirements(requirements::Args),
+    /// Run seeded worlds of devices in virtual time, or one of them again.
+    Sim(sim::Args),
     /// Build the library as it ships inside an app and check its size.
     Size,
     /// Type-check the library for the phones' targets.
@@ -49,6 +52,7 @@ fn run(task: &Task) -> Result<(), Error> {
     match task {
         Task::Layers => layers::run(),
         Task::Requirements(args) => requirements::run(args),
+        Task::Sim(args) => sim::run(args),
         Task::Size => size::run(),
         Task::Targets(args) => targets::run(args),
     }

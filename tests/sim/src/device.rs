@@ -1,0 +1,570 @@
+//! One device: its sessions, its dials, its clock. What tasks do in `core/peers` happens here in one thread.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use peers_proto::id::DeviceId;
+use peers_proto::liveness::Beat;
+use peers_proto::session::wire::{FrameKind, Header};
+use peers_proto::session::{Instance, Meeting, ReassemblyBudget, Resume, Session, SessionConfig};
+use peers_proto::time::{Instant, earliest};
+use peers_proto::timing::{HANDSHAKE_TIMEOUT, RESUME_WINDOW, WEBRTC_ESTABLISHMENT};
+use peers_proto::transport_kind::TransportKind;
+
+use crate::app::{self, App};
+use crate::failure::Violation;
+use crate::net::Net;
+use crate::paths::{Change, Paths};
+use crate::pipe::{Packet, PipeId};
+use crate::plan::Fault;
+use crate::timeline::Timeline;
+
+/// Longest pause between two dials.
+const RETRY_MAX: Duration = Duration::from_secs(8);
+/// How often a device on a worse path looks for a better one.
+const UPGRADE: Duration = Duration::from_secs(10);
+
+/// What the world lends a device for one event.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) net: &'a mut Net,
+    pub(crate) timeline: &'a mut Timeline,
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// No path came back in time.
+    NoPath,
+    /// The peer has forgotten it: it says that it is this instance now.
+    Forgotten(u64),
+    /// One of the peer's instances came back after another one, which cannot both be right.
+    Void,
+}
+
+/// A session that the app was told is lost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Loss {
+    pub(crate) peer: usize,
+    pub(crate) why: Ended,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Waits for M2.
+    Dialing,
+    /// Waits for M3.
+    Answering,
+    /// Has said READY and waits for the peer's.
+    Consented(Resume),
+    /// Carries a session.
+    Path,
+}
+
+#[derive(Debug)]
+struct End {
+    peer: usize,
+    kind: TransportKind,
+    phase: Phase,
+    deadline: Instant,
+}
+
+#[derive(Debug)]
+struct Live {
+    session: Session,
+    paths: Paths,
+    app: App,
+}
+
+#[derive(Debug)]
+struct Peer {
+    instance: Instance,
+    live: Option<Live>,
+    dials: bool,
+    next_dial: Instant,
+    failures: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Device {
+    index: usize,
+    /// How far its clock is ahead of the world's.
+    offset: Duration,
+    peers: BTreeMap<usize, Peer>,
+    ends: BTreeMap<PipeId, End>,
+    budget: ReassemblyBudget,
+    /// Sessions lost since the world last asked.
+    losses: Vec<Loss>,
+    hushed: bool,
+    pub(crate) timer: Option<Instant>,
+}
+
+fn device_id(index: usize) -> DeviceId {
+    DeviceId::from_bytes([index as u8 + 1; 20])
+}
+
+impl Device {
+    pub(crate) fn new(index: usize, peers: &[(usize, bool)], net: &mut Net) -> Self {
+        // An hour at least, so that whoever mixes two clocks fails loudly.
+        let offset = net.rng.seconds(3600..30_000_000);
+        Self::with_clock(index, offset, peers, net)
+    }
+
+    fn with_clock(index: usize, offset: Duration, peers: &[(usize, bool)], net: &mut Net) -> Self {
+        let now = net.now + offset;
+        let peers = peers.iter().map(|(peer, dials)| {
+            let next_dial = now + net.rng.millis(0..500);
+            let peer_state = Peer {
+                instance: Instance::new(net.rng.next()),
+                live: None,
+                dials: *dials,
+                next_dial,
+                failures: 0,
+            };
+            (*peer, peer_state)
+        });
+        Self {
+            index,
+            offset,
+            peers: peers.collect(),
+            ends: BTreeMap::new(),
+            budget: ReassemblyBudget::default(),
+            losses: Vec::new(),
+            hushed: false,
+            timer: None,
+        }
+    }
+
+    /// The same device after its app was killed: it remembers nothing.
+    pub(crate) fn restarted(&self, net: &mut Net) -> Self {
+        for pipe in self.ends.keys() {
+            // The operating system may close the sockets of a killed app, or be killed with it.
+            if net.rng.chance(50) {
+                net.close(*pipe, self.index);
+            } else {
+                net.abandon(*pipe, self.index);
+            }
+        }
+        let peers: Vec<_> = self.peers.iter().map(|(peer, state)| (*peer, state.dials)).collect();
+        Self { hushed: self.hushed, ..Self::with_clock(self.index, self.offset, &peers, net) }
+    }
+
+    pub(crate) fn leap(&mut self, by: Duration) {
+        self.offset += by;
+    }
+
+    /// The device's time at the world's `now`.
+    pub(crate) fn clock(&self, now: Instant) -> Instant {
+        now + self.offset
+    }
+
+    /// When it wants to be woken, by the world's clock.
+    pub(crate) fn poll_timeout(&self, net: &Net) -> Option<Instant> {
+        let handshakes =
+            self.ends.values().filter(|end| !matches!(end.phase, Phase::Path)).map(|end| end.deadline);
+        let mut next = handshakes.min();
+        for peer in self.peers.values() {
+            next = earliest(next, peer.poll_timeout(self.index, net));
+        }
+        next.map(|at| Instant::from_micros(at.as_micros().saturating_sub(self.offset.as_micros() as u64)))
+    }
+
+    pub(crate) fn take_losses(&mut self) -> Vec<Loss> {
+        std::mem::take(&mut self.losses)
+    }
+
+    /// Nobody says anything new.
+    pub(crate) fn hush(&mut self) {
+        self.hushed = true;
+        self.peers.values_mut().filter_map(|peer| peer.live.as_mut()).for_each(|live| live.app.hush());
+    }
+
+    /// The network has changed: what failed may work now.
+    pub(crate) fn network_changed(&mut self, world: &mut Surroundings<'_>) {
+        let now = self.clock(world.net.now);
+        for peer in self.peers.values_mut() {
+            peer.failures = 0;
+            peer.next_dial = peer.next_dial.min(now + world.net.rng.millis(0..500));
+        }
+    }
+
+    // ---- what happens to it ----
+
+    pub(crate) fn handle_timeout(&mut self, world: &mut Surroundings<'_>) -> Result<(), Violation> {
+        let now = self.clock(world.net.now);
+        let late = |end: &End| !matches!(end.phase, Phase::Path) && end.deadline <= now;
+        let overdue: Vec<_> = self.ends.iter().filter(|(_, end)| late(end)).map(|(pipe, _)| *pipe).collect();
+        for pipe in overdue {
+            self.ends.remove(&pipe);
+            world.net.close(pipe, self.index);
+        }
+        for peer in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.dial(peer, world);
+            self.pump(peer, world)?;
+        }
+        Ok(())
+    }
+
+    /// A pipe broke, or the peer closed it.
+    pub(crate) fn handle_broken(
+        &mut self,
+        pipe: PipeId,
+        world: &mut Surroundings<'_>,
+    ) -> Result<(), Violation> {
+        world.net.close(pipe, self.index);
+        let Some(end) = self.ends.remove(&pipe) else { return Ok(()) };
+        self.leave_path(end.peer, pipe, world);
+        self.pump(end.peer, world)
+    }
+
+    /// A pipe has taken some of what it was given.
+    pub(crate) fn handle_room(
+        &mut self,
+        pipe: PipeId,
+        world: &mut Surroundings<'_>,
+    ) -> Result<(), Violation> {
+        match self.ends.get(&pipe).map(|end| end.peer) {
+            Some(peer) => self.pump(peer, world),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn handle_packet(
+        &mut self,
+        pipe: PipeId,
+        packet: Packet,
+        world: &mut Surroundings<'_>,
+    ) -> Result<(), Violation> {
+        let (now, index) = (self.clock(world.net.now), self.index);
+        if let Packet::M1 = packet {
+            let Pipe { peer, kind } = self.pipe(pipe, world.net);
+            let end = End { peer, kind, phase: Phase::Answering, deadline: now + HANDSHAKE_TIMEOUT };
+            self.ends.insert(pipe, end);
+            world.net.send(pipe, index, Packet::M2);
+            return Ok(());
+        }
+        if let Packet::Close = packet {
+            return self.handle_broken(pipe, world);
+        }
+        let Some(end) = self.ends.get_mut(&pipe) else { return Ok(()) };
+        let peer = end.peer;
+        match (&end.phase, packet) {
+            (Phase::Dialing, Packet::M2) => {
+                world.net.send(pipe, index, Packet::M3);
+                self.consent(pipe, world);
+            }
+            (Phase::Answering, Packet::M3) => self.consent(pipe, world),
+            (Phase::Consented(said), Packet::Ready(theirs)) => {
+                let said = *said;
+                self.establish(pipe, said, theirs, world)?;
+            }
+            (Phase::Path, Packet::Frame(frame)) => {
+                let Some(live) = self.peers.get_mut(&peer).and_then(|peer| peer.live.as_mut()) else {
+                    return Ok(());
+                };
+                let header = Header::read(&mut &frame[..]).map_err(|e| Violation::Protocol(e.into()))?;
+                live.paths.heard(pipe, now);
+                match (header.kind, live.paths.get(pipe)) {
+                    (FrameKind::Leave, _) => return self.handle_broken(pipe, world),
+                    (FrameKind::Ping, Some(path)) => path.liveness.handle_ping(header.seq),
+                    (FrameKind::Pong, Some(path)) => path.liveness.handle_pong(header.seq, now),
+                    _ => {}
+                }
+                live.session.handle_frame(&frame, now).map_err(Violation::Protocol)?;
+            }
+            _ => {}
+        }
+        self.pump(peer, world)
+    }
+
+    // ---- connections ----
+
+    fn pipe(&self, pipe: PipeId, net: &Net) -> Pipe {
+        let pipe = &net.pipes[pipe];
+        Pipe { peer: pipe.ends[1 - pipe.side_of(self.index)], kind: pipe.route.kind }
+    }
+
+    fn dial(&mut self, to: usize, world: &mut Surroundings<'_>) {
+        let now = self.clock(world.net.now);
+        let Some(peer) = self.peers.get_mut(&to) else { return };
+        let wanted = peer.wants_to_dial();
+        if wanted.is_empty() || peer.next_dial > now {
+            return;
+        }
+        peer.failures += 1;
+        let ceiling = RETRY_MAX.min(Duration::from_millis(500) * 2_u32.saturating_pow(peer.failures.min(8)));
+        let pause = if peer.has_path() { UPGRADE } else { ceiling };
+        peer.next_dial = now + world.net.rng.millis(250..251 + pause.as_millis() as u64);
+        for kind in wanted {
+            let relayed = *kind == TransportKind::Relay;
+            let busy = self.ends.values().any(|end| {
+                let same = (end.kind == TransportKind::Relay) == relayed;
+                end.peer == to && same && !matches!(end.phase, Phase::Path)
+            });
+            if busy {
+                continue;
+            }
+            if let Some(pipe) = world.net.dial(self.index, to, *kind) {
+                let kind = world.net.pipes[pipe].route.kind;
+                world
+                    .timeline
+                    .note(world.net.now, || format!("{} dials {to} by {kind:?}: pipe {pipe}", self.index));
+                let patience =
+                    if kind == TransportKind::WebRtc { WEBRTC_ESTABLISHMENT } else { HANDSHAKE_TIMEOUT };
+                let end = End { peer: to, kind, phase: Phase::Dialing, deadline: now + patience };
+                self.ends.insert(pipe, end);
+            }
+        }
+    }
+
+    fn consent(&mut self, pipe: PipeId, world: &mut Surroundings<'_>) {
+        let Some(end) = self.ends.get_mut(&pipe) else { return };
+        let Some(peer) = self.peers.get(&end.peer) else { return };
+        let said = peer.resume();
+        end.phase = Phase::Consented(said);
+        world.net.send(pipe, self.index, Packet::Ready(said));
+    }
+
+    /// As `Engine::establish`: the connection becomes a path of the session there is, or of a new one.
+    fn establish(
+        &mut self,
+        pipe: PipeId,
+        said: Resume,
+        theirs: Resume,
+        world: &mut Surroundings<'_>,
+    ) -> Result<(), Violation> {
+        let (now, index) = (self.clock(world.net.now), self.index);
+        let Some(to) = self.ends.get(&pipe).map(|end| end.peer) else { return Ok(()) };
+        let Some(peer) = self.peers.get_mut(&to) else { return Ok(()) };
+        let had = peer.instance.epoch();
+        let next = match peer.instance.meet(said, theirs, world.net.rng.next()) {
+            Meeting::GoesOn(next) => next,
+            Meeting::StartsAfresh => {
+                self.end_session(to, Ended::Forgotten(theirs.epoch), world)?;
+                0
+            }
+            Meeting::Void => {
+                if peer.instance.epoch() != had {
+                    self.end_session(to, Ended::Void, world)?;
+                }
+                return self.handle_broken(pipe, world);
+            }
+        };
+        let kind = world.net.pipes[pipe].route.kind;
+        let fresh = self.begin(to, world);
+        let Some(peer) = self.peers.get_mut(&to) else { return Ok(()) };
+        let live = peer.live.get_or_insert(fresh);
+        let change = live.paths.add(pipe, kind, now);
+        world.timeline.note(world.net.now, || {
+            format!("{index} has a path to {to} by {kind:?}: pipe {pipe}, from frame {next}, {change:?}")
+        });
+        if change == Change::Switched {
+            live.session.attach(next).map_err(Violation::Protocol)?;
+        }
+        peer.failures = 0;
+        if let Some(end) = self.ends.get_mut(&pipe) {
+            end.phase = Phase::Path;
+        }
+        Ok(())
+    }
+
+    fn begin(&self, to: usize, world: &mut Surroundings<'_>) -> Live {
+        let now = self.clock(world.net.now);
+        let mut app = App::new(world.net.plan.traffic, world.net.rng.next(), now);
+        if self.hushed {
+            app.hush();
+        }
+        let config = SessionConfig {
+            local: device_id(self.index),
+            remote: device_id(to),
+            groups: app::groups().into_iter().collect(),
+            ungrouped: true,
+            budget: self.budget.clone(),
+        };
+        Live { session: Session::new(config), paths: Paths::new(now), app }
+    }
+
+    fn leave_path(&mut self, of: usize, pipe: PipeId, world: &mut Surroundings<'_>) {
+        let (now, index) = (self.clock(world.net.now), self.index);
+        let Some(peer) = self.peers.get_mut(&of) else { return };
+        let Some(live) = &mut peer.live else { return };
+        match live.paths.remove(pipe, now) {
+            Change::Nothing => {}
+            Change::Switched => live.session.switch(),
+            Change::Down => {
+                live.session.detach();
+                peer.next_dial = now;
+            }
+        }
+        let current = live.paths.current();
+        world
+            .timeline
+            .note(world.net.now, || format!("{index} lost pipe {pipe} to {of}, now on {current:?}"));
+    }
+
+    /// The session is lost: the app is told once, and the paths go with it.
+    fn end_session(&mut self, of: usize, why: Ended, world: &mut Surroundings<'_>) -> Result<(), Violation> {
+        let (now, index) = (self.clock(world.net.now), self.index);
+        let Some(peer) = self.peers.get_mut(&of) else { return Ok(()) };
+        let Some(mut live) = peer.live.take() else { return Ok(()) };
+        if why == Ended::NoPath {
+            peer.instance.ended(world.net.rng.next());
+        }
+        live.session.end();
+        live.app.finish(&mut live.session, &mut world.net.rng, now)?;
+        for pipe in live.paths.pipes() {
+            world.net.close(pipe, index);
+            self.ends.remove(&pipe);
+        }
+        self.losses.push(Loss { peer: of, why });
+        world.timeline.note(world.net.now, || format!("{index} lost its session with {of}: {why:?}"));
+        Ok(())
+    }
+
+    // ---- one session ----
+
+    /// Lets one session do all that it can do now.
+    fn pump(&mut self, of: usize, world: &mut Surroundings<'_>) -> Result<(), Violation> {
+        let (now, index) = (self.clock(world.net.now), self.index);
+        let Some(live) = self.peers.get_mut(&of).and_then(|peer| peer.live.as_mut()) else { return Ok(()) };
+        if live.paths.down_since().is_some_and(|since| now >= since + RESUME_WINDOW) {
+            return self.end_session(of, Ended::NoPath, world);
+        }
+        let outstanding = live.session.has_outstanding();
+        let silent = live.paths.silent(outstanding, now);
+        let superfluous = live.paths.superfluous(live.session.leads());
+        for pipe in &superfluous {
+            world.net.send(*pipe, index, Packet::Frame(live.session.header_frame(FrameKind::Leave, 0)));
+        }
+        for pipe in silent.into_iter().chain(superfluous) {
+            world.net.close(pipe, index);
+            self.ends.remove(&pipe);
+            self.leave_path(of, pipe, world);
+        }
+        let Some(live) = self.peers.get_mut(&of).and_then(|peer| peer.live.as_mut()) else { return Ok(()) };
+        for (pipe, beat) in live.paths.beats(now) {
+            let (kind, number) = match beat {
+                Beat::Ping(number) => (FrameKind::Ping, number),
+                Beat::Pong(number) => (FrameKind::Pong, number),
+            };
+            world.net.send(pipe, index, Packet::Frame(live.session.header_frame(kind, number)));
+        }
+        live.session.handle_timeout(now);
+        live.app.run(&mut live.session, &mut world.net.rng, now)?;
+        if let Some(pipe) = live.paths.current() {
+            while world.net.is_writable(pipe, index)
+                && let Some(frame) = live.session.poll_frame(now)
+            {
+                let accepted =
+                    acknowledgement_of(&frame).filter(|_| world.net.plan.fault == Fault::AcknowledgeOnSend);
+                world.net.send(pipe, index, Packet::Frame(frame));
+                if let Some(acknowledgement) = accepted {
+                    live.session.handle_frame(&acknowledgement, now).map_err(Violation::Protocol)?;
+                }
+            }
+        }
+        live.app.run(&mut live.session, &mut world.net.rng, now)?;
+        live.check_memory(&self.budget)
+    }
+
+    // ---- what the world checks at the end ----
+
+    /// Whether this device and `other` share one session on a path that works, with nothing left to say.
+    pub(crate) fn settled_with(&self, other: &Self) -> Result<(), Violation> {
+        let names = format!("{} and {}", self.index, other.index);
+        let stuck = |what: &str| Err(Violation::Stuck(format!("{names}: {what}")));
+        let (Some(ours), Some(theirs)) = (self.peers.get(&other.index), other.peers.get(&self.index)) else {
+            return stuck("they do not know each other");
+        };
+        let (Some(here), Some(there)) = (&ours.live, &theirs.live) else { return stuck("no session") };
+        let (here_with, there_with) = (ours.instance.with(), theirs.instance.with());
+        if here_with != Some(theirs.instance.epoch()) || there_with != Some(ours.instance.epoch()) {
+            return stuck("each has another session");
+        }
+        if here.paths.current().is_none() || there.paths.current().is_none() {
+            return stuck("no path");
+        }
+        here.app.settled(&there.app)?;
+        there.app.settled(&here.app)?;
+        if !here.session.is_drained() || !there.session.is_drained() {
+            return stuck("something is left to say");
+        }
+        Ok(())
+    }
+
+    /// Its instance towards a peer.
+    pub(crate) fn epoch(&self, peer: usize) -> Option<u64> {
+        self.peers.get(&peer).map(|peer| peer.instance.epoch())
+    }
+
+    /// Objects sent and received in the sessions that live.
+    pub(crate) fn objects(&self) -> (u64, u64) {
+        let lives = self.peers.values().filter_map(|peer| peer.live.as_ref());
+        lives.map(|live| live.app.objects()).fold((0, 0), |(s, r), (sent, got)| (s + sent, r + got))
+    }
+}
+
+/// The part of a pipe that its device knows.
+struct Pipe {
+    peer: usize,
+    kind: TransportKind,
+}
+
+impl Peer {
+    fn has_path(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.paths.current().is_some())
+    }
+
+    fn resume(&self) -> Resume {
+        self.instance.ready(self.live.as_ref().map_or(0, |live| live.session.next_expected()))
+    }
+
+    /// Relay first, anything better beside it; on a relay, anything better.
+    fn wants_to_dial(&self) -> &'static [TransportKind] {
+        match self.live.as_ref().map(|live| live.paths.current_kind()) {
+            _ if !self.dials => &[],
+            None | Some(None) => &[TransportKind::Relay, TransportKind::WebRtc],
+            Some(Some(TransportKind::Relay)) => &[TransportKind::WebRtc],
+            Some(Some(_)) => &[],
+        }
+    }
+
+    fn poll_timeout(&self, device: usize, net: &Net) -> Option<Instant> {
+        let dial = (!self.wants_to_dial().is_empty()).then_some(self.next_dial);
+        earliest(dial, self.live.as_ref().and_then(|live| live.poll_timeout(device, net)))
+    }
+}
+
+impl Live {
+    fn poll_timeout(&self, device: usize, net: &Net) -> Option<Instant> {
+        let writable = self.paths.current().is_some_and(|pipe| net.is_writable(pipe, device));
+        let acknowledgement = self.session.ack_timeout().filter(|_| writable);
+        let window = self.paths.down_since().map(|since| since + RESUME_WINDOW);
+        let paths = self.paths.poll_timeout(self.session.has_outstanding());
+        [self.session.poll_timeout(), acknowledgement, window, paths, self.app.poll_timeout()]
+            .into_iter()
+            .fold(None, earliest)
+    }
+
+    fn check_memory(&self, budget: &ReassemblyBudget) -> Result<(), Violation> {
+        use peers_proto::limits::{MAX_FRAME, MAX_REASSEMBLY_PER_PROCESS, SEND_WINDOW};
+        let excess = |what: &str, amount: usize| Err(Violation::Memory(format!("{amount} {what}")));
+        if self.session.retained_bytes() > SEND_WINDOW + MAX_FRAME {
+            return excess("bytes unacknowledged", self.session.retained_bytes());
+        }
+        if budget.used() > MAX_REASSEMBLY_PER_PROCESS {
+            return excess("bytes in reassembly", budget.used());
+        }
+        if self.paths.len() > 8 {
+            return excess("paths of one session", self.paths.len());
+        }
+        Ok(())
+    }
+}
+
+/// The acknowledgement of a DATA frame that its receiver has not yet made.
+fn acknowledgement_of(frame: &bytes::Bytes) -> Option<bytes::Bytes> {
+    let header = Header::read(&mut &frame[..]).ok().filter(|header| header.kind == FrameKind::Data)?;
+    let mut out = bytes::BytesMut::new();
+    Header { kind: FrameKind::Ack, seq: 0, ack: header.seq + 1 }.write(&mut out);
+    Some(out.freeze())
+}

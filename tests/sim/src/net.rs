@@ -1,0 +1,298 @@
+//! The network between the devices: pipes, and what they run through.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use peers_proto::time::Instant;
+use peers_proto::transport_kind::TransportKind;
+
+use crate::pipe::{Packet, Pipe, PipeId, Route};
+use crate::plan::{Action, Fault, Place, Plan};
+use crate::queue::{Event, Queue};
+use crate::random::Rng;
+
+/// A lost packet is sent again after about this long.
+const RETRANSMISSION: Duration = Duration::from_millis(200);
+/// NAT mappings are forgotten when a device says nothing for longer.
+const MAPPING_LIFE: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+struct Attachment {
+    place: Place,
+    up: bool,
+    awake: bool,
+    slept: Instant,
+    /// Changes with the address.
+    address: u32,
+}
+
+#[derive(Debug)]
+struct Relay {
+    up: bool,
+    /// Changes when it is restarted.
+    run: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Net {
+    pub(crate) now: Instant,
+    pub(crate) rng: Rng,
+    pub(crate) queue: Queue,
+    pub(crate) plan: Plan,
+    pub(crate) pipes: Vec<Pipe>,
+    attachments: Vec<Attachment>,
+    relays: Vec<Relay>,
+    turn_up: bool,
+    blocked: BTreeSet<(usize, usize)>,
+    /// Pipes that are deaf towards this end.
+    deaf: BTreeSet<(PipeId, usize)>,
+}
+
+impl Net {
+    pub(crate) fn new(plan: Plan, rng: Rng) -> Self {
+        let attach = |place: &Place| Attachment {
+            place: *place,
+            up: true,
+            awake: true,
+            slept: Instant::ZERO,
+            address: 0,
+        };
+        Self {
+            now: Instant::ZERO,
+            rng,
+            queue: Queue::default(),
+            pipes: Vec::new(),
+            attachments: plan.places.iter().map(attach).collect(),
+            relays: (0..plan.relays).map(|_| Relay { up: true, run: 0 }).collect(),
+            turn_up: plan.turn,
+            blocked: BTreeSet::new(),
+            deaf: BTreeSet::new(),
+            plan,
+        }
+    }
+
+    pub(crate) fn is_awake(&self, device: usize) -> bool {
+        self.attachments[device].awake
+    }
+
+    /// The best direct way from one device to another now.
+    pub(crate) fn direct(&self, a: usize, b: usize) -> Option<TransportKind> {
+        let (at_a, at_b) = (self.attachments[a].place, self.attachments[b].place);
+        if self.is_blocked(a, b) || !self.is_online(a) || !self.is_online(b) {
+            return None;
+        }
+        if at_a.lan.is_some() && at_a.lan == at_b.lan {
+            return Some(TransportKind::Lan);
+        }
+        let turned = self.turn_up && self.plan.turn;
+        (at_a.nat.reaches(at_b.nat) || turned).then_some(TransportKind::WebRtc)
+    }
+
+    /// A relay both can use now.
+    pub(crate) fn common_relay(&self, a: usize, b: usize) -> Option<usize> {
+        let usable = self.is_online(a) && self.is_online(b);
+        self.relays.iter().position(|relay| relay.up).filter(|_| usable)
+    }
+
+    /// Whether the two could find a usable path if they tried now.
+    pub(crate) fn can_meet(&self, a: usize, b: usize) -> bool {
+        self.common_relay(a, b).is_some()
+    }
+
+    fn is_online(&self, device: usize) -> bool {
+        self.attachments[device].up && self.attachments[device].awake
+    }
+
+    fn is_blocked(&self, a: usize, b: usize) -> bool {
+        self.blocked.contains(&(a.min(b), a.max(b)))
+    }
+
+    /// Begins a transport. WebRTC needs a relay for signaling; nothing tells the dialer why nothing comes of it.
+    pub(crate) fn dial(&mut self, from: usize, to: usize, kind: TransportKind) -> Option<PipeId> {
+        let relay = self.common_relay(from, to)?;
+        let found = if kind == TransportKind::Relay { Some(kind) } else { self.direct(from, to) };
+        let kind = found?;
+        let (at_from, at_to) = (&self.attachments[from], &self.attachments[to]);
+        let route = Route {
+            kind,
+            relay: (kind == TransportKind::Relay).then_some((relay, self.relays[relay].run)),
+            turn: kind == TransportKind::WebRtc && !at_from.place.nat.reaches(at_to.place.nat),
+            addresses: [at_from.address, at_to.address],
+        };
+        self.pipes.push(Pipe::new([from, to], route, self.plan.profile(kind)));
+        let pipe = self.pipes.len() - 1;
+        let signaling =
+            if kind == TransportKind::WebRtc { 3 * self.plan.relayed.delay } else { Duration::ZERO };
+        self.send_late(pipe, 0, Packet::M1, signaling);
+        Some(pipe)
+    }
+
+    pub(crate) fn is_writable(&self, pipe: PipeId, device: usize) -> bool {
+        let pipe = &self.pipes[pipe];
+        pipe.is_writable(pipe.side_of(device))
+    }
+
+    pub(crate) fn send(&mut self, pipe: PipeId, device: usize, packet: Packet) {
+        let side = self.pipes[pipe].side_of(device);
+        if self.pipes[pipe].closed[side] {
+            return;
+        }
+        if self.plan.fault == Fault::DropFrames && matches!(packet, Packet::Frame(_)) && self.rng.chance(1) {
+            return;
+        }
+        self.send_late(pipe, side, packet, Duration::ZERO);
+    }
+
+    fn send_late(&mut self, pipe: PipeId, side: usize, packet: Packet, mut late: Duration) {
+        let profile = self.pipes[pipe].profile;
+        late += Duration::from_micros(self.rng.within(0..profile.jitter.as_micros() as u64 + 1));
+        let mut again = RETRANSMISSION.max(2 * profile.delay);
+        while self.rng.chance(profile.loss) {
+            late += again;
+            again *= 2;
+        }
+        let due = self.pipes[pipe].send(side, packet, self.now, late);
+        self.queue.plan(due, Event::Arrival(pipe, 1 - side));
+    }
+
+    /// A device closes its end; the other learns it if the network still carries.
+    pub(crate) fn close(&mut self, pipe: PipeId, device: usize) {
+        let side = self.pipes[pipe].side_of(device);
+        if !self.pipes[pipe].closed[side] {
+            self.send_late(pipe, side, Packet::Close, Duration::ZERO);
+            self.pipes[pipe].closed[side] = true;
+        }
+    }
+
+    /// An end disappears without a word.
+    pub(crate) fn abandon(&mut self, pipe: PipeId, device: usize) {
+        let side = self.pipes[pipe].side_of(device);
+        self.pipes[pipe].closed[side] = true;
+    }
+
+    /// The packet that is due at this end, if the network brings it.
+    pub(crate) fn arrival(&mut self, pipe: PipeId, to: usize) -> Option<Packet> {
+        if self.carries(pipe, to) {
+            let packet = self.pipes[pipe].deliver(to)?;
+            (!self.pipes[pipe].closed[to]).then_some(packet)
+        } else {
+            self.pipes[pipe].hold(to);
+            None
+        }
+    }
+
+    fn carries(&self, pipe: PipeId, to: usize) -> bool {
+        let Pipe { ends: [a, b], route, .. } = &self.pipes[pipe];
+        let same_address =
+            [a, b].into_iter().zip(route.addresses).all(|(at, was)| self.attachments[*at].address == was);
+        let through = match route.relay {
+            Some((relay, run)) => self.relays[relay].up && self.relays[relay].run == run,
+            None => !self.is_blocked(*a, *b) && (!route.turn || self.turn_up),
+        };
+        let sender_up = self.attachments[if to == 0 { *b } else { *a }].up;
+        let receiver = if to == 0 { *a } else { *b };
+        same_address && through && sender_up && self.is_online(receiver) && !self.deaf.contains(&(pipe, to))
+    }
+
+    /// Changes the network. What devices themselves must do is up to the world.
+    pub(crate) fn act(&mut self, action: Action) {
+        match action {
+            Action::Down(device) => self.attachments[device].up = false,
+            Action::Up(device) => self.attachments[device].up = true,
+            Action::Move(device, place) => self.relocate(device, place),
+            Action::Block(a, b) => drop(self.blocked.insert((a.min(b), a.max(b)))),
+            Action::Unblock(a, b) => drop(self.blocked.remove(&(a.min(b), a.max(b)))),
+            Action::OneWay(from, to) => {
+                for (id, pipe) in self.pipes.iter().enumerate() {
+                    if pipe.ends == [from, to] || pipe.ends == [to, from] {
+                        self.deaf.insert((id, pipe.side_of(to)));
+                    }
+                }
+            }
+            Action::RelayDown(relay) => self.stop_relay(relay),
+            Action::RelayUp(relay) => self.start_relay(relay),
+            Action::TurnDown => self.turn_up = false,
+            Action::TurnUp => self.turn_up = true,
+            Action::Sleep(device) => {
+                let attachment = &mut self.attachments[device];
+                if attachment.awake {
+                    (attachment.awake, attachment.slept) = (false, self.now);
+                }
+            }
+            Action::Wake(device) => self.wake(device),
+            Action::Jump(..) | Action::Crash(_) => {}
+            Action::Heal => {
+                (0..self.attachments.len()).for_each(|device| {
+                    self.wake(device);
+                    self.attachments[device].up = true;
+                });
+                (0..self.relays.len()).for_each(|relay| self.start_relay(relay));
+                self.turn_up = true;
+                self.blocked.clear();
+            }
+        }
+        self.flush();
+    }
+
+    fn relocate(&mut self, device: usize, place: Place) {
+        let attachment = &mut self.attachments[device];
+        attachment.place = place;
+        attachment.address += 1;
+    }
+
+    fn wake(&mut self, device: usize) {
+        let attachment = &mut self.attachments[device];
+        if !attachment.awake && self.now - attachment.slept > MAPPING_LIFE {
+            attachment.address += 1;
+        }
+        attachment.awake = true;
+    }
+
+    /// A relay that is stopped resets its sockets; one that loses its power says nothing until it is back.
+    fn stop_relay(&mut self, relay: usize) {
+        self.relays[relay].up = false;
+        if self.rng.chance(50) {
+            self.reset_pipes_of(relay);
+        }
+    }
+
+    fn start_relay(&mut self, relay: usize) {
+        if !self.relays[relay].up {
+            self.reset_pipes_of(relay);
+            self.relays[relay].up = true;
+            self.relays[relay].run += 1;
+        }
+    }
+
+    fn reset_pipes_of(&mut self, relay: usize) {
+        for pipe in 0..self.pipes.len() {
+            let is_its = self.pipes[pipe]
+                .route
+                .relay
+                .is_some_and(|(of, run)| of == relay && run == self.relays[relay].run);
+            for side in (0..2).filter(|_| is_its) {
+                let device = self.pipes[pipe].ends[side];
+                if !self.pipes[pipe].closed[side] && self.is_online(device) {
+                    let delay = self.rng.millis(5..200);
+                    self.queue.plan(self.now + delay, Event::Broken(pipe, side));
+                }
+            }
+        }
+    }
+
+    /// What was held back moves again where the network carries again.
+    fn flush(&mut self) {
+        for pipe in 0..self.pipes.len() {
+            for to in 0..2 {
+                if self.pipes[pipe].closed[to] || !self.carries(pipe, to) {
+                    continue;
+                }
+                let due = self.pipes[pipe].release(to);
+                if due > 0 {
+                    let delay = self.rng.millis(1..2000);
+                    (0..due).for_each(|_| self.queue.plan(self.now + delay, Event::Arrival(pipe, to)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! A world before it begins: who is there, how they are connected, and what will happen to them.
+
+use std::time::Duration;
+
+use peers_proto::transport_kind::TransportKind;
+
+use crate::pipe::Profile;
+
+/// What a NAT lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nat {
+    Open,
+    Cone,
+    AddressRestricted,
+    PortRestricted,
+    Symmetric,
+    UdpBlocked,
+}
+
+impl Nat {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Open,
+        Self::Cone,
+        Self::AddressRestricted,
+        Self::PortRestricted,
+        Self::Symmetric,
+        Self::UdpBlocked,
+    ];
+
+    /// Whether ICE finds a direct pair without TURN.
+    pub(crate) fn reaches(self, other: Self) -> bool {
+        use Nat::{PortRestricted, Symmetric, UdpBlocked};
+        !matches!(
+            (self, other),
+            (UdpBlocked, _)
+                | (_, UdpBlocked)
+                | (Symmetric, Symmetric | PortRestricted)
+                | (PortRestricted, Symmetric)
+        )
+    }
+}
+
+/// Where a device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The local network it shares with others in the same one.
+    pub(crate) lan: Option<u8>,
+    pub(crate) nat: Nat,
+}
+
+/// What happens to the world.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Action {
+    /// The device loses its network, and keeps its address.
+    Down(usize),
+    Up(usize),
+    /// The device gets another address in another place.
+    Move(usize, Place),
+    /// Nothing direct passes between two devices any more, in silence.
+    Block(usize, usize),
+    Unblock(usize, usize),
+    /// Nothing passes from the first to the second on any path there is; new ones work.
+    OneWay(usize, usize),
+    RelayDown(usize),
+    RelayUp(usize),
+    TurnDown,
+    TurnUp,
+    Sleep(usize),
+    Wake(usize),
+    /// The device's clock leaps forward.
+    Jump(usize, Duration),
+    /// The app is killed and started again.
+    Crash(usize),
+    /// Everything works again.
+    Heal,
+}
+
+/// What the apps do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Traffic {
+    /// Mean time between two deeds of one app towards one peer.
+    pub(crate) pace: Duration,
+    /// Largest stream.
+    pub(crate) stream: u64,
+    /// Percent of messages that need more than a frame.
+    pub(crate) large: u64,
+    /// Apps take what arrived only at their own pace.
+    pub(crate) slow_reader: bool,
+}
+
+/// A deliberate defect, to see that the checks find it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fault {
+    /// None.
+    #[default]
+    None,
+    /// A frame counts as acknowledged once the transport has taken it.
+    AcknowledgeOnSend,
+    /// One frame in a hundred vanishes.
+    DropFrames,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) places: Vec<Place>,
+    /// Who wants to talk to whom; the first one dials.
+    pub(crate) pairs: Vec<(usize, usize)>,
+    /// Whether the second one dials too.
+    pub(crate) both_dial: bool,
+    pub(crate) relays: usize,
+    pub(crate) turn: bool,
+    pub(crate) lan: Profile,
+    pub(crate) direct: Profile,
+    pub(crate) relayed: Profile,
+    pub(crate) traffic: Traffic,
+    pub(crate) actions: Vec<(Duration, Action)>,
+    /// When the apps have said everything and all is well again.
+    pub(crate) heal: Duration,
+    pub(crate) fault: Fault,
+}
+
+impl Plan {
+    pub(crate) fn profile(&self, kind: TransportKind) -> Profile {
+        match kind {
+            TransportKind::Lan => self.lan,
+            TransportKind::Relay => self.relayed,
+            _ => self.direct,
+        }
+    }
+}

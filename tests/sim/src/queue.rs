@@ -1,0 +1,38 @@
+//! What will happen, earliest first; of two events at one time the one that was planned first.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use peers_proto::time::Instant;
+
+use crate::pipe::PipeId;
+
+/// Something that happens at its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Event {
+    /// The plan's action with this index.
+    Act(usize),
+    /// A device's own deadline.
+    Timer(usize),
+    /// A packet is due at one end of a pipe.
+    Arrival(PipeId, usize),
+    /// One end of a pipe learns that it is broken.
+    Broken(PipeId, usize),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    heap: BinaryHeap<Reverse<(Instant, u64, Event)>>,
+    planned: u64,
+}
+
+impl Queue {
+    pub(crate) fn plan(&mut self, at: Instant, event: Event) {
+        self.planned += 1;
+        self.heap.push(Reverse((at, self.planned, event)));
+    }
+
+    pub(crate) fn next(&mut self) -> Option<(Instant, Event)> {
+        self.heap.pop().map(|Reverse((at, _, event))| (at, event))
+    }
+}

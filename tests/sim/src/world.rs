@@ -1,0 +1,249 @@
+//! The loop: the earliest event, the device it concerns, the invariants.
+
+use std::time::Duration;
+
+use peers_proto::time::Instant;
+
+use crate::device::{Device, Ended, Surroundings};
+use crate::failure::{Failure, Violation};
+use crate::net::Net;
+use crate::plan::{Action, Plan};
+use crate::queue::Event;
+use crate::random::Rng;
+use crate::timeline::Timeline;
+
+/// What a healed world needs to settle: a dead path is noticed (25 s), dialed again (8 s and a handshake), and what
+/// waited is sent; calls end by their deadlines.
+const SETTLE: Duration = Duration::from_secs(90);
+/// A session must not be lost for want of a path if there could have been one for this long.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// More events than any scenario needs.
+const MAX_EVENTS: u64 = 2_000_000;
+
+/// What a run came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) events: u64,
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+    pub(crate) losses: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct World {
+    net: Net,
+    devices: Vec<Device>,
+    pub(crate) timeline: Timeline,
+    pairs: Vec<Pair>,
+    tally: Tally,
+}
+
+/// What the world remembers about two devices that want to talk.
+#[derive(Debug)]
+struct Pair {
+    ends: [usize; 2],
+    /// Since when they could have met at any time.
+    reachable: Option<Instant>,
+    /// How often each was killed, and how often each lost a session by itself.
+    crashes: [u32; 2],
+    expiries: [u32; 2],
+    /// How often each was told that the other has forgotten.
+    forgotten: [u32; 2],
+    /// How often the last words of an instance that was killed in the middle of a handshake came after its successor.
+    ghosts: [u32; 2],
+}
+
+impl World {
+    pub(crate) fn new(plan: Plan, rng: Rng, timeline: Timeline) -> Self {
+        let mut net = Net::new(plan, rng);
+        let places = net.plan.places.len();
+        let mut peers = vec![Vec::new(); places];
+        for (a, b) in net.plan.pairs.clone() {
+            peers[a].push((b, true));
+            peers[b].push((a, net.plan.both_dial));
+        }
+        let devices =
+            peers.iter().enumerate().map(|(index, peers)| Device::new(index, peers, &mut net)).collect();
+        let pair = |(a, b): &(usize, usize)| Pair {
+            ends: [*a, *b],
+            reachable: Some(Instant::ZERO),
+            crashes: [0; 2],
+            expiries: [0; 2],
+            forgotten: [0; 2],
+            ghosts: [0; 2],
+        };
+        let pairs = net.plan.pairs.iter().map(pair).collect();
+        Self { net, devices, timeline, pairs, tally: Tally::default() }
+    }
+
+    pub(crate) fn run(&mut self) -> Result<Tally, Failure> {
+        self.simulate().map_err(|what| Failure { at: self.net.now, what })?;
+        for device in &self.devices {
+            let (sent, received) = device.objects();
+            self.tally.sent += sent;
+            self.tally.received += received;
+        }
+        Ok(self.tally)
+    }
+
+    fn simulate(&mut self) -> Result<(), Violation> {
+        let heal = self.net.plan.heal;
+        self.net.plan.actions.push((heal, Action::Heal));
+        for (index, (at, _)) in self.net.plan.actions.clone().into_iter().enumerate() {
+            self.net.queue.plan(Instant::ZERO + at, Event::Act(index));
+        }
+        for device in 0..self.devices.len() {
+            self.reschedule(device);
+        }
+        let end = Instant::ZERO + heal + SETTLE;
+        while let Some((at, event)) = self.net.queue.next().filter(|(at, _)| *at <= end) {
+            self.net.now = at;
+            self.tally.events += 1;
+            if self.tally.events > MAX_EVENTS {
+                return Err(Violation::Storm);
+            }
+            self.handle(event)?;
+        }
+        self.net.now = end;
+        self.pairs.iter().try_for_each(|pair| {
+            let [a, b] = pair.ends;
+            self.devices[a].settled_with(&self.devices[b])
+        })
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), Violation> {
+        match event {
+            Event::Act(index) => self.act(index),
+            Event::Timer(device) => {
+                if self.devices[device].timer != Some(self.net.now) {
+                    return Ok(()); // another one has taken its place
+                }
+                self.devices[device].timer = None;
+                self.wake(device)
+            }
+            Event::Arrival(pipe, to) => {
+                let ends = self.net.pipes[pipe].ends;
+                let was_full = !self.net.pipes[pipe].is_writable(1 - to);
+                let Some(packet) = self.net.arrival(pipe, to) else { return Ok(()) };
+                self.with(ends[to], |device, world| device.handle_packet(pipe, packet, world))?;
+                if was_full {
+                    self.with(ends[1 - to], |device, world| device.handle_room(pipe, world))?;
+                }
+                Ok(())
+            }
+            Event::Broken(pipe, side) => {
+                let device = self.net.pipes[pipe].ends[side];
+                self.with(device, |device, world| device.handle_broken(pipe, world))
+            }
+        }
+    }
+
+    fn wake(&mut self, device: usize) -> Result<(), Violation> {
+        self.with(device, |device, world| device.handle_timeout(world))
+    }
+
+    /// Lets a device act, unless it sleeps; then counts what it lost and asks when it wants to be woken.
+    fn with(
+        &mut self,
+        index: usize,
+        act: impl FnOnce(&mut Device, &mut Surroundings<'_>) -> Result<(), Violation>,
+    ) -> Result<(), Violation> {
+        if !self.net.is_awake(index) {
+            return Ok(());
+        }
+        let mut world = Surroundings { net: &mut self.net, timeline: &mut self.timeline };
+        act(&mut self.devices[index], &mut world)?;
+        self.count_losses(index)?;
+        self.reschedule(index);
+        Ok(())
+    }
+
+    fn reschedule(&mut self, index: usize) {
+        let device = &mut self.devices[index];
+        let Some(at) = device.poll_timeout(&self.net) else { return };
+        let at = at.max(self.net.now);
+        if device.timer != Some(at) {
+            device.timer = Some(at);
+            self.net.queue.plan(at, Event::Timer(index));
+        }
+    }
+
+    fn act(&mut self, index: usize) -> Result<(), Violation> {
+        let (_, action) = self.net.plan.actions[index];
+        self.timeline.note(self.net.now, || format!("-- {action:?}"));
+        self.net.act(action);
+        let now = self.net.now;
+        for pair in &mut self.pairs {
+            let [a, b] = pair.ends;
+            pair.reachable = if self.net.can_meet(a, b) { pair.reachable.or(Some(now)) } else { None };
+            // Paths that were there may be gone without a word, and another one is needed now.
+            if matches!(action, Action::Move(..) | Action::OneWay(..) | Action::Block(..) | Action::Jump(..))
+            {
+                pair.reachable = pair.reachable.map(|_| now);
+            }
+        }
+        match action {
+            Action::Jump(device, by) => self.devices[device].leap(by),
+            Action::Crash(device) => {
+                self.devices[device] = self.devices[device].restarted(&mut self.net);
+                for pair in &mut self.pairs {
+                    for side in 0..2 {
+                        pair.crashes[side] += u32::from(pair.ends[side] == device);
+                    }
+                }
+            }
+            Action::Heal => self.devices.iter_mut().for_each(Device::hush),
+            _ => {}
+        }
+        // Timers that came while a device slept are due now, and all others look at the new world.
+        for device in 0..self.devices.len() {
+            if matches!(action, Action::Up(_) | Action::Move(..) | Action::Wake(_) | Action::Heal) {
+                let mut world = Surroundings { net: &mut self.net, timeline: &mut self.timeline };
+                self.devices[device].network_changed(&mut world);
+            }
+            self.devices[device].timer = None;
+            self.wake(device)?;
+        }
+        Ok(())
+    }
+
+    /// Every loss has a reason: the peer was killed, or lost the session itself, or no path could be had.
+    fn count_losses(&mut self, index: usize) -> Result<(), Violation> {
+        let now = self.net.now;
+        for loss in self.devices[index].take_losses() {
+            self.tally.losses += 1;
+            let of = |pair: &&mut Pair| pair.ends.contains(&index) && pair.ends.contains(&loss.peer);
+            let Some(pair) = self.pairs.iter_mut().find(of) else { continue };
+            let side = usize::from(pair.ends[1] == index);
+            let text = format!("{index} lost its session with {}", loss.peer);
+            match loss.why {
+                Ended::NoPath => {
+                    pair.expiries[side] += 1;
+                    if pair.reachable.is_some_and(|since| now >= since + PATIENCE) {
+                        return Err(Violation::Needless(format!(
+                            "{text}: there was a way since {:?}",
+                            pair.reachable
+                        )));
+                    }
+                }
+                Ended::Void => pair.ghosts[side] += 1,
+                Ended::Forgotten(by) => {
+                    pair.forgotten[side] += 1;
+                    if self.devices[loss.peer].epoch(index) != Some(by) {
+                        pair.ghosts[side] += 1;
+                    }
+                    // One for each life of the peer's session that ended, and no more. A ghost takes a session, and
+                    // its successor takes one back.
+                    let ghosts = 2 * (pair.ghosts[0] + pair.ghosts[1]);
+                    let reasons = pair.crashes[1 - side] + pair.expiries[1 - side] + ghosts;
+                    if pair.forgotten[side] > reasons {
+                        return Err(Violation::Needless(format!(
+                            "{text}: the peer had no reason to forget it"
+                        )));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
