@@ -28,4 +28,5 @@ pub mod envelope;
 pub mod signaling;
 
 pub mod liveness;
+pub mod path;
 pub mod session;

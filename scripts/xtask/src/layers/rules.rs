@@ -69,6 +69,7 @@ const PROTO_ORDER: &[&str] = &[
     "negotiation",
     // What two devices share.
     "liveness",
+    "path",
     "session",
 ];
 
