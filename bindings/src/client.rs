@@ -7,9 +7,12 @@ use tokio::sync::watch;
 
 use crate::config::parse_device;
 use crate::inbox::Inbox;
+use crate::log::Logs;
 use crate::runtime::{Runtime, Tasks};
 use crate::session::Sessions;
-use crate::{Cancellation, ClientConfig, ClientState, Event, Incoming, PeersError, Session, TrustLevel};
+use crate::{
+    Cancellation, ClientConfig, ClientState, Event, Incoming, LogRecord, PeersError, Session, TrustLevel,
+};
 
 /// Events pulled from the core at once.
 const EVENTS: usize = 64;
@@ -29,6 +32,7 @@ struct Shared {
     state: watch::Sender<ClientState>,
     events: Inbox<peers::Event>,
     source: tokio::sync::Mutex<Option<peers::Events>>,
+    logs: Option<Logs>,
     sessions: Sessions,
 }
 
@@ -43,7 +47,8 @@ impl PeersClient {
     /// A client that does nothing yet: no connection, no file.
     #[uniffi::constructor]
     pub fn new(config: ClientConfig) -> Result<Arc<Self>, PeersError> {
-        let runtime = Runtime::new()?;
+        let (dispatch, logs) = config.log_level.map(crate::log::log).unzip();
+        let runtime = Runtime::new(dispatch)?;
         let sessions = Sessions::new(runtime.tasks().clone());
         let shared = Shared {
             config,
@@ -52,6 +57,7 @@ impl PeersClient {
             state: watch::Sender::new(ClientState::Stopped),
             events: Inbox::new(),
             source: tokio::sync::Mutex::new(None),
+            logs,
             sessions,
         };
         Ok(Arc::new(Self { runtime, shared: Arc::new(shared) }))
@@ -103,6 +109,26 @@ impl PeersClient {
     pub fn take_events(&self, max: u32) -> Vec<Event> {
         let events = self.shared.events.take(max as usize);
         events.into_iter().filter_map(|event| self.shared.sessions.event(event)).collect()
+    }
+
+    /// Waits until there are log records to take. False when there will be no more, and without a log level.
+    pub async fn logs_ready(&self, cancel: Option<Arc<Cancellation>>) -> Result<bool, PeersError> {
+        let shared = self.shared.clone();
+        let wait = async move {
+            match &shared.logs {
+                Some(logs) => Ok(logs.ready().await),
+                None => Ok(false),
+            }
+        };
+        let ready = self.runtime.tasks().run(cancel, wait).await;
+        // What was logged on the way down is still there.
+        let left = || self.shared.logs.as_ref().is_some_and(Logs::is_ready);
+        if ready == Err(PeersError::Closed) { Ok(left()) } else { ready }
+    }
+
+    /// Takes up to `max` log records, oldest first, without waiting.
+    pub fn take_logs(&self, max: u32) -> Vec<LogRecord> {
+        self.shared.logs.as_ref().map(|logs| logs.take(max as usize)).unwrap_or_default()
     }
 
     /// The session with a device: the one there is, or a new one. Returns when it can be used.

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use peers::{ClientBuilder, DeviceId, GroupId, Identity, SEED_LEN, UserId};
+use peers::{ClientBuilder, DeviceId, GroupId, Identity, SEED_LEN, Transports, UserId};
 use tokio::task::block_in_place;
 
 use crate::handler::Bridge;
 use crate::runtime::Tasks;
-use crate::{CallbackError, PeersError, RequestHandler, TrustLevel};
+use crate::{CallbackError, LogLevel, PathKind, PeersError, RequestHandler, TrustLevel};
 
 /// Everything a client needs to know. Nothing of it is checked or used before `start`.
 #[derive(Clone, uniffi::Record)]
@@ -38,6 +38,9 @@ pub struct ClientConfig {
     /// STUN and TURN servers besides those the relay names.
     #[uniffi(default = [])]
     pub ice_servers: Vec<IceServer>,
+    /// What may carry sessions, of [`PathKind::WebRtc`] and [`PathKind::Relay`]; empty for all.
+    #[uniffi(default = [])]
+    pub transports: Vec<PathKind>,
     /// Only relayed candidates: peers never learn this device's addresses.
     #[uniffi(default = false)]
     pub relay_only: bool,
@@ -47,6 +50,9 @@ pub struct ClientConfig {
     /// Loopback candidates, for tests and demos on one machine.
     #[uniffi(default = false)]
     pub loopback: bool,
+    /// How much is logged, for `take_logs`; none for nothing.
+    #[uniffi(default = None)]
+    pub log_level: Option<LogLevel>,
 }
 
 /// Where the device's keys live.
@@ -119,6 +125,9 @@ impl ClientConfig {
         for relay in self.relays {
             builder = builder.relay(relay);
         }
+        if !self.transports.is_empty() {
+            builder = builder.transports(parse_transports(&self.transports)?);
+        }
         if !self.name.is_empty() {
             builder = builder.name(self.name);
         }
@@ -148,6 +157,20 @@ impl ClientConfig {
         }
         Ok(builder)
     }
+}
+
+fn parse_transports(kinds: &[PathKind]) -> Result<Transports, PeersError> {
+    let mut chosen = Transports { webrtc: false, relay: false };
+    for kind in kinds {
+        match kind {
+            PathKind::WebRtc => chosen.webrtc = true,
+            PathKind::Relay => chosen.relay = true,
+            other => {
+                return Err(PeersError::Config { reason: format!("transports: {other:?} cannot be chosen") });
+            }
+        }
+    }
+    Ok(chosen)
 }
 
 // Keys, credentials and what peers are called stay out of logs.

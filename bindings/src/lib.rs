@@ -18,6 +18,7 @@
 //!   the client's own runtime; dropping them ends the task.
 //! - Swift's generated code ignores task cancellation; a [`Cancellation`] passed along ends the operation there.
 //! - Calls into the app run on the runtime's blocking threads, and neither their errors nor their panics come further.
+//! - The library logs to the client whose thread it is, never to the process.
 //! - Ids cross as text; the façades wrap them.
 //! - After `shutdown` everything returns [`PeersError::Closed`].
 
@@ -29,6 +30,7 @@ mod event;
 mod handler;
 mod inbox;
 mod kinds;
+mod log;
 mod runtime;
 mod session;
 mod stream;
@@ -40,6 +42,7 @@ pub use error::{CallbackError, PeersError};
 pub use event::{Event, Incoming};
 pub use handler::{InboundRequest, RequestHandler};
 pub use kinds::{ClientState, FailureCode, PathKind, TrustLevel};
+pub use log::{LogLevel, LogRecord};
 pub use session::{CallRequest, Message, Session};
 pub use stream::Stream;
 

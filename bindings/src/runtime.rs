@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Dispatch;
+use tracing::dispatcher::set_default;
 
 use crate::{Cancellation, PeersError};
 
@@ -26,12 +28,15 @@ pub(crate) struct Runtime {
 }
 
 impl Runtime {
-    pub(crate) fn new() -> Result<Self, PeersError> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(WORKERS)
-            .max_blocking_threads(BLOCKING)
-            .thread_name("peers")
-            .enable_all()
+    /// Its threads log to `log`.
+    pub(crate) fn new(log: Option<Dispatch>) -> Result<Self, PeersError> {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(WORKERS).max_blocking_threads(BLOCKING).thread_name("peers").enable_all();
+        if let Some(log) = log {
+            // Forgotten, the guard holds nothing; the log stays until the thread ends.
+            builder.on_thread_start(move || std::mem::forget(set_default(&log)));
+        }
+        let runtime = builder
             .build()
             .map_err(|error| PeersError::Internal { reason: format!("cannot start threads: {error}") })?;
         let tasks = Tasks(Arc::new(RwLock::new(Some(runtime.handle().clone()))));

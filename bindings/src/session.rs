@@ -161,16 +161,21 @@ impl Session {
         self.tasks.run(cancel, work).await
     }
 
-    /// Opens a stream to the peer.
+    /// Opens a stream to the peer, within a group if one is named.
     pub async fn open_stream(
         &self,
         name: String,
+        group: Option<String>,
         cancel: Option<Arc<Cancellation>>,
     ) -> Result<Arc<Stream>, PeersError> {
         let (session, tasks) = (self.session.clone(), self.tasks.clone());
+        let group = group.as_deref().map(parse_group).transpose()?;
         let work = async move {
-            let (send, recv) = session.open_stream(&name)?;
-            Ok(Stream::new(InboundStream { name, group: None, send, recv }, tasks))
+            let (send, recv) = match group {
+                Some(group) => session.open_group_stream(group, &name)?,
+                None => session.open_stream(&name)?,
+            };
+            Ok(Stream::new(InboundStream { name, group, send, recv }, tasks))
         };
         self.tasks.run(cancel, work).await
     }

@@ -26,4 +26,14 @@ extension PathKind {
         case .custom: self = .custom
         }
     }
+
+    var generated: PeersGenerated.PathKind {
+        switch self {
+        case .lan: .lan
+        case .webrtc: .webRtc
+        case .internet: .internet
+        case .relay: .relay
+        case .custom: .custom
+        }
+    }
 }

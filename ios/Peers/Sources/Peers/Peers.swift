@@ -29,6 +29,10 @@ public final class Peers: Sendable {
     /// when the task is cancelled.
     public var events: PeerEvents { PeerEvents(client: client) }
 
+    /// What the library logs, as `PeersConfig.logLevel` asks, for the app's own log. The library keeps a bounded number of records
+    /// and counts the rest. For one consumer. Ends at `shutdown()`, or when the task is cancelled.
+    public var logs: LogRecords { LogRecords(client: client) }
+
     /// This device. `PeersError.notStarted` before `start()`.
     public var deviceID: DeviceID {
         get throws { DeviceID(try translating { try client.deviceId() }) }

@@ -20,6 +20,10 @@ public struct PeersConfig: Sendable {
     public var groups: Set<GroupID> = []
     /// STUN and TURN servers besides those the relay names.
     public var iceServers: [ICEServer] = []
+    /// What may carry sessions: any of `.webrtc` and `.relay`; empty for all.
+    public var transports: Set<PathKind> = []
+    /// How much the library tells in `Peers.logs`; nil for nothing.
+    public var logLevel: LogLevel?
     /// Only relayed candidates: peers never learn this device's addresses.
     public var relayOnly = false
     /// Encrypt on WebRTC as well, where DTLS already does.
@@ -58,9 +62,11 @@ extension PeersConfig {
             handler: handlers.isEmpty ? nil : Handlers(handlers),
             groups: groups.map(\.text),
             iceServers: iceServers.map { IceServer(url: $0.url, username: $0.username, credential: $0.credential) },
+            transports: transports.map(\.generated),
             relayOnly: relayOnly,
             requireSealing: requireSealing,
-            loopback: loopback
+            loopback: loopback,
+            logLevel: logLevel?.generated
         )
     }
 }

@@ -58,9 +58,9 @@ public struct Session: Sendable {
         return try await cancellable { try await inner.call(request: request, cancel: $0) }
     }
 
-    /// Opens a stream to the peer.
-    public func openStream(_ name: String) async throws -> PeerStream {
-        PeerStream(try await cancellable { try await inner.openStream(name: name, cancel: $0) })
+    /// Opens a stream to the peer, within a group if there is one.
+    public func openStream(_ name: String, group: GroupID? = nil) async throws -> PeerStream {
+        PeerStream(try await cancellable { try await inner.openStream(name: name, group: group?.text, cancel: $0) })
     }
 
     /// Waits until the peer has everything sent so far.

@@ -143,6 +143,45 @@ final class PeersTests: XCTestCase {
             XCTAssertEqual(session.device, try host.deviceID)
         }
     }
+
+    func testASessionUsesOnlyWhatWasChosen() async throws {
+        try await network { network in
+            for only in [PathKind.relay, .webrtc] {
+                let first = try await network.device { $0.transports = [only] }
+                let firstID = try first.deviceID
+                let second = try await network.device {
+                    $0.transports = [only]
+                    $0.trusted[firstID] = .trusted
+                }
+                let session = try await first.session(with: second.deviceID)
+                try await session.send("hello")
+                try await session.drain()
+                XCTAssertEqual(session.path, only)
+            }
+            let bad = try await network.stopped { $0.transports = [.custom] }
+            let error = await thrown { try await bad.start() }
+            guard case .config(let reason) = error as? PeersError else { return XCTFail("\(String(describing: error))") }
+            XCTAssertTrue(reason.contains("transports"), reason)
+        }
+    }
+
+    func testTheLibrarysLogReachesTheAppOnceAskedFor() async throws {
+        try await network { network in
+            let talkative = try await network.device { $0.logLevel = .debug }
+            let id = try talkative.deviceID
+            let silent = try await network.device { $0.trusted[id] = .trusted }
+            let session = try await talkative.session(with: silent.deviceID)
+            try await session.send("the password is 1234")
+            await session.close()
+            await talkative.shutdown()
+            await silent.shutdown()
+            var records: [LogRecord] = []
+            for await record in talkative.logs { records.append(record) }
+            XCTAssertTrue(records.contains { $0.level == .info && $0.text.hasPrefix("session ended") }, "\(records)")
+            XCTAssertFalse(records.contains { $0.text.contains("1234") || $0.text.contains("127.0.0.1") }, "\(records)")
+            for await record in silent.logs { XCTFail("\(record)") }
+        }
+    }
 }
 
 private final class MemoryStore: SecretStore, @unchecked Sendable {

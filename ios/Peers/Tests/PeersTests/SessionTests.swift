@@ -93,4 +93,27 @@ final class SessionTests: XCTestCase {
             await XCTAssertThrown(.closed) { try await pair.session.send("too late") }
         }
     }
+
+    // proves S011
+    func testStreamsBelongToAGroupThatBothDevicesAreIn() async throws {
+        try await network { network in
+            let group = GroupID(String(repeating: "a", count: 32))
+            let first = try await network.device { $0.groups = [group] }
+            let firstID = try first.deviceID
+            let second = try await network.device {
+                $0.groups = [group]
+                $0.trusted[firstID] = .trusted
+            }
+            let session = try await first.session(with: second.deviceID)
+            let stream = try await session.openStream("photo", group: group)
+            try await stream.write(Data([1]))
+            var streams = try await second.session(with: firstID).streams.makeAsyncIterator()
+            let inbound = try await streams.next()
+            XCTAssertEqual(inbound?.group, group)
+            let read = try await inbound?.read()
+            XCTAssertEqual(read, Data([1]))
+            let stranger = GroupID(String(repeating: "b", count: 32))
+            await XCTAssertThrown(.notInGroup) { try await session.openStream("photo", group: stranger) }
+        }
+    }
 }

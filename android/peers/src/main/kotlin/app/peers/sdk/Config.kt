@@ -24,6 +24,12 @@ public class PeersConfig internal constructor() {
     /** Shown to peers, at most 64 bytes. */
     public var name: String = ""
 
+    /** What may carry sessions: any of [PathKind.WEBRTC] and [PathKind.RELAY]; empty for all. */
+    public var transports: Set<PathKind> = emptySet()
+
+    /** How much the library tells in [Peers.logs]; null for nothing. */
+    public var logLevel: LogLevel? = null
+
     /** Only relayed candidates: peers never learn this device's addresses. */
     public var relayOnly: Boolean = false
 
@@ -89,9 +95,11 @@ public class PeersConfig internal constructor() {
             handler = if (handlers.isEmpty()) null else Handlers(handlers.toMap(), scope),
             groups = groups.toList(),
             iceServers = iceServers.toList(),
+            transports = transports.map(PathKind::toGenerated),
             relayOnly = relayOnly,
             requireSealing = requireSealing,
             loopback = loopback,
+            logLevel = logLevel?.toGenerated(),
         )
     }
 }

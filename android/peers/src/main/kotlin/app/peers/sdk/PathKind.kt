@@ -30,3 +30,11 @@ internal fun GeneratedPathKind.toPath(): PathKind = when (this) {
     GeneratedPathKind.RELAY -> PathKind.RELAY
     GeneratedPathKind.CUSTOM -> PathKind.CUSTOM
 }
+
+internal fun PathKind.toGenerated(): GeneratedPathKind = when (this) {
+    PathKind.LAN -> GeneratedPathKind.LAN
+    PathKind.WEBRTC -> GeneratedPathKind.WEB_RTC
+    PathKind.INTERNET -> GeneratedPathKind.INTERNET
+    PathKind.RELAY -> GeneratedPathKind.RELAY
+    PathKind.CUSTOM -> GeneratedPathKind.CUSTOM
+}

@@ -50,6 +50,16 @@ public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
         }
     }
 
+    /**
+     * What the library logs, as [PeersConfig.logLevel] asks, for the app's own log. The library keeps a bounded number of records
+     * and counts the rest. For one collector. Ends at [shutdown].
+     */
+    public val logs: Flow<LogRecord> = flow {
+        while (translating { client.logsReady(null) }) {
+            client.takeLogs(1u).forEach { emit(it.toRecord()) }
+        }
+    }
+
     /** This device. [PeersException.NotStarted] before [start]. */
     public val deviceId: DeviceId get() = DeviceId(translating { client.deviceId() })
 

@@ -74,9 +74,9 @@ public class Session internal constructor(private val inner: GeneratedSession) {
         inner.call(CallRequest(service, method, body, group?.text, millis), null)
     }
 
-    /** Opens a stream to the peer. */
-    public suspend fun openStream(name: String): PeerStream =
-        PeerStream(translating { inner.openStream(name, null) })
+    /** Opens a stream to the peer, within [group] if there is one. */
+    public suspend fun openStream(name: String, group: GroupId? = null): PeerStream =
+        PeerStream(translating { inner.openStream(name, group?.text, null) })
 
     /** Waits until the peer has everything sent so far. */
     public suspend fun drain(): Unit = translating { inner.drain(null) }

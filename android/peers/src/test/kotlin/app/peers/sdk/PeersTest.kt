@@ -141,6 +141,41 @@ class PeersTest {
         assertFailsWith<PeersException.Denied> { guest.session(host.deviceId) }
     }
 
+    @Test
+    fun `a session uses only what was chosen`() = network {
+        for (only in listOf(PathKind.RELAY, PathKind.WEBRTC)) {
+            val first = device { transports = setOf(only) }
+            val second = device {
+                transports = setOf(only)
+                trust(first.deviceId)
+            }
+            val session = first.session(second.deviceId)
+            session.send("hello")
+            session.drain()
+            assertEquals(only, session.path)
+            first.shutdown()
+            val paths = first.events.toList().mapNotNull { (it as? PeerEvent.Connected)?.path ?: (it as? PeerEvent.PathChanged)?.path }
+            assertEquals(setOf(only), paths.toSet())
+        }
+        val bad = assertFailsWith<PeersException.Config> { stopped { transports = setOf(PathKind.CUSTOM) }.start() }
+        assertTrue("transports" in bad.message!!)
+    }
+
+    @Test
+    fun `the library's log reaches the app, once asked for`() = network {
+        val talkative = device { logLevel = LogLevel.DEBUG }
+        val silent = device { trust(talkative.deviceId) }
+        val session = talkative.session(silent.deviceId)
+        session.send("the password is 1234")
+        session.close()
+        talkative.shutdown()
+        silent.shutdown()
+        val records = talkative.logs.toList()
+        assertTrue(records.any { it.level == LogLevel.INFO && it.text.startsWith("session ended") }, "$records")
+        assertTrue(records.none { "1234" in it.text || "127.0.0.1" in it.text }, "$records")
+        assertEquals(emptyList(), silent.logs.toList())
+    }
+
     private class MemoryIdentity(var broken: Boolean = false) : StoredIdentity() {
         var secret: ByteArray? = null
 

@@ -89,4 +89,22 @@ class SessionTest {
         assertFailsWith<PeersException.Closed> { session.send("too late") }
         assertEquals("last words", other.messages.first().text)
     }
+
+    // proves S011
+    @Test
+    fun `streams belong to a group that both devices are in`() = network {
+        val group = GroupId("a".repeat(32))
+        val first = device { group(group) }
+        val second = device {
+            group(group)
+            trust(first.deviceId)
+        }
+        val session = first.session(second.deviceId)
+        val stream = session.openStream("photo", group)
+        stream.write(byteArrayOf(1))
+        val inbound = second.session(first.deviceId).streams.first()
+        assertEquals(group, inbound.group)
+        assertContentEquals(byteArrayOf(1), inbound.read())
+        assertFailsWith<PeersException.NotInGroup> { session.openStream("photo", GroupId("b".repeat(32))) }
+    }
 }

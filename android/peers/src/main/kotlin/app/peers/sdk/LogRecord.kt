@@ -1,0 +1,38 @@
+package app.peers.sdk
+
+import app.peers.sdk.generated.LogLevel as GeneratedLogLevel
+import app.peers.sdk.generated.LogRecord as GeneratedLogRecord
+
+/** How much is logged, and how grave one record is. */
+public enum class LogLevel {
+    /** A defect of this library. */
+    ERROR,
+
+    /** Something that should not happen, such as a peer that breaks the protocol. */
+    WARN,
+
+    /** What happens to connections and sessions. */
+    INFO,
+
+    /** Every step on the way. */
+    DEBUG,
+}
+
+/** One statement of the library. It holds no key, no content and no full address. */
+public data class LogRecord(val level: LogLevel, val module: String, val text: String)
+
+internal fun LogLevel.toGenerated(): GeneratedLogLevel = when (this) {
+    LogLevel.ERROR -> GeneratedLogLevel.ERROR
+    LogLevel.WARN -> GeneratedLogLevel.WARN
+    LogLevel.INFO -> GeneratedLogLevel.INFO
+    LogLevel.DEBUG -> GeneratedLogLevel.DEBUG
+}
+
+internal fun GeneratedLogRecord.toRecord(): LogRecord = LogRecord(level.toLevel(), module, text)
+
+private fun GeneratedLogLevel.toLevel(): LogLevel = when (this) {
+    GeneratedLogLevel.ERROR -> LogLevel.ERROR
+    GeneratedLogLevel.WARN -> LogLevel.WARN
+    GeneratedLogLevel.INFO -> LogLevel.INFO
+    GeneratedLogLevel.DEBUG -> LogLevel.DEBUG
+}

@@ -1,0 +1,211 @@
+//! What the library logs, for the app to put into its own log.
+//!
+//! Only statements of our own crates pass: those name no key, no content and no full address. A client's threads log to
+//! that client, so nothing here is global to the process.
+
+use std::fmt::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{Mutex, mpsc};
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Dispatch, Level, Metadata, Subscriber};
+
+use crate::inbox::Inbox;
+
+/// Records kept for an app that does not take them; further ones are counted.
+const QUEUE: usize = 512;
+/// Records pulled at once.
+const BATCH: usize = 64;
+/// Crates whose words reach the app.
+const OURS: [&str; 3] = ["peers", "peers_proto", "peers_ffi"];
+
+/// How much is logged, and how grave one record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum LogLevel {
+    /// A defect of this library.
+    Error,
+    /// Something that should not happen, such as a peer that breaks the protocol.
+    Warn,
+    /// What happens to connections and sessions.
+    Info,
+    /// Every step on the way.
+    Debug,
+}
+
+/// One statement.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct LogRecord {
+    /// How grave it is.
+    pub level: LogLevel,
+    /// The module that says it.
+    pub module: String,
+    /// What it says, with names and values.
+    pub text: String,
+}
+
+/// What a client's threads have logged and the app has not taken.
+pub(crate) struct Logs {
+    records: Mutex<mpsc::Receiver<LogRecord>>,
+    missed: Arc<AtomicU64>,
+    taken: Inbox<LogRecord>,
+}
+
+/// A log, and what the client's threads write it with.
+pub(crate) fn log(level: LogLevel) -> (Dispatch, Logs) {
+    let (sender, records) = mpsc::channel(QUEUE);
+    let missed = Arc::<AtomicU64>::default();
+    let sink = Sink { level: level.into(), records: sender, missed: missed.clone() };
+    (Dispatch::new(sink), Logs { records: Mutex::new(records), missed, taken: Inbox::new() })
+}
+
+impl Logs {
+    /// Waits for records. False when all threads of the client have ended.
+    pub(crate) async fn ready(&self) -> bool {
+        let pull = || async {
+            let mut pulled = Vec::new();
+            self.records.lock().await.recv_many(&mut pulled, BATCH).await;
+            Ok::<_, std::convert::Infallible>(self.after_missed(pulled))
+        };
+        self.taken.fill(pull).await.unwrap_or(false)
+    }
+
+    /// Whether there are records, without waiting.
+    pub(crate) fn is_ready(&self) -> bool {
+        if self.taken.is_empty()
+            && let Ok(mut records) = self.records.try_lock()
+        {
+            let rest = std::iter::from_fn(|| records.try_recv().ok()).collect();
+            self.taken.add(self.after_missed(rest));
+        }
+        !self.taken.is_empty()
+    }
+
+    pub(crate) fn take(&self, max: usize) -> Vec<LogRecord> {
+        self.taken.take(max)
+    }
+
+    fn after_missed(&self, mut records: Vec<LogRecord>) -> Vec<LogRecord> {
+        let missed = self.missed.swap(0, Ordering::Relaxed);
+        if missed > 0 {
+            let text = format!("{missed} records were dropped because nobody took them");
+            records.push(LogRecord { level: LogLevel::Warn, module: module_path!().into(), text });
+        }
+        records
+    }
+}
+
+/// Turns statements into records. Runs wherever a statement is, so it never waits.
+struct Sink {
+    level: LevelFilter,
+    records: mpsc::Sender<LogRecord>,
+    missed: Arc<AtomicU64>,
+}
+
+impl Subscriber for Sink {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let from = metadata.target().split("::").next().unwrap_or_default();
+        *metadata.level() <= self.level && OURS.contains(&from)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.level)
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut text = Text::default();
+        event.record(&mut text);
+        let metadata = event.metadata();
+        let module = metadata.target().to_owned();
+        let record = LogRecord { level: (*metadata.level()).into(), module, text: text.0 };
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.records.try_send(record) {
+            self.missed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    // Our crates have no spans.
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// `message name=value name=value`
+#[derive(Default)]
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if !self.0.is_empty() {
+            self.0.push(' ');
+        }
+        // Writing to a String does not fail.
+        let _ = match field.name() {
+            "message" => write!(self.0, "{value:?}"),
+            name => write!(self.0, "{name}={value:?}"),
+        };
+    }
+}
+
+impl From<LogLevel> for LevelFilter {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+        }
+    }
+}
+
+impl From<Level> for LogLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::ERROR => Self::Error,
+            Level::WARN => Self::Warn,
+            Level::INFO => Self::Info,
+            _ => Self::Debug,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_words_of_the_level_are_kept() {
+        let (dispatch, logs) = log(LogLevel::Info);
+        tracing::dispatcher::with_default(&dispatch, || {
+            tracing::info!(attempt = 2, why = %"no answer", "no path");
+            tracing::debug!("a detail");
+            tracing::error!(target: "rtc_ice::agent", "192.0.2.1:4711 is down");
+            tracing::error!(target: "peers_of_others", "not ours either");
+        });
+        assert!(logs.is_ready());
+        let text = "no path attempt=2 why=no answer".into();
+        let module = "peers_ffi::log::tests".into();
+        assert_eq!(logs.take(9), [LogRecord { level: LogLevel::Info, module, text }]);
+    }
+
+    #[tokio::test]
+    async fn a_log_nobody_takes_is_bounded_and_says_so() {
+        let (dispatch, logs) = log(LogLevel::Debug);
+        tracing::dispatcher::with_default(&dispatch, || (0..QUEUE + 3).for_each(|n| tracing::info!(n)));
+        drop(dispatch);
+        assert!(logs.is_ready());
+        let kept = logs.take(usize::MAX);
+        assert_eq!(kept.len(), QUEUE + 1);
+        assert!(kept[QUEUE].text.starts_with("3 records were dropped"), "{:?}", kept[QUEUE]);
+        assert!(!logs.ready().await);
+    }
+}

@@ -1,0 +1,72 @@
+internal import PeersGenerated
+
+/// How much is logged, and how grave one record is.
+public enum LogLevel: Sendable, Hashable {
+    /// A defect of this library.
+    case error
+    /// Something that should not happen, such as a peer that breaks the protocol.
+    case warn
+    /// What happens to connections and sessions.
+    case info
+    /// Every step on the way.
+    case debug
+}
+
+/// One statement of the library. It holds no key, no content and no full address.
+public struct LogRecord: Sendable, Hashable {
+    public let level: LogLevel
+    public let module: String
+    public let text: String
+}
+
+/// The log of `Peers`.
+public struct LogRecords: AsyncSequence, Sendable {
+    public typealias Element = LogRecord
+    public typealias Failure = Never
+
+    let client: PeersClient
+
+    public func makeAsyncIterator() -> Iterator {
+        Iterator(client: client)
+    }
+
+    public struct Iterator: AsyncIteratorProtocol {
+        let client: PeersClient
+
+        /// The next record; nil at the end.
+        public mutating func next() async -> LogRecord? {
+            while true {
+                if let record = client.takeLogs(max: 1).first { return LogRecord(record) }
+                let client = client
+                let ready = try? await cancellable { try await client.logsReady(cancel: $0) }
+                if ready != true { return nil }
+            }
+        }
+    }
+}
+
+extension LogLevel {
+    init(_ level: PeersGenerated.LogLevel) {
+        switch level {
+        case .error: self = .error
+        case .warn: self = .warn
+        case .info: self = .info
+        case .debug: self = .debug
+        }
+    }
+
+    var generated: PeersGenerated.LogLevel {
+        switch self {
+        case .error: .error
+        case .warn: .warn
+        case .info: .info
+        case .debug: .debug
+        }
+    }
+}
+
+extension LogRecord {
+    init(_ record: PeersGenerated.LogRecord) {
+        self.init(level: LogLevel(record.level), module: record.module, text: record.text)
+    }
+}
