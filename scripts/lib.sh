@@ -14,8 +14,8 @@
 #   ensure_mobile  ensure_node  ensure_coturn  ensure_redis  ensure_chromium  ensure_netns
 #
 # Building and running the bindings (in this order; programs run with PEERS_BIN_DIR set to the folder of the `peers` command):
-#   build_host [PROFILE]         peers-ffi and the `peers` command; PROFILE is dev (the default), release, …; sets $HOST_DIR,
-#                                the folder of libpeers_ffi.so and peers
+#   build_host [PROFILE [OPTION…]]   peers-ffi, the `peers` command and what cargo's OPTIONs add; PROFILE is dev (the default),
+#                                release, …; sets $HOST_DIR, the folder of libpeers_ffi.so and peers
 #   generate LANGUAGE            the Kotlin or Swift half of peers-ffi, from the library in $HOST_DIR; sets $GENERATED
 #   kotlin_compile               generated code, façade and tests; sets $KOTLIN_CLASSPATH to run them with
 #   kotlin_jar NAME CLASSPATH FOLDER… [-- FLAG…]   more sources (an example, say) as $BUILD/kotlin/NAME.jar

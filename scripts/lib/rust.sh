@@ -29,11 +29,12 @@ install_cargo_tool() {
 }
 
 build_host() {
-  local profile=${1:-dev} folder
+  local profile=${1:-dev} folder more=()
+  (($# < 2)) || more=("${@:2}")
   ensure_rust
   folder=$profile
   [[ $profile != dev ]] || folder=debug
-  (cd "$ROOT" && cargo build --locked --profile "$profile" --package peers-ffi --package peers-cli)
+  (cd "$ROOT" && cargo build --locked --profile "$profile" --package peers-ffi --package peers-cli "${more[@]}")
   HOST_DIR=$TARGET/$folder
 }
 

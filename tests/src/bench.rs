@@ -7,11 +7,12 @@
 //! | simple-peer | npm `simple-peer` on `@roamhq/wrtc`, both ends in one Node process, 16 KiB messages |
 //!
 //! Both ends of each side share a process, so CPU and memory count both. The sides take turns, each run on a connection of
-//! its own, and the median counts: what else the machine does hits all alike.
+//! its own, and the median counts: what else the machine does hits all alike. [`ffi`] compares the façades with the Rust API.
 
 mod bulk;
 mod calls;
 mod connect;
+pub mod ffi;
 mod messages;
 mod raw;
 mod report;
@@ -40,16 +41,21 @@ pub struct Options {
     pub connects: u32,
 }
 
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+/// What came of it, or what went wrong.
+pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Measures everything, prints it, and says whether every bound held.
 ///
 /// # Errors
 /// When a side could not be measured at all.
-pub fn run(options: Options) -> Result<bool, Box<dyn Error + Send + Sync>> {
+pub fn run(options: Options) -> Outcome<bool> {
+    block_on(measure(options))
+}
+
+fn block_on<T: Send + 'static>(work: impl Future<Output = Outcome<T>> + Send + 'static) -> Outcome<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // In a task: the thread that blocks is not one of the runtime's workers, and every wake-up would cross over to it.
-    runtime.block_on(async { tokio::spawn(measure(options)).await? })
+    runtime.block_on(async { tokio::spawn(work).await? })
 }
 
 async fn measure(options: Options) -> Outcome<bool> {

@@ -11,7 +11,7 @@ use super::Outcome;
 /// One figure.
 #[derive(Debug, Serialize)]
 pub(super) struct Figure {
-    pub(super) metric: &'static str,
+    pub(super) metric: String,
     pub(super) value: f64,
     pub(super) unit: &'static str,
     /// Samples behind it.
@@ -21,13 +21,17 @@ pub(super) struct Figure {
 }
 
 impl Figure {
-    pub(super) fn new(metric: &'static str, unit: &'static str, value: f64, n: usize) -> Self {
-        Self { metric, value, unit, n, baseline: None, ratio: None }
+    pub(super) fn new(metric: &str, unit: &'static str, value: f64, n: usize) -> Self {
+        Self { metric: metric.to_owned(), value, unit, n, baseline: None, ratio: None }
+    }
+
+    pub(super) fn median(metric: &str, unit: &'static str, samples: &[f64]) -> Self {
+        Self::new(metric, unit, percentile(samples, 50), samples.len())
     }
 
     /// The median of each side.
-    pub(super) fn compared(metric: &'static str, unit: &'static str, ours: &[f64], theirs: &[f64]) -> Self {
-        Self::new(metric, unit, percentile(ours, 50), ours.len()).against(percentile(theirs, 50))
+    pub(super) fn compared(metric: &str, unit: &'static str, ours: &[f64], theirs: &[f64]) -> Self {
+        Self::median(metric, unit, ours).against(percentile(theirs, 50))
     }
 
     pub(super) fn against(self, baseline: f64) -> Self {

@@ -13,6 +13,7 @@ use peers_relay::{Relay, RelayConfig};
 use super::Outcome;
 
 pub(super) const WEBRTC: Transports = Transports { webrtc: true, relay: false };
+pub(super) const BOTH: Transports = Transports { webrtc: true, relay: true };
 
 pub(super) struct World {
     relay: Relay,
@@ -31,12 +32,17 @@ impl World {
         Ok(Devices { a, b, b_events, only_webrtc: !transports.relay })
     }
 
-    async fn device(&self, transports: Transports) -> Outcome<(Client, Events)> {
-        let builder = Client::builder().relay(format!("ws://{}", self.relay.local_addr())).loopback(true);
+    /// A fresh device, registered, that lets everybody in.
+    pub(super) async fn device(&self, transports: Transports) -> Outcome<(Client, Events)> {
+        let builder = Client::builder().relay(self.url()).loopback(true);
         let builder = builder.trust_policy(Arc::new(Everybody)).handler("echo", Arc::new(Echo));
         let (client, events) = builder.transports(transports).start().await?;
         client.watch_state().wait_for(|state| *state == ClientState::Online).await?;
         Ok((client, events))
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("ws://{}", self.relay.local_addr())
     }
 
     pub(super) async fn stop(self) {

@@ -1,14 +1,30 @@
-//! `peers-bench`: the figures of `scripts/bench core`.
+//! `peers-bench`: the figures of `scripts/bench`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
-use peers_tests::bench::{self, Options};
+use clap::{Args, Parser, Subcommand};
+use peers_tests::bench::{self, Options, ffi};
 
-/// Measures sessions over WebRTC against the raw data channel and against simple-peer, side by side.
 #[derive(Parser)]
-struct Arguments {
+#[command(about)]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Measures sessions over WebRTC against the raw data channel and against simple-peer, side by side.
+    Core(Core),
+    /// Measures the façades against the Rust API, side by side.
+    Ffi(Ffi),
+    /// Is the Rust device that `ffi` compares others to: commands on standard input, answers on standard output.
+    Device,
+}
+
+#[derive(Args)]
+struct Core {
     /// Write one JSON object a line here.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -26,9 +42,36 @@ struct Arguments {
     connects: u32,
 }
 
+#[derive(Args)]
+struct Ffi {
+    /// Write one JSON object a line here.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// A device of another language, run by the shell. May be given several times.
+    #[arg(long, value_name = "NAME=COMMAND")]
+    with: Vec<String>,
+    /// Runs of each side, of which the median counts.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Messages of one run.
+    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(1..))]
+    messages: u32,
+    /// Mebibytes of one bulk transfer.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    mebibytes: u32,
+}
+
 fn main() -> ExitCode {
-    let Arguments { json, simple_peer, rounds, megabytes, connects } = Arguments::parse();
-    match bench::run(Options { json, simple_peer, rounds, megabytes, connects }) {
+    let outcome = match Cli::parse().what {
+        What::Core(Core { json, simple_peer, rounds, megabytes, connects }) => {
+            bench::run(Options { json, simple_peer, rounds, megabytes, connects })
+        }
+        What::Ffi(Ffi { json, with, rounds, messages, mebibytes }) => {
+            ffi::run(ffi::Options { json, with, rounds, messages, mebibytes }).map(|()| true)
+        }
+        What::Device => ffi::be_device().map(|()| true),
+    };
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

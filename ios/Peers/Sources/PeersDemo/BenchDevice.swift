@@ -1,89 +1,84 @@
 import Foundation
 import Peers
 
-/// What the way through Swift costs: two devices of this process at a relay.
-struct Bench {
-    private static let rounds = 5
-    private static let messages = 100_000
-    private static let megabytes = 128
-    let relay: String
+/// A device of scripts/bench ffi. Its commands are in tests/src/bench/ffi.rs, where the clock is.
+struct BenchDevice {
+    private var peers: Peers?
+    private var session: Session?
 
-    func run() async throws {
-        let (first, second) = (try await device(), try await device())
-        try first.trust(second.deviceID)
-        try second.trust(first.deviceID)
-        let out = try await first.session(with: second.deviceID)
-        guard let into = await firstSession(of: second) else { throw PeersError.closed }
-        _ = try await sendMessages(out, into)
-        _ = try await sendStream(out, into)
-        try await report("messages_100B", "1/s", Double(Self.messages), Self.messages) { try await sendMessages(out, into) }
-        try await report("stream", "MB/s", Double(Self.megabytes) * 1.048576, Self.megabytes) {
-            try await sendStream(out, into)
+    mutating func run() async {
+        while let line = await Task.detached(operation: { readLine() }).value {
+            do {
+                let command = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any] ?? [:]
+                writeLine(try await perform(command))
+            } catch {
+                writeLine(["error": "\(error)"])
+            }
         }
-        await first.shutdown()
-        await second.shutdown()
+        await peers?.shutdown()
     }
 
-    private func device() async throws -> Peers {
+    private mutating func perform(_ command: [String: Any]) async throws -> [String: any Sendable] {
+        let word = command["do"] as? String
+        if word == "connect" {
+            let to = DeviceID(command["to"] as? String ?? "")
+            return ["device": try await connect(relay: command["relay"] as? String ?? "", to: to).text]
+        }
+        guard let session else { throw PeersError.notStarted }
+        let count = command["count"] as? Int ?? 0
+        switch word {
+        case "send_messages": try await sendMessages(count, over: session)
+        case "take_messages": try await takeMessages(count, from: session)
+        case "send_stream": try await sendStream(count, over: session)
+        case "take_stream": try await takeStream(from: session)
+        default: throw PeersError.config("unknown command")
+        }
+        return ["done": true]
+    }
+
+    private mutating func connect(relay: String, to device: DeviceID) async throws -> DeviceID {
         guard let url = URL(string: relay) else { throw PeersError.config("relay") }
         var config = PeersConfig(relay: url, identity: .temporary)
         config.loopback = true
-        let device = try Peers(config)
-        try await device.start()
-        for await state in device.states where state == .online { break }
-        return device
-    }
-
-    private func firstSession(of peers: Peers) async -> Session? {
+        let peers = try Peers(config)
+        self.peers = peers
+        try await peers.start()
+        let session = try await peers.session(with: device)
+        self.session = session
+        // The relay may carry the session first.
         for await event in peers.events {
-            if case .connected(let session, _) = event { return session }
+            if session.path == .webrtc { break }
+            if case .pathChanged(device, .webrtc) = event { break }
         }
-        return nil
+        return try peers.deviceID
     }
 
-    /// Seconds until all were handed over, and until all were taken.
-    private func sendMessages(_ out: Session, _ into: Session) async throws -> (Double, Double) {
-        let started = ContinuousClock.now
-        let taking = Task {
-            var taken = 0
-            for try await _ in into.messages {
-                taken += 1
-                if taken == Self.messages { break }
-            }
-            return ContinuousClock.now - started
-        }
-        let body = Data(count: 100)
-        for _ in 0..<Self.messages { try await out.send(body) }
-        let sent = ContinuousClock.now - started
-        return (sent.inSeconds, try await taking.value.inSeconds)
+    private func sendMessages(_ count: Int, over session: Session) async throws {
+        let body = Data(repeating: 7, count: 100)
+        for _ in 0..<count { try await session.send(body) }
+        try await session.drain()
     }
 
-    private func sendStream(_ out: Session, _ into: Session) async throws -> (Double, Double) {
-        let started = ContinuousClock.now
-        let taking = Task {
-            for try await stream in into.streams {
-                for try await _ in stream {}
-                try await stream.finish()
-                break
-            }
-            return ContinuousClock.now - started
-        }
-        let chunk = Data((0..<64 * 1024).map { UInt8(truncatingIfNeeded: $0) })
-        let stream = try await out.openStream("bench")
-        for _ in 0..<Self.megabytes * 16 { try await stream.write(chunk) }
+    private func takeMessages(_ count: Int, from session: Session) async throws {
+        writeLine(["ready": true])
+        var messages = session.messages.makeAsyncIterator()
+        for _ in 0..<count { _ = try await messages.next() }
+    }
+
+    private func sendStream(_ writes: Int, over session: Session) async throws {
+        let chunk = Data(repeating: 0x5a, count: 64 * 1024)
+        let stream = try await session.openStream("bench")
+        for _ in 0..<writes { try await stream.write(chunk) }
         try await stream.finish()
-        let sent = ContinuousClock.now - started
-        return (sent.inSeconds, try await taking.value.inSeconds)
+        stream.stop()
+        try await session.drain()
     }
 
-    private func report(
-        _ metric: String, _ unit: String, _ amount: Double, _ n: Int, _ round: () async throws -> (Double, Double)
-    ) async throws {
-        var samples: [(out: Double, into: Double)] = []
-        for _ in 0..<Self.rounds { samples.append(try await round()) }
-        for (direction, seconds) in [("out", samples.map(\.out)), ("in", samples.map(\.into))] {
-            let median = seconds.sorted()[seconds.count / 2]
-            writeLine(["metric": "swift_\(metric)_\(direction)", "value": amount / median, "unit": unit, "n": n])
-        }
+    private func takeStream(from session: Session) async throws {
+        writeLine(["ready": true])
+        var streams = session.streams.makeAsyncIterator()
+        guard let stream = try await streams.next() else { throw PeersError.closed }
+        for try await _ in stream {}
+        try await stream.finish()
     }
 }

@@ -2,9 +2,10 @@ import Foundation
 import Peers
 
 // peers-demo                 a device of scripts/demo: commands on standard input, answers on standard output, JSON lines
-// peers-demo bench RELAY     what the way through Swift costs
-if CommandLine.arguments.count == 3, CommandLine.arguments[1] == "bench" {
-    try await Bench(relay: CommandLine.arguments[2]).run()
+// peers-demo bench           a device of scripts/bench ffi, likewise
+if CommandLine.arguments.dropFirst() == ["bench"] {
+    var device = BenchDevice()
+    await device.run()
 } else {
     await DemoDevice().run()
 }
