@@ -3,6 +3,7 @@ package app.peers.sdk
 import java.nio.file.Path
 import java.util.concurrent.TimeUnit
 import kotlin.io.path.createTempDirectory
+import kotlin.time.Duration
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.runBlocking
@@ -86,10 +87,10 @@ private fun Iterator<String>.next(wanted: (String) -> Boolean): String {
 }
 
 /** Runs [test] with a deadline: what hangs, fails. */
-internal fun network(test: suspend Network.() -> Unit): Unit = runBlocking {
+internal fun network(limit: Duration = 60.seconds, test: suspend Network.() -> Unit): Unit = runBlocking {
     val network = Network()
     try {
-        withTimeout(60.seconds) { network.test() }
+        withTimeout(limit) { network.test() }
     } finally {
         network.end()
     }
