@@ -79,6 +79,6 @@ struct BenchDevice {
         var streams = session.streams.makeAsyncIterator()
         guard let stream = try await streams.next() else { throw PeersError.closed }
         for try await _ in stream {}
-        try await stream.finish()
+        stream.reset()
     }
 }

@@ -92,6 +92,6 @@ private class Worker {
         println(Json.write("ready" to true))
         val stream = session.streams.first()
         stream.bytes.collect()
-        stream.finish()
+        stream.reset()
     }
 }
