@@ -81,6 +81,8 @@ pub struct Broker {
     certificates: Certificates,
     relay_queued: usize,
     ready: VecDeque<SocketId>,
+    /// Found too slow while something else was done; each is closed before that returns.
+    slow: Vec<SocketId>,
     next_sweep: Instant,
     shutting_down: bool,
     counters: Stats,
@@ -122,6 +124,7 @@ impl Broker {
             certificates: Certificates::default(),
             relay_queued: 0,
             ready: VecDeque::new(),
+            slow: Vec::new(),
             next_sweep: Instant::ZERO,
             shutting_down: false,
             counters: Stats::default(),
@@ -167,7 +170,7 @@ impl Broker {
                 closing: false,
             },
         );
-        self.send(id, ServerMessage::Challenge(challenge), now);
+        self.send(id, ServerMessage::Challenge(challenge));
         Ok(id)
     }
 
@@ -192,6 +195,18 @@ impl Broker {
         now: Instant,
         unix: UnixTime,
     ) -> Option<Instant> {
+        let wait = self.take_message(id, message, now, unix);
+        self.close_slow(now);
+        wait
+    }
+
+    fn take_message(
+        &mut self,
+        id: SocketId,
+        message: Inbound,
+        now: Instant,
+        unix: UnixTime,
+    ) -> Option<Instant> {
         let socket = self.sockets.get_mut(&id).filter(|s| !s.closing)?;
         socket.heard = now;
         match message {
@@ -210,7 +225,7 @@ impl Broker {
                 match error {
                     MessageError::UnknownEvent(event) => {
                         let text = format!("unknown event `{event}`");
-                        self.send(id, error_message(ErrorCode::UnknownEvent, text, None), now);
+                        self.send(id, error_message(ErrorCode::UnknownEvent, text, None));
                     }
                     MessageError::TooLarge => {
                         self.fault(id, ErrorCode::TooLarge, "message above the limit", None, now);
@@ -229,7 +244,7 @@ impl Broker {
 
     /// The socket is gone, whoever closed it.
     pub fn handle_closed(&mut self, id: SocketId, now: Instant) {
-        self.leave(id, now);
+        self.leave(id);
         let Some(mut socket) = self.sockets.remove(&id) else { return };
         self.relay_queued -= socket.outbox.data_bytes();
         self.requeue(socket.outbox.abandon(), now);
@@ -239,11 +254,13 @@ impl Broker {
                 self.per_ip.remove(&socket.ip);
             }
         }
+        self.close_slow(now);
     }
 
     /// The device did not take its output in time.
     pub fn handle_stalled(&mut self, id: SocketId, now: Instant) {
-        self.too_slow(id, now);
+        self.slow.push(id);
+        self.close_slow(now);
     }
 
     /// When to call [`Self::handle_timeout`].
@@ -269,9 +286,10 @@ impl Broker {
             self.counters.idle += 1;
             self.close(id, close_code::NORMAL, "silent for too long", now);
         }
+        self.close_slow(now);
         self.queue.handle_timeout(now);
-        let age = Duration::from_secs(self.limits.certificate_days * 86_400);
-        if let Some(until) = now.as_micros().checked_sub(age.as_micros() as u64) {
+        let age = Duration::from_secs(self.limits.certificate_days.saturating_mul(86_400)).as_micros();
+        if let Some(until) = u64::try_from(age).ok().and_then(|age| now.as_micros().checked_sub(age)) {
             let devices = &self.devices;
             self.certificates.expire(Instant::from_micros(until), |d| devices.contains_key(&d));
         }
@@ -284,13 +302,14 @@ impl Broker {
         open.sort();
         for id in open {
             let text = "the relay shuts down".to_owned();
-            self.send(id, error_message(ErrorCode::ShuttingDown, text, None), now);
+            self.send(id, error_message(ErrorCode::ShuttingDown, text, None));
             if let Some(socket) = self.sockets.get_mut(&id) {
                 socket.closing = true;
                 socket.outbox.close(close_code::GOING_AWAY, "the relay shuts down");
             }
             self.wake(id);
         }
+        self.close_slow(now);
     }
 
     /// A socket that has output waiting; each once until its output was taken.
@@ -323,31 +342,37 @@ impl Broker {
         }
     }
 
-    fn send(&mut self, id: SocketId, message: ServerMessage, now: Instant) {
+    fn send(&mut self, id: SocketId, message: ServerMessage) {
         let Some(socket) = self.sockets.get_mut(&id).filter(|s| !s.closing) else { return };
         if socket.outbox.push_event(message) {
             self.wake(id);
         } else {
-            self.too_slow(id, now);
+            self.slow.push(id);
         }
     }
 
-    fn too_slow(&mut self, id: SocketId, now: Instant) {
-        self.counters.too_slow += 1;
-        self.close(id, close_code::POLICY, "too slow", now);
+    /// A device that leaves is news to others, who may be too slow for it, and so on: one after the other, since a stack
+    /// would overflow where thousands fall like dominoes.
+    fn close_slow(&mut self, now: Instant) {
+        while let Some(id) = self.slow.pop() {
+            if self.sockets.get(&id).is_some_and(|s| !s.closing) {
+                self.counters.too_slow += 1;
+                self.close(id, close_code::POLICY, "too slow", now);
+            }
+        }
     }
 
     /// Tells the device what it did wrong, and closes.
     fn fault(&mut self, id: SocketId, code: ErrorCode, text: &str, about: Option<MessageId>, now: Instant) {
         self.counters.violations += 1;
-        self.send(id, error_message(code, text.to_owned(), about), now);
+        self.send(id, error_message(code, text.to_owned(), about));
         let close = if code == ErrorCode::TooLarge { close_code::TOO_LARGE } else { close_code::POLICY };
         self.close(id, close, "see the error message", now);
     }
 
     /// Ends the registration now and the socket after its messages.
     fn close(&mut self, id: SocketId, code: u16, reason: &'static str, now: Instant) {
-        self.leave(id, now);
+        self.leave(id);
         let Some(socket) = self.sockets.get_mut(&id) else { return };
         socket.closing = true;
         self.relay_queued -= socket.outbox.data_bytes();

@@ -22,7 +22,7 @@ impl Broker {
         };
         match RelayFrame::decode(&message) {
             Ok(RelayFrame::Data { peer, connection, .. }) => {
-                self.relay_data(id, from, peer, connection, message, now);
+                self.relay_data(id, from, peer, connection, message);
             }
             Ok(RelayFrame::Close { peer, connection, reason }) => {
                 // Only its end matters at this side; the other hears it after the data before it.
@@ -30,7 +30,7 @@ impl Broker {
                     && let Some(other) = self.devices.get(&peer).copied()
                     && self.end(other, (from, connection))
                 {
-                    self.tell_closed(other, from, connection, reason, now);
+                    self.tell_closed(other, from, connection, reason);
                 }
             }
             Err(error) => self.fault(id, ErrorCode::Malformed, &error.to_string(), None, now),
@@ -44,7 +44,6 @@ impl Broker {
         peer: DeviceId,
         connection: ConnectionId,
         message: Bytes,
-        now: Instant,
     ) {
         let Some(socket) = self.sockets.get(&id) else { return };
         let key = (peer, connection);
@@ -53,14 +52,14 @@ impl Broker {
             return;
         }
         let Some(other) = self.devices.get(&peer).copied().filter(|_| peer != from) else {
-            return self.refuse(id, peer, connection, RelayCloseReason::Absent, now);
+            return self.refuse(id, peer, connection, RelayCloseReason::Absent);
         };
         if !open {
             let full = |id: SocketId| {
                 self.sockets.get(&id).is_none_or(|s| s.relayed.len() >= self.limits.relay_connections)
             };
             if self.shutting_down || full(id) || full(other) {
-                return self.refuse(id, peer, connection, RelayCloseReason::TooMany, now);
+                return self.refuse(id, peer, connection, RelayCloseReason::TooMany);
             }
             self.begin(id, key);
             self.begin(other, (from, connection));
@@ -70,21 +69,21 @@ impl Broker {
         if target.outbox.data_bytes() + bytes > self.limits.relay_queue_bytes
             || self.relay_queued + bytes > self.limits.relay_queue_total
         {
-            return self.overflow(id, from, other, peer, connection, now);
+            return self.overflow(id, from, other, peer, connection);
         }
         self.counters.relay_frames += 1;
         self.counters.relay_bytes += bytes as u64;
-        self.push_data(other, from, connection, readdress(message, from), now);
+        self.push_data(other, from, connection, readdress(message, from));
     }
 
     /// Ends every relayed connection of a registration that ends.
-    pub(super) fn end_relayed(&mut self, id: SocketId, device: DeviceId, now: Instant) {
+    pub(super) fn end_relayed(&mut self, id: SocketId, device: DeviceId) {
         let Some(socket) = self.sockets.get_mut(&id) else { return };
         for (peer, connection) in std::mem::take(&mut socket.relayed) {
             if let Some(other) = self.devices.get(&peer).copied()
                 && self.end(other, (device, connection))
             {
-                self.tell_closed(other, device, connection, RelayCloseReason::Absent, now);
+                self.tell_closed(other, device, connection, RelayCloseReason::Absent);
             }
         }
     }
@@ -96,30 +95,22 @@ impl Broker {
         other: SocketId,
         peer: DeviceId,
         connection: ConnectionId,
-        now: Instant,
     ) {
         self.counters.relay_overflows += 1;
         for (socket, remote) in [(id, peer), (other, from)] {
             self.end(socket, (remote, connection));
             self.purge(socket, remote, connection);
-            self.tell_closed(socket, remote, connection, RelayCloseReason::Overflow, now);
+            self.tell_closed(socket, remote, connection, RelayCloseReason::Overflow);
         }
     }
 
     /// Tells a sender that its connection does not begin.
-    fn refuse(
-        &mut self,
-        id: SocketId,
-        peer: DeviceId,
-        connection: ConnectionId,
-        reason: RelayCloseReason,
-        now: Instant,
-    ) {
+    fn refuse(&mut self, id: SocketId, peer: DeviceId, connection: ConnectionId, reason: RelayCloseReason) {
         if let Some(socket) = self.sockets.get_mut(&id) {
             socket.relayed.remove(&(peer, connection));
             remember(&mut socket.ended, (peer, connection));
         }
-        self.tell_closed(id, peer, connection, reason, now);
+        self.tell_closed(id, peer, connection, reason);
     }
 
     fn tell_closed(
@@ -128,26 +119,18 @@ impl Broker {
         peer: DeviceId,
         connection: ConnectionId,
         reason: RelayCloseReason,
-        now: Instant,
     ) {
         let message = RelayFrame::Close { peer, connection, reason }.encode();
-        self.push_data(id, peer, connection, message, now);
+        self.push_data(id, peer, connection, message);
     }
 
-    fn push_data(
-        &mut self,
-        id: SocketId,
-        peer: DeviceId,
-        connection: ConnectionId,
-        message: Bytes,
-        now: Instant,
-    ) {
+    fn push_data(&mut self, id: SocketId, peer: DeviceId, connection: ConnectionId, message: Bytes) {
         let Some(socket) = self.sockets.get_mut(&id).filter(|s| !s.closing) else { return };
         self.relay_queued += message.len();
         if socket.outbox.push_data(peer, connection, message) {
             self.wake(id);
         } else {
-            self.too_slow(id, now);
+            self.slow.push(id);
         }
     }
 

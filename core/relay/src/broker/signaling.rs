@@ -29,14 +29,14 @@ impl Broker {
             }
             (Some(device), ClientMessage::GetIceServers) => {
                 let list = ice::servers(&self.ice, device, unix);
-                self.send(id, ServerMessage::IceServers(list), now);
+                self.send(id, ServerMessage::IceServers(list));
             }
             (Some(_), ClientMessage::GetCertificate { device_id }) => {
                 let certificate = self.certificates.get(device_id).map(|c| c.as_bytes().to_vec());
-                self.send(id, ServerMessage::Certificate { device_id, certificate }, now);
+                self.send(id, ServerMessage::Certificate { device_id, certificate });
             }
             (Some(device), ClientMessage::Watch { device_ids }) => {
-                self.watch(id, device, device_ids.into_iter().filter(|d| *d != device).collect(), now);
+                self.watch(id, device, device_ids.into_iter().filter(|d| *d != device).collect());
             }
         }
     }
@@ -59,10 +59,10 @@ impl Broker {
             socket.device = Some(device);
             socket.watching = watching;
         }
-        self.send(id, ServerMessage::Registered(ice::servers(&self.ice, device, unix)), now);
+        self.send(id, ServerMessage::Registered(ice::servers(&self.ice, device, unix)));
         for (kind, exchange) in self.queue.take(device, now) {
             self.counters.dequeued += 1;
-            self.send(id, ServerMessage::exchange(kind, Exchange { queued: true, ..exchange }), now);
+            self.send(id, ServerMessage::exchange(kind, Exchange { queued: true, ..exchange }));
         }
     }
 
@@ -71,7 +71,7 @@ impl Broker {
     fn supersede(&mut self, device: DeviceId, now: Instant) -> HashSet<DeviceId> {
         let Some(old) = self.devices.remove(&device) else { return HashSet::new() };
         self.counters.superseded += 1;
-        self.end_relayed(old, device, now);
+        self.end_relayed(old, device);
         let watching = match self.sockets.get_mut(&old) {
             Some(socket) => {
                 socket.device = None;
@@ -79,21 +79,21 @@ impl Broker {
             }
             None => HashSet::new(),
         };
-        self.send(old, ServerMessage::Superseded, now);
+        self.send(old, ServerMessage::Superseded);
         self.close(old, close_code::SUPERSEDED, "superseded", now);
         watching
     }
 
     /// Ends the registration of a socket that closes.
-    pub(super) fn leave(&mut self, id: SocketId, now: Instant) {
+    pub(super) fn leave(&mut self, id: SocketId) {
         let Some(socket) = self.sockets.get_mut(&id) else { return };
         let Some(device) = socket.device.take() else { return };
         let watching = std::mem::take(&mut socket.watching);
         self.devices.remove(&device);
-        self.end_relayed(id, device, now);
+        self.end_relayed(id, device);
         for other in watching {
             if let Some(other) = self.watcher(other, device) {
-                self.send(other, ServerMessage::DeviceOffline { device_id: device }, now);
+                self.send(other, ServerMessage::DeviceOffline { device_id: device });
             }
         }
     }
@@ -109,7 +109,7 @@ impl Broker {
         match self.devices.get(&to) {
             Some(&socket) if !self.shutting_down => {
                 self.counters.relayed_messages += 1;
-                self.send(socket, ServerMessage::exchange(kind, exchange), now);
+                self.send(socket, ServerMessage::exchange(kind, exchange));
             }
             _ => {
                 self.counters.enqueued += 1;
@@ -126,19 +126,19 @@ impl Broker {
     }
 
     /// Replaces what `device` watches, and tells both sides what changed (S025, S030).
-    fn watch(&mut self, id: SocketId, device: DeviceId, watching: HashSet<DeviceId>, now: Instant) {
+    fn watch(&mut self, id: SocketId, device: DeviceId, watching: HashSet<DeviceId>) {
         let Some(socket) = self.sockets.get_mut(&id) else { return };
         let before = std::mem::replace(&mut socket.watching, watching.clone());
         for other in before.difference(&watching) {
             if let Some(socket) = self.watcher(*other, device) {
-                self.send(socket, ServerMessage::DeviceOffline { device_id: device }, now);
+                self.send(socket, ServerMessage::DeviceOffline { device_id: device });
             }
         }
         for other in &watching {
             let Some(socket) = self.watcher(*other, device) else { continue };
-            self.send(id, ServerMessage::DeviceOnline { device_id: *other }, now);
+            self.send(id, ServerMessage::DeviceOnline { device_id: *other });
             if !before.contains(other) {
-                self.send(socket, ServerMessage::DeviceOnline { device_id: device }, now);
+                self.send(socket, ServerMessage::DeviceOnline { device_id: device });
             }
         }
     }

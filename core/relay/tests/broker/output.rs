@@ -62,6 +62,34 @@ fn a_device_that_takes_no_messages_loses_its_socket_and_the_relay_no_memory() {
 }
 
 #[test]
+fn slow_devices_that_fall_one_after_the_other_need_no_stack() {
+    const DEVICES: u8 = 60;
+    /// What may wait for one socket.
+    const EVENTS: usize = 4096;
+    const STACK: usize = 64 << 10;
+    let mut w = World::new(Limits::default());
+    let sockets: Vec<_> = (0..DEVICES).map(|seed| w.register(seed).0).collect();
+    for (seed, socket) in (0..).zip(&sockets) {
+        let neighbours = [u8::wrapping_sub(seed, 1), seed + 1].map(device).to_vec();
+        w.text(*socket, ClientMessage::Watch { device_ids: neighbours });
+        w.output(*socket);
+    }
+    // Each has as much waiting as it may: one more event, a neighbour that left, is too much.
+    for socket in &sockets[1..] {
+        for _ in 0..EVENTS {
+            w.text(*socket, ClientMessage::GetIceServers);
+        }
+    }
+    let (first, now) = (sockets[0], w.now);
+    let fall = std::thread::Builder::new().stack_size(STACK).spawn(move || {
+        w.broker.handle_closed(first, now);
+        w.broker.stats()
+    });
+    let stats = fall.unwrap().join().unwrap();
+    assert_eq!((stats.devices, stats.too_slow), (0, u64::from(DEVICES) - 1));
+}
+
+#[test]
 fn rates_tell_the_reader_when_to_go_on() {
     let limits = Limits {
         messages_per_second: 10,

@@ -124,3 +124,27 @@ fn a_closed_socket_takes_and_gives_nothing() {
     let stats = w.broker.stats();
     assert_eq!((stats.sockets, stats.devices), (0, 0));
 }
+
+#[test]
+fn numbers_of_any_size_break_nothing() {
+    for number in [0, 1, u64::MAX] {
+        let limits = Limits {
+            idle_seconds: number.max(1),
+            messages_per_second: number,
+            messages_burst: number,
+            relay_bytes_per_second: number,
+            relay_burst: number,
+            certificate_days: number,
+            ..Limits::default()
+        };
+        let mut w = World::new(limits);
+        let (a, _) = w.register(1);
+        w.text(a, ClientMessage::GetIceServers);
+        w.binary(a, &frame(device(2), 1, 1000));
+        w.broker.handle_timeout(w.now);
+        w.broker.handle_closed(a, w.now);
+        w.broker.handle_timeout(w.now + Duration::from_secs(60));
+        let remembered = u64::from(number > 0);
+        assert_eq!(w.broker.stats().certificates, remembered, "{number}");
+    }
+}
