@@ -13,8 +13,8 @@ use support::{Echo, World};
 const WEBRTC: Transports = Transports { webrtc: true, relay: false };
 const RELAY: Transports = Transports { webrtc: false, relay: true };
 
-// proves S001, S002, S004, S010, S016, S018, S032, S040, S042, S043, S051, S052, S063, S066, S068, S069, S071, S075,
-// proves S081, S083, S085, S086, S105, S140, S141, S150
+// proves S001, S002, S004, S010, S016, S018, S032, S040, S042, S043, S051, S052, S063, S066, S068, S069, S070, S071,
+// proves S075, S078, S083, S086, S105, S140, S141, S150
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_devices_connect_by_webrtc_and_exchange_everything() {
     exchange_everything(WEBRTC, PathKind::WebRtc).await;
@@ -78,7 +78,7 @@ async fn exchange_everything(transports: Transports, kind: PathKind) {
     b.client.shutdown().await;
 }
 
-// proves S004: by default the relay carries the first data and WebRTC takes over.
+// proves S004, S085: by default the relay carries the first data and WebRTC takes over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_relay_comes_first_and_webrtc_takes_over() {
     let world = World::start().await;
@@ -166,7 +166,7 @@ async fn a_dropped_call_stops_its_handler() {
     stopped.recv().await.unwrap();
 }
 
-// proves S010: everything after shutdown says so, and nothing hangs.
+// proves S054, S070: everything after shutdown says so, and nothing hangs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_shutdown_everything_is_closed() {
     let world = World::start().await;

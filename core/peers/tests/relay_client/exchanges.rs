@@ -33,7 +33,7 @@ fn sealed(text: &str) -> Vec<String> {
     vec![peers_proto::signaling::base64::encode(text.as_bytes())]
 }
 
-// proves S023 S024 S057 S103
+// proves S023 S024 S057 S066 S067 S103
 #[tokio::test]
 async fn offer_answer_and_candidates_cross_the_relay() {
     let relay = relay().await;

@@ -74,7 +74,7 @@ fn id(word: &str) -> Option<String> {
     valid.then(|| word.to_owned())
 }
 
-/// The name of the test that `line` begins, in Rust, Kotlin, Swift or JavaScript.
+/// The name of the test that `line` begins, in Rust, Kotlin, Swift, JavaScript or the lab.
 fn test_name(line: &str) -> Option<String> {
     let after = |word: &str| line.split_once(word).map(|(_, rest)| rest);
     let quoted = |rest: &str, quote: char| rest.strip_prefix(quote)?.split(quote).next().map(str::to_owned);
@@ -83,7 +83,7 @@ fn test_name(line: &str) -> Option<String> {
         let plain = || rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().map(str::to_owned);
         return quoted(rest, '`').or_else(plain).filter(|name| !name.is_empty());
     }
-    ["test(", "it("].iter().find_map(|call| {
+    ["test(", "it(", "scenario "].iter().find_map(|call| {
         let rest = after(call)?;
         quoted(rest, '"').or_else(|| quoted(rest, '\''))
     })
@@ -117,6 +117,7 @@ mod tests {
             ("    func testBoth() async throws {", "testBoth"),
             ("test(\"both sides\", async () => {", "both sides"),
             ("it('works', () => {", "works"),
+            ("  scenario \"two NATs\" nat nat stun webrtc", "two NATs"),
         ] {
             let text = format!("// proves S001\n#[test]\n{line}");
             assert_eq!(scan(&text), [("S001".into(), 1, Some(name.into()))]);

@@ -9,7 +9,7 @@ fn plain(a: &mut Config, b: &mut Config) {
     }
 }
 
-// proves S009
+// proves S009 S078
 #[test]
 fn double_encryption_is_skipped_only_on_a_bound_webrtc_channel_both_agree_about() {
     let mode = |change: &dyn Fn(&mut Config, &mut Config)| {

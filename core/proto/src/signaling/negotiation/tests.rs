@@ -69,7 +69,7 @@ fn add(n: u8, list: &[&str]) -> Action {
     }
 }
 
-// proves S059 S064 S065
+// proves S041 S059 S064 S065: the peer connection is played by the test.
 #[test]
 fn a_dial_offers_and_applies_the_answer_and_every_candidate() {
     let mut m = machine(false);
