@@ -14,6 +14,12 @@ fn the_swift_program_is_the_tested_one() {
     same_program("swift", "ios/Peers/Tests/PeersTests/ReadmeTests.swift");
 }
 
+// proves S120
+#[test]
+fn the_kotlin_program_is_the_tested_one() {
+    same_program("kotlin", "android/peers/src/test/kotlin/app/peers/sdk/ReadmeTest.kt");
+}
+
 fn same_program(language: &str, test: &str) {
     let (readme, test_text) = (read("README.md"), read(test));
     let shown = between(&readme, &format!("```{language}\n"), "```\n");
