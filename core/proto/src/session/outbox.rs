@@ -337,7 +337,8 @@ fn write_next(
     frame: &mut BytesMut,
 ) -> Turn {
     let overhead = Segment::MAX_OVERHEAD + if d.sent == 0 { head_len(d) } else { 0 };
-    let room = MAX_FRAME_CONTENT.saturating_sub(frame.len() + overhead);
+    // Even an empty object needs room for its head.
+    let Some(room) = MAX_FRAME_CONTENT.checked_sub(frame.len() + overhead) else { return Turn::NoRoom };
     let left = d.object.content.len() - d.sent;
     let counts = !matches!(source, Source::Response(_));
     if d.sent == 0 {

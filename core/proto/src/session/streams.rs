@@ -290,7 +290,10 @@ impl Streams {
         frame: &mut BytesMut,
     ) -> (Turn, Option<StreamNews>) {
         let Some(out) = self.streams.get_mut(&id).map(|s| &mut s.outgoing) else { return (Turn::Done, None) };
-        let room = MAX_FRAME_CONTENT.saturating_sub(frame.len() + Segment::overhead(id));
+        // Even an end without bytes needs room for its head.
+        let Some(room) = MAX_FRAME_CONTENT.checked_sub(frame.len() + Segment::overhead(id)) else {
+            return (Turn::NoRoom, None);
+        };
         let credit = out.allowance.left().min(self.allowance.left());
         let len = out.queued.min(room).min(share).min(usize::try_from(credit).unwrap_or(usize::MAX));
         let last = len == out.queued && matches!(out.end, End::Finishing);

@@ -1,5 +1,7 @@
 use super::*;
-use crate::limits::{ACK_EVERY, OBJECT_COST, RECEIVE_BUDGET, SEND_QUEUE, SEND_WINDOW};
+use crate::limits::{
+    ACK_EVERY, MAX_FRAME_CONTENT, OBJECT_COST, QUANTUM, RECEIVE_BUDGET, SEND_QUEUE, SEND_WINDOW,
+};
 use crate::session::wire::{FrameKind, Header, ObjectHead, Piece, Segment};
 use crate::timing::{ACK_DELAY, CONTACT_GAP, REASSEMBLY_IDLE};
 use bytes::BytesMut;
@@ -190,4 +192,31 @@ fn reassembly_memory_is_shared_by_the_process_and_given_back() {
     assert_eq!(results[8], Err(SessionError::Overloaded));
     drop(sessions);
     assert_eq!(budget.used(), 0);
+}
+
+// What has no bytes still has a head: behind a frame that is full to its last bytes it waits for the next one.
+#[test]
+fn an_empty_object_and_an_empty_end_of_a_stream_do_not_burst_a_full_frame() {
+    // A stream fills what the message leaves, to the last byte.
+    for size in MAX_FRAME_CONTENT - QUANTUM - 60..MAX_FRAME_CONTENT - QUANTUM {
+        let mut pair = Pair::new();
+        let [stream, empty] = ["s", "e"].map(|name| pair.a.session.open_stream(name, None).unwrap());
+        pair.settle();
+        pair.a.session.send_message(None, object(size)).unwrap();
+        pair.a.session.write(stream, &mut Bytes::from(vec![0; 2 * QUANTUM])).unwrap();
+        let request = Request {
+            service: String::new(),
+            method: String::new(),
+            group: None,
+            timeout: ACK_DELAY * 100,
+            object: object(0),
+        };
+        pair.a.session.call(request, pair.now).unwrap();
+        pair.a.session.finish(empty).unwrap();
+        pair.settle(); // `poll` measures every frame
+        assert_eq!(pair.b.messages().len(), 1);
+        assert!(pair.b.events.iter().any(|e| matches!(e, SessionEvent::Request(..))));
+        assert_eq!(pair.b.read_all(stream).unwrap().0.len(), 2 * QUANTUM);
+        assert_eq!(pair.b.read_all(empty), Ok((Vec::new(), true)));
+    }
 }
