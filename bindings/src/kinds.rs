@@ -11,6 +11,10 @@ pub enum ClientState {
     Online,
     /// No relay answers; it is tried again. Sessions on direct paths go on.
     Offline,
+    /// The app was suspended or its network changed; no relay has answered since.
+    Verifying,
+    /// The app is suspended: peers and relays were told goodbye.
+    Suspended,
     /// Another process registered with this identity. Nothing is tried again; shut down.
     Superseded,
     /// Shut down.
@@ -23,6 +27,8 @@ impl From<peers::ClientState> for ClientState {
             peers::ClientState::Connecting => Self::Connecting,
             peers::ClientState::Online => Self::Online,
             peers::ClientState::Offline => Self::Offline,
+            peers::ClientState::Verifying => Self::Verifying,
+            peers::ClientState::Suspended => Self::Suspended,
             peers::ClientState::Superseded => Self::Superseded,
             peers::ClientState::Closed => Self::Closed,
         }

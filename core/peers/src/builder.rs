@@ -2,9 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use peers_proto::id::{DeviceId, GroupId};
+use peers_proto::path::{Preference, Tier};
 use peers_proto::signaling::IceServer;
+use peers_proto::timing::{MAX_AWAY, RESUME_WINDOW};
 use peers_proto::trust::TrustLevel;
 
 use crate::client::Client;
@@ -39,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) groups: HashSet<GroupId>,
     pub(crate) addresses: HashMap<DeviceId, Vec<String>>,
     pub(crate) handlers: Handlers,
+    pub(crate) preference: Preference,
+    pub(crate) resume_window: Duration,
 }
 
 /// Builds a [`Client`]. Nothing connects before [`ClientBuilder::start`].
@@ -71,6 +76,8 @@ impl ClientBuilder {
                 groups: HashSet::new(),
                 addresses: HashMap::new(),
                 handlers: Handlers::default(),
+                preference: Preference::default(),
+                resume_window: RESUME_WINDOW,
             },
         }
     }
@@ -126,6 +133,19 @@ impl ClientBuilder {
     /// Which ways to a peer may be used; all by default.
     pub fn transports(mut self, transports: Transports) -> Self {
         self.settings.transports = transports;
+        self
+    }
+
+    /// These kinds of path first, in this order; the others follow as they usually do (S093).
+    pub fn prefer(mut self, tiers: impl IntoIterator<Item = Tier>) -> Self {
+        self.settings.preference = Preference::first(tiers);
+        self
+    }
+
+    /// How long a session without a path waits for one before it is lost: 60 s by default, a day at most. Each end has
+    /// its own. What is sent meanwhile is kept in memory, up to 8 MiB a session.
+    pub fn resume_window(mut self, window: Duration) -> Self {
+        self.settings.resume_window = window.min(MAX_AWAY);
         self
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use peers_proto::id::{DeviceId, UserId};
 use peers_proto::limits::MAX_HANDSHAKES;
+use peers_proto::network::{AppState, NetworkSnapshot};
 use peers_proto::trust::TrustLevel;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::builder::ClientBuilder;
 use crate::clock::Clock;
 use crate::engine::dial::Dials;
+use crate::engine::network::Surroundings;
 use crate::engine::registry::Registry;
 use crate::engine::relays::Relays;
 use crate::engine::trust::TrustBook;
@@ -83,12 +85,14 @@ impl Client {
             relays: Relays::new(clients),
             dials: Dials::default(),
             negotiations: crate::engine::rtc::Negotiations::default(),
+            surroundings: Surroundings::default(),
             handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
             seen: Seen::default(),
             tasks,
             over,
         });
         engine.publish_state();
+        engine.spawn(engine.clone().watch_network());
         let trusted = engine.trust.trusted();
         for relay in engine.relays.iter() {
             relay.watch_devices(trusted.clone());
@@ -146,6 +150,19 @@ impl Client {
         }
     }
 
+    /// A fact about the network, as often as the operating system has one. They are acted on when they have settled for a
+    /// quarter of a second: paths have to prove themselves, and on another network everything is made anew (S096).
+    pub fn network_changed(&self, snapshot: NetworkSnapshot) {
+        self.engine().network_changed(snapshot);
+    }
+
+    /// Whether a person looks at the app. Suspending says goodbye: peers keep their sessions for an hour, connections
+    /// close, no timer runs; it returns when that is done, within two seconds. Coming back connects at once. What is
+    /// sent meanwhile waits.
+    pub async fn set_app_state(&self, state: AppState) {
+        self.engine().set_app_state(state).await;
+    }
+
     /// Says goodbye to all peers and ends everything. Afterwards every call returns [`Error::Closed`].
     pub async fn shutdown(&self) {
         let engine = self.engine();
@@ -174,10 +191,13 @@ impl Engine {
         }
     }
 
-    fn publish_state(&self) {
+    pub(crate) fn publish_state(&self) {
         // Read under the lock, so that of two relays' changes the later state stays.
         self.state.send_if_modified(|now| {
-            let state = self.relays.state();
+            let state = match self.surroundings.app() {
+                AppState::Suspended => ClientState::Suspended,
+                AppState::Foreground | AppState::Background => self.relays.state(),
+            };
             std::mem::replace(now, state) != state
         });
     }
@@ -225,7 +245,10 @@ impl Engine {
                     self.handle_envelopes(from, connection, envelopes);
                 }
             }
-            RelayEvent::Online(device) => self.events.send(Event::Online(device)),
+            RelayEvent::Online(device) => {
+                self.events.send(Event::Online(device));
+                self.redial(device);
+            }
             RelayEvent::Offline(device) => self.events.send(Event::Offline(device)),
             RelayEvent::Rejected { code, .. } => tracing::info!(?code, "a relay refused a message"),
         }

@@ -7,10 +7,12 @@
 //! | relay connections | `relays` | one task each | with the client |
 //! | dials in progress | `dial` | one task each | with their outcome |
 //! | negotiations | `rtc` | one task each | connected, failed, or after 20 s |
+//! | network and app | `network` | one task | with the client |
 
 pub(crate) mod accept;
 pub(crate) mod dial;
 pub(crate) mod handshake;
+pub(crate) mod network;
 pub(crate) mod registry;
 pub(crate) mod relays;
 pub(crate) mod rtc;
@@ -30,6 +32,7 @@ use crate::builder::Settings;
 use crate::clock::Clock;
 use crate::event::{ClientState, EventSender};
 use dial::Dials;
+use network::Surroundings;
 use registry::Registry;
 use relays::Relays;
 use rtc::Negotiations;
@@ -48,6 +51,7 @@ pub(crate) struct Engine {
     pub(crate) relays: Relays,
     pub(crate) dials: Dials,
     pub(crate) negotiations: Negotiations,
+    pub(crate) surroundings: Surroundings,
     /// Messages that came already, through this relay or another.
     pub(crate) seen: Seen,
     /// Strangers can start handshakes: only so many at once.

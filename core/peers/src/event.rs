@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use peers_proto::id::DeviceId;
+use peers_proto::path::{Quality, Status};
 use peers_proto::transport_kind::TransportKind;
 use tokio::sync::{mpsc, watch};
 
@@ -23,6 +24,10 @@ pub enum ClientState {
     Online,
     /// No relay is reachable; the client keeps trying.
     Offline,
+    /// The device was suspended or its network changed; no relay has answered since.
+    Verifying,
+    /// The app is suspended: peers and relays were told goodbye.
+    Suspended,
     /// Another process registered with the same identity; this one does not try again.
     Superseded,
     /// The client was shut down.
@@ -50,6 +55,20 @@ pub enum Event {
         device: DeviceId,
         /// The path now; `None` while there is none.
         path: Option<TransportKind>,
+    },
+    /// Whether a session can be used has changed.
+    StatusChanged {
+        /// Its peer.
+        device: DeviceId,
+        /// The status now.
+        status: Status,
+    },
+    /// The path a session uses feels different now (S092, S160).
+    QualityChanged {
+        /// Its peer.
+        device: DeviceId,
+        /// The quality now.
+        quality: Quality,
     },
     /// A session has ended.
     Disconnected {

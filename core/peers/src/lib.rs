@@ -32,6 +32,8 @@ pub use event::{ClientState, Event, Events};
 pub use identity::{Identity, SEED_LEN};
 pub use incoming::Incoming;
 pub use peers_proto::id::{ConnectionId, DeviceId, GroupId, IdError, UserId};
+pub use peers_proto::network::{AppState, Medium, NetworkSnapshot};
+pub use peers_proto::path::{Level as QualityLevel, PathInfo, Quality, Route, Status, Tier};
 pub use peers_proto::session::{FailureCode, StreamError};
 pub use peers_proto::transport_kind::TransportKind as PathKind;
 pub use peers_proto::trust::TrustLevel;

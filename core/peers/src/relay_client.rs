@@ -140,9 +140,20 @@ impl RelayClient {
         Ok(relay::transport(self.shared.clone(), key, signals))
     }
 
-    /// The network changed: a living socket has to prove itself at once, a wait for the next try is over, and
-    /// earlier failures are forgotten.
-    pub fn network_changed(&self) {
-        self.shared.network_changed();
+    /// The network may have changed: a living socket has to prove itself at once, a wait for the next try is over, and
+    /// earlier failures are forgotten. If it is `another` network, the socket is given up instead.
+    pub fn network_changed(&self, another: bool) {
+        self.shared.network_changed(another);
+    }
+
+    /// Says goodbye to the relay, and tries nothing before [`RelayClient::resume`]. [`RelayState::Suspended`] tells when
+    /// it is done, within [`timing::CLOSE_GRACE`].
+    pub fn suspend(&self) {
+        self.shared.set_asleep(true);
+    }
+
+    /// Connects again, at once.
+    pub fn resume(&self) {
+        self.shared.set_asleep(false);
     }
 }

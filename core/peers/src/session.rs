@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use peers_proto::id::{DeviceId, GroupId, UserId};
+use peers_proto::path::{PathInfo, Status};
 use peers_proto::session::SendError;
 use peers_proto::transport_kind::TransportKind;
 use serde::Serialize;
@@ -62,9 +63,24 @@ impl Session {
         self.shared.path.subscribe()
     }
 
-    /// The last round trip measured on the path in use.
+    /// Whether the session can be used: the truth about its paths, not a hope (S019).
+    pub fn status(&self) -> Status {
+        *self.shared.status.borrow()
+    }
+
+    /// Follows [`Session::status`].
+    pub fn watch_status(&self) -> watch::Receiver<Status> {
+        self.shared.status.subscribe()
+    }
+
+    /// What is known about the path in use: what it runs over, round trip, jitter, loss, bytes, quality (S087).
+    pub fn path_info(&self) -> Option<PathInfo> {
+        self.shared.path_info()
+    }
+
+    /// The round trip of the path in use: a moving average.
     pub fn rtt(&self) -> Option<Duration> {
-        self.shared.rtt()
+        self.path_info()?.rtt
     }
 
     /// Sends a value as MessagePack. Waits while the queue is full.

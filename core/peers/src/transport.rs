@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
 use peers_proto::limits;
+pub use peers_proto::path::Route;
 pub use peers_proto::transport_kind::TransportKind;
 
 /// Largest frame a transport carries: a whole one and what sealing adds to it.
@@ -37,8 +38,8 @@ pub enum CloseReason {
 
 /// One connected pipe.
 pub struct Transport {
-    /// What carries the frames.
-    pub kind: TransportKind,
+    /// What carries the frames, and whether somebody forwards them.
+    pub route: Route,
     /// Bytes both ends know only if nobody sits between them; empty where the transport has none.
     pub binding: Vec<u8>,
     /// The sending half.

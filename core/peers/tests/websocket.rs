@@ -51,7 +51,7 @@ fn pattern(n: u64) -> BytesMut {
 #[tokio::test]
 async fn both_ends_know_the_connection_and_frames_cross_both_ways() {
     let (a, b) = connected().await;
-    assert_eq!((a.kind, b.kind), (TransportKind::Lan, TransportKind::Lan));
+    assert_eq!((a.route.kind, b.route.kind), (TransportKind::Lan, TransportKind::Lan));
     assert!(a.binding.is_empty() && b.binding.is_empty());
     let run = |mut t: Transport| async move {
         const FRAMES: u64 = 512;

@@ -27,6 +27,6 @@ pub mod envelope;
 
 pub mod signaling;
 
-pub mod liveness;
+pub mod network;
 pub mod path;
 pub mod session;

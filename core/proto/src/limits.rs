@@ -107,6 +107,8 @@ pub const MAX_SDP: usize = 16 * 1024;
 pub const MAX_EARLY_ATTEMPTS: usize = 4;
 /// Attempts remembered so that replays and late envelopes are recognised.
 pub const MAX_REMEMBERED_ATTEMPTS: usize = 1024;
+/// Paths of one session at once: one in use, one in reserve, and those that are being replaced.
+pub const MAX_PATHS: usize = 6;
 /// Connections kept at once.
 pub const MAX_CONNECTIONS: usize = 30;
 

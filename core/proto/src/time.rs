@@ -6,6 +6,8 @@
 use std::ops::{Add, AddAssign, Sub};
 use std::time::Duration;
 
+use crate::timing::BEAT;
+
 /// A point on a monotonic clock that keeps counting while the device sleeps. Microseconds since an arbitrary origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Instant(u64);
@@ -22,6 +24,13 @@ impl Instant {
     /// Microseconds since the origin.
     pub const fn as_micros(self) -> u64 {
         self.0
+    }
+
+    /// The first multiple of [`BEAT`] that is not before this instant.
+    #[must_use]
+    pub fn next_beat(self) -> Self {
+        let beat = BEAT.as_micros() as u64;
+        Self(self.0.div_ceil(beat).saturating_mul(beat))
     }
 
     /// Time since `earlier`; zero if `earlier` is later.

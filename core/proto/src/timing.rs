@@ -19,12 +19,38 @@ pub const RESUME_WINDOW: Duration = Duration::from_secs(60);
 /// One key seals for at most this long.
 pub const REKEY_AFTER: Duration = Duration::from_secs(3600);
 
-/// Ping when nothing was received for this long (D14).
-pub const PING_IDLE: Duration = Duration::from_secs(15);
-/// Ping when data waits for acknowledgement this long.
-pub const PING_OUTSTANDING: Duration = Duration::from_secs(5);
-/// Unanswered pings in a row that end a connection.
+/// A path in use is asked when nothing was received for this long (D14).
+pub const PING_ACTIVE: Duration = Duration::from_secs(15);
+/// The same while data waits for acknowledgement: the peer acknowledges within [`ACK_DELAY`] and a round trip, so this is
+/// trouble, or a very slow link.
+pub const PING_OUTSTANDING: Duration = Duration::from_secs(1);
+/// The same on a path that nobody uses, at the next [`BEAT`]: NATs keep a UDP mapping for 30 s at least (RFC 4787 asks for
+/// 120), and every wake-up of a phone's radio costs its battery for seconds.
+pub const PING_IDLE: Duration = Duration::from_secs(20);
+/// A session counts as used until this long after its last data.
+pub const IDLE_AFTER: Duration = Duration::from_secs(60);
+/// What keeps idle paths and relays alive happens on multiples of this of the device's clock, so that a phone with thirty
+/// of them wakes up 120 times an hour, not thirty times as often.
+pub const BEAT: Duration = Duration::from_secs(30);
+/// A ping without an answer for this long is a miss.
+pub const PING_PATIENCE: Duration = Duration::from_secs(5);
+/// Misses in a row that end a path.
 pub const PING_MISSES: u32 = 2;
+/// An unanswered question makes a path suspect after three round trips, but never before this: retransmissions need it.
+pub const PATIENCE_MIN: Duration = Duration::from_secs(1);
+/// The same before a round trip was measured.
+pub const PATIENCE_UNMEASURED: Duration = Duration::from_secs(2);
+/// A path that was suspect must answer for this long before it carries a session again.
+pub const RETURN_AFTER: Duration = Duration::from_secs(3);
+/// How long a device that is suspended asks its peers to keep their sessions: a person puts the phone away, and comes
+/// back to the same conversation.
+pub const AWAY: Duration = Duration::from_secs(3600);
+/// How long a device that said it would be away may keep its peer's side of the session waiting.
+pub const MAX_AWAY: Duration = Duration::from_secs(24 * 3600);
+/// Facts about the network come in bursts; they are acted on when nothing more came for this long ...
+pub const NETWORK_SETTLE: Duration = Duration::from_millis(250);
+/// ... or this long after the first, whatever still comes.
+pub const NETWORK_SETTLE_MAX: Duration = Duration::from_millis(500);
 
 /// A WebRTC attempt that is not connected by then is closed: ICE with TURN over a slow link takes about ten.
 pub const WEBRTC_ESTABLISHMENT: Duration = Duration::from_secs(20);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use peers_proto::id::DeviceId;
-use peers_proto::liveness::Beat;
+use peers_proto::path::{Beat, PathEvent, PathId, Paths, Preference, Status};
 use peers_proto::session::wire::{FrameKind, Header};
 use peers_proto::session::{Instance, Meeting, ReassemblyBudget, Resume, Session, SessionConfig};
 use peers_proto::time::{Instant, earliest};
@@ -14,7 +14,6 @@ use peers_proto::transport_kind::TransportKind;
 use crate::app::{self, App};
 use crate::failure::Violation;
 use crate::net::Net;
-use crate::paths::{Change, Paths};
 use crate::pipe::{Packet, PipeId};
 use crate::plan::Fault;
 use crate::timeline::Timeline;
@@ -178,13 +177,20 @@ impl Device {
         self.peers.values_mut().filter_map(|peer| peer.live.as_mut()).for_each(|live| live.app.hush());
     }
 
-    /// The network has changed: what failed may work now.
-    pub(crate) fn network_changed(&mut self, world: &mut Surroundings<'_>) {
+    /// The network has changed: what failed may work now, and no path is relied on.
+    pub(crate) fn network_changed(&mut self, world: &mut Surroundings<'_>) -> Result<(), Violation> {
         let now = self.clock(world.net.now);
         for peer in self.peers.values_mut() {
             peer.failures = 0;
             peer.next_dial = peer.next_dial.min(now + world.net.rng.millis(0..500));
+            if let Some(live) = &mut peer.live {
+                live.paths.network_changed(true, now);
+            }
         }
+        for peer in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.pump(peer, world)?;
+        }
+        Ok(())
     }
 
     // ---- what happens to it ----
@@ -212,7 +218,7 @@ impl Device {
     ) -> Result<(), Violation> {
         world.net.close(pipe, self.index);
         let Some(end) = self.ends.remove(&pipe) else { return Ok(()) };
-        self.leave_path(end.peer, pipe, world);
+        self.leave_path(end.peer, pipe, world)?;
         self.pump(end.peer, world)
     }
 
@@ -262,11 +268,12 @@ impl Device {
                     return Ok(());
                 };
                 let header = Header::read(&mut &frame[..]).map_err(|e| Violation::Protocol(e.into()))?;
-                live.paths.heard(pipe, now);
-                match (header.kind, live.paths.get(pipe)) {
-                    (FrameKind::Leave, _) => return self.handle_broken(pipe, world),
-                    (FrameKind::Ping, Some(path)) => path.liveness.handle_ping(header.seq),
-                    (FrameKind::Pong, Some(path)) => path.liveness.handle_pong(header.seq, now),
+                let (id, data) = (path_id(pipe), matches!(header.kind, FrameKind::Data | FrameKind::Ack));
+                live.paths.received(id, frame.len(), data, now);
+                match header.kind {
+                    FrameKind::Leave => return self.handle_broken(pipe, world),
+                    FrameKind::Ping => live.paths.handle_ping(id, header.seq),
+                    FrameKind::Pong => live.paths.handle_pong(id, header.seq, now),
                     _ => {}
                 }
                 live.session.handle_frame(&frame, now).map_err(Violation::Protocol)?;
@@ -353,18 +360,15 @@ impl Device {
         let fresh = self.begin(to, world);
         let Some(peer) = self.peers.get_mut(&to) else { return Ok(()) };
         let live = peer.live.get_or_insert(fresh);
-        let change = live.paths.add(pipe, kind, now);
         world.timeline.note(world.net.now, || {
-            format!("{index} has a path to {to} by {kind:?}: pipe {pipe}, from frame {next}, {change:?}")
+            format!("{index} has a path to {to} by {kind:?}: pipe {pipe}, from frame {next}")
         });
-        if change == Change::Switched {
-            live.session.attach(next).map_err(Violation::Protocol)?;
-        }
+        live.paths.add(path_id(pipe), kind.into(), now);
         peer.failures = 0;
         if let Some(end) = self.ends.get_mut(&pipe) {
             end.phase = Phase::Path;
         }
-        Ok(())
+        self.follow(to, Some((path_id(pipe), next)), world)
     }
 
     fn begin(&self, to: usize, world: &mut Surroundings<'_>) -> Live {
@@ -380,25 +384,72 @@ impl Device {
             ungrouped: true,
             budget: self.budget.clone(),
         };
-        Live { session: Session::new(config), paths: Paths::new(now), app }
+        let session = Session::new(config);
+        let paths = Paths::new(session.leads(), Preference::default(), RESUME_WINDOW, now);
+        Live { session, paths, app }
     }
 
-    fn leave_path(&mut self, of: usize, pipe: PipeId, world: &mut Surroundings<'_>) {
+    fn leave_path(&mut self, of: usize, pipe: PipeId, world: &mut Surroundings<'_>) -> Result<(), Violation> {
+        let now = self.clock(world.net.now);
+        if let Some(live) = self.peers.get_mut(&of).and_then(|peer| peer.live.as_mut()) {
+            live.paths.remove(path_id(pipe), now);
+        }
+        self.follow(of, None, world)
+    }
+
+    /// Does what the paths' machine has decided, as the session's driver. `fresh`: a path just made, and the frame its
+    /// peer expects.
+    fn follow(
+        &mut self,
+        of: usize,
+        fresh: Option<(PathId, u64)>,
+        world: &mut Surroundings<'_>,
+    ) -> Result<(), Violation> {
         let (now, index) = (self.clock(world.net.now), self.index);
-        let Some(peer) = self.peers.get_mut(&of) else { return };
-        let Some(live) = &mut peer.live else { return };
-        match live.paths.remove(pipe, now) {
-            Change::Nothing => {}
-            Change::Switched => live.session.switch(),
-            Change::Down => {
-                live.session.detach();
-                peer.next_dial = now;
+        while let Some(peer) = self.peers.get_mut(&of)
+            && let Some(live) = &mut peer.live
+            && let Some(event) = live.paths.poll_output()
+        {
+            if !matches!(event, PathEvent::Ask(_) | PathEvent::Quality(_)) {
+                world.timeline.note(world.net.now, || format!("{index} to {of}: {event:?}"));
+            }
+            match event {
+                PathEvent::Current(id) => match fresh {
+                    Some((new, next)) if new == id => {
+                        live.session.attach(next).map_err(Violation::Protocol)?
+                    }
+                    _ => live.session.switch(),
+                },
+                PathEvent::Down => {
+                    live.session.detach();
+                    peer.next_dial = now;
+                }
+                PathEvent::Ask(id) => {
+                    while let Some(beat) = live.paths.poll_beat(id, now) {
+                        let (kind, number) = match beat {
+                            Beat::Ping(number) => (FrameKind::Ping, number),
+                            Beat::Pong(number) => (FrameKind::Pong, number),
+                        };
+                        let frame = live.session.header_frame(kind, number);
+                        world.net.send(pipe_id(id), index, Packet::Frame(frame));
+                    }
+                }
+                PathEvent::Leave(id) => {
+                    let frame = live.session.header_frame(FrameKind::Leave, 0);
+                    world.net.send(pipe_id(id), index, Packet::Frame(frame));
+                    world.net.close(pipe_id(id), index);
+                    self.ends.remove(&pipe_id(id));
+                }
+                PathEvent::Dead(id) => {
+                    world.net.close(pipe_id(id), index);
+                    self.ends.remove(&pipe_id(id));
+                }
+                PathEvent::Status(Status::Verifying) => peer.next_dial = now,
+                PathEvent::Status(_) | PathEvent::Quality(_) => {}
+                PathEvent::Lost => return self.end_session(of, Ended::NoPath, world),
             }
         }
-        let current = live.paths.current();
-        world
-            .timeline
-            .note(world.net.now, || format!("{index} lost pipe {pipe} to {of}, now on {current:?}"));
+        Ok(())
     }
 
     /// The session is lost: the app is told once, and the paths go with it.
@@ -411,7 +462,7 @@ impl Device {
         }
         live.session.end();
         live.app.finish(&mut live.session, &mut world.net.rng, now)?;
-        for pipe in live.paths.pipes() {
+        for pipe in live.paths.ids().map(pipe_id) {
             world.net.close(pipe, index);
             self.ends.remove(&pipe);
         }
@@ -426,31 +477,13 @@ impl Device {
     fn pump(&mut self, of: usize, world: &mut Surroundings<'_>) -> Result<(), Violation> {
         let (now, index) = (self.clock(world.net.now), self.index);
         let Some(live) = self.peers.get_mut(&of).and_then(|peer| peer.live.as_mut()) else { return Ok(()) };
-        if live.paths.down_since().is_some_and(|since| now >= since + RESUME_WINDOW) {
-            return self.end_session(of, Ended::NoPath, world);
-        }
-        let outstanding = live.session.has_outstanding();
-        let silent = live.paths.silent(outstanding, now);
-        let superfluous = live.paths.superfluous(live.session.leads());
-        for pipe in &superfluous {
-            world.net.send(*pipe, index, Packet::Frame(live.session.header_frame(FrameKind::Leave, 0)));
-        }
-        for pipe in silent.into_iter().chain(superfluous) {
-            world.net.close(pipe, index);
-            self.ends.remove(&pipe);
-            self.leave_path(of, pipe, world);
-        }
+        live.paths.set_outstanding(live.session.has_outstanding(), || now);
+        live.paths.handle_timeout(now);
+        self.follow(of, None, world)?;
         let Some(live) = self.peers.get_mut(&of).and_then(|peer| peer.live.as_mut()) else { return Ok(()) };
-        for (pipe, beat) in live.paths.beats(now) {
-            let (kind, number) = match beat {
-                Beat::Ping(number) => (FrameKind::Ping, number),
-                Beat::Pong(number) => (FrameKind::Pong, number),
-            };
-            world.net.send(pipe, index, Packet::Frame(live.session.header_frame(kind, number)));
-        }
         live.session.handle_timeout(now);
         live.app.run(&mut live.session, &mut world.net.rng, now)?;
-        if let Some(pipe) = live.paths.current() {
+        if let Some(pipe) = live.paths.current().map(pipe_id) {
             while world.net.is_writable(pipe, index)
                 && let Some(frame) = live.session.poll_frame(now)
             {
@@ -463,6 +496,7 @@ impl Device {
             }
         }
         live.app.run(&mut live.session, &mut world.net.rng, now)?;
+        live.paths.set_outstanding(live.session.has_outstanding(), || now);
         live.check_memory(&self.budget)
     }
 
@@ -503,6 +537,15 @@ impl Device {
     }
 }
 
+/// A path is a pipe in use.
+fn path_id(pipe: PipeId) -> PathId {
+    PathId(pipe as u64)
+}
+
+fn pipe_id(path: PathId) -> PipeId {
+    path.0 as PipeId
+}
+
 /// The part of a pipe that its device knows.
 struct Pipe {
     peer: usize,
@@ -520,11 +563,12 @@ impl Peer {
 
     /// Relay first, anything better beside it; on a relay, anything better.
     fn wants_to_dial(&self) -> &'static [TransportKind] {
-        match self.live.as_ref().map(|live| live.paths.current_kind()) {
+        let reliable = self.live.as_ref().filter(|live| !live.paths.wants_another());
+        match reliable.and_then(|live| live.paths.route()).map(|route| route.kind) {
             _ if !self.dials => &[],
-            None | Some(None) => &[TransportKind::Relay, TransportKind::WebRtc],
-            Some(Some(TransportKind::Relay)) => &[TransportKind::WebRtc],
-            Some(Some(_)) => &[],
+            None => &[TransportKind::Relay, TransportKind::WebRtc],
+            Some(TransportKind::Relay) => &[TransportKind::WebRtc],
+            Some(_) => &[],
         }
     }
 
@@ -536,11 +580,9 @@ impl Peer {
 
 impl Live {
     fn poll_timeout(&self, device: usize, net: &Net) -> Option<Instant> {
-        let writable = self.paths.current().is_some_and(|pipe| net.is_writable(pipe, device));
+        let writable = self.paths.current().is_some_and(|id| net.is_writable(pipe_id(id), device));
         let acknowledgement = self.session.ack_timeout().filter(|_| writable);
-        let window = self.paths.down_since().map(|since| since + RESUME_WINDOW);
-        let paths = self.paths.poll_timeout(self.session.has_outstanding());
-        [self.session.poll_timeout(), acknowledgement, window, paths, self.app.poll_timeout()]
+        [self.session.poll_timeout(), acknowledgement, self.paths.poll_timeout(), self.app.poll_timeout()]
             .into_iter()
             .fold(None, earliest)
     }
@@ -554,8 +596,8 @@ impl Live {
         if budget.used() > MAX_REASSEMBLY_PER_PROCESS {
             return excess("bytes in reassembly", budget.used());
         }
-        if self.paths.len() > 8 {
-            return excess("paths of one session", self.paths.len());
+        if self.paths.ids().count() > 8 {
+            return excess("paths of one session", self.paths.ids().count());
         }
         Ok(())
     }

@@ -13,7 +13,6 @@ mod app;
 mod device;
 mod failure;
 mod net;
-mod paths;
 mod pipe;
 mod plan;
 mod queue;

@@ -197,9 +197,13 @@ impl World {
         }
         // Timers that came while a device slept are due now, and all others look at the new world.
         for device in 0..self.devices.len() {
-            if matches!(action, Action::Up(_) | Action::Move(..) | Action::Wake(_) | Action::Heal) {
-                let mut world = Surroundings { net: &mut self.net, timeline: &mut self.timeline };
-                self.devices[device].network_changed(&mut world);
+            let told = match action {
+                Action::Up(who) | Action::Move(who, _) | Action::Wake(who) => who == device,
+                Action::Heal => true,
+                _ => false,
+            };
+            if told {
+                self.with(device, |device, world| device.network_changed(world))?;
             }
             self.devices[device].timer = None;
             self.wake(device)?;

@@ -115,7 +115,7 @@ impl Party {
         Config {
             keys: copy(&self.keys),
             certificate: self.certificate.clone(),
-            kind: transport.kind,
+            kind: transport.route.kind,
             connection_id: ConnectionId::from_bytes([7; 16]),
             binding: transport.binding.clone(),
             require_sealing,

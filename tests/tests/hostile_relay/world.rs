@@ -1,13 +1,13 @@
 //! Devices around a hostile relay.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use peers::{
     Client, ClientState, DeviceId, Event, Events, Session, Transports, TrustLevel, TrustPolicy, UserId,
 };
+use tokio::sync::watch;
 
 use crate::hostile::HostileRelay;
 
@@ -22,15 +22,20 @@ pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
 
 /// Counts what an attack did, so that no test passes for want of one.
 #[derive(Clone, Default)]
-pub(crate) struct Hits(Arc<AtomicUsize>);
+pub(crate) struct Hits(Arc<watch::Sender<usize>>);
 
 impl Hits {
     pub(crate) fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.send_modify(|hits| *hits += 1);
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        *self.0.borrow()
+    }
+
+    /// Waits for the first one.
+    pub(crate) async fn first(&self) {
+        self.0.subscribe().wait_for(|hits| *hits > 0).await.unwrap();
     }
 }
 

@@ -71,7 +71,7 @@ impl Engine {
         Config {
             keys: DeviceKeys::from_seed(*self.keys.seed()),
             certificate: self.certificate.clone(),
-            kind: transport.kind,
+            kind: transport.route.kind,
             connection_id,
             binding: transport.binding.clone(),
             require_sealing: self.settings.require_sealing,

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use peers_proto::certificate::DeviceCertificate;
 use peers_proto::id::{ConnectionId, DeviceId};
+use peers_proto::network::AppState;
 use peers_proto::timing::REGISTRATION_TIMEOUT;
 use peers_proto::trust::TrustLevel;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::handshake::Failure;
@@ -18,15 +20,25 @@ use crate::random;
 use crate::session::Session;
 use crate::transport::websocket::{self, DialOptions};
 
-/// The outcome of a dial, as soon as there is one.
+/// The outcome of a dial, as soon as there is one. It is closed without one if the dial was given up.
 type Outcome = watch::Receiver<Option<Result<(), Error>>>;
 
 /// Dials in progress: whoever wants the same device waits for the same one.
 #[derive(Default)]
-pub(crate) struct Dials(Mutex<HashMap<DeviceId, Outcome>>);
+pub(crate) struct Dials(Mutex<HashMap<DeviceId, Dial>>);
+
+struct Dial {
+    outcome: Outcome,
+    given_up: CancellationToken,
+}
 
 impl Dials {
-    fn lock(&self) -> MutexGuard<'_, HashMap<DeviceId, Outcome>> {
+    /// Gives up what is under way: it began on a network that is gone. Whoever waits begins again.
+    pub(crate) fn forget(&self) {
+        self.lock().drain().for_each(|(_, dial)| dial.given_up.cancel());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<DeviceId, Dial>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -44,6 +56,9 @@ impl Engine {
         loop {
             if self.over.is_cancelled() {
                 return Err(Error::Closed);
+            }
+            if self.surroundings.app() == AppState::Suspended {
+                return Err(Error::Offline);
             }
             if let Some(session) = self.registry.get(device).filter(|s| s.path().is_some()) {
                 return Ok(session);
@@ -66,26 +81,42 @@ impl Engine {
                     () = session.shared.over.cancelled() => continue,
                 }
             }
-            outcome.unwrap_or(Err(Error::Closed))?;
+            if let Some(outcome) = outcome {
+                outcome?;
+            }
         }
     }
 
     fn dial(self: &Arc<Self>, device: DeviceId) -> Outcome {
         let mut dials = self.dials.lock();
-        if let Some(outcome) = dials.get(&device) {
-            return outcome.clone();
+        if let Some(dial) = dials.get(&device) {
+            return dial.outcome.clone();
         }
         let (tell, outcome) = watch::channel(None);
-        dials.insert(device, outcome.clone());
+        let given_up = CancellationToken::new();
+        dials.insert(device, Dial { outcome: outcome.clone(), given_up: given_up.clone() });
         drop(dials);
         let engine = self.clone();
         self.spawn(async move {
             let attempt = Attempt { engine: &engine, device, tell: &tell };
-            let result = attempt.run().await;
-            engine.dials.lock().remove(&device);
+            let result = tokio::select! {
+                result = attempt.run() => result,
+                () = given_up.cancelled() => return,
+            };
+            // Given up just now: another dial may have this place.
+            let mut dials = engine.dials.lock();
+            if !given_up.is_cancelled() {
+                dials.remove(&device);
+            }
+            drop(dials);
             tell.send_if_modified(|told| told.is_none().then(|| *told = Some(result)).is_some());
         });
         outcome
+    }
+
+    /// Looks for a path beside the one that does not answer.
+    pub(crate) fn rebuild(self: &Arc<Self>, device: DeviceId) {
+        drop(self.dial(device));
     }
 
     /// Dials again and again until there is a path or the session has ended.
@@ -94,7 +125,8 @@ impl Engine {
         self.spawn(async move {
             let mut backoff = Backoff::default();
             while let Some(session) = engine.registry.get(device).filter(|s| s.path().is_none()) {
-                if engine.session(device).await.is_ok() {
+                // Coming back from there dials anew.
+                if engine.surroundings.app() == AppState::Suspended || engine.session(device).await.is_ok() {
                     return;
                 }
                 tokio::select! {

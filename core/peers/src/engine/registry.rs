@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use peers_proto::handshake::Established;
 use peers_proto::id::DeviceId;
+use peers_proto::path::{Paths, Status};
 use peers_proto::session::{Instance, Meeting, ReassemblyBudget, Resume, Session as Machine, SessionConfig};
 use peers_proto::trust::{Capability, allows};
 use tokio::sync::mpsc;
@@ -101,7 +102,7 @@ impl Engine {
         };
         entry.dialed |= dialed;
         let fresh = entry.live.is_none();
-        let kind = transport.kind;
+        let kind = transport.route.kind;
         let (shared, paths) = entry.live.get_or_insert_with(|| self.begin(&established));
         let path = NewPath { transport, seal: established.seal, peer_next };
         // A full queue means as many paths as anybody needs.
@@ -130,7 +131,14 @@ impl Engine {
         });
         let device = peer.device;
         let handlers = self.settings.handlers.clone();
-        let shared = Shared::new(peer, self.clock.clone(), handlers, machine);
+        let mut paths = Paths::new(
+            machine.leads(),
+            self.settings.preference,
+            self.settings.resume_window,
+            self.clock.now(),
+        );
+        paths.set_app_state(self.surroundings.app(), self.clock.now());
+        let shared = Shared::new(peer, self.clock.clone(), handlers, machine, paths);
         let (tx, rx) = mpsc::channel(PATHS);
         let (engine, this) = (self.clone(), Arc::downgrade(&shared));
         let notify = Box::new(move |notice| {
@@ -146,11 +154,19 @@ impl Engine {
 
     fn noticed(self: &Arc<Self>, device: DeviceId, shared: &Arc<Shared>, notice: Notice) {
         match notice {
-            Notice::Path(kind) => self.events.send(Event::PathChanged { device, path: Some(kind) }),
+            Notice::Path(route) => self.events.send(Event::PathChanged { device, path: Some(route.kind) }),
+            Notice::Status(status) => {
+                self.events.send(Event::StatusChanged { device, status });
+                if status == Status::Verifying {
+                    self.rebuild(device);
+                }
+            }
+            Notice::Quality(quality) => self.events.send(Event::QualityChanged { device, quality }),
             Notice::Down(reason) => {
                 tracing::info!(%device, %reason, "no path");
                 self.events.send(Event::PathChanged { device, path: None });
-                if self.registry.dials(device) {
+                // A peer that went away is dialed when it is back.
+                if self.registry.dials(device) && shared.lock().paths.status() != Status::Away {
                     self.redial(device);
                 }
             }

@@ -1,5 +1,6 @@
 //! All relays of a client, as one.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::select_ok;
@@ -17,11 +18,13 @@ use crate::transport::Transport;
 #[derive(Default)]
 pub(crate) struct Relays {
     clients: Vec<RelayClient>,
+    /// The device was suspended or its network changed, and no relay has answered or failed since.
+    doubtful: AtomicBool,
 }
 
 impl Relays {
     pub(crate) fn new(clients: Vec<RelayClient>) -> Self {
-        Self { clients }
+        Self { clients, doubtful: AtomicBool::new(false) }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &RelayClient> {
@@ -32,8 +35,13 @@ impl Relays {
     pub(crate) fn state(&self) -> ClientState {
         let states: Vec<_> = self.clients.iter().map(|c| c.state().borrow().clone()).collect();
         let any = |f: fn(&RelayState) -> bool| states.iter().any(f);
+        let decided = any(|s| matches!(s, RelayState::Registered | RelayState::Waiting { .. }));
+        let doubtful = self.doubtful.load(Ordering::Relaxed) && !decided;
+        self.doubtful.store(doubtful, Ordering::Relaxed);
         if any(|s| matches!(s, RelayState::Registered)) || states.is_empty() {
             ClientState::Online
+        } else if doubtful {
+            ClientState::Verifying
         } else if any(|s| matches!(s, RelayState::Superseded)) {
             ClientState::Superseded
         } else if any(|s| matches!(s, RelayState::Connecting)) {
@@ -41,6 +49,11 @@ impl Relays {
         } else {
             ClientState::Offline
         }
+    }
+
+    /// What was known is to be verified.
+    pub(crate) fn doubt(&self) {
+        self.doubtful.store(true, Ordering::Relaxed);
     }
 
     /// Waits until one of them knows this device.

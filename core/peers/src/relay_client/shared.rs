@@ -31,6 +31,9 @@ pub(crate) struct Shared {
     events: Notify,
     ice: Notify,
     network: Notify,
+    /// Counts changes to another network.
+    networks: watch::Sender<u64>,
+    asleep: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -65,6 +68,8 @@ impl Shared {
             events: Notify::new(),
             ice: Notify::new(),
             network: Notify::new(),
+            networks: watch::Sender::new(0),
+            asleep: watch::Sender::new(false),
         }
     }
 
@@ -117,8 +122,27 @@ impl Shared {
         inner.lanes.open(key)
     }
 
-    pub(super) fn network_changed(&self) {
-        self.network.notify_one();
+    pub(super) fn network_changed(&self, another: bool) {
+        if another {
+            self.networks.send_modify(|n| *n += 1);
+        } else {
+            self.network.notify_one();
+        }
+    }
+
+    pub(super) fn set_asleep(&self, asleep: bool) {
+        self.asleep.send_replace(asleep);
+    }
+
+    /// Waits until the client is asleep, or awake.
+    pub(super) async fn asleep(&self, asleep: bool) {
+        // The sender is in `self`.
+        let _ = self.asleep.subscribe().wait_for(|now| *now == asleep).await;
+    }
+
+    /// Waits for another network than there is when this is called.
+    pub(super) async fn another_network(&self) {
+        let _ = self.networks.subscribe().changed().await;
     }
 
     /// An event, nothing yet, or (outer) nothing ever again.
@@ -215,6 +239,11 @@ impl Shared {
         self.work.notify_one();
     }
 
+    /// Calls are welcome again.
+    pub(super) fn end_stop(&self) {
+        self.lock().stopping = false;
+    }
+
     /// The end of the client, said once.
     pub(super) fn end(&self, error: RelayError) {
         let mut inner = self.lock();
@@ -253,8 +282,17 @@ impl Shared {
         self.work.notify_one();
     }
 
+    /// Waits until the network may have changed.
     pub(super) async fn network_change(&self) {
         self.network.notified().await;
+    }
+
+    /// Waits for any change of network.
+    pub(super) async fn any_network_change(&self) {
+        tokio::select! {
+            () = self.network_change() => {}
+            () = self.another_network() => {}
+        }
     }
 
     /// Asks for ICE servers whenever those at hand are about to end. Never returns.

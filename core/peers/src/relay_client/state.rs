@@ -20,6 +20,8 @@ pub enum RelayState {
         /// Why.
         reason: Disconnect,
     },
+    /// The app is suspended: the relay was told goodbye, and nothing is tried.
+    Suspended,
     /// Another process registered the same device. Final.
     Superseded,
     /// Stopped by this side. Final.
@@ -47,6 +49,9 @@ pub enum Disconnect {
     /// The relay closed the WebSocket with this code.
     #[error("closed by the relay with code {0}")]
     Closed(u16),
+    /// The network it was made on is gone.
+    #[error("the network changed")]
+    NetworkChanged,
     /// TCP or TLS broke.
     #[error("the connection broke: {0}")]
     Broken(String),

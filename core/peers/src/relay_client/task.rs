@@ -96,11 +96,22 @@ impl Dialer {
                 Ok(begun) => begun,
                 Err(lost) => return End::Lost(lost),
             },
-            () = shared.network_change() => return End::Lost(Disconnect::Broken("network changed".into())),
+            () = shared.any_network_change() => return End::Lost(Disconnect::NetworkChanged),
         };
         since.get_or_init(|| self.config.clock.now());
         shared.handle_registered(ice);
-        pump(shared, socket).await
+        tokio::select! {
+            end = pump(shared, socket) => end,
+            () = shared.another_network() => End::Lost(Disconnect::NetworkChanged),
+        }
+    }
+
+    /// Lets `serve` say what is left to say, if the relay listens; who does not take the goodbye sees the socket end.
+    async fn say_goodbye(&self, shared: &Shared, serve: impl Future<Output = End>) {
+        shared.begin_stop();
+        if *shared.state().borrow() == RelayState::Registered {
+            let _ = self.config.clock.timeout(timing::CLOSE_GRACE, serve).await;
+        }
     }
 }
 
@@ -123,13 +134,18 @@ async fn run(dialer: Dialer, ending: Ending, stop: CancellationToken) {
         let mut serve = pin!(dialer.serve(shared, &since));
         let end = tokio::select! {
             end = &mut serve => end,
-            () = stop.cancelled() => {
-                shared.begin_stop();
-                if *shared.state().borrow() == RelayState::Registered {
-                    // Who does not take the goodbye sees the socket end.
-                    let _ = clock.timeout(timing::CLOSE_GRACE, serve).await;
+            () = stop.cancelled() => return dialer.say_goodbye(shared, serve).await,
+            () = shared.asleep(true) => {
+                dialer.say_goodbye(shared, serve).await;
+                shared.handle_lost(&CloseReason::Local);
+                shared.set_state(RelayState::Suspended);
+                tokio::select! {
+                    () = shared.asleep(false) => {}
+                    () = stop.cancelled() => return,
                 }
-                return;
+                shared.end_stop();
+                backoff.reset();
+                continue;
             }
         };
         let reason = match end {
@@ -141,6 +157,10 @@ async fn run(dialer: Dialer, ending: Ending, stop: CancellationToken) {
             End::Stopped => return,
         };
         shared.handle_lost(&CloseReason::Network(format!("the relay is gone: {reason}")));
+        if reason == Disconnect::NetworkChanged {
+            backoff.reset();
+            continue;
+        }
         if since.get().is_some_and(|since| clock.now() - *since >= timing::RECONNECT_STABLE) {
             backoff.reset();
         }
@@ -149,7 +169,8 @@ async fn run(dialer: Dialer, ending: Ending, stop: CancellationToken) {
         shared.set_state(RelayState::Waiting { retry_in, reason });
         tokio::select! {
             () = clock.sleep(retry_in) => {}
-            () = shared.network_change() => backoff.reset(),
+            () = shared.any_network_change() => backoff.reset(),
+            () = shared.asleep(true) => {}
             () = stop.cancelled() => return,
         }
     }

@@ -3,16 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use peers_proto::path::{PathEvent, PathId, Quality, Route, Status};
 use peers_proto::seal::{Opener, Sealer};
-use peers_proto::session::wire::FrameKind;
+use peers_proto::session::SessionError;
 use peers_proto::time::{Instant, earliest};
-use peers_proto::timing::RESUME_WINDOW;
-use peers_proto::transport_kind::TransportKind;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::path::{self, PathEnd, PathHandle};
-use super::shared::Shared;
+use super::path::{self, Farewell, PathEnd, PathHandle};
+use super::shared::{Shared, State};
 use crate::error::Error;
 use crate::transport::{CloseReason, Transport};
 
@@ -66,9 +65,14 @@ pub(crate) struct NewPath {
 /// What the driver tells its client.
 #[derive(Debug)]
 pub(crate) enum Notice {
-    Path(TransportKind),
+    /// The session moved to another path.
+    Path(Route),
     /// No path is left.
     Down(CloseReason),
+    /// Whether the session can be used has changed.
+    Status(Status),
+    /// The path in use feels different.
+    Quality(Quality),
     Ended(Ended),
 }
 
@@ -80,11 +84,11 @@ pub(crate) struct Driver {
     shared: Arc<Shared>,
     notify: Notify,
     incoming: mpsc::Receiver<NewPath>,
-    paths: JoinSet<(u64, PathEnd)>,
-    handles: HashMap<u64, Arc<PathHandle>>,
+    paths: JoinSet<(PathId, PathEnd)>,
+    handles: HashMap<PathId, Arc<PathHandle>>,
     next_path: u64,
-    /// Without a path since when, and why the last one ended.
-    down: Option<(Instant, CloseReason)>,
+    /// Why the last path ended.
+    last_end: CloseReason,
 }
 
 impl Driver {
@@ -96,7 +100,7 @@ impl Driver {
             paths: JoinSet::new(),
             handles: HashMap::new(),
             next_path: 0,
-            down: None,
+            last_end: CloseReason::Local,
         }
     }
 
@@ -109,108 +113,130 @@ impl Driver {
                 () = over.cancelled() => {}
                 Some(path) = self.incoming.recv() => self.add(path),
                 Some(Ok((id, end))) = self.paths.join_next() => self.remove(id, end),
-                () = shared.signals.driver.notified() => self.leave_the_others(),
+                () = shared.signals.driver.notified() => {}
                 () = async { match deadline {
                     Some(deadline) => shared.clock.sleep_until(deadline).await,
                     None => std::future::pending().await,
                 } } => self.handle_timeout(),
             }
+            if let Some(patience) = self.shared.lock().leaving.take() {
+                self.handles.values().for_each(|handle| handle.leave(Farewell::Away(patience)));
+            }
+            self.follow(None);
         }
         self.finish().await;
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let resume = self.down.as_ref().map(|(since, _)| *since + RESUME_WINDOW);
         let mut state = self.shared.lock();
-        state.driver_wakes = earliest(resume, state.machine.poll_timeout());
+        state.driver_wakes = earliest(state.machine.poll_timeout(), state.paths.poll_timeout());
         state.driver_wakes
     }
 
     fn add(&mut self, path: NewPath) {
-        let now = self.shared.clock.now();
-        let handle = Arc::new(PathHandle::new(self.next_path, path.transport.kind, now));
+        let NewPath { transport, seal, peer_next } = path;
+        let (now, id) = (self.shared.clock.now(), PathId(self.next_path));
         self.next_path += 1;
-        self.handles.insert(handle.id, handle.clone());
-        // The better kind carries the data; among equals the newer one, which was dialed because the older may be dead.
-        let attached = self.shared.inspect(|s| {
-            if s.current.as_ref().is_some_and(|current| current.kind < handle.kind) {
-                return Ok(false);
-            }
-            s.machine.attach(path.peer_next)?;
-            s.current = Some(handle.clone());
-            Ok(true)
-        });
-        match attached {
-            Ok(true) => self.announce(handle.kind),
-            Ok(false) => {}
-            Err(e) => {
-                let e: peers_proto::session::SessionError = e;
-                return self.shared.end(Ended::Protocol(e.to_string()));
-            }
-        }
+        let handle = Arc::new(PathHandle::new(id));
+        self.handles.insert(id, handle.clone());
+        self.shared.inspect(|s| s.paths.add(id, transport.route, now));
+        self.follow(Some((id, peer_next)));
         let shared = self.shared.clone();
-        self.paths.spawn(async move {
-            let id = handle.id;
-            (id, path::run(shared, handle, path.transport, path.seal).await)
-        });
+        self.paths.spawn(async move { (id, path::run(shared, handle, transport, seal).await) });
     }
 
-    fn announce(&mut self, kind: TransportKind) {
-        self.down = None;
-        self.shared.path.send_replace(Some(kind));
-        (self.notify)(Notice::Path(kind));
-    }
-
-    fn remove(&mut self, id: u64, end: PathEnd) {
+    fn remove(&mut self, id: PathId, end: PathEnd) {
         self.handles.remove(&id);
-        let reason = match end {
-            PathEnd::Bye => return self.shared.end(Ended::Remote),
-            PathEnd::Closed(reason) => reason,
-        };
-        let was_current = self.shared.lock().current.as_ref().is_some_and(|current| current.id == id);
-        if !was_current {
-            return;
-        }
-        let now = self.shared.clock.now();
-        let next = self.handles.values().min_by_key(|h| (h.kind, std::cmp::Reverse(h.id))).cloned();
-        self.shared.inspect(|s| {
-            match &next {
-                Some(_) => s.machine.switch(),
-                None => s.machine.detach(),
+        match end {
+            PathEnd::Bye => self.shared.end(Ended::Remote),
+            PathEnd::Closed(reason) => {
+                self.last_end = reason;
+                let now = self.shared.clock.now();
+                self.shared.inspect(|s| s.paths.remove(id, now));
             }
-            s.current = next.clone();
-        });
-        match next {
-            Some(next) => self.announce(next.kind),
-            None => {
-                self.shared.path.send_replace(None);
-                self.shared.set_rtt(None);
-                self.down = Some((now, reason.clone()));
-                (self.notify)(Notice::Down(reason));
-            }
-        }
-    }
-
-    /// Make before break: once the peer uses the current path, worse ones are left. Of equal ones only the end that
-    /// leads leaves any, or each would leave what the other has chosen.
-    fn leave_the_others(&self) {
-        let (current, leads) = self.shared.inspect(|s| (s.current.clone(), s.machine.leads()));
-        let Some(current) = current.filter(|current| current.is_heard()) else { return };
-        let superfluous =
-            |h: &PathHandle| h.kind > current.kind || (leads && h.kind == current.kind && h.id != current.id);
-        for handle in self.handles.values().filter(|h| superfluous(h)) {
-            handle.leave(FrameKind::Leave);
         }
     }
 
     fn handle_timeout(&mut self) {
         let now = self.shared.clock.now();
-        if let Some((since, reason)) = &self.down
-            && now >= *since + RESUME_WINDOW
-        {
-            return self.shared.end(Ended::NoPath(reason.to_string()));
+        self.shared.inspect(|s| {
+            s.paths.handle_timeout(now);
+            s.machine.handle_timeout(now);
+        });
+    }
+
+    /// Does what the paths' machine has decided. `fresh`: a path just made, and the frame its peer expects.
+    fn follow(&mut self, fresh: Option<(PathId, u64)>) {
+        loop {
+            let event = {
+                let mut state = self.shared.lock();
+                let Some(event) = state.paths.poll_output() else { return };
+                // Under the same lock, so that no frame goes the old way in between.
+                if let Err(e) = self.turn(&mut state, event, fresh) {
+                    drop(state);
+                    return self.shared.end(Ended::Protocol(e.to_string()));
+                }
+                event
+            };
+            match event {
+                PathEvent::Current(_) => self.announce(),
+                PathEvent::Down => {
+                    self.shared.path.send_replace(None);
+                    (self.notify)(Notice::Down(self.last_end.clone()));
+                }
+                PathEvent::Ask(id) => self.tell(id, PathHandle::wake),
+                PathEvent::Leave(id) => self.tell(id, |handle| handle.leave(Farewell::Leave)),
+                PathEvent::Dead(id) => {
+                    self.last_end = CloseReason::TimedOut;
+                    self.tell(id, PathHandle::kill);
+                }
+                PathEvent::Status(status) => {
+                    self.shared.status.send_replace(status);
+                    (self.notify)(Notice::Status(status));
+                }
+                PathEvent::Quality(quality) => (self.notify)(Notice::Quality(quality)),
+                PathEvent::Lost => self.shared.end(Ended::NoPath(self.last_end.to_string())),
+            }
         }
-        self.shared.inspect(|s| s.machine.handle_timeout(now));
+    }
+
+    fn turn(
+        &self,
+        state: &mut State,
+        event: PathEvent,
+        fresh: Option<(PathId, u64)>,
+    ) -> Result<(), SessionError> {
+        match event {
+            PathEvent::Current(id) => {
+                match fresh {
+                    Some((new, next)) if new == id => state.machine.attach(next)?,
+                    _ => state.machine.switch(),
+                }
+                state.current = self.handles.get(&id).cloned();
+                if let Some(path) = &state.current {
+                    path.wake();
+                }
+            }
+            PathEvent::Down => {
+                state.machine.detach();
+                state.current = None;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn announce(&self) {
+        if let Some(route) = self.shared.route() {
+            self.shared.path.send_replace(Some(route.kind));
+            (self.notify)(Notice::Path(route));
+        }
+    }
+
+    fn tell(&self, id: PathId, what: impl FnOnce(&PathHandle)) {
+        if let Some(handle) = self.handles.get(&id) {
+            what(handle);
+        }
     }
 
     /// Says goodbye on every path and waits for them: each ends by itself within its transport's own deadline.
@@ -218,13 +244,14 @@ impl Driver {
         let mut answering = self.shared.inspect(|s| std::mem::take(&mut s.answering.tasks));
         answering.shutdown().await;
         for handle in self.handles.values() {
-            handle.leave(FrameKind::Bye);
+            handle.leave(Farewell::Bye);
         }
         let goodbye = async { while self.paths.join_next().await.is_some() {} };
         // A transport that cannot even take a goodbye is dropped, which closes it.
         let _ = tokio::time::timeout(peers_proto::timing::GOODBYE, goodbye).await;
         self.paths.shutdown().await;
         self.shared.path.send_replace(None);
+        self.shared.status.send_replace(Status::Down);
         let ended = self.shared.lock().ended.clone().unwrap_or(Ended::Local);
         (self.notify)(Notice::Ended(ended));
         self.shared.finished.cancel();

@@ -1,18 +1,20 @@
 //! One path of a session: a reader and a writer around its transport, in one task.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use peers_proto::liveness::{Beat, Liveness};
+use peers_proto::path::{Beat, PathId};
 use peers_proto::seal::{Opener, Sealer};
+use peers_proto::session::SessionError;
 use peers_proto::session::wire::{FrameKind, Header};
-use peers_proto::time::{Instant, earliest};
-use peers_proto::transport_kind::TransportKind;
+use peers_proto::time::Instant;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::driver::Ended;
-use super::shared::Shared;
+use super::shared::{Shared, State};
 use crate::transport::{CloseReason, FrameSink, FrameSource, Transport};
 
 /// Frames taken from the transport under one lock.
@@ -20,26 +22,33 @@ const BATCH: usize = 64;
 
 /// What others may ask of a path.
 pub(crate) struct PathHandle {
-    pub(crate) id: u64,
-    pub(crate) kind: TransportKind,
+    pub(crate) id: PathId,
     wake: Notify,
-    liveness: Mutex<Liveness>,
-    /// The peer has sent something here, so it uses this path too.
-    heard: AtomicBool,
-    farewell: AtomicU8,
+    farewell: OnceLock<Farewell>,
+    /// The peer does not answer: there is nobody to say goodbye to.
+    dead: CancellationToken,
     /// Microseconds; when the writer looks again by itself.
     writer_wakes: AtomicU64,
 }
 
+/// The last word on a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// The session goes on elsewhere.
+    Leave,
+    /// The session is over.
+    Bye,
+    /// This device will be away; the peer shall wait this long.
+    Away(Duration),
+}
+
 impl PathHandle {
-    pub(crate) fn new(id: u64, kind: TransportKind, now: Instant) -> Self {
+    pub(crate) fn new(id: PathId) -> Self {
         Self {
             id,
-            kind,
             wake: Notify::new(),
-            liveness: Mutex::new(Liveness::new(now)),
-            heard: AtomicBool::new(false),
-            farewell: AtomicU8::new(0),
+            farewell: OnceLock::new(),
+            dead: CancellationToken::new(),
             writer_wakes: AtomicU64::new(u64::MAX),
         }
     }
@@ -54,23 +63,15 @@ impl PathHandle {
         self.writer_wakes.load(Ordering::Relaxed) > due.as_micros()
     }
 
-    /// Says goodbye and closes.
-    pub(crate) fn leave(&self, farewell: FrameKind) {
-        self.farewell.store(farewell as u8, Ordering::Release);
+    /// Closes without a word, whatever the writer waits for.
+    pub(crate) fn kill(&self) {
+        self.dead.cancel();
+    }
+
+    /// Says goodbye and closes. The first word counts.
+    pub(crate) fn leave(&self, farewell: Farewell) {
+        let _ = self.farewell.set(farewell);
         self.wake();
-    }
-
-    /// Whether the peer uses this path.
-    pub(crate) fn is_heard(&self) -> bool {
-        self.heard.load(Ordering::Acquire)
-    }
-
-    fn farewell(&self) -> Option<FrameKind> {
-        FrameKind::try_from(self.farewell.load(Ordering::Acquire)).ok()
-    }
-
-    fn liveness(&self) -> MutexGuard<'_, Liveness> {
-        self.liveness.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,6 +98,7 @@ pub(crate) async fn run(
         tokio::select! {
             end = reader => end,
             reason = writer => PathEnd::Closed(reason),
+            () = handle.dead.cancelled() => PathEnd::Closed(CloseReason::TimedOut),
         }
     };
     sink.close().await;
@@ -107,7 +109,6 @@ enum Step {
     Send(Bytes),
     Wait(Option<Instant>),
     Leave(Bytes),
-    Dead,
 }
 
 async fn write(
@@ -121,7 +122,6 @@ async fn write(
         let (frame, leave) = match next_step(shared, handle, now) {
             Step::Send(frame) => (frame, false),
             Step::Leave(frame) => (frame, true),
-            Step::Dead => return CloseReason::TimedOut,
             Step::Wait(deadline) => {
                 if let Err(reason) = sink.flush().await {
                     return reason;
@@ -153,29 +153,33 @@ async fn write(
 
 fn next_step(shared: &Shared, handle: &PathHandle, now: Instant) -> Step {
     let mut state = shared.lock();
-    let machine = &mut state.machine;
-    if let Some(farewell) = handle.farewell() {
-        return Step::Leave(machine.header_frame(farewell, 0));
-    }
-    let outstanding = machine.has_outstanding();
-    let mut liveness = handle.liveness();
-    if liveness.handle_timeout(outstanding, now).is_err() {
-        return Step::Dead;
-    }
-    match liveness.poll_output(now) {
-        Some(Beat::Ping(number)) => return Step::Send(machine.header_frame(FrameKind::Ping, number)),
-        Some(Beat::Pong(number)) => return Step::Send(machine.header_frame(FrameKind::Pong, number)),
+    let State { machine, paths, .. } = &mut *state;
+    match handle.farewell.get() {
+        Some(Farewell::Leave) => return Step::Leave(machine.header_frame(FrameKind::Leave, 0)),
+        Some(Farewell::Bye) => return Step::Leave(machine.header_frame(FrameKind::Bye, 0)),
+        Some(Farewell::Away(patience)) => {
+            return Step::Leave(machine.header_frame(FrameKind::Away, patience.as_secs()));
+        }
         None => {}
     }
-    let mut deadline = Some(liveness.poll_timeout(outstanding));
-    drop(liveness);
-    if state.current.as_ref().is_some_and(|current| current.id == handle.id) {
-        if let Some(frame) = state.machine.poll_frame(now) {
-            // Making a frame may have made room for those who wait.
+    let beat = paths.poll_beat(handle.id, now).map(|beat| match beat {
+        Beat::Ping(number) => machine.header_frame(FrameKind::Ping, number),
+        Beat::Pong(number) => machine.header_frame(FrameKind::Pong, number),
+    });
+    if let Some(frame) = beat {
+        paths.sent(handle.id, frame.len(), false, now);
+        return Step::Send(frame);
+    }
+    let mut deadline = None;
+    if paths.current() == Some(handle.id) {
+        if let Some(frame) = machine.poll_frame(now) {
+            paths.sent(handle.id, frame.len(), true, now);
+            // Making a frame may have made room for those who wait, and its acknowledgement is awaited.
             shared.deliver(&mut state);
+            shared.wake_driver(&mut state);
             return Step::Send(frame);
         }
-        deadline = earliest(deadline, state.machine.ack_timeout());
+        deadline = machine.ack_timeout();
     }
     handle.writer_wakes.store(deadline.map_or(u64::MAX, Instant::as_micros), Ordering::Relaxed);
     Step::Wait(deadline)
@@ -217,10 +221,6 @@ async fn read(
             }
         }
         let now = shared.clock.now();
-        handle.liveness().heard(now);
-        if !handle.heard.swap(true, Ordering::AcqRel) {
-            shared.signals.driver.notify_one();
-        }
         match take(shared, handle, &batch, now) {
             Ok(true) => return PathEnd::Bye,
             Ok(false) => {}
@@ -233,38 +233,46 @@ async fn read(
 /// Feeds a batch to the session; true if the peer said goodbye for good.
 fn take(shared: &Shared, handle: &PathHandle, batch: &[Bytes], now: Instant) -> Result<bool, PathEnd> {
     let mut state = shared.lock();
-    let mut bye = false;
-    for frame in batch {
-        let result = Header::read(&mut &frame[..]).map_err(Into::into).and_then(|header| {
-            match header.kind {
-                FrameKind::Ping => {
-                    handle.liveness().handle_ping(header.seq);
-                    handle.wake();
-                }
-                FrameKind::Pong => {
-                    let mut liveness = handle.liveness();
-                    liveness.handle_pong(header.seq, now);
-                    shared.set_rtt(liveness.rtt());
-                }
-                FrameKind::Leave => return Ok(true),
-                FrameKind::Bye => bye = true,
-                FrameKind::Data | FrameKind::Ack => {}
-            }
-            state.machine.handle_frame(frame, now).map(|()| false)
-        });
-        match result {
-            Ok(false) => {}
-            Ok(true) => return Err(PathEnd::Closed(CloseReason::Remote)),
-            Err(e) => {
-                drop(state);
-                shared.end(Ended::Protocol(e.to_string()));
-                return Err(PathEnd::Closed(CloseReason::Protocol("the peer broke the protocol")));
-            }
+    let id = handle.id;
+    let outcome = batch.iter().try_fold(false, |bye, frame| {
+        let State { machine, paths, .. } = &mut *state;
+        let header = Header::read(&mut &frame[..]).map_err(SessionError::from)?;
+        let data = matches!(header.kind, FrameKind::Data | FrameKind::Ack);
+        paths.received(id, frame.len(), data, now);
+        match header.kind {
+            FrameKind::Ping => paths.handle_ping(id, header.seq),
+            FrameKind::Pong => paths.handle_pong(id, header.seq, now),
+            FrameKind::Away => paths.handle_away(Duration::from_secs(header.seq), now),
+            FrameKind::Leave | FrameKind::Bye | FrameKind::Data | FrameKind::Ack => {}
         }
-    }
+        machine.handle_frame(frame, now)?;
+        match header.kind {
+            FrameKind::Leave | FrameKind::Away => Err(Goodbye::Leaves),
+            kind => Ok(bye || kind == FrameKind::Bye),
+        }
+    });
     shared.settle(&mut state);
     if state.machine.is_drained() {
         shared.signals.acknowledged.notify_waiters();
     }
-    Ok(bye)
+    drop(state);
+    outcome.map_err(|goodbye| match goodbye {
+        Goodbye::Leaves => PathEnd::Closed(CloseReason::Remote),
+        Goodbye::Broken(e) => {
+            shared.end(Ended::Protocol(e.to_string()));
+            PathEnd::Closed(CloseReason::Protocol("the peer broke the protocol"))
+        }
+    })
+}
+
+/// Why nothing more is taken from a path.
+enum Goodbye {
+    Leaves,
+    Broken(SessionError),
+}
+
+impl From<SessionError> for Goodbye {
+    fn from(e: SessionError) -> Self {
+        Self::Broken(e)
+    }
 }

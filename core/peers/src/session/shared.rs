@@ -4,13 +4,13 @@
 //! one batch of frames, never across an await. Whoever changes the state also delivers the events that follow.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use peers_proto::id::{DeviceId, GroupId, UserId};
+use peers_proto::path::{PathInfo, Paths, Route, Status};
 use peers_proto::session::{CallError, CallId, Object, Session as Machine, SessionEvent};
-use peers_proto::time::Instant;
+use peers_proto::time::{Instant, earliest};
 use peers_proto::transport_kind::TransportKind;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -37,7 +37,7 @@ pub(crate) struct Shared {
     pub(super) handlers: Handlers,
     pub(crate) signals: Signals,
     pub(crate) path: watch::Sender<Option<TransportKind>>,
-    rtt_micros: AtomicU64,
+    pub(crate) status: watch::Sender<Status>,
     /// Cancelled when the session has ended; its paths and driver then finish.
     pub(crate) over: CancellationToken,
     /// Cancelled when the driver has finished.
@@ -59,12 +59,16 @@ pub(crate) struct Signals {
 /// What the lock guards.
 pub(crate) struct State {
     pub(crate) machine: Machine,
+    pub(crate) paths: Paths,
     pub(crate) ended: Option<Ended>,
     pub(crate) calls: HashMap<CallId, oneshot::Sender<Result<Object, CallError>>>,
     pub(super) answering: Answering,
     pub(crate) signals: HashMap<u64, Arc<StreamSignal>>,
     pub(crate) opened: VecDeque<OpenedStream>,
+    /// The handle of the path that carries the session.
     pub(crate) current: Option<Arc<PathHandle>>,
+    /// Paths shall be left, and the peer asked to wait this long.
+    pub(super) leaving: Option<Duration>,
     /// When the driver looks again by itself.
     pub(super) driver_wakes: Option<Instant>,
 }
@@ -85,7 +89,13 @@ impl OpenedStream {
 }
 
 impl Shared {
-    pub(crate) fn new(peer: PeerInfo, clock: Clock, handlers: Handlers, machine: Machine) -> Arc<Self> {
+    pub(crate) fn new(
+        peer: PeerInfo,
+        clock: Clock,
+        handlers: Handlers,
+        machine: Machine,
+        paths: Paths,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             peer,
             clock,
@@ -93,17 +103,19 @@ impl Shared {
             this: this.clone(),
             signals: Signals::default(),
             path: watch::Sender::new(None),
-            rtt_micros: AtomicU64::new(0),
+            status: watch::Sender::new(Status::Down),
             over: CancellationToken::new(),
             finished: CancellationToken::new(),
             state: Mutex::new(State {
                 machine,
+                paths,
                 ended: None,
                 calls: HashMap::new(),
                 answering: Answering::default(),
                 signals: HashMap::new(),
                 opened: VecDeque::new(),
                 current: None,
+                leaving: None,
                 driver_wakes: None,
             }),
         })
@@ -126,9 +138,16 @@ impl Shared {
         {
             path.wake();
         }
-        if let Some(due) = machine.poll_timeout()
-            && state.driver_wakes.is_none_or(|wakes| due < wakes)
-        {
+        self.wake_driver(state);
+    }
+
+    /// Wakes the driver if it would sleep too long.
+    pub(super) fn wake_driver(&self, state: &mut State) {
+        let State { machine, paths, driver_wakes, .. } = state;
+        paths.set_outstanding(machine.has_outstanding(), || self.clock.now());
+        let due = earliest(machine.poll_timeout(), paths.poll_timeout());
+        let early = due.is_some_and(|due| driver_wakes.is_none_or(|wakes| due < wakes));
+        if early || paths.has_output() {
             self.signals.driver.notify_one();
         }
     }
@@ -191,21 +210,29 @@ impl Shared {
         self.over.cancel();
     }
 
+    /// Leaves every path for a while and asks the peer to wait this long.
+    pub(crate) fn go_away(&self, patience: Duration) {
+        let now = self.clock.now();
+        self.inspect(|s| {
+            s.paths.handle_away(patience, now);
+            s.leaving = Some(patience);
+        });
+        self.signals.driver.notify_one();
+    }
+
     /// Waits until the session's tasks are gone.
     pub(crate) async fn gone(&self) {
         self.finished.cancelled().await;
     }
 
-    pub(crate) fn rtt(&self) -> Option<Duration> {
-        match self.rtt_micros.load(Ordering::Relaxed) {
-            0 => None,
-            micros => Some(Duration::from_micros(micros)),
-        }
+    /// What is known about the path in use.
+    pub(crate) fn path_info(&self) -> Option<PathInfo> {
+        self.lock().paths.info(self.clock.now())
     }
 
-    pub(crate) fn set_rtt(&self, rtt: Option<Duration>) {
-        let micros = rtt.map_or(0, |rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX).max(1));
-        self.rtt_micros.store(micros, Ordering::Relaxed);
+    /// What the path in use runs over.
+    pub(crate) fn route(&self) -> Option<Route> {
+        self.lock().paths.route()
     }
 
     /// A panic while the lock was held cannot leave the machine half-changed in a way that matters more than losing

@@ -25,7 +25,7 @@ pub fn cable(kind: TransportKind) -> (Transport, Transport, Cable) {
     let (to_right, from_left) = mpsc::channel(CAPACITY);
     let (to_left, from_right) = mpsc::channel(CAPACITY);
     let end = |frames, arriving, ending: &Arc<Ending>| Transport {
-        kind,
+        route: kind.into(),
         binding: Vec::new(),
         sink: Box::new(MemorySink { frames: Some(frames), ending: ending.clone() }),
         source: Box::new(MemorySource { frames: arriving, ending: ending.clone() }),

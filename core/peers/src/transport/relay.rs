@@ -17,7 +17,7 @@ const BURST: usize = 64;
 pub(crate) fn transport(shared: Arc<Shared>, key: Key, signals: Arc<Signals>) -> Transport {
     let lane = |shared| Half { shared, key, signals: signals.clone() };
     Transport {
-        kind: TransportKind::Relay,
+        route: TransportKind::Relay.into(),
         binding: Vec::new(),
         sink: Box::new(RelaySink(lane(shared.clone()))),
         source: Box::new(RelaySource { lane: lane(shared), burst: VecDeque::new() }),

@@ -94,7 +94,7 @@ async fn messages_wait_here_for_an_absent_relay_and_go_out_in_order() {
     }
     let relay = Relay::start(peers_relay::RelayConfig { bind, ..relay_config() }).await.unwrap();
     let mut b = b.register(&relay.url()).await;
-    a.client.network_changed();
+    a.client.network_changed(false);
     for n in 0..3 {
         assert_eq!(heard(&mut b).await.envelopes, sealed(&n.to_string()));
     }

@@ -67,7 +67,7 @@ async fn a_change_of_network_ends_the_wait_for_the_next_try() {
     let device = Device::new(1).start(&format!("ws://{bind}"), &Clock::manual());
     device.until(|s| waiting(s).is_some()).await;
     let _relay = Relay::start(peers_relay::RelayConfig { bind, ..relay_config() }).await.unwrap();
-    device.client.network_changed();
+    device.client.network_changed(false);
     device.until(|s| *s == RelayState::Registered).await;
 }
 
@@ -190,7 +190,7 @@ async fn a_change_of_network_probes_the_socket_at_once() {
     let device = Device::new(1).start(&fake.url(), &clock);
     let mut socket = fake.register(IceServers::default()).await;
     device.until(|s| *s == RelayState::Registered).await;
-    device.client.network_changed();
+    device.client.network_changed(false);
     // Reading the ping queues the pong; it is never written.
     assert!(matches!(socket.next().await, Some(Message::Ping(_))));
     let before = clock.now();

@@ -83,7 +83,7 @@ async fn sixty_four_mebibytes_cross_the_relay_intact_both_ways() {
     let relay = fast_relay().await;
     let (a, mut b) = pair(&relay).await;
     let (ours, theirs) = opened(&a, &mut b, 1).await;
-    assert_eq!((ours.kind, theirs.kind), (TransportKind::Relay, TransportKind::Relay));
+    assert_eq!((ours.route.kind, theirs.route.kind), (TransportKind::Relay, TransportKind::Relay));
     let window = || Arc::new(Semaphore::new(limits::SEND_WINDOW / limits::MAX_FRAME));
     let (there, back) = (window(), window());
     soon(async {

@@ -6,6 +6,8 @@ use super::metrics::Metrics;
 
 /// A level is left only when the score is this far beyond its edge: what swings around the edge stays where it is.
 const HYSTERESIS: u8 = 5;
+/// A path that scores this much more than an equal one replaces it.
+const MARGIN: u8 = 20;
 /// Scores from here on are good.
 const GOOD: u8 = 70;
 /// Scores below this are bad: something else should be tried.
@@ -41,6 +43,11 @@ impl Quality {
     /// The level the score is in, with hysteresis.
     pub fn level(self) -> Level {
         self.level
+    }
+
+    /// Whether it is worth changing paths for: by more than what measuring again would show.
+    pub fn clearly_beats(self, other: Self) -> bool {
+        self.score >= other.score.saturating_add(MARGIN)
     }
 
     /// Takes new measurements; returns the level if it has changed.

@@ -75,6 +75,9 @@ pub enum FrameKind {
     Leave = 0x14,
     /// The sender ends the session.
     Bye = 0x15,
+    /// The sender leaves every connection for a while and asks to be waited for; its sequence number is how long, in
+    /// seconds.
+    Away = 0x16,
 }
 
 impl TryFrom<u8> for FrameKind {
@@ -87,6 +90,7 @@ impl TryFrom<u8> for FrameKind {
             0x13 => Self::Pong,
             0x14 => Self::Leave,
             0x15 => Self::Bye,
+            0x16 => Self::Away,
             _ => return Err(WireError::Undefined("frame kind")),
         })
     }
@@ -97,7 +101,7 @@ impl TryFrom<u8> for FrameKind {
 pub struct Header {
     /// What the frame is for.
     pub kind: FrameKind,
-    /// Number of this DATA frame, or of the next one. In pings and pongs: the ping's number.
+    /// Number of this DATA frame, or of the next one. In pings and pongs: the ping's number; in AWAY: seconds.
     pub seq: u64,
     /// First DATA frame the sender has not received.
     pub ack: u64,

@@ -10,6 +10,10 @@ public enum PeersState: Sendable, Hashable {
     case online
     /// No relay answers; it is tried again. Sessions on direct paths go on.
     case offline
+    /// The app was suspended or its network changed; no relay has answered since.
+    case verifying
+    /// The app is suspended: peers and relays were told goodbye.
+    case suspended
     /// Another process registered with this identity. Nothing is tried again: shut down.
     case superseded
     /// Shut down.
@@ -23,6 +27,8 @@ extension PeersState {
         case .connecting: self = .connecting
         case .online: self = .online
         case .offline: self = .offline
+        case .verifying: self = .verifying
+        case .suspended: self = .suspended
         case .superseded: self = .superseded
         case .closed: self = .closed
         }

@@ -68,7 +68,7 @@ const PROTO_ORDER: &[&str] = &[
     "registration",
     "negotiation",
     // What two devices share.
-    "liveness",
+    "network",
     "path",
     "session",
 ];

@@ -189,7 +189,7 @@ impl Connecting {
         let life = inner.shared.life.clone();
         let (channel, drained, guard) = (self.channel, self.drained, self.guard);
         Ok(Transport {
-            kind: TransportKind::WebRtc,
+            route: TransportKind::WebRtc.into(),
             binding,
             source: Box::new(Source { inbox: self.inbox, taken: VecDeque::new(), _guard: guard.clone() }),
             sink: Box::new(Sink { channel, life, drained, guard }),

@@ -36,7 +36,7 @@ where
     let ending = Arc::<Ending>::default();
     let (sink, stream) = socket.split();
     Transport {
-        kind,
+        route: kind.into(),
         binding: Vec::new(),
         sink: Box::new(WebSocketSink { sink, ending: ending.clone() }),
         source: Box::new(WebSocketSource { stream, ending }),

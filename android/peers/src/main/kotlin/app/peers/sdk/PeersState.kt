@@ -16,6 +16,12 @@ public enum class PeersState {
     /** No relay answers; it is tried again. Sessions on direct paths go on. */
     OFFLINE,
 
+    /** The app was suspended or its network changed; no relay has answered since. */
+    VERIFYING,
+
+    /** The app is suspended: peers and relays were told goodbye. */
+    SUSPENDED,
+
     /** Another process registered with this identity. Nothing is tried again: close. */
     SUPERSEDED,
 
@@ -28,6 +34,8 @@ internal fun ClientState.toState(): PeersState = when (this) {
     ClientState.CONNECTING -> PeersState.CONNECTING
     ClientState.ONLINE -> PeersState.ONLINE
     ClientState.OFFLINE -> PeersState.OFFLINE
+    ClientState.VERIFYING -> PeersState.VERIFYING
+    ClientState.SUSPENDED -> PeersState.SUSPENDED
     ClientState.SUPERSEDED -> PeersState.SUPERSEDED
     ClientState.CLOSED -> PeersState.CLOSED
 }
@@ -37,6 +45,8 @@ internal fun PeersState.toGenerated(): ClientState = when (this) {
     PeersState.CONNECTING -> ClientState.CONNECTING
     PeersState.ONLINE -> ClientState.ONLINE
     PeersState.OFFLINE -> ClientState.OFFLINE
+    PeersState.VERIFYING -> ClientState.VERIFYING
+    PeersState.SUSPENDED -> ClientState.SUSPENDED
     PeersState.SUPERSEDED -> ClientState.SUPERSEDED
     PeersState.CLOSED -> ClientState.CLOSED
 }

@@ -1,0 +1,140 @@
+//! What the app and the operating system tell: changes of network, and whether a person looks.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use peers_proto::network::{AppState, Monitor, NetworkChange, NetworkSnapshot};
+use peers_proto::path::Status;
+use peers_proto::timing::{AWAY, GOODBYE};
+use tokio::sync::{Notify, watch};
+
+use super::Engine;
+use crate::relay_client::{RelayClient, RelayState};
+
+/// What is known of the device's surroundings.
+pub(crate) struct Surroundings {
+    monitor: Mutex<Monitor>,
+    told: Notify,
+    app: watch::Sender<AppState>,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self { monitor: Mutex::default(), told: Notify::new(), app: watch::Sender::default() }
+    }
+}
+
+impl Surroundings {
+    /// Whether a person looks.
+    pub(crate) fn app(&self) -> AppState {
+        *self.app.borrow()
+    }
+
+    fn monitor<R>(&self, f: impl FnOnce(&mut Monitor) -> R) -> R {
+        f(&mut self.monitor.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Engine {
+    /// A fact about the network. What follows from it happens when the facts have settled.
+    pub(crate) fn network_changed(&self, snapshot: NetworkSnapshot) {
+        let now = self.clock.now();
+        self.surroundings.monitor(|monitor| monitor.handle(snapshot, now));
+        self.surroundings.told.notify_one();
+    }
+
+    /// Waits for facts to settle and acts on them. Never returns.
+    pub(crate) async fn watch_network(self: Arc<Self>) {
+        loop {
+            let due = self.surroundings.monitor(|monitor| monitor.poll_timeout());
+            let settled = async {
+                match due {
+                    Some(at) => self.clock.sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = settled => {}
+                () = self.surroundings.told.notified() => continue,
+            }
+            let now = self.clock.now();
+            if let Some(change) = self.surroundings.monitor(|monitor| monitor.poll_output(now))
+                && self.surroundings.app() != AppState::Suspended
+            {
+                tracing::info!(?change, "the network changed");
+                self.follow_network(change);
+            }
+        }
+    }
+
+    fn follow_network(self: &Arc<Self>, change: NetworkChange) {
+        let another = change != NetworkChange::Same;
+        if change != NetworkChange::Lost {
+            self.dials.forget();
+            self.relays.iter().for_each(|relay| relay.network_changed(another));
+        }
+        self.ask_again();
+        let now = self.clock.now();
+        for session in self.registry.all() {
+            session.shared.inspect(|s| s.paths.network_changed(another, now));
+            // One without a path has been waiting for this.
+            if change != NetworkChange::Lost && session.path().is_none() {
+                self.redial(session.device());
+            }
+        }
+    }
+
+    /// The app came to the front, went away from it, or is about to be stopped. Returns when that is done: suspending says
+    /// goodbye to peers and relays, within [`GOODBYE`] each.
+    pub(crate) async fn set_app_state(self: &Arc<Self>, state: AppState) {
+        let before = self.surroundings.app.send_replace(state);
+        // Timers of the operating system may have stood still.
+        self.clock.resumed();
+        let now = self.clock.now();
+        for session in self.registry.all() {
+            session.shared.inspect(|s| s.paths.set_app_state(state, now));
+        }
+        match (before, state) {
+            (AppState::Suspended, AppState::Suspended) => {}
+            (_, AppState::Suspended) => self.suspend().await,
+            (AppState::Suspended, _) => self.resume(),
+            (AppState::Background, AppState::Foreground) => self.follow_network(NetworkChange::Same),
+            _ => {}
+        }
+    }
+
+    async fn suspend(&self) {
+        self.publish_state();
+        let sessions = self.registry.all();
+        for session in &sessions {
+            session.shared.go_away(AWAY.max(self.settings.resume_window));
+        }
+        let goodbyes = async {
+            for session in &sessions {
+                // Ends too when the session does.
+                let _ = session.watch_status().wait_for(|s| matches!(s, Status::Away | Status::Down)).await;
+            }
+        };
+        let _ = tokio::time::timeout(GOODBYE, goodbyes).await;
+        self.relays.iter().for_each(RelayClient::suspend);
+        for relay in self.relays.iter() {
+            let asleep =
+                |state: &RelayState| !matches!(state, RelayState::Registered | RelayState::Connecting);
+            let _ = tokio::time::timeout(GOODBYE, relay.state().wait_for(asleep)).await;
+        }
+    }
+
+    fn resume(self: &Arc<Self>) {
+        self.dials.forget();
+        self.relays.iter().for_each(RelayClient::resume);
+        self.ask_again();
+        for session in self.registry.all() {
+            self.redial(session.device());
+        }
+    }
+
+    /// What was known of the relays is in doubt until one of them answers.
+    fn ask_again(&self) {
+        self.relays.doubt();
+        self.publish_state();
+    }
+}

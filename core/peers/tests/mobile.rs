@@ -1,0 +1,171 @@
+//! What happens to a phone: its network changes, its app is suspended and comes back.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+#[expect(dead_code, reason = "other tests use the rest")]
+mod support;
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use peers::{
+    AppState, ClientState, Error, Event, Medium, NetworkSnapshot, PathKind, Session, Status, Transports,
+};
+use support::{Device, World};
+
+/// Only a guard: nothing here takes as long unless it is broken.
+const GUARD: Duration = Duration::from_secs(30);
+
+async fn within<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(GUARD, what).await.unwrap()
+}
+
+fn wifi(last: u8) -> NetworkSnapshot {
+    let address = IpAddr::from([192, 168, 0, last]);
+    NetworkSnapshot { online: true, medium: Medium::Wifi, metered: false, addresses: vec![address] }
+}
+
+/// Numbers both ways: each arrives once and in order.
+async fn talk(here: &Session, there: &Session, numbers: std::ops::Range<u32>) {
+    for (from, to) in [(here, there), (there, here)] {
+        for n in numbers.clone() {
+            from.send(&n).await.unwrap();
+        }
+        for n in numbers.clone() {
+            assert_eq!(to.recv().await.unwrap().decode::<u32>().unwrap(), n);
+        }
+    }
+}
+
+async fn met(world: &World, transports: Transports) -> (Device, Device, Session, Session) {
+    let (a, b) = world.pair(transports).await;
+    let here = within(a.client.session(b.client.device_id())).await.unwrap();
+    let there = within(b.connected()).await;
+    if transports.webrtc {
+        for session in [&here, &there] {
+            within(session.watch_path().wait_for(|p| *p == Some(PathKind::WebRtc))).await.unwrap();
+        }
+    }
+    (a, b, here, there)
+}
+
+// proves S096, S109, S159: on another network everything is made anew, and the session does not notice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_moves_to_another_network_in_the_middle_of_a_stream() {
+    let world = World::start().await;
+    let (mut a, _b, here, there) = met(&world, Transports::default()).await;
+    a.client.network_changed(wifi(7));
+    let body = Bytes::from((0..24_000_000_u32).map(|n| (n % 251) as u8).collect::<Vec<_>>());
+    let (mut send, _recv) = here.open_stream("file").unwrap();
+    let reader = tokio::spawn({
+        let there = there.clone();
+        async move {
+            let mut stream = there.accept_stream().await.unwrap();
+            let mut all = Vec::new();
+            while let Some(chunk) = stream.recv.read().await.unwrap() {
+                all.extend_from_slice(&chunk);
+            }
+            all
+        }
+    });
+    let changes = tokio::spawn(async move {
+        for last in [8, 9, 8] {
+            a.client.network_changed(wifi(last));
+            for wanted in [Status::Verifying, Status::Usable] {
+                while !matches!(a.events.next().await, Some(Event::StatusChanged { status, .. }) if status == wanted)
+                {
+                }
+            }
+        }
+        a
+    });
+    let writer = tokio::spawn({
+        let body = body.clone();
+        async move {
+            for part in body.chunks(64 * 1024) {
+                send.write(body.slice_ref(part)).await.unwrap();
+            }
+            send.finish().await.unwrap();
+        }
+    });
+    let _a = within(changes).await.unwrap();
+    within(talk(&here, &there, 0..100)).await;
+    within(writer).await.unwrap();
+    assert!(within(reader).await.unwrap() == body);
+    within(here.watch_path().wait_for(|p| *p == Some(PathKind::WebRtc))).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn facts_that_mean_no_change_disturb_nothing() {
+    let world = World::start().await;
+    let (mut a, _b, here, there) = met(&world, Transports::default()).await;
+    a.client.network_changed(wifi(7));
+    within(talk(&here, &there, 0..10)).await;
+    while tokio::time::timeout(Duration::from_millis(600), a.events.next()).await.is_ok() {}
+    a.client.network_changed(wifi(7));
+    a.client.network_changed(NetworkSnapshot { metered: true, ..wifi(7) });
+    let quiet = async {
+        loop {
+            match a.events.next().await.unwrap() {
+                Event::QualityChanged { .. } => {}
+                other => return other,
+            }
+        }
+    };
+    // The one fact that differs makes the paths prove themselves, and they do.
+    let event = tokio::time::timeout(Duration::from_millis(1000), quiet).await;
+    assert!(matches!(event, Err(_) | Ok(Event::State(_))), "{event:?}");
+    within(talk(&here, &there, 10..20)).await;
+    assert_eq!(here.status(), Status::Usable);
+}
+
+// proves S022, S031, S120: a suspended app says goodbye, loses nothing, and is usable soon after it is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_suspended_app_comes_back_to_the_same_session() {
+    let world = World::start().await;
+    for transports in [Transports { webrtc: false, relay: true }, Transports::default()] {
+        let (mut a, mut b, here, there) = met(&world, transports).await;
+        within(talk(&here, &there, 0..10)).await;
+        within(a.client.set_app_state(AppState::Suspended)).await;
+        assert_eq!(a.client.state(), ClientState::Suspended);
+        assert_eq!((here.path(), here.status()), (None, Status::Away));
+        within(there.watch_status().wait_for(|s| *s == Status::Away)).await.unwrap();
+        assert_eq!(a.client.session(b.client.device_id()).await.unwrap_err(), Error::Offline);
+        // What is said to a device that is away waits for it.
+        there.send("welcome back").await.unwrap();
+        here.send("back again").await.unwrap();
+        let mut state = a.client.watch_state();
+        let back = Instant::now();
+        within(a.client.set_app_state(AppState::Foreground)).await;
+        assert_eq!(*state.borrow_and_update(), ClientState::Verifying);
+        assert_eq!(within(here.recv()).await.unwrap().decode::<String>().unwrap(), "welcome back");
+        assert_eq!(within(there.recv()).await.unwrap().decode::<String>().unwrap(), "back again");
+        assert!(back.elapsed() < Duration::from_secs(3), "{:?}", back.elapsed());
+        within(state.wait_for(|s| *s == ClientState::Online)).await.unwrap();
+        within(talk(&here, &there, 10..20)).await;
+        for device in [&mut a, &mut b] {
+            device.client.shutdown().await;
+            while let Some(event) = device.events.next().await {
+                if let Event::Disconnected { reason, .. } = event {
+                    assert!(reason.starts_with("closed"), "{reason}");
+                }
+            }
+        }
+    }
+}
+
+// proves S120: suspended means nothing runs; coming back twice or for nothing harms nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_order_of_app_states_leaves_a_client_that_works() {
+    use AppState::{Background, Foreground, Suspended};
+    let world = World::start().await;
+    let (a, _b, here, there) = met(&world, Transports::default()).await;
+    for state in [Background, Foreground, Suspended, Suspended, Background, Suspended, Foreground, Foreground]
+    {
+        within(a.client.set_app_state(state)).await;
+        if state != Suspended {
+            within(talk(&here, &there, 0..5)).await;
+        }
+    }
+}

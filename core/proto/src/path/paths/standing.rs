@@ -1,0 +1,12 @@
+//! How paths compare.
+
+/// How a path stands; less is better. The order of the fields is the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Standing {
+    /// It does not answer, or did not a moment ago.
+    pub(super) unreliable: bool,
+    /// It is hardly usable (S092).
+    pub(super) bad: bool,
+    /// What it runs over, by the app's preference (S088–S093).
+    pub(super) rank: u8,
+}
