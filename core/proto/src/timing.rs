@@ -24,8 +24,8 @@ pub const PING_ACTIVE: Duration = Duration::from_secs(15);
 /// The same while data waits for acknowledgement: the peer acknowledges within [`ACK_DELAY`] and a round trip, so this is
 /// trouble, or a very slow link.
 pub const PING_OUTSTANDING: Duration = Duration::from_secs(1);
-/// The same on a path that nobody uses, at the next [`BEAT`]: NATs keep a UDP mapping for 30 s at least (RFC 4787 asks for
-/// 120), and every wake-up of a phone's radio costs its battery for seconds.
+/// The same on a path that nobody uses and on the connection to a relay, at the next [`BEAT`]: NATs keep a UDP mapping for
+/// 30 s at least (RFC 4787 asks for 120), and every wake-up of a phone's radio costs its battery for seconds.
 pub const PING_IDLE: Duration = Duration::from_secs(20);
 /// A session counts as used until this long after its last data.
 pub const IDLE_AFTER: Duration = Duration::from_secs(60);
@@ -92,9 +92,6 @@ pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HAPPY_EYEBALLS: Duration = Duration::from_millis(250);
 /// A registration that lasted this long was a success; a shorter one does not reset the backoff.
 pub const RECONNECT_STABLE: Duration = Duration::from_secs(10);
-/// The relay is pinged when it said nothing for this long. Mobile networks forget TCP flows after a minute or more;
-/// a shorter period would keep the radio awake.
-pub const RELAY_PING_IDLE: Duration = Duration::from_secs(25);
 /// A pinged relay that stays silent for this long is gone.
 pub const RELAY_PONG: Duration = Duration::from_secs(10);
 /// The same right after the network changed, when a dead socket is likely and a live one answers at once.

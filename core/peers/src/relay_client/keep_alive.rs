@@ -42,13 +42,15 @@ impl Pulse {
     pub(super) async fn watch(&self, shared: &Shared) -> Disconnect {
         let clock = shared.clock();
         loop {
-            let idle = Instant::from_micros(self.heard.load(Ordering::Relaxed)) + timing::RELAY_PING_IDLE;
+            let heard = Instant::from_micros(self.heard.load(Ordering::Relaxed));
+            // Together with everything else that keeps something alive.
+            let idle = (heard + timing::PING_IDLE).next_beat();
             let mut patience = tokio::select! {
                 () = clock.sleep_until(idle) => timing::RELAY_PONG,
                 () = shared.network_change() => timing::RELAY_PROBE,
             };
             let heard = Instant::from_micros(self.heard.load(Ordering::Relaxed));
-            if patience == timing::RELAY_PONG && clock.now() - heard < timing::RELAY_PING_IDLE {
+            if patience == timing::RELAY_PONG && clock.now() - heard < timing::PING_IDLE {
                 continue;
             }
             let count = self.count.load(Ordering::Relaxed);

@@ -160,7 +160,7 @@ async fn a_dead_socket_is_noticed_by_a_missing_pong() {
     let before = clock.now();
     assert_eq!(advance_until_lost(&device, &clock).await, Disconnect::Silent);
     let took = clock.now() - before;
-    assert!(took >= timing::RELAY_PING_IDLE + timing::RELAY_PONG, "{took:?}");
+    assert!(took >= timing::PING_IDLE + timing::RELAY_PONG, "{took:?}");
 }
 
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn an_idle_relay_is_pinged_and_stays_registered_if_it_answers() {
     let mut socket = fake.register(IceServers::default()).await;
     assert!(matches!(socket.hear().await, peers_proto::signaling::ClientMessage::Watch { .. }));
     for _ in 0..3 {
-        clock.advance(timing::RELAY_PING_IDLE);
+        clock.advance(timing::BEAT);
         assert!(matches!(socket.next().await, Some(Message::Ping(_))));
         // The pong is written with this message, and read before it.
         socket.say(&ServerMessage::DeviceOnline { device_id: other }).await;
