@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
+use peers_proto::dial;
 use peers_proto::timing::{RECONNECT_MAX, RECONNECT_MIN};
 
-/// The wait after `attempts` failures: anything between [`RECONNECT_MIN`] and a ceiling that doubles with each
-/// failure up to [`RECONNECT_MAX`]. `random` is a fresh random number.
-pub fn full_jitter(attempts: u32, random: u32) -> Duration {
-    let ceiling = RECONNECT_MIN.saturating_mul(2_u32.saturating_pow(attempts.max(1))).min(RECONNECT_MAX);
-    let spread = ceiling.saturating_sub(RECONNECT_MIN);
-    RECONNECT_MIN + spread.mul_f64(f64::from(random) / f64::from(u32::MAX))
+/// The wait after `failures`, between [`RECONNECT_MIN`] and [`RECONNECT_MAX`]. `random` is a fresh random number.
+pub fn full_jitter(failures: u32, random: u32) -> Duration {
+    dial::full_jitter(RECONNECT_MIN, RECONNECT_MAX, failures, random)
 }
 
 /// Counts failures in a row.

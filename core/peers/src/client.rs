@@ -14,6 +14,7 @@ use crate::builder::ClientBuilder;
 use crate::clock::Clock;
 use crate::engine::dial::Dials;
 use crate::engine::network::Surroundings;
+use crate::engine::policy::Policy;
 use crate::engine::registry::Registry;
 use crate::engine::relays::Relays;
 use crate::engine::trust::TrustBook;
@@ -73,6 +74,8 @@ impl Client {
         settings.handlers = Handlers(Arc::new(handlers));
         let (state, watched) = watch::channel(ClientState::Connecting);
         let (events, receiver) = event::channel(watched);
+        let dialing = Policy::new(certificate.device_id(), settings.transports.webrtc, clock.now());
+        let known: Vec<_> = levels.iter().map(|(device, level)| (*device, *level)).collect();
         let engine = Arc::new(Engine {
             settings,
             trust: TrustBook::new(levels, policy, identity.user_id()),
@@ -86,13 +89,18 @@ impl Client {
             dials: Dials::default(),
             negotiations: crate::engine::rtc::Negotiations::default(),
             surroundings: Surroundings::default(),
+            policy: dialing,
             handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
             seen: Seen::default(),
             tasks,
             over,
         });
         engine.publish_state();
+        for (device, level) in known {
+            engine.decide(|dialer, now| dialer.set_trust(device, level, now));
+        }
         engine.spawn(engine.clone().watch_network());
+        engine.spawn(engine.clone().follow_policy());
         let trusted = engine.trust.trusted();
         for relay in engine.relays.iter() {
             relay.watch_devices(trusted.clone());
@@ -141,8 +149,11 @@ impl Client {
     }
 
     /// Changes how far a device is trusted. At [`TrustLevel::Untrusted`] and below its session ends at once.
+    ///
+    /// From [`TrustLevel::Known`] on it is connected by itself whenever it can be reached and a person looks.
     pub fn trust(&self, device: DeviceId, level: TrustLevel) {
         self.engine().believe(device, level);
+        self.engine().decide(|dialer, now| dialer.set_trust(device, level, now));
         if level <= TrustLevel::Untrusted
             && let Some(session) = self.engine().registry.get(device)
         {
@@ -247,9 +258,12 @@ impl Engine {
             }
             RelayEvent::Online(device) => {
                 self.events.send(Event::Online(device));
-                self.redial(device);
+                self.decide(|dialer, now| dialer.handle_presence(device, true, now));
             }
-            RelayEvent::Offline(device) => self.events.send(Event::Offline(device)),
+            RelayEvent::Offline(device) => {
+                self.events.send(Event::Offline(device));
+                self.decide(|dialer, now| dialer.handle_presence(device, false, now));
+            }
             RelayEvent::Rejected { code, .. } => tracing::info!(?code, "a relay refused a message"),
         }
     }

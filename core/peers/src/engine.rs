@@ -7,12 +7,14 @@
 //! | relay connections | `relays` | one task each | with the client |
 //! | dials in progress | `dial` | one task each | with their outcome |
 //! | negotiations | `rtc` | one task each | connected, failed, or after 20 s |
+//! | whom to dial, whom to keep | `policy` | one task | with the client |
 //! | network and app | `network` | one task | with the client |
 
 pub(crate) mod accept;
 pub(crate) mod dial;
 pub(crate) mod handshake;
 pub(crate) mod network;
+pub(crate) mod policy;
 pub(crate) mod registry;
 pub(crate) mod relays;
 pub(crate) mod rtc;
@@ -33,6 +35,7 @@ use crate::clock::Clock;
 use crate::event::{ClientState, EventSender};
 use dial::Dials;
 use network::Surroundings;
+use policy::Policy;
 use registry::Registry;
 use relays::Relays;
 use rtc::Negotiations;
@@ -52,6 +55,7 @@ pub(crate) struct Engine {
     pub(crate) dials: Dials,
     pub(crate) negotiations: Negotiations,
     pub(crate) surroundings: Surroundings,
+    pub(crate) policy: Policy,
     /// Messages that came already, through this relay or another.
     pub(crate) seen: Seen,
     /// Strangers can start handshakes: only so many at once.

@@ -74,7 +74,7 @@ pub enum Event {
     Disconnected {
         /// Its peer.
         device: DeviceId,
-        /// Why, as a stable name: `closed`, `closed-by-peer`, `peer-restarted`, `no-path`, `protocol`.
+        /// Why, as a stable name: `closed`, `closed-by-peer`, `evicted` (more than 30 connections), `peer-restarted`, `no-path`, `protocol`.
         reason: &'static str,
     },
     /// A trusted device came online.

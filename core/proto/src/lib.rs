@@ -27,6 +27,7 @@ pub mod envelope;
 
 pub mod signaling;
 
+pub mod dial;
 pub mod network;
 pub mod path;
 pub mod session;

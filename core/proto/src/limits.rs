@@ -109,6 +109,8 @@ pub const MAX_EARLY_ATTEMPTS: usize = 4;
 pub const MAX_REMEMBERED_ATTEMPTS: usize = 1024;
 /// Paths of one session at once: one in use, one in reserve, and those that are being replaced.
 pub const MAX_PATHS: usize = 6;
+/// Dials that may begin at once: all connections after a change of network, and some more.
+pub const DIAL_BURST: u32 = 40;
 /// Connections kept at once.
 pub const MAX_CONNECTIONS: usize = 30;
 

@@ -90,6 +90,18 @@ pub const GOODBYE: Duration = Duration::from_secs(1);
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The next address of a host is tried this long after the one before it (RFC 8305 section 5).
 pub const HAPPY_EYEBALLS: Duration = Duration::from_millis(250);
+/// Known devices without a session are looked for this often while a person looks (S072).
+pub const SCAN: Duration = Duration::from_secs(60);
+/// An end that does not lead gives the other this long to restore a session both know to be cut.
+pub const FOLLOWER_PATIENCE: Duration = Duration::from_millis(750);
+/// One more dial may begin after each of these.
+pub const DIAL_REFILL: Duration = Duration::from_millis(500);
+/// Longest wait before a session without a path is dialed again by an app nobody looks at.
+pub const REDIAL_UNSEEN: Duration = Duration::from_secs(300);
+/// Shortest wait before something better than a detour is tried again: a WebRTC attempt costs a second of radio.
+pub const UPGRADE_MIN: Duration = Duration::from_secs(10);
+/// Longest: a NAT that let nothing through for so long will not soon, and a change of network is told.
+pub const UPGRADE_MAX: Duration = Duration::from_secs(600);
 /// A registration that lasted this long was a success; a shorter one does not reset the backoff.
 pub const RECONNECT_STABLE: Duration = Duration::from_secs(10);
 /// A pinged relay that stays silent for this long is gone.

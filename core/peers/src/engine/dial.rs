@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use peers_proto::certificate::DeviceCertificate;
+use peers_proto::dial::Purpose;
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::network::AppState;
 use peers_proto::timing::REGISTRATION_TIMEOUT;
@@ -14,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::handshake::Failure;
-use crate::backoff::Backoff;
 use crate::error::Error;
 use crate::random;
 use crate::session::Session;
@@ -49,7 +49,7 @@ impl Engine {
         if device == self.device_id() {
             return Err(Error::Config("a device cannot dial itself".into()));
         }
-        // Who dials has decided.
+        // Who dials has decided. It is looked for by itself only once it was met.
         if self.trust.level(device, None) == TrustLevel::Unknown {
             self.believe(device, TrustLevel::Trusted);
         }
@@ -63,7 +63,7 @@ impl Engine {
             if let Some(session) = self.registry.get(device).filter(|s| s.path().is_some()) {
                 return Ok(session);
             }
-            let mut outcome = self.dial(device);
+            let mut outcome = self.dial(device, Purpose::Path);
             let outcome = tokio::select! {
                 () = self.over.cancelled() => return Err(Error::Closed),
                 outcome = outcome.wait_for(Option::is_some) => match outcome {
@@ -87,7 +87,8 @@ impl Engine {
         }
     }
 
-    fn dial(self: &Arc<Self>, device: DeviceId) -> Outcome {
+    /// Dials, unless this device is being dialed already.
+    pub(crate) fn dial(self: &Arc<Self>, device: DeviceId, purpose: Purpose) -> Outcome {
         let mut dials = self.dials.lock();
         if let Some(dial) = dials.get(&device) {
             return dial.outcome.clone();
@@ -98,7 +99,7 @@ impl Engine {
         drop(dials);
         let engine = self.clone();
         self.spawn(async move {
-            let attempt = Attempt { engine: &engine, device, tell: &tell };
+            let attempt = Attempt { engine: &engine, device, purpose, tell: &tell };
             let result = tokio::select! {
                 result = attempt.run() => result,
                 () = given_up.cancelled() => return,
@@ -113,35 +114,13 @@ impl Engine {
         });
         outcome
     }
-
-    /// Looks for a path beside the one that does not answer.
-    pub(crate) fn rebuild(self: &Arc<Self>, device: DeviceId) {
-        drop(self.dial(device));
-    }
-
-    /// Dials again and again until there is a path or the session has ended.
-    pub(crate) fn redial(self: &Arc<Self>, device: DeviceId) {
-        let engine = self.clone();
-        self.spawn(async move {
-            let mut backoff = Backoff::default();
-            while let Some(session) = engine.registry.get(device).filter(|s| s.path().is_none()) {
-                // Coming back from there dials anew.
-                if engine.surroundings.app() == AppState::Suspended || engine.session(device).await.is_ok() {
-                    return;
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(backoff.failed(u32::from_be_bytes(random::array()))) => {}
-                    () = session.shared.over.cancelled() => return,
-                }
-            }
-        });
-    }
 }
 
 /// One dial: every way at once, the first that works decides, the others may still improve on it.
 struct Attempt<'a> {
     engine: &'a Arc<Engine>,
     device: DeviceId,
+    purpose: Purpose,
     tell: &'a watch::Sender<Option<Result<(), Error>>>,
 }
 
@@ -157,7 +136,7 @@ impl Attempt<'_> {
         let mut ways: Vec<_> =
             settings.addresses.get(&self.device).into_iter().flatten().cloned().map(Way::Address).collect();
         let peer = self.certificate().await?;
-        if settings.transports.relay {
+        if settings.transports.relay && self.purpose == Purpose::Path {
             ways.push(Way::Relay);
         }
         if settings.transports.webrtc {

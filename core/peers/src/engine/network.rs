@@ -69,17 +69,18 @@ impl Engine {
     fn follow_network(self: &Arc<Self>, change: NetworkChange) {
         let another = change != NetworkChange::Same;
         if change != NetworkChange::Lost {
-            self.dials.forget();
+            if another {
+                self.dials.forget();
+            }
             self.relays.iter().for_each(|relay| relay.network_changed(another));
         }
         self.ask_again();
         let now = self.clock.now();
         for session in self.registry.all() {
             session.shared.inspect(|s| s.paths.network_changed(another, now));
-            // One without a path has been waiting for this.
-            if change != NetworkChange::Lost && session.path().is_none() {
-                self.redial(session.device());
-            }
+        }
+        if change != NetworkChange::Lost {
+            self.decide(|dialer, now| dialer.handle_network_change(another, now));
         }
     }
 
@@ -95,10 +96,20 @@ impl Engine {
         }
         match (before, state) {
             (AppState::Suspended, AppState::Suspended) => {}
-            (_, AppState::Suspended) => self.suspend().await,
-            (AppState::Suspended, _) => self.resume(),
-            (AppState::Background, AppState::Foreground) => self.follow_network(NetworkChange::Same),
-            _ => {}
+            (_, AppState::Suspended) => {
+                self.decide(|dialer, now| dialer.set_app_state(state, now));
+                self.suspend().await;
+            }
+            (AppState::Suspended, _) => {
+                self.resume();
+                self.decide(|dialer, now| dialer.set_app_state(state, now));
+            }
+            (_, _) => {
+                if before == AppState::Background && state == AppState::Foreground {
+                    self.follow_network(NetworkChange::Same);
+                }
+                self.decide(|dialer, now| dialer.set_app_state(state, now));
+            }
         }
     }
 
@@ -123,13 +134,11 @@ impl Engine {
         }
     }
 
-    fn resume(self: &Arc<Self>) {
+    fn resume(&self) {
+        self.registry.all().iter().for_each(|session| session.shared.come_back());
         self.dials.forget();
         self.relays.iter().for_each(RelayClient::resume);
         self.ask_again();
-        for session in self.registry.all() {
-            self.redial(session.device());
-        }
     }
 
     /// What was known of the relays is in doubt until one of them answers.

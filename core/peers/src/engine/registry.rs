@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use peers_proto::handshake::Established;
 use peers_proto::id::DeviceId;
-use peers_proto::path::{Paths, Status};
+use peers_proto::path::Paths;
 use peers_proto::session::{Instance, Meeting, ReassemblyBudget, Resume, Session as Machine, SessionConfig};
 use peers_proto::trust::{Capability, allows};
 use tokio::sync::mpsc;
@@ -29,13 +29,11 @@ pub(crate) struct Registry {
 struct Entry {
     instance: Instance,
     live: Option<(Arc<Shared>, mpsc::Sender<NewPath>)>,
-    /// Whether this side dialed: it is the one that dials again.
-    dialed: bool,
 }
 
 impl Entry {
     fn new() -> Self {
-        Self { instance: Instance::new(number()), live: None, dialed: false }
+        Self { instance: Instance::new(number()), live: None }
     }
 }
 
@@ -61,11 +59,6 @@ impl Registry {
         entry.instance.ready(next)
     }
 
-    /// Whether this side dials again when the last path to this device is gone.
-    pub(crate) fn dials(&self, device: DeviceId) -> bool {
-        self.lock().get(&device).is_some_and(|e| e.dialed && e.live.is_some())
-    }
-
     fn lock(&self) -> MutexGuard<'_, HashMap<DeviceId, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -82,7 +75,6 @@ impl Engine {
         established: Established,
         said: Resume,
         transport: Transport,
-        dialed: bool,
     ) -> Option<Session> {
         let theirs = Resume::decode(&established.peer_ready)?;
         let device = established.certificate.device_id();
@@ -100,7 +92,6 @@ impl Engine {
             Meeting::StartsAfresh => 0,
             Meeting::Void => return None,
         };
-        entry.dialed |= dialed;
         let fresh = entry.live.is_none();
         let kind = transport.route.kind;
         let (shared, paths) = entry.live.get_or_insert_with(|| self.begin(&established));
@@ -110,6 +101,11 @@ impl Engine {
         let session = Session { shared: shared.clone() };
         drop(entries);
         if fresh {
+            let level = self.trust.level(device, Some(session.user()));
+            self.decide(|dialer, now| {
+                dialer.handle_connected(device, self.settings.groups.clone(), now);
+                dialer.set_trust(device, level, now);
+            });
             self.events.send(Event::Connected { session: session.clone(), path: kind });
         }
         Some(session)
@@ -154,21 +150,18 @@ impl Engine {
 
     fn noticed(self: &Arc<Self>, device: DeviceId, shared: &Arc<Shared>, notice: Notice) {
         match notice {
-            Notice::Path(route) => self.events.send(Event::PathChanged { device, path: Some(route.kind) }),
+            Notice::Path(route) => {
+                self.events.send(Event::PathChanged { device, path: Some(route.kind) });
+                self.tell_standing(device, shared);
+            }
             Notice::Status(status) => {
                 self.events.send(Event::StatusChanged { device, status });
-                if status == Status::Verifying {
-                    self.rebuild(device);
-                }
+                self.tell_standing(device, shared);
             }
             Notice::Quality(quality) => self.events.send(Event::QualityChanged { device, quality }),
             Notice::Down(reason) => {
                 tracing::info!(%device, %reason, "no path");
                 self.events.send(Event::PathChanged { device, path: None });
-                // A peer that went away is dialed when it is back.
-                if self.registry.dials(device) && shared.lock().paths.status() != Status::Away {
-                    self.redial(device);
-                }
             }
             Notice::Ended(ended) => {
                 tracing::info!(%device, reason = ended.code(), "session ended");
@@ -177,6 +170,7 @@ impl Engine {
                     && entry.live.as_ref().is_some_and(|(live, _)| Arc::ptr_eq(live, shared))
                 {
                     entries.remove(&device);
+                    self.decide(|dialer, now| dialer.handle_ended(device, ended.is_wanted(), now));
                 }
                 drop(entries);
                 self.events.send(Event::Disconnected { device, reason: ended.code() });

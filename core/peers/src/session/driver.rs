@@ -20,6 +20,8 @@ use crate::transport::{CloseReason, Transport};
 pub(crate) enum Ended {
     /// The app closed it, or the client was shut down.
     Local,
+    /// There were too many, and it was worth least.
+    Evicted,
     /// The peer closed it.
     Remote,
     /// The peer forgot it: it was restarted, or waited too long for a path.
@@ -33,7 +35,7 @@ pub(crate) enum Ended {
 impl Ended {
     pub(crate) fn error(&self) -> Error {
         match self {
-            Self::Local | Self::Remote => Error::Closed,
+            Self::Local | Self::Evicted | Self::Remote => Error::Closed,
             Self::Forgotten => Error::SessionLost("the peer was restarted".into()),
             Self::NoPath(last) => {
                 Error::SessionLost(format!("no path came back in time, the last one: {last}"))
@@ -42,10 +44,16 @@ impl Ended {
         }
     }
 
+    /// Whether this device, the app or the peer decided so.
+    pub(crate) fn is_wanted(&self) -> bool {
+        matches!(self, Self::Local | Self::Evicted | Self::Remote)
+    }
+
     /// A stable name for programs and logs.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Local => "closed",
+            Self::Evicted => "evicted",
             Self::Remote => "closed-by-peer",
             Self::Forgotten => "peer-restarted",
             Self::NoPath(_) => "no-path",
@@ -119,7 +127,8 @@ impl Driver {
                     None => std::future::pending().await,
                 } } => self.handle_timeout(),
             }
-            if let Some(patience) = self.shared.lock().leaving.take() {
+            let leaving = self.shared.lock().leaving;
+            if let Some(patience) = leaving {
                 self.handles.values().for_each(|handle| handle.leave(Farewell::Away(patience)));
             }
             self.follow(None);
@@ -139,7 +148,13 @@ impl Driver {
         self.next_path += 1;
         let handle = Arc::new(PathHandle::new(id));
         self.handles.insert(id, handle.clone());
-        self.shared.inspect(|s| s.paths.add(id, transport.route, now));
+        self.shared.inspect(|s| {
+            s.paths.add(id, transport.route, now);
+            // Made while this device was going away: it is left at once.
+            if let Some(patience) = s.leaving {
+                s.paths.handle_away(patience, now);
+            }
+        });
         self.follow(Some((id, peer_next)));
         let shared = self.shared.clone();
         self.paths.spawn(async move { (id, path::run(shared, handle, transport, seal).await) });

@@ -67,7 +67,7 @@ pub(crate) struct State {
     pub(crate) opened: VecDeque<OpenedStream>,
     /// The handle of the path that carries the session.
     pub(crate) current: Option<Arc<PathHandle>>,
-    /// Paths shall be left, and the peer asked to wait this long.
+    /// This device is away: paths are left, and the peer is asked to wait this long.
     pub(super) leaving: Option<Duration>,
     /// When the driver looks again by itself.
     pub(super) driver_wakes: Option<Instant>,
@@ -218,6 +218,15 @@ impl Shared {
             s.leaving = Some(patience);
         });
         self.signals.driver.notify_one();
+    }
+
+    /// This device is back.
+    pub(crate) fn come_back(&self) {
+        let now = self.clock.now();
+        self.inspect(|s| {
+            s.leaving = None;
+            s.paths.handle_return(now);
+        });
     }
 
     /// Waits until the session's tasks are gone.

@@ -240,6 +240,13 @@ impl Paths {
         }
     }
 
+    /// This device was away itself and is back: from now on the session waits for a path as it usually does.
+    pub fn handle_return(&mut self, now: Instant) {
+        self.away = None;
+        self.down = self.down.map(|_| now);
+        self.settle(now);
+    }
+
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         for id in self.all.keys().copied().collect::<Vec<_>>() {

@@ -171,6 +171,23 @@ fn after_a_change_of_network_no_path_is_relied_on_before_it_answers() {
 }
 
 #[test]
+fn a_device_that_was_away_waits_as_usual_from_its_return_on() {
+    let mut w = World::new(true);
+    let direct = w.proven(DIRECT);
+    w.paths.handle_away(3600 * SECOND, w.now);
+    w.paths.remove(direct, w.now);
+    w.now += 1800 * SECOND;
+    w.paths.handle_return(w.now);
+    w.drain();
+    assert_eq!(w.paths.status(), Status::Down);
+    w.took();
+    w.pass(RESUME_WINDOW - SECOND, false);
+    assert_eq!(w.took(), []);
+    w.pass(2 * SECOND, false);
+    assert_eq!(w.took(), [PathEvent::Lost]);
+}
+
+#[test]
 fn of_equal_paths_the_newer_one_carries_and_only_the_leader_leaves_the_other() {
     for leads in [true, false] {
         let mut w = World::new(leads);

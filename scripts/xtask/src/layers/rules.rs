@@ -70,6 +70,7 @@ const PROTO_ORDER: &[&str] = &[
     // What two devices share.
     "network",
     "path",
+    "dial",
     "session",
 ];
 

@@ -1,0 +1,95 @@
+//! Does what the sans-IO [`Dialer`] decides.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use peers_proto::dial::{DialOutput, Dialer, Standing};
+use peers_proto::id::DeviceId;
+use peers_proto::time::Instant;
+use tokio::sync::Notify;
+
+use super::Engine;
+use crate::random;
+use crate::session::{Ended, Shared};
+
+/// The decisions about whom to dial.
+pub(crate) struct Policy {
+    dialer: Mutex<Dialer>,
+    changed: Notify,
+}
+
+impl Policy {
+    pub(crate) fn new(local: DeviceId, upgrades: bool, now: Instant) -> Self {
+        let dialer = Dialer::new(local, upgrades, u64::from_be_bytes(random::array()), now);
+        Self { dialer: Mutex::new(dialer), changed: Notify::new() }
+    }
+
+    fn dialer<R>(&self, f: impl FnOnce(&mut Dialer) -> R) -> R {
+        f(&mut self.dialer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Engine {
+    /// Tells the dialer something; what follows is done by its task.
+    pub(crate) fn decide(&self, f: impl FnOnce(&mut Dialer, Instant)) {
+        let now = self.clock.now();
+        self.policy.dialer(|dialer| f(dialer, now));
+        self.policy.changed.notify_one();
+    }
+
+    /// Where a session stands now.
+    pub(crate) fn tell_standing(&self, device: DeviceId, shared: &Shared) {
+        let standing = shared.inspect(|s| Standing {
+            status: s.paths.status(),
+            tier: s.paths.route().map(|route| route.tier()),
+        });
+        self.decide(|dialer, now| dialer.handle_standing(device, standing, now));
+    }
+
+    /// Dials and evicts as decided. Never returns.
+    pub(crate) async fn follow_policy(self: Arc<Self>) {
+        loop {
+            while let Some(output) = self.policy.dialer(Dialer::poll_output) {
+                self.act(output);
+            }
+            let due = self.policy.dialer(|dialer| dialer.poll_timeout());
+            let timer = async {
+                match due {
+                    Some(at) => self.clock.sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = timer => {
+                    let now = self.clock.now();
+                    self.policy.dialer(|dialer| dialer.handle_timeout(now));
+                }
+                () = self.policy.changed.notified() => {}
+            }
+        }
+    }
+
+    fn act(self: &Arc<Self>, output: DialOutput) {
+        match output {
+            DialOutput::Dial(device, purpose) => {
+                tracing::debug!(%device, ?purpose, "dialing");
+                let engine = self.clone();
+                self.spawn(async move {
+                    let mut outcome = engine.dial(device, purpose);
+                    let Ok(outcome) = outcome.wait_for(Option::is_some).await.map(|o| o.clone()) else {
+                        // Given up for a change of network, which the dialer was told of.
+                        return;
+                    };
+                    tracing::debug!(%device, ?purpose, ?outcome, "dialed");
+                    let connected = outcome.is_some_and(|result| result.is_ok());
+                    engine.decide(|dialer, now| dialer.handle_outcome(device, connected, now));
+                });
+            }
+            DialOutput::Evict(device) => {
+                tracing::info!(%device, "one connection too many: this one is worth least");
+                if let Some(session) = self.registry.get(device) {
+                    session.shared.end(Ended::Evicted);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! When to dial whom, and which connections to keep.
+//!
+//! ```text
+//!  trust, sessions, presence ──┐
+//!  outcomes of dials ──────────┼─> Dialer ── poll_output ─> Dial, Evict
+//!  network, app, time ─────────┘
+//! ```
+//!
+//! Known devices without a session are looked for once a minute while a person looks ([`timing::SCAN`]), and whenever a relay
+//! says that one came online. A session without a path that answers is dialed at once; one on a detour is now and then
+//! dialed for something better. Failures are repeated later and later, with full jitter, each device by itself; all dials
+//! share one bucket of tokens. What failed on another network is forgotten.
+//!
+//! Both ends of a session decide so, independently. Of two that notice the same outage the one that leads begins, and the
+//! other gives it a moment; what both begin all the same is settled by the handshakes' meeting and by negotiation.
+
+mod backoff;
+mod keep;
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
+use crate::id::{DeviceId, GroupId};
+use crate::limits::{DIAL_BURST, MAX_CONNECTIONS};
+use crate::network::AppState;
+use crate::path::{Status, Tier};
+use crate::time::{Instant, earliest};
+use crate::timing::{DIAL_REFILL, FOLLOWER_PATIENCE, SCAN};
+use crate::trust::TrustLevel;
+use backoff::Backoff;
+pub use backoff::full_jitter;
+use keep::Keep;
+
+/// What a dial is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// Any path: there is none, or none that answers.
+    Path,
+    /// Something better than the detour there is.
+    Better,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DialOutput {
+    /// Dial this device; [`Dialer::handle_outcome`] is told what came of it.
+    Dial(DeviceId, Purpose),
+    /// End the session with this device: there are too many, and this one is worth least.
+    Evict(DeviceId),
+}
+
+/// Where a session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether it can be used.
+    pub status: Status,
+    /// What it runs over.
+    pub tier: Option<Tier>,
+}
+
+#[derive(Debug)]
+struct Device {
+    level: TrustLevel,
+    /// To be looked for, although nobody asks.
+    known: bool,
+    session: Option<Session>,
+    /// As far as relays say.
+    online: Option<bool>,
+    dialing: Option<Purpose>,
+    backoff: Backoff,
+    /// When to dial next, if that is still wanted then.
+    due: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Session {
+    standing: Standing,
+    groups: HashSet<GroupId>,
+    used: Instant,
+}
+
+/// Decides for one device whom to dial, and when.
+#[derive(Debug)]
+pub struct Dialer {
+    local: DeviceId,
+    devices: BTreeMap<DeviceId, Device>,
+    app: AppState,
+    /// Whether there is a way that is better than a detour.
+    upgrades: bool,
+    next_scan: Instant,
+    tokens: u32,
+    refilled: Instant,
+    random: u64,
+    outputs: VecDeque<DialOutput>,
+}
+
+impl Dialer {
+    /// Nobody is known yet. `upgrades`: whether this device can use anything better than a detour. `random`: the seed of
+    /// all jitter.
+    pub fn new(local: DeviceId, upgrades: bool, random: u64, now: Instant) -> Self {
+        Self {
+            local,
+            devices: BTreeMap::new(),
+            app: AppState::default(),
+            upgrades,
+            next_scan: now,
+            tokens: DIAL_BURST,
+            refilled: now,
+            random,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    // ---- what happens ----
+
+    /// How far a device is trusted. From [`TrustLevel::Known`] on it is looked for.
+    pub fn set_trust(&mut self, device: DeviceId, level: TrustLevel, now: Instant) {
+        let entry = self.entry(device);
+        (entry.level, entry.known) = (level, level >= TrustLevel::Known);
+        self.plan(device, now);
+    }
+
+    /// There is a session, in these groups.
+    pub fn handle_connected(&mut self, device: DeviceId, groups: HashSet<GroupId>, now: Instant) {
+        let standing = Standing { status: Status::Usable, tier: None };
+        let entry = self.entry(device);
+        entry.session = Some(Session { standing, groups, used: now });
+        entry.backoff.reset();
+        entry.due = None;
+        self.evict();
+    }
+
+    /// The standing of a session has changed.
+    pub fn handle_standing(&mut self, device: DeviceId, standing: Standing, now: Instant) {
+        let Some(session) = self.entry(device).session.as_mut() else { return };
+        let before = std::mem::replace(&mut session.standing, standing);
+        if before != standing {
+            session.used = now;
+            self.entry(device).backoff.reset();
+            self.plan(device, now);
+        }
+    }
+
+    /// A session has ended. If one of the two wanted that, the device is not looked for any more until something new is
+    /// heard of it.
+    pub fn handle_ended(&mut self, device: DeviceId, wanted: bool, now: Instant) {
+        let entry = self.entry(device);
+        entry.session = None;
+        entry.known &= !wanted;
+        entry.due = None;
+        if !wanted {
+            self.plan(device, now);
+        }
+    }
+
+    /// A relay says that a device came or went.
+    pub fn handle_presence(&mut self, device: DeviceId, online: bool, now: Instant) {
+        let entry = self.entry(device);
+        entry.online = Some(online);
+        if online {
+            entry.backoff.reset();
+            entry.due = Some(now);
+            self.dial_due(now);
+        }
+    }
+
+    /// What came of a dial.
+    pub fn handle_outcome(&mut self, device: DeviceId, connected: bool, now: Instant) {
+        let (random, app, upgrades) = (self.random(), self.app, self.upgrades);
+        let entry = self.entry(device);
+        let Some(dialed) = entry.dialing.take() else { return };
+        if connected && dialed == Purpose::Path {
+            entry.backoff.reset();
+        }
+        entry.due = match (dialed, entry.purpose(app, upgrades)) {
+            // The detour has gone meanwhile.
+            (Purpose::Better, Some(Purpose::Path)) => Some(now),
+            _ => Some(now + entry.backoff.failed(dialed, app, random)),
+        };
+        self.dial_due(now);
+    }
+
+    /// The network has changed: what failed may work now. `another`: sessions have no path that can be relied on, and
+    /// nobody knows as soon as this device.
+    pub fn handle_network_change(&mut self, another: bool, now: Instant) {
+        for entry in self.devices.values_mut() {
+            entry.backoff.reset();
+            if another || entry.due.is_some() {
+                entry.dialing = None;
+                entry.due = Some(now);
+            }
+        }
+        self.tokens = DIAL_BURST;
+        self.next_scan = self.next_scan.min(now);
+        self.dial_due(now);
+    }
+
+    /// The app came to the front, went away from it, or is suspended: then nothing is dialed.
+    pub fn set_app_state(&mut self, app: AppState, now: Instant) {
+        let before = std::mem::replace(&mut self.app, app);
+        if before == AppState::Suspended && app != before {
+            // It was this device that went away. Whether a peer did too shows when it is dialed.
+            let standings = self.devices.values_mut().filter_map(|entry| entry.session.as_mut());
+            let away = standings.map(|s| &mut s.standing.status).filter(|status| **status == Status::Away);
+            away.for_each(|status| *status = Status::Down);
+            return self.handle_network_change(true, now);
+        }
+        if before != app && app == AppState::Foreground {
+            self.handle_network_change(false, now);
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.app == AppState::Foreground && self.next_scan <= now {
+            self.next_scan = (now + SCAN).next_beat();
+            for entry in self.devices.values_mut() {
+                if entry.known && entry.session.is_none() && entry.due.is_none() {
+                    entry.due = Some(now);
+                }
+            }
+        }
+        self.dial_due(now);
+    }
+
+    // ---- what follows ----
+
+    /// What to do.
+    pub fn poll_output(&mut self) -> Option<DialOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Dialer::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.app == AppState::Suspended {
+            return None;
+        }
+        let looks_for_some = self.devices.values().any(|entry| entry.known && entry.session.is_none());
+        let scan = (self.app == AppState::Foreground && looks_for_some).then_some(self.next_scan);
+        let wanted = self.devices.values().filter(|entry| entry.purpose(self.app, self.upgrades).is_some());
+        let due = wanted.filter(|entry| entry.dialing.is_none()).filter_map(|entry| entry.due).min();
+        // Without a token everything waits for the next one.
+        let due = if self.tokens == 0 { due.map(|at| at.max(self.refilled + DIAL_REFILL)) } else { due };
+        earliest(scan, due)
+    }
+
+    /// Devices with a session.
+    pub fn connections(&self) -> usize {
+        self.devices.values().filter(|entry| entry.session.is_some()).count()
+    }
+
+    // ---- how ----
+
+    fn entry(&mut self, device: DeviceId) -> &mut Device {
+        self.devices.entry(device).or_insert_with(|| Device {
+            level: TrustLevel::Unknown,
+            known: false,
+            session: None,
+            online: None,
+            dialing: None,
+            backoff: Backoff::default(),
+            due: None,
+        })
+    }
+
+    /// Decides when to dial a device whose state has changed.
+    fn plan(&mut self, device: DeviceId, now: Instant) {
+        let (leads, random) = (self.local < device, self.random());
+        let (app, upgrades) = (self.app, self.upgrades);
+        let entry = self.entry(device);
+        entry.due = match (entry.purpose(app, upgrades), &entry.session) {
+            (None, _) => None,
+            (Some(Purpose::Better), _) => Some(now + entry.backoff.failed(Purpose::Better, app, random)),
+            // Who leads begins; the other may have noticed first, but need not.
+            (Some(Purpose::Path), Some(_)) if !leads => Some(now + FOLLOWER_PATIENCE),
+            (Some(Purpose::Path), _) => Some(now),
+        };
+        self.dial_due(now);
+    }
+
+    fn dial_due(&mut self, now: Instant) {
+        if self.app == AppState::Suspended {
+            return;
+        }
+        let refills = (now - self.refilled).as_micros() / DIAL_REFILL.as_micros();
+        if refills > 0 {
+            self.tokens =
+                DIAL_BURST.min(self.tokens.saturating_add(u32::try_from(refills).unwrap_or(u32::MAX)));
+            self.refilled = now;
+        }
+        let mut room = MAX_CONNECTIONS.saturating_sub(self.connections());
+        for (device, entry) in &mut self.devices {
+            if entry.dialing.is_some() || entry.due.is_none_or(|due| now < due) {
+                continue;
+            }
+            let Some(purpose) = entry.purpose(self.app, self.upgrades) else {
+                entry.due = None;
+                continue;
+            };
+            if entry.session.is_none() {
+                if room == 0 {
+                    entry.due = None;
+                    continue;
+                }
+                room -= 1;
+            }
+            if self.tokens == 0 {
+                return;
+            }
+            self.tokens -= 1;
+            (entry.dialing, entry.due) = (Some(purpose), None);
+            self.outputs.push_back(DialOutput::Dial(*device, purpose));
+        }
+    }
+
+    /// Keeps the number of connections: what is worth least goes.
+    fn evict(&mut self) {
+        while self.connections() > MAX_CONNECTIONS {
+            let Some(device) = keep::least(&self.devices) else { return };
+            let entry = self.entry(device);
+            entry.session = None;
+            entry.known = false;
+            entry.due = None;
+            self.outputs.push_back(DialOutput::Evict(device));
+        }
+    }
+
+    /// SplitMix64: jitter needs no better numbers.
+    fn random(&mut self) -> u32 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z >> 32) as u32
+    }
+}
+
+impl Device {
+    /// What a dial would be for now.
+    fn purpose(&self, app: AppState, upgrades: bool) -> Option<Purpose> {
+        let Some(session) = &self.session else {
+            let worth_it = self.known && self.online != Some(false) && app == AppState::Foreground;
+            return worth_it.then_some(Purpose::Path);
+        };
+        match (session.standing.status, session.standing.tier) {
+            (Status::Down | Status::Verifying, _) => Some(Purpose::Path),
+            // It said so; a relay tells when it is back.
+            (Status::Away, _) => (self.online == Some(true)).then_some(Purpose::Path),
+            (Status::Usable, Some(Tier::Forwarded | Tier::Relay)) => {
+                (upgrades && app == AppState::Foreground).then_some(Purpose::Better)
+            }
+            (Status::Usable, _) => None,
+        }
+    }
+
+    fn keep(&self, last_of_group: bool) -> Option<Keep> {
+        let session = self.session.as_ref()?;
+        Some(Keep {
+            last_of_group,
+            level: self.level,
+            usable: session.standing.status == Status::Usable,
+            tier: std::cmp::Reverse(session.standing.tier.unwrap_or(Tier::Custom)),
+            used: session.used,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

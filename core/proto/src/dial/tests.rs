@@ -1,0 +1,311 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::timing::{RECONNECT_MAX, UPGRADE_MAX};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+struct World {
+    dialer: Dialer,
+    now: Instant,
+}
+
+fn device(n: u8) -> DeviceId {
+    DeviceId::from_bytes([n; 20])
+}
+
+fn standing(status: Status, tier: Option<Tier>) -> Standing {
+    Standing { status, tier }
+}
+
+impl World {
+    /// Device 50, so that those below lead.
+    fn new() -> Self {
+        let now = Instant::ZERO + 3600 * SECOND;
+        Self { dialer: Dialer::new(device(50), true, 7, now), now }
+    }
+
+    fn knows(n: u8) -> Self {
+        let mut w = Self::new();
+        w.dialer.set_trust(device(n), TrustLevel::Trusted, w.now);
+        w
+    }
+
+    fn outputs(&mut self) -> Vec<DialOutput> {
+        std::iter::from_fn(|| self.dialer.poll_output()).collect()
+    }
+
+    /// Lets time pass; every dial fails at once. Returns when each began.
+    fn pass(&mut self, time: Duration) -> Vec<(Duration, DialOutput)> {
+        let (start, end) = (self.now, self.now + time);
+        let mut all = Vec::new();
+        loop {
+            for output in self.outputs() {
+                all.push((self.now - start, output));
+                if let DialOutput::Dial(device, _) = output {
+                    self.dialer.handle_outcome(device, false, self.now);
+                }
+            }
+            let Some(at) = self.dialer.poll_timeout().filter(|at| *at <= end) else { break };
+            self.now = self.now.max(at);
+            self.dialer.handle_timeout(self.now);
+        }
+        self.now = end;
+        all
+    }
+
+    fn connect(&mut self, n: u8, tier: Tier) {
+        self.dialer.handle_connected(device(n), HashSet::new(), self.now);
+        self.dialer.handle_standing(device(n), standing(Status::Usable, Some(tier)), self.now);
+    }
+}
+
+// proves S072, S073, S074: known devices are dialed at once and looked for every minute, those that are connected are not.
+#[test]
+fn known_devices_are_looked_for_while_a_person_looks() {
+    let mut w = World::knows(1);
+    let dials = w.pass(600 * SECOND);
+    assert_eq!(dials[0], (Duration::ZERO, DialOutput::Dial(device(1), Purpose::Path)));
+    let longest = dials.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap();
+    assert!(longest <= RECONNECT_MAX, "{longest:?}");
+    w.connect(1, Tier::Direct);
+    assert_eq!(w.pass(600 * SECOND), []);
+    let mut w = World::new();
+    w.dialer.set_trust(device(2), TrustLevel::NewDevice, w.now);
+    assert_eq!(w.pass(600 * SECOND), [], "not known well enough");
+}
+
+// proves S077: a device that cannot be reached takes nothing from the others.
+#[test]
+fn one_failure_does_not_hold_up_others() {
+    let mut w = World::knows(1);
+    w.dialer.set_trust(device(2), TrustLevel::Trusted, w.now);
+    let first: Vec<_> = w.outputs();
+    assert_eq!(first.len(), 2);
+    w.dialer.handle_outcome(device(2), false, w.now);
+    // The dial to device 1 never ends.
+    let dials = w.pass(60 * SECOND);
+    assert!(dials.len() > 3 && dials.iter().all(|(_, d)| *d == DialOutput::Dial(device(2), Purpose::Path)));
+}
+
+#[test]
+fn who_leads_dials_at_once_and_the_other_gives_it_a_moment() {
+    for (peer, patience) in [(99, Duration::ZERO), (1, FOLLOWER_PATIENCE)] {
+        let mut w = World::new();
+        w.connect(peer, Tier::Direct);
+        w.dialer.handle_standing(device(peer), standing(Status::Down, None), w.now);
+        let dials = w.pass(SECOND);
+        assert_eq!(dials[0], (patience, DialOutput::Dial(device(peer), Purpose::Path)));
+    }
+}
+
+// proves S096: this device knows first.
+#[test]
+fn a_change_of_network_dials_at_once_whoever_leads_and_forgets_failures() {
+    let mut w = World::knows(1);
+    w.pass(300 * SECOND);
+    w.connect(1, Tier::Direct);
+    w.dialer.handle_standing(device(1), standing(Status::Verifying, Some(Tier::Direct)), w.now);
+    w.dialer.handle_network_change(true, w.now);
+    assert_eq!(w.outputs(), [DialOutput::Dial(device(1), Purpose::Path)]);
+    // The dial of the old network is not waited for.
+    w.dialer.handle_network_change(true, w.now);
+    assert_eq!(w.outputs(), [DialOutput::Dial(device(1), Purpose::Path)]);
+}
+
+// proves S092: a detour is left when something better can be had.
+#[test]
+fn a_session_on_a_detour_is_dialed_for_something_better_now_and_then() {
+    let mut w = World::new();
+    w.connect(1, Tier::Relay);
+    let dials = w.pass(3600 * SECOND);
+    assert!(dials.iter().all(|(_, d)| *d == DialOutput::Dial(device(1), Purpose::Better)));
+    assert!((6..30).contains(&dials.len()), "{}", dials.len());
+    assert!(dials.windows(2).all(|pair| pair[1].0 - pair[0].0 <= UPGRADE_MAX));
+    w.dialer.set_app_state(AppState::Background, w.now);
+    assert_eq!(w.pass(3600 * SECOND), []);
+}
+
+#[test]
+fn a_detour_that_is_gone_when_the_dial_for_something_better_fails_is_dialed_at_once() {
+    let mut w = World::new();
+    w.connect(1, Tier::Relay);
+    w.now += UPGRADE_MAX;
+    w.dialer.handle_timeout(w.now);
+    assert_eq!(w.outputs(), [DialOutput::Dial(device(1), Purpose::Better)]);
+    w.dialer.handle_standing(device(1), standing(Status::Down, None), w.now);
+    w.dialer.handle_outcome(device(1), false, w.now);
+    assert_eq!(w.outputs(), [DialOutput::Dial(device(1), Purpose::Path)]);
+}
+
+#[test]
+fn a_suspended_app_dials_nobody_and_wakes_for_nothing() {
+    let mut w = World::knows(1);
+    w.connect(2, Tier::Relay);
+    w.outputs();
+    w.dialer.set_app_state(AppState::Suspended, w.now);
+    w.dialer.handle_standing(device(2), standing(Status::Away, None), w.now);
+    assert_eq!((w.dialer.poll_timeout(), w.pass(600 * SECOND)), (None, vec![]));
+    w.dialer.handle_standing(device(2), standing(Status::Down, None), w.now);
+    w.dialer.set_app_state(AppState::Foreground, w.now);
+    assert!(w.outputs().contains(&DialOutput::Dial(device(2), Purpose::Path)));
+}
+
+// proves S025
+#[test]
+fn presence_says_when_a_device_is_worth_dialing() {
+    let mut w = World::knows(1);
+    w.pass(SECOND);
+    w.dialer.handle_presence(device(1), false, w.now);
+    assert_eq!(w.pass(600 * SECOND), []);
+    w.dialer.handle_presence(device(1), true, w.now);
+    assert_eq!(w.outputs(), [DialOutput::Dial(device(1), Purpose::Path)]);
+    // A peer that went away is dialed when it is back.
+    let mut w = World::new();
+    w.connect(1, Tier::Relay);
+    w.dialer.handle_presence(device(1), false, w.now);
+    w.dialer.handle_standing(device(1), standing(Status::Away, None), w.now);
+    assert_eq!(w.pass(600 * SECOND), []);
+    w.dialer.handle_presence(device(1), true, w.now);
+    assert_eq!(w.outputs(), [DialOutput::Dial(device(1), Purpose::Path)]);
+}
+
+#[test]
+fn what_somebody_ended_is_left_alone_and_what_was_lost_is_not() {
+    let mut w = World::knows(1);
+    w.outputs();
+    w.dialer.handle_outcome(device(1), true, w.now);
+    w.connect(1, Tier::Direct);
+    w.dialer.handle_ended(device(1), true, w.now);
+    assert_eq!(w.pass(600 * SECOND), []);
+    w.dialer.set_trust(device(1), TrustLevel::Trusted, w.now);
+    w.outputs();
+    w.dialer.handle_outcome(device(1), true, w.now);
+    w.connect(1, Tier::Direct);
+    w.dialer.handle_ended(device(1), false, w.now);
+    assert_eq!(w.outputs(), [DialOutput::Dial(device(1), Purpose::Path)]);
+}
+
+// proves S113, S114, S115: thirty connections, and the least preferred one goes.
+#[test]
+fn of_forty_devices_thirty_stay_and_the_least_trusted_go_first() {
+    let mut w = World::new();
+    let mut evicted = Vec::new();
+    for n in 0..40 {
+        let level = if n % 4 == 0 { TrustLevel::Known } else { TrustLevel::Trusted };
+        w.dialer.set_trust(device(n), level, w.now);
+        w.connect(n, if n % 2 == 0 { Tier::Relay } else { Tier::Direct });
+        w.now += SECOND;
+        evicted.extend(w.outputs().into_iter().filter(|o| matches!(o, DialOutput::Evict(_))));
+        assert!(w.dialer.connections() <= MAX_CONNECTIONS);
+    }
+    assert_eq!((evicted.len(), w.dialer.connections()), (10, MAX_CONNECTIONS));
+    let known = (0..40).step_by(4).map(|n| DialOutput::Evict(device(n)));
+    assert!(known.clone().all(|goes| evicted.contains(&goes)), "{evicted:?}");
+}
+
+#[test]
+fn the_last_connection_of_a_group_stays_whoever_it_is() {
+    let mut w = World::new();
+    let groups = |n: u8| HashSet::from([GroupId::from_bytes([n; 20])]);
+    w.dialer.handle_connected(device(200), groups(1), w.now);
+    for n in 0..35 {
+        w.dialer.set_trust(device(n), TrustLevel::Own, w.now);
+        w.dialer.handle_connected(device(n), groups(2), w.now);
+        w.now += SECOND;
+    }
+    let evicted = w.outputs();
+    assert!(evicted.contains(&DialOutput::Evict(device(0))), "{evicted:?}");
+    assert!(!evicted.contains(&DialOutput::Evict(device(200))));
+}
+
+#[test]
+fn a_crowd_of_devices_shares_one_bucket() {
+    let mut w = World::new();
+    for n in 0..30 {
+        w.dialer.handle_connected(device(n), HashSet::new(), w.now);
+    }
+    let mut began = 0;
+    for _ in 0..40 {
+        for n in 0..30 {
+            w.dialer.handle_standing(device(n), standing(Status::Usable, Some(Tier::Direct)), w.now);
+            w.dialer.handle_standing(device(n), standing(Status::Down, None), w.now);
+        }
+        began += w.pass(SECOND).len();
+    }
+    assert!(began <= 40 + 2 * 41, "{began} dials in 40 s");
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Trust(u8, bool),
+    Connect(u8),
+    Stand(u8, u8),
+    End(u8, bool),
+    Presence(u8, bool),
+    Network(bool),
+    App(u8),
+    Pass(u32),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0..60_u8, any::<bool>()).prop_map(|(n, t)| Step::Trust(n, t)),
+        (0..60_u8).prop_map(Step::Connect),
+        (0..60_u8, 0..4_u8).prop_map(|(n, s)| Step::Stand(n, s)),
+        (0..60_u8, any::<bool>()).prop_map(|(n, w)| Step::End(n, w)),
+        (0..60_u8, any::<bool>()).prop_map(|(n, o)| Step::Presence(n, o)),
+        any::<bool>().prop_map(Step::Network),
+        (0..3_u8).prop_map(Step::App),
+        (0..100_000_u32).prop_map(Step::Pass),
+    ]
+}
+
+proptest! {
+    // Never too many connections, never two dials to one device at once, none while suspended, and time moves on.
+    #[test]
+    fn whatever_happens_the_bounds_hold(steps in proptest::collection::vec(step(), 1..200)) {
+        let mut w = World::new();
+        let mut suspended = false;
+        for step in steps {
+            match step {
+                Step::Trust(n, yes) => {
+                    let level = if yes { TrustLevel::Trusted } else { TrustLevel::Untrusted };
+                    w.dialer.set_trust(device(n), level, w.now);
+                }
+                Step::Connect(n) => w.dialer.handle_connected(device(n), HashSet::new(), w.now),
+                Step::Stand(n, s) => {
+                    let status = [Status::Usable, Status::Verifying, Status::Down, Status::Away][usize::from(s)];
+                    w.dialer.handle_standing(device(n), standing(status, Some(Tier::Relay)), w.now);
+                }
+                Step::End(n, wanted) => w.dialer.handle_ended(device(n), wanted, w.now),
+                Step::Presence(n, online) => w.dialer.handle_presence(device(n), online, w.now),
+                Step::Network(another) => w.dialer.handle_network_change(another, w.now),
+                Step::App(n) => {
+                    suspended = n == 2;
+                    let app = [AppState::Foreground, AppState::Background, AppState::Suspended][usize::from(n)];
+                    w.dialer.set_app_state(app, w.now);
+                }
+                Step::Pass(ms) => {
+                    let dials = w.pass(Duration::from_millis(ms.into()));
+                    prop_assert!(dials.len() < 1000, "{} dials in {ms} ms", dials.len());
+                }
+            }
+            prop_assert!(w.dialer.connections() <= MAX_CONNECTIONS);
+            let dials: Vec<_> = w.outputs();
+            let of = |output: &DialOutput| match output {
+                DialOutput::Dial(device, _) => Some(*device),
+                DialOutput::Evict(_) => None,
+            };
+            let devices: Vec<_> = dials.iter().filter_map(of).collect();
+            prop_assert!(!suspended || devices.is_empty());
+            let distinct: HashSet<_> = devices.iter().collect();
+            prop_assert_eq!(distinct.len(), devices.len());
+            for device in devices {
+                w.dialer.handle_outcome(device, false, w.now);
+            }
+        }
+    }
+}
