@@ -16,7 +16,7 @@ use webrtc::peer_connection::{
     RTCIceServer, RTCIceTransportPolicy, RTCSessionDescription, SettingEngine, SettingEngineBuilder,
 };
 
-use super::candidate::{CandidateError, CandidateFilter};
+use super::candidate::{self, CandidateError, CandidateFilter};
 use super::config::WebRtcConfig;
 use super::connection::{Connection, Events, Guard};
 use super::counters::CounterSnapshot;
@@ -25,7 +25,7 @@ use super::life::Life;
 use super::pipe::{MAX_WIRE_FRAME, Sink, Source};
 use super::runtime::{Shared, TunedRuntime};
 use super::sdp::{self, DescriptionError, Fingerprint, Vetted};
-use crate::transport::{CloseReason, Transport, TransportKind};
+use crate::transport::{CloseReason, Route, Transport, TransportKind};
 
 /// Why an attempt could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -179,17 +179,18 @@ impl Connecting {
         if self.opened.await.is_err() {
             return Err(inner.shared.life.ended().await);
         }
-        let binding = match inner.binding().await {
-            Ok(binding) => binding,
+        let (binding, relayed) = match tokio::try_join!(inner.binding(), inner.relayed()) {
+            Ok(facts) => facts,
             Err(reason) => {
                 inner.shared.life.end(reason);
                 return Err(inner.shared.life.ended().await);
             }
         };
+        tracing::debug!(relayed, "peer connection is open");
         let life = inner.shared.life.clone();
         let (channel, drained, guard) = (self.channel, self.drained, self.guard);
         Ok(Transport {
-            route: TransportKind::WebRtc.into(),
+            route: Route { kind: TransportKind::WebRtc, relayed },
             binding,
             source: Box::new(Source { inbox: self.inbox, taken: VecDeque::new(), _guard: guard.clone() }),
             sink: Box::new(Sink { channel, life, drained, guard }),
@@ -238,6 +239,17 @@ impl Inner {
             Role::Answerer => [seen, self.local_fingerprint],
         }
         .concat())
+    }
+
+    /// Whether a TURN server of either side forwards the datagrams.
+    async fn relayed(&self) -> Result<bool, CloseReason> {
+        let stack = |e: webrtc::error::Error| CloseReason::Network(e.to_string());
+        let sctp = self.pc.sctp().await.ok_or_else(|| CloseReason::Network("no SCTP transport".into()))?;
+        let ice = sctp.transport().ice_transport();
+        let pair = ice.get_selected_candidate_pair().await.map_err(stack)?;
+        let pair = pair.ok_or_else(|| CloseReason::Network("no nominated pair".into()))?;
+        let signaled = ice.get_remote_candidates().await.map_err(stack)?;
+        Ok(candidate::forwarded(pair.local(), pair.remote(), &signaled))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use peers_proto::limits;
+use webrtc::peer_connection::{RTCIceCandidate, RTCIceCandidateType};
 
 /// Why a remote candidate was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +53,18 @@ pub(super) fn is_host(candidate: &str) -> bool {
 /// `true` for candidates on a TURN server.
 pub(super) fn is_relay(candidate: &str) -> bool {
     kind(candidate) == Some("relay")
+}
+
+/// Whether a TURN server forwards what goes between `local` and `remote`, the nominated pair. A check that overtook the
+/// candidate it came from made `remote` peer-reflexive: the address tells that it is the same as one of `signaled`.
+pub(super) fn forwarded(
+    local: &RTCIceCandidate,
+    remote: &RTCIceCandidate,
+    signaled: &[RTCIceCandidate],
+) -> bool {
+    let on_turn = |candidate: &RTCIceCandidate| candidate.typ == RTCIceCandidateType::Relay;
+    let same = |other: &&RTCIceCandidate| (&other.address, other.port) == (&remote.address, remote.port);
+    on_turn(local) || on_turn(remote) || signaled.iter().filter(same).any(on_turn)
 }
 
 /// The address field is one the peer can send to.
@@ -161,6 +174,18 @@ mod tests {
             assert_eq!(filter.admit(&udp("192.0.2.1", &(i + 1).to_string())), Ok(()));
         }
         assert_eq!(filter.admit(&udp("192.0.2.1", "9")), Err(CandidateError::TooMany));
+    }
+
+    #[test]
+    fn a_pair_is_forwarded_if_either_end_is_on_a_turn_server() {
+        use RTCIceCandidateType::{Host, Prflx, Relay, Srflx};
+        let at = |port, typ| RTCIceCandidate { address: "192.0.2.1".into(), port, typ, ..Default::default() };
+        let (host, relay, early) = (at(1, Host), at(2, Relay), at(2, Prflx));
+        assert!(!forwarded(&host, &at(3, Srflx), &[at(3, Srflx), relay.clone()]));
+        assert!(forwarded(&relay, &host, &[]));
+        assert!(forwarded(&host, &relay, &[]));
+        assert!(!forwarded(&host, &early, &[]), "nothing says so");
+        assert!(forwarded(&host, &early, &[early.clone(), relay]));
     }
 
     // proves S136
