@@ -86,4 +86,33 @@ final class HandlerTests: XCTestCase {
             _ = await cancelled.get()
         }
     }
+
+    // proves S145 S147
+    func testShutdownEndsACallThatIsBeingHandledAtBothEnds() async throws {
+        for callerLeaves in [true, false] {
+            try await network { network in
+                let (started, cancelled) = (Once<Bool>(), Once<Bool>())
+                let pair = try await network.pair {
+                    $0.handlers["patient"] = { request in
+                        await started.set(true)
+                        do {
+                            try await Task.sleep(for: .seconds(3600))
+                        } catch {
+                            await cancelled.set(true)
+                        }
+                        return request.body
+                    }
+                }
+                let call = Task { try await pair.session.call("patient", "call") }
+                _ = await started.get()
+                await (callerLeaves ? pair.first : pair.second).shutdown()
+                // Whether the answer was on its way, nobody knows.
+                switch await thrown({ try await within(.seconds(10)) { try await call.value } }) as? PeersError {
+                case .sessionLost, .closed: break
+                case let other: XCTFail("\(String(describing: other))")
+                }
+                _ = await cancelled.get()
+            }
+        }
+    }
 }

@@ -4,8 +4,10 @@ import kotlin.test.Test
 import kotlin.test.assertContentEquals
 import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
+import kotlin.test.assertTrue
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitCancellation
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.coroutineScope
@@ -83,6 +85,34 @@ class HandlerTest {
             started.await()
             call.cancelAndJoin()
             cancelled.await()
+        }
+    }
+
+    // proves S145 S147
+    @Test
+    fun `shutdown ends a call that is being handled, at both ends`() = network {
+        for (callerLeaves in listOf(true, false)) {
+            val started = CompletableDeferred<Unit>()
+            val cancelled = CompletableDeferred<Unit>()
+            val (session, _, first, second) = pair {
+                handle("patient") {
+                    started.complete(Unit)
+                    try {
+                        awaitCancellation()
+                    } finally {
+                        cancelled.complete(Unit)
+                    }
+                }
+            }
+            coroutineScope {
+                val call = async { runCatching { session.call("patient", "call") } }
+                started.await()
+                if (callerLeaves) first.shutdown() else second.shutdown()
+                // Whether the answer was on its way, nobody knows.
+                val error = call.await().exceptionOrNull()
+                assertTrue(error is PeersException.SessionLost || error is PeersException.Closed, "$error")
+                cancelled.await()
+            }
         }
     }
 }
