@@ -11,7 +11,8 @@ use crate::log::Logs;
 use crate::runtime::{Runtime, Tasks};
 use crate::session::Sessions;
 use crate::{
-    Cancellation, ClientConfig, ClientState, Event, Incoming, LogRecord, PeersError, Session, TrustLevel,
+    AppState, Cancellation, ClientConfig, ClientState, Event, Incoming, LogRecord, NetworkSnapshot,
+    PeersError, Session, TrustLevel,
 };
 
 /// Events pulled from the core at once.
@@ -159,6 +160,30 @@ impl PeersClient {
         })
     }
 
+    /// A fact about the network, as often as the operating system has one. Fails with [`PeersError::Config`] for an address
+    /// that is none.
+    pub fn network_changed(&self, snapshot: NetworkSnapshot) -> Result<(), PeersError> {
+        let (client, snapshot) = (self.shared.client()?, snapshot.try_into()?);
+        self.runtime.tasks().within(|| {
+            client.network_changed(snapshot);
+            Ok(())
+        })
+    }
+
+    /// Whether a person looks at the app. Suspending returns when peers and relays were told goodbye, within two seconds.
+    pub async fn set_app_state(
+        &self,
+        state: AppState,
+        cancel: Option<Arc<Cancellation>>,
+    ) -> Result<(), PeersError> {
+        let client = self.shared.client()?;
+        let work = async move {
+            client.set_app_state(state.into()).await;
+            Ok(())
+        };
+        self.runtime.tasks().run(cancel, work).await
+    }
+
     /// Says goodbye to peers and ends everything: sessions, calls, streams, threads. Any number of times.
     pub async fn shutdown(&self) {
         if let Some(client) = self.shared.close() {
@@ -273,6 +298,12 @@ impl Sessions {
             }
             peers::Event::PathChanged { device, path } => {
                 Event::PathChanged { device: device.to_string(), path: path.map(Into::into) }
+            }
+            peers::Event::StatusChanged { device, status } => {
+                Event::StatusChanged { device: device.to_string(), status: status.into() }
+            }
+            peers::Event::QualityChanged { device, quality } => {
+                Event::QualityChanged { device: device.to_string(), quality: quality.into() }
             }
             peers::Event::Disconnected { device, reason } => {
                 Event::Disconnected { device: device.to_string(), reason: reason.to_string() }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::{ClientState, PathKind, PeersError, Session};
+use crate::{ClientState, PathKind, PeersError, Quality, Session, SessionStatus};
 
 /// Something happened.
 #[derive(uniffi::Enum)]
@@ -31,11 +31,25 @@ pub enum Event {
         /// What carries it now; none while a new path is looked for.
         path: Option<PathKind>,
     },
+    /// Whether a session can be used has changed.
+    StatusChanged {
+        /// The peer.
+        device: String,
+        /// The status now.
+        status: SessionStatus,
+    },
+    /// The path a session uses feels different now.
+    QualityChanged {
+        /// The peer.
+        device: String,
+        /// The quality now.
+        quality: Quality,
+    },
     /// A session ended.
     Disconnected {
         /// The peer.
         device: String,
-        /// Why, as a stable name: `closed`, `closed-by-peer`, `peer-restarted`, `no-path`, `protocol`.
+        /// Why, as a stable name: `closed`, `closed-by-peer`, `evicted`, `peer-restarted`, `no-path`, `protocol`.
         reason: String,
     },
     /// A device registered at the relay.

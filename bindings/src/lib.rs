@@ -31,6 +31,7 @@ mod handler;
 mod inbox;
 mod kinds;
 mod log;
+mod path;
 mod runtime;
 mod session;
 mod stream;
@@ -43,6 +44,7 @@ pub use event::{Event, Incoming};
 pub use handler::{InboundRequest, RequestHandler};
 pub use kinds::{ClientState, FailureCode, PathKind, TrustLevel};
 pub use log::{LogLevel, LogRecord};
+pub use path::{AppState, Medium, NetworkSnapshot, PathInfo, Quality, QualityLevel, SessionStatus};
 pub use session::{CallRequest, Message, Session};
 pub use stream::Stream;
 

@@ -10,7 +10,7 @@ use peers::{DeviceId, InboundStream};
 use crate::config::parse_group;
 use crate::inbox::Inbox;
 use crate::runtime::Tasks;
-use crate::{Cancellation, PathKind, PeersError, Stream};
+use crate::{Cancellation, PathInfo, PathKind, PeersError, SessionStatus, Stream};
 
 /// Messages pulled from the core at once: a batch costs about as much to cross as one message.
 const MESSAGES: usize = 256;
@@ -77,6 +77,16 @@ impl Session {
     /// What carries it now; none while a new path is looked for.
     pub fn path(&self) -> Option<PathKind> {
         self.session.path().map(Into::into)
+    }
+
+    /// Whether it can be used.
+    pub fn status(&self) -> SessionStatus {
+        self.session.status().into()
+    }
+
+    /// What is known about the path that carries it; none while there is none.
+    pub fn path_info(&self) -> Option<PathInfo> {
+        self.session.path_info().map(Into::into)
     }
 
     /// Round trip of the path, in microseconds, once measured.

@@ -177,8 +177,9 @@ impl Client {
     /// Says goodbye to all peers and ends everything. Afterwards every call returns [`Error::Closed`].
     pub async fn shutdown(&self) {
         let engine = self.engine();
-        engine.end_sessions();
+        // First, so that no session begins after the last one was ended.
         engine.over.cancel();
+        engine.end_sessions();
         engine.tasks.close();
         engine.tasks.wait().await;
         engine.state.send_replace(ClientState::Closed);

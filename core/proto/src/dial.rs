@@ -39,6 +39,17 @@ pub enum Purpose {
     Better,
 }
 
+/// What came of a dial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is a path.
+    Connected,
+    /// None was found.
+    Failed,
+    /// The peer wants none.
+    Denied,
+}
+
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DialOutput {
@@ -164,12 +175,15 @@ impl Dialer {
     }
 
     /// What came of a dial.
-    pub fn handle_outcome(&mut self, device: DeviceId, connected: bool, now: Instant) {
+    pub fn handle_outcome(&mut self, device: DeviceId, outcome: Outcome, now: Instant) {
         let (random, app, upgrades) = (self.random(), self.app, self.upgrades);
         let entry = self.entry(device);
         let Some(dialed) = entry.dialing.take() else { return };
-        if connected && dialed == Purpose::Path {
-            entry.backoff.reset();
+        match outcome {
+            Outcome::Connected if dialed == Purpose::Path => entry.backoff.reset(),
+            Outcome::Connected | Outcome::Failed => {}
+            // Asking again would only bother the people there.
+            Outcome::Denied => entry.known = false,
         }
         entry.due = match (dialed, entry.purpose(app, upgrades)) {
             // The detour has gone meanwhile.

@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use peers_proto::dial::{DialOutput, Dialer, Standing};
+use peers_proto::dial::{DialOutput, Dialer, Outcome, Standing};
 use peers_proto::id::DeviceId;
 use peers_proto::time::Instant;
 use tokio::sync::Notify;
 
 use super::Engine;
+use crate::error::Error;
 use crate::random;
 use crate::session::{Ended, Shared};
 
@@ -80,8 +81,12 @@ impl Engine {
                         return;
                     };
                     tracing::debug!(%device, ?purpose, ?outcome, "dialed");
-                    let connected = outcome.is_some_and(|result| result.is_ok());
-                    engine.decide(|dialer, now| dialer.handle_outcome(device, connected, now));
+                    let outcome = match outcome {
+                        Some(Ok(())) => Outcome::Connected,
+                        Some(Err(Error::Denied)) => Outcome::Denied,
+                        Some(Err(_)) | None => Outcome::Failed,
+                    };
+                    engine.decide(|dialer, now| dialer.handle_outcome(device, outcome, now));
                 });
             }
             DialOutput::Evict(device) => {

@@ -79,6 +79,9 @@ impl Engine {
         let theirs = Resume::decode(&established.peer_ready)?;
         let device = established.certificate.device_id();
         let mut entries = self.registry.lock();
+        if self.over.is_cancelled() {
+            return None;
+        }
         let entry = entries.entry(device).or_insert_with(Entry::new);
         let before = entry.instance.with();
         let meeting = entry.instance.meet(said, theirs, number());

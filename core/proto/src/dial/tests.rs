@@ -45,7 +45,7 @@ impl World {
             for output in self.outputs() {
                 all.push((self.now - start, output));
                 if let DialOutput::Dial(device, _) = output {
-                    self.dialer.handle_outcome(device, false, self.now);
+                    self.dialer.handle_outcome(device, Outcome::Failed, self.now);
                 }
             }
             let Some(at) = self.dialer.poll_timeout().filter(|at| *at <= end) else { break };
@@ -84,7 +84,7 @@ fn one_failure_does_not_hold_up_others() {
     w.dialer.set_trust(device(2), TrustLevel::Trusted, w.now);
     let first: Vec<_> = w.outputs();
     assert_eq!(first.len(), 2);
-    w.dialer.handle_outcome(device(2), false, w.now);
+    w.dialer.handle_outcome(device(2), Outcome::Failed, w.now);
     // The dial to device 1 never ends.
     let dials = w.pass(60 * SECOND);
     assert!(dials.len() > 3 && dials.iter().all(|(_, d)| *d == DialOutput::Dial(device(2), Purpose::Path)));
@@ -136,7 +136,7 @@ fn a_detour_that_is_gone_when_the_dial_for_something_better_fails_is_dialed_at_o
     w.dialer.handle_timeout(w.now);
     assert_eq!(w.outputs(), [DialOutput::Dial(device(1), Purpose::Better)]);
     w.dialer.handle_standing(device(1), standing(Status::Down, None), w.now);
-    w.dialer.handle_outcome(device(1), false, w.now);
+    w.dialer.handle_outcome(device(1), Outcome::Failed, w.now);
     assert_eq!(w.outputs(), [DialOutput::Dial(device(1), Purpose::Path)]);
 }
 
@@ -173,16 +173,24 @@ fn presence_says_when_a_device_is_worth_dialing() {
 }
 
 #[test]
+fn a_device_that_said_no_is_not_asked_again() {
+    let mut w = World::knows(1);
+    w.outputs();
+    w.dialer.handle_outcome(device(1), Outcome::Denied, w.now);
+    assert_eq!(w.pass(3600 * SECOND), []);
+}
+
+#[test]
 fn what_somebody_ended_is_left_alone_and_what_was_lost_is_not() {
     let mut w = World::knows(1);
     w.outputs();
-    w.dialer.handle_outcome(device(1), true, w.now);
+    w.dialer.handle_outcome(device(1), Outcome::Connected, w.now);
     w.connect(1, Tier::Direct);
     w.dialer.handle_ended(device(1), true, w.now);
     assert_eq!(w.pass(600 * SECOND), []);
     w.dialer.set_trust(device(1), TrustLevel::Trusted, w.now);
     w.outputs();
-    w.dialer.handle_outcome(device(1), true, w.now);
+    w.dialer.handle_outcome(device(1), Outcome::Connected, w.now);
     w.connect(1, Tier::Direct);
     w.dialer.handle_ended(device(1), false, w.now);
     assert_eq!(w.outputs(), [DialOutput::Dial(device(1), Purpose::Path)]);
@@ -304,7 +312,7 @@ proptest! {
             let distinct: HashSet<_> = devices.iter().collect();
             prop_assert_eq!(distinct.len(), devices.len());
             for device in devices {
-                w.dialer.handle_outcome(device, false, w.now);
+                w.dialer.handle_outcome(device, Outcome::Failed, w.now);
             }
         }
     }

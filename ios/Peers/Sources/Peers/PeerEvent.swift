@@ -10,7 +10,12 @@ public enum PeerEvent: Sendable {
     case connected(Session, PathKind)
     /// A session moved to another path; nil while one is looked for.
     case pathChanged(DeviceID, PathKind?)
-    /// A session ended, for a reason with a stable name: `closed`, `closed-by-peer`, `peer-restarted`, `no-path`, `protocol`.
+    /// Whether a session can be used has changed.
+    case statusChanged(DeviceID, SessionStatus)
+    /// The path a session uses feels different now.
+    case qualityChanged(DeviceID, Quality)
+    /// A session ended, for a reason with a stable name: `closed`, `closed-by-peer`, `evicted`, `peer-restarted`, `no-path`,
+    /// `protocol`.
     case disconnected(DeviceID, reason: String)
     /// A device registered at the relay.
     case online(DeviceID)
@@ -58,6 +63,8 @@ extension PeerEvent {
         case .incoming(let incoming): self = .incoming(IncomingRequest(incoming))
         case .connected(let session, let path): self = .connected(Session(session), PathKind(path))
         case .pathChanged(let device, let path): self = .pathChanged(DeviceID(device), path.map(PathKind.init))
+        case .statusChanged(let device, let status): self = .statusChanged(DeviceID(device), SessionStatus(status))
+        case .qualityChanged(let device, let quality): self = .qualityChanged(DeviceID(device), Quality(quality))
         case .disconnected(let device, let reason): self = .disconnected(DeviceID(device), reason: reason)
         case .online(let device): self = .online(DeviceID(device))
         case .offline(let device): self = .offline(DeviceID(device))

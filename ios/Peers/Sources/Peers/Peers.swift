@@ -61,6 +61,18 @@ public final class Peers: Sendable {
         try translating { try client.trust(device: device.text, level: level.generated) }
     }
 
+    /// A fact about the network, as often as the operating system has one. The library acts when they have settled: paths have to
+    /// prove themselves, and on another network everything is made anew. `PeersError.config` for an address that is none.
+    public func networkChanged(_ snapshot: NetworkSnapshot) throws {
+        try translating { try client.networkChanged(snapshot: snapshot.generated) }
+    }
+
+    /// Whether a person looks at the app. Suspending says goodbye: peers keep their sessions for an hour, connections close; it
+    /// returns when that is done, within two seconds. Coming back connects at once. What is sent meanwhile waits.
+    public func setAppState(_ state: AppState) async throws {
+        try await cancellable { try await client.setAppState(state: state.generated, cancel: $0) }
+    }
+
     /// Says goodbye to peers and ends everything; returns when sessions, threads and sockets are gone. Any number of times.
     public func shutdown() async {
         await client.shutdown()

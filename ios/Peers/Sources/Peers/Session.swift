@@ -21,6 +21,12 @@ public struct Session: Sendable {
     /// What carries it now; nil while a new path is looked for.
     public var path: PathKind? { inner.path().map(PathKind.init) }
 
+    /// Whether it can be used.
+    public var status: SessionStatus { SessionStatus(inner.status()) }
+
+    /// What is known about the path that carries it; nil while there is none.
+    public var pathInfo: PathInfo? { inner.pathInfo().map(PathInfo.init) }
+
     /// Round trip of the path, once measured.
     public var rtt: Duration? { inner.rttUs().map { .microseconds($0) } }
 

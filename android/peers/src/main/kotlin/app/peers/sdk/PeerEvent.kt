@@ -39,7 +39,15 @@ public sealed interface PeerEvent {
     /** A session moved to another path; null while one is looked for. */
     public data class PathChanged(val device: DeviceId, val path: PathKind?) : PeerEvent
 
-    /** A session ended. [reason] is a stable name: `closed`, `closed-by-peer`, `peer-restarted`, `no-path`, `protocol`. */
+    /** Whether a session can be used has changed. */
+    public data class StatusChanged(val device: DeviceId, val status: SessionStatus) : PeerEvent
+
+    /** The path a session uses feels different now. */
+    public data class QualityChanged(val device: DeviceId, val quality: Quality) : PeerEvent
+
+    /**
+     * A session ended. [reason] is a stable name: `closed`, `closed-by-peer`, `evicted`, `peer-restarted`, `no-path`, `protocol`.
+     */
     public data class Disconnected(val device: DeviceId, val reason: String) : PeerEvent
 
     /** A device registered at the relay. */
@@ -57,6 +65,8 @@ internal fun Event.toEvent(): PeerEvent = when (this) {
     is Event.Incoming -> PeerEvent.Incoming(incoming)
     is Event.Connected -> PeerEvent.Connected(Session(session), path.toPath())
     is Event.PathChanged -> PeerEvent.PathChanged(DeviceId(device), path?.toPath())
+    is Event.StatusChanged -> PeerEvent.StatusChanged(DeviceId(device), status.toStatus())
+    is Event.QualityChanged -> PeerEvent.QualityChanged(DeviceId(device), quality.toQuality())
     is Event.Disconnected -> PeerEvent.Disconnected(DeviceId(device), reason)
     is Event.Online -> PeerEvent.Online(DeviceId(device))
     is Event.Offline -> PeerEvent.Offline(DeviceId(device))

@@ -80,6 +80,20 @@ public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
     public fun trust(device: DeviceId, level: TrustLevel = TrustLevel.TRUSTED): Unit =
         translating { client.trust(device.text, level.toGenerated()) }
 
+    /**
+     * A fact about the network, as often as the operating system has one. The library acts when they have settled: paths have to
+     * prove themselves, and on another network everything is made anew.
+     */
+    public fun networkChanged(snapshot: NetworkSnapshot): Unit =
+        translating { client.networkChanged(snapshot.toGenerated()) }
+
+    /**
+     * Whether a person looks at the app. Suspending says goodbye: peers keep their sessions for an hour, connections close; it
+     * returns when that is done, within two seconds. Coming back connects at once. What is sent meanwhile waits.
+     */
+    public suspend fun setAppState(state: AppState): Unit =
+        translating { client.setAppState(state.toGenerated(), null) }
+
     /** Says goodbye to peers and ends everything; returns when sessions, threads and sockets are gone. Any number of times. */
     public suspend fun shutdown() {
         withContext(NonCancellable) {

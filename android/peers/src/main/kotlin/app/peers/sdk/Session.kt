@@ -26,6 +26,12 @@ public class Session internal constructor(private val inner: GeneratedSession) {
     /** What carries it now; null while a new path is looked for. */
     public val path: PathKind? get() = inner.path()?.toPath()
 
+    /** Whether it can be used. */
+    public val status: SessionStatus get() = inner.status().toStatus()
+
+    /** What is known about the path that carries it; null while there is none. */
+    public val pathInfo: PathInfo? get() = inner.pathInfo()?.toInfo()
+
     /** Round trip of the path, once measured. */
     public val rtt: Duration? get() = inner.rttUs()?.toLong()?.microseconds
 

@@ -1,0 +1,82 @@
+import Foundation
+import XCTest
+
+@testable import Peers
+
+/// What happens to a phone: its network changes, its app is suspended and comes back.
+final class MobileTests: XCTestCase {
+    // proves S086 S096 S109 S159
+    func testAStreamGoesOnWhileItsSessionMovesToAnotherNetworkAndBack() async throws {
+        try await network { network in
+            let (session, device) = try await network.rustPeer()
+            try device.networkChanged(wifi(7))
+            let stream = try await session.openStream("file")
+            let chunk = Data((0..<64 * 1024).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 8) })
+            let writer = Task {
+                for _ in 0..<512 { try await stream.write(chunk) }
+                try await stream.finish()
+            }
+            for last in [8, 7] {
+                try device.networkChanged(wifi(last))
+                for status in [SessionStatus.verifying, .usable] {
+                    _ = await device.events.first {
+                        if case .statusChanged(_, status) = $0 { true } else { false }
+                    }
+                }
+            }
+            try await writer.value
+            let answer = try await stream.readAll()
+            let count = answer.prefix(8).reduce(0) { $0 << 8 | Int($1) }
+            XCTAssertEqual(count, 512 * chunk.count)
+            XCTAssertEqual(Data(answer.dropFirst(8)), try SHA256.hash(chunk, times: 512))
+        }
+    }
+
+    // proves S087 S160
+    func testASessionTellsWhatCarriesItAndHowGoodThatIs() async throws {
+        try await network { network in
+            let (session, device) = try await network.rustPeer()
+            _ = await device.events.first {
+                if case .qualityChanged(_, let quality) = $0 { quality.level == .good } else { false }
+            }
+            let info = try XCTUnwrap(session.pathInfo)
+            XCTAssertEqual(session.path, info.kind)
+            XCTAssertNotNil(info.rtt)
+            XCTAssertTrue(info.loss == 0 && info.sent > 0 && info.received > 0, "\(info)")
+            XCTAssertTrue(info.quality.score > 70 && !info.relayed, "\(info)")
+        }
+    }
+
+    // proves S120
+    func testASuspendedAppComesBackToItsSessions() async throws {
+        try await network { network in
+            let (session, device) = try await network.rustPeer()
+            try await device.setAppState(.suspended)
+            XCTAssertEqual(device.state, .suspended)
+            XCTAssertEqual(session.status, .away)
+            XCTAssertNil(session.path)
+            XCTAssertNil(session.pathInfo)
+            try await session.send("said while away")
+            try await device.setAppState(.background)
+            try await device.setAppState(.foreground)
+            for try await message in session.messages {
+                XCTAssertEqual(try message.text, "said while away")
+                break
+            }
+            await device.isOnline()
+        }
+    }
+
+    func testAnAddressThatIsNoneIsAnError() async throws {
+        try await network { network in
+            let device = try await network.device()
+            let snapshot = NetworkSnapshot(online: true, addresses: ["192.168.0.7/24"])
+            let error = await thrown { try device.networkChanged(snapshot) } as? PeersError
+            guard case .config = error else { return XCTFail("\(String(describing: error))") }
+        }
+    }
+}
+
+private func wifi(_ last: Int) -> NetworkSnapshot {
+    NetworkSnapshot(online: true, medium: .wifi, addresses: ["192.168.0.\(last)", "fe80::1"])
+}
