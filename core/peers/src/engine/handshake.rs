@@ -50,7 +50,9 @@ async fn drive(
 ) -> Result<(), Failure> {
     let mut decide = Some(decide);
     loop {
-        send_output(transport, handshake).await?;
+        if let Err(reason) = send_output(transport, handshake).await {
+            return Err(last_words(transport, handshake, clock).unwrap_or(reason.into()));
+        }
         let deadline = handshake.poll_timeout();
         let mut event = tokio::select! {
             frame = transport.source.recv() => handshake.handle_frame(&frame?, clock.now())?,
@@ -86,9 +88,123 @@ async fn drive(
     }
 }
 
+/// What the peer said before it closed, while this side was still speaking: a refusal says more than the end itself.
+fn last_words(transport: &mut Transport, handshake: &mut Handshake, clock: &Clock) -> Option<Failure> {
+    while let Some(frame) = transport.source.try_recv() {
+        if let Err(error) = handshake.handle_frame(&frame, clock.now()) {
+            return Some(error.into());
+        }
+    }
+    None
+}
+
 async fn send_output(transport: &mut Transport, handshake: &mut Handshake) -> Result<(), CloseReason> {
     while let Some(frame) = handshake.poll_output() {
         transport.sink.send(BytesMut::from(&frame[..])).await?;
     }
     transport.sink.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::{Arc, Mutex};
+
+    use async_trait::async_trait;
+    use bytes::Bytes;
+    use peers_proto::certificate::DeviceCertificate;
+    use peers_proto::handshake::{Config, Expected};
+    use peers_proto::id::ConnectionId;
+    use peers_proto::keys::{DeviceKeys, UserKeys};
+    use peers_proto::time::UnixTime;
+    use peers_proto::trust::KnownKeys;
+
+    use super::*;
+    use crate::transport::{FrameSink, FrameSource, TransportKind};
+
+    /// A peer that refuses and closes as soon as it knows who calls.
+    struct Refuser {
+        handshake: Handshake,
+        clock: Clock,
+        said: VecDeque<Bytes>,
+        closed: bool,
+    }
+
+    struct Half(Arc<Mutex<Refuser>>);
+
+    #[async_trait]
+    impl FrameSink for Half {
+        async fn send(&mut self, frame: BytesMut) -> Result<(), CloseReason> {
+            let mut guard = self.0.lock().unwrap();
+            let peer = &mut *guard;
+            if peer.closed {
+                return Err(CloseReason::Remote);
+            }
+            if let Some(Event::Authenticated(_)) =
+                peer.handshake.handle_frame(&frame, peer.clock.now()).unwrap()
+            {
+                peer.handshake.reject();
+                peer.closed = true;
+            }
+            while let Some(frame) = peer.handshake.poll_output() {
+                peer.said.push_back(frame.into());
+            }
+            Ok(())
+        }
+
+        async fn close(&mut self) {}
+    }
+
+    #[async_trait]
+    impl FrameSource for Half {
+        async fn recv(&mut self) -> Result<Bytes, CloseReason> {
+            self.try_recv().ok_or(CloseReason::Remote)
+        }
+
+        fn try_recv(&mut self) -> Option<Bytes> {
+            self.0.lock().unwrap().said.pop_front()
+        }
+    }
+
+    fn config(seed: u8) -> Config {
+        let keys = DeviceKeys::from_seed([seed; 32]);
+        let user = UserKeys::from_seed([seed; 32]);
+        Config {
+            certificate: DeviceCertificate::issue(&user, &keys, UnixTime(1), UnixTime(0), "phone").unwrap(),
+            keys,
+            kind: TransportKind::Relay,
+            connection_id: ConnectionId::from_bytes([7; 16]),
+            binding: Vec::new(),
+            require_sealing: false,
+            pairing: false,
+            clock: UnixTime(2),
+            entropy: [seed; 32],
+        }
+    }
+
+    // proves S127
+    #[tokio::test]
+    async fn a_refusal_is_heard_by_a_caller_that_was_still_speaking() {
+        let clock = Clock::manual();
+        let (caller, callee) = (config(1), config(2));
+        let expected = Expected {
+            device: callee.certificate.device_id(),
+            keys: Some(KnownKeys::of(&callee.certificate)),
+        };
+        let handshake = Handshake::initiator(caller, expected, clock.now()).unwrap();
+        let refuser = Arc::new(Mutex::new(Refuser {
+            handshake: Handshake::responder(callee, clock.now()).unwrap(),
+            clock: clock.clone(),
+            said: VecDeque::new(),
+            closed: false,
+        }));
+        let mut transport = Transport {
+            route: TransportKind::Relay.into(),
+            binding: Vec::new(),
+            sink: Box::new(Half(refuser.clone())),
+            source: Box::new(Half(refuser)),
+        };
+        let outcome = run(&mut transport, handshake, &clock, async |_| Some(Vec::new())).await;
+        assert_eq!(outcome.unwrap_err(), Failure::Handshake(HandshakeError::Denied));
+    }
 }
