@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use bytes::Bytes;
-use peers::{ClientState, Error, Event, FailureCode, PathKind, Transports};
+use peers::{ClientState, Error, Event, FailureCode, PathKind, Transports, TrustLevel};
 use support::{Echo, World};
 
 const WEBRTC: Transports = Transports { webrtc: true, relay: false };
@@ -248,4 +248,21 @@ async fn events_that_nobody_takes_are_counted() {
         }
     };
     assert!(missed >= 100, "{missed}");
+}
+
+// proves S054: nothing that begins while a client ends is waited for, whoever began it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shutdown_amid_dials_of_both_ends_ends() {
+    let world = World::start().await;
+    for n in 0..30 {
+        let (a, b) = world.pair(Transports::default()).await;
+        let (ida, idb) = (a.client.device_id(), b.client.device_id());
+        a.client.trust(idb, TrustLevel::Trusted);
+        b.client.trust(ida, TrustLevel::Trusted);
+        if n % 2 == 0 {
+            a.client.session(idb).await.unwrap();
+        }
+        let both = async { tokio::join!(a.client.shutdown(), b.client.shutdown()) };
+        tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
+    }
 }
