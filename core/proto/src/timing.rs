@@ -75,6 +75,12 @@ pub const NEW_DEVICE_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// ICE checks: every 20 ms, so that a lost one costs no second, for as many as fit into the establishment's first half.
 pub const ICE_CHECKS: (Duration, u16) = (Duration::from_millis(20), 600);
+/// ICE's own consent checks (RFC 7675) on an established pair: none. The stack's default, one in 2 s from each end, would keep
+/// a phone's radio awake, and say nothing that [`PING_IDLE`] and the beat, which keep NATs open as well, do not prove.
+pub const ICE_KEEP_ALIVE: Duration = Duration::ZERO;
+/// Silence after which ICE calls a pair disconnected, and the time from there until it fails: never. Own liveness decides,
+/// and an attempt ends after [`WEBRTC_ESTABLISHMENT`].
+pub const ICE_GIVE_UP: Duration = Duration::ZERO;
 /// How long a direct pair is awaited before one through a NAT is taken.
 pub const ICE_SRFLX_WAIT: Duration = Duration::from_millis(150);
 /// How long any better pair is awaited before one through TURN is taken.

@@ -360,6 +360,7 @@ fn settings(config: &WebRtcConfig) -> SettingEngine {
         .with_multicast_dns_mode(MulticastDnsMode::Disabled)
         .with_include_loopback_candidate(config.include_loopback)
         .with_ice_connection_attempts(Some(interval), Some(attempts))
+        .with_ice_timeouts(Some(timing::ICE_GIVE_UP), Some(timing::ICE_GIVE_UP), Some(timing::ICE_KEEP_ALIVE))
         // A check from the peer that overtakes its candidate must not hold up the nomination for a second.
         .with_prflx_acceptance_min_wait(Some(std::time::Duration::ZERO))
         .with_host_acceptance_min_wait(Some(std::time::Duration::ZERO))

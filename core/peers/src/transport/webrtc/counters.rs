@@ -7,6 +7,10 @@ pub struct CounterSnapshot {
     pub handshake_records_dropped: u64,
     /// Datagrams that are neither STUN, TURN channel data nor DTLS, dropped.
     pub datagrams_refused: u64,
+    /// Datagrams handed to the operating system.
+    pub datagrams_sent: u64,
+    /// Datagrams received, whatever became of them.
+    pub datagrams_received: u64,
     /// Datagrams the operating system refused to send.
     pub send_errors: u64,
     /// Times the socket buffer was full and a batch waited for it.
@@ -23,6 +27,8 @@ pub struct CounterSnapshot {
 pub(super) struct Counters {
     pub(super) handshake_records_dropped: Counter,
     pub(super) datagrams_refused: Counter,
+    pub(super) datagrams_sent: Counter,
+    pub(super) datagrams_received: Counter,
     pub(super) send_errors: Counter,
     pub(super) send_waits: Counter,
     pub(super) candidates_refused: Counter,
@@ -35,6 +41,8 @@ impl Counters {
         CounterSnapshot {
             handshake_records_dropped: self.handshake_records_dropped.get(),
             datagrams_refused: self.datagrams_refused.get(),
+            datagrams_sent: self.datagrams_sent.get(),
+            datagrams_received: self.datagrams_received.get(),
             send_errors: self.send_errors.get(),
             send_waits: self.send_waits.get(),
             candidates_refused: self.candidates_refused.get(),

@@ -59,7 +59,11 @@ impl Socket {
     }
 
     fn send_now(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.io.try_io(Interest::WRITABLE, || self.state.try_send(UdpSockRef::from(&self.io), transmit))
+        self.io.try_io(Interest::WRITABLE, || self.state.try_send(UdpSockRef::from(&self.io), transmit))?;
+        let size = transmit.contents.len();
+        let datagrams = size.div_ceil(transmit.segment_size.unwrap_or(size).max(1));
+        self.shared.counters.datagrams_sent.add(datagrams as u64);
+        Ok(())
     }
 
     fn outgoing(&self) -> MutexGuard<'_, Batch> {
@@ -69,6 +73,7 @@ impl Socket {
     /// Keeps what the stack may see of a received buffer, closing the gaps. Returns the bytes left.
     fn sift(&self, buffer: &mut [u8], meta: &RecvMeta) -> usize {
         let (step, mut kept) = (meta.stride.max(1), 0);
+        self.shared.counters.datagrams_received.add(meta.len.div_ceil(step) as u64);
         for start in (0..meta.len).step_by(step) {
             let end = (start + step).min(meta.len);
             if buffer.get(start..end).is_some_and(|datagram| self.admit(datagram)) {
