@@ -12,6 +12,7 @@
 //! | [`sdp`], [`candidate`] | what may pass from a remote description into the stack |
 //! | [`life`], [`connection`] | one close reason, and the task that always closes the peer connection |
 //! | [`pipe`], [`inbox`] | the two halves of the transport |
+//! | [`lane`] | QUIC's share of the sockets |
 //! | [`runtime`], [`socket`], [`batch`], [`kick`], [`record`] | the stack's runtime and UDP sockets: buffers, GSO, flood caps |
 
 mod attempt;
@@ -22,6 +23,7 @@ mod connection;
 mod counters;
 mod inbox;
 mod kick;
+mod lane;
 mod life;
 mod pipe;
 mod record;
@@ -33,4 +35,5 @@ pub use attempt::{Attempt, Connecting, Negotiation, WebRtcError};
 pub use candidate::CandidateError;
 pub use config::{IceServer, WebRtcConfig};
 pub use counters::CounterSnapshot;
+pub use lane::{Lane, LaneError};
 pub use sdp::{DescriptionError, Fingerprint, fingerprint_of_sdp};

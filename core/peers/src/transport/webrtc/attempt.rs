@@ -8,6 +8,7 @@ use peers_proto::{limits, timing};
 use rtc::crypto::{self, SignatureScheme};
 use rtc::ice::mdns::MulticastDnsMode;
 use rtc::peer_connection::certificate::CertificateParams;
+use rtc::peer_connection::transport::RTCIceCandidatePair;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use webrtc::data_channel::{DataChannel, RTCDataChannelInit};
@@ -21,6 +22,7 @@ use super::config::WebRtcConfig;
 use super::connection::{Connection, Events, Guard};
 use super::counters::CounterSnapshot;
 use super::inbox::Inbox;
+use super::lane::{Lane, LaneError};
 use super::life::Life;
 use super::pipe::{MAX_WIRE_FRAME, Sink, Source};
 use super::runtime::{Shared, TunedRuntime};
@@ -119,6 +121,20 @@ impl Negotiation {
         self.apply(candidate).await
     }
 
+    /// The connection's [`Lane`]: datagrams of another protocol on its nominated pair.
+    ///
+    /// # Errors
+    /// [`LaneError`].
+    pub async fn lane(&self) -> Result<Lane, LaneError> {
+        let (pair, relayed) = self.0.nominated().await.map_err(|_| LaneError::NotConnected)?;
+        if relayed {
+            return Err(LaneError::Relayed);
+        }
+        let (local, peer) = (candidate::base(pair.local()), candidate::address(pair.remote()));
+        let socket = local.and_then(|local| self.0.shared.socket(local)).ok_or(LaneError::NotConnected)?;
+        Lane::open(&socket, peer.ok_or(LaneError::NotConnected)?)
+    }
+
     /// What was refused, dropped and nudged so far.
     #[must_use]
     pub fn counters(&self) -> CounterSnapshot {
@@ -179,7 +195,7 @@ impl Connecting {
         if self.opened.await.is_err() {
             return Err(inner.shared.life.ended().await);
         }
-        let (binding, relayed) = match tokio::try_join!(inner.binding(), inner.relayed()) {
+        let (binding, (_, relayed)) = match tokio::try_join!(inner.binding(), inner.nominated()) {
             Ok(facts) => facts,
             Err(reason) => {
                 inner.shared.life.end(reason);
@@ -241,15 +257,16 @@ impl Inner {
         .concat())
     }
 
-    /// Whether a TURN server of either side forwards the datagrams.
-    async fn relayed(&self) -> Result<bool, CloseReason> {
+    /// The nominated pair, and whether a TURN server of either side forwards its datagrams.
+    async fn nominated(&self) -> Result<(RTCIceCandidatePair, bool), CloseReason> {
         let stack = |e: webrtc::error::Error| CloseReason::Network(e.to_string());
         let sctp = self.pc.sctp().await.ok_or_else(|| CloseReason::Network("no SCTP transport".into()))?;
         let ice = sctp.transport().ice_transport();
         let pair = ice.get_selected_candidate_pair().await.map_err(stack)?;
         let pair = pair.ok_or_else(|| CloseReason::Network("no nominated pair".into()))?;
         let signaled = ice.get_remote_candidates().await.map_err(stack)?;
-        Ok(candidate::forwarded(pair.local(), pair.remote(), &signaled))
+        let relayed = candidate::forwarded(pair.local(), pair.remote(), &signaled);
+        Ok((pair, relayed))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which remote ICE candidates may reach the stack: it would send packets, and for TCP connect, to any of them.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use peers_proto::limits;
 use webrtc::peer_connection::{RTCIceCandidate, RTCIceCandidateType};
@@ -65,6 +65,18 @@ pub(super) fn forwarded(
     let on_turn = |candidate: &RTCIceCandidate| candidate.typ == RTCIceCandidateType::Relay;
     let same = |other: &&RTCIceCandidate| (&other.address, other.port) == (&remote.address, remote.port);
     on_turn(local) || on_turn(remote) || signaled.iter().filter(same).any(on_turn)
+}
+
+/// The address of the socket a local candidate stands for (RFC 8445 section 5.1.1).
+pub(super) fn base(local: &RTCIceCandidate) -> Option<SocketAddr> {
+    match local.typ {
+        RTCIceCandidateType::Host => address(local),
+        _ => Some(SocketAddr::new(local.related_address.parse().ok()?, local.related_port)),
+    }
+}
+
+pub(super) fn address(candidate: &RTCIceCandidate) -> Option<SocketAddr> {
+    Some(SocketAddr::new(candidate.address.parse().ok()?, candidate.port))
 }
 
 /// The address field is one the peer can send to.

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct CounterSnapshot {
     /// DTLS handshake records beyond the cap, dropped with their datagram.
     pub handshake_records_dropped: u64,
-    /// Datagrams that are neither STUN, TURN channel data nor DTLS, dropped.
+    /// Datagrams nobody here speaks, dropped: neither STUN, TURN channel data nor DTLS, nor QUIC for a lane.
     pub datagrams_refused: u64,
+    /// Datagrams a lane was too slow for, dropped.
+    pub lane_datagrams_dropped: u64,
     /// Datagrams handed to the operating system.
     pub datagrams_sent: u64,
     /// Datagrams received, whatever became of them.
@@ -27,6 +29,7 @@ pub struct CounterSnapshot {
 pub(super) struct Counters {
     pub(super) handshake_records_dropped: Counter,
     pub(super) datagrams_refused: Counter,
+    pub(super) lane_datagrams_dropped: Counter,
     pub(super) datagrams_sent: Counter,
     pub(super) datagrams_received: Counter,
     pub(super) send_errors: Counter,
@@ -41,6 +44,7 @@ impl Counters {
         CounterSnapshot {
             handshake_records_dropped: self.handshake_records_dropped.get(),
             datagrams_refused: self.datagrams_refused.get(),
+            lane_datagrams_dropped: self.lane_datagrams_dropped.get(),
             datagrams_sent: self.datagrams_sent.get(),
             datagrams_received: self.datagrams_received.get(),
             send_errors: self.send_errors.get(),

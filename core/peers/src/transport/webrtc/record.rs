@@ -5,9 +5,10 @@
 pub(super) enum Kind {
     Stun,
     Dtls,
-    /// Data from a TURN server.
+    /// Data from a TURN server, or QUIC from anybody else: only the sender tells.
     ChannelData,
-    /// Media, QUIC and everything else: nobody here speaks it.
+    Quic,
+    /// Media, ZRTP and everything else: nobody here speaks it.
     Foreign,
 }
 
@@ -16,8 +17,14 @@ pub(super) fn classify(datagram: &[u8]) -> Kind {
         Some(0..=3) => Kind::Stun,
         Some(20..=63) => Kind::Dtls,
         Some(64..=79) => Kind::ChannelData,
+        Some(80..=127 | 192..=255) => Kind::Quic,
         _ => Kind::Foreign,
     }
+}
+
+/// Whether the receiver's socket takes a datagram from its pair for QUIC.
+pub(super) fn may_be_quic(datagram: &[u8]) -> bool {
+    matches!(classify(datagram), Kind::ChannelData | Kind::Quic)
 }
 
 /// What matters about the DTLS records of one datagram.
@@ -84,8 +91,12 @@ mod tests {
             (0, Kind::Stun),
             (22, Kind::Dtls),
             (64, Kind::ChannelData),
+            (80, Kind::Quic),
+            (127, Kind::Quic),
             (128, Kind::Foreign),
-            (200, Kind::Foreign),
+            (191, Kind::Foreign),
+            (192, Kind::Quic),
+            (255, Kind::Quic),
         ] {
             assert_eq!(classify(&[byte]), kind);
         }

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use peers_proto::{limits, timing};
@@ -26,6 +26,8 @@ pub(super) struct Shared {
     pub(super) counters: Arc<Counters>,
     pub(super) kick: Kick,
     pub(super) life: Life,
+    /// The stack's sockets, which ICE restarts replace. The stack alone keeps them open.
+    sockets: Mutex<Vec<Weak<Socket>>>,
     handshake_records: AtomicU64,
     opened: AtomicBool,
 }
@@ -34,7 +36,26 @@ impl Shared {
     pub(super) fn new(life: Life) -> Self {
         let counters = Arc::<Counters>::default();
         let kick = Kick::new(counters.clone());
-        Self { counters, kick, life, handshake_records: AtomicU64::new(0), opened: AtomicBool::new(false) }
+        Self {
+            counters,
+            kick,
+            life,
+            sockets: Mutex::default(),
+            handshake_records: AtomicU64::new(0),
+            opened: AtomicBool::new(false),
+        }
+    }
+
+    /// The socket bound to `local`.
+    pub(super) fn socket(&self, local: SocketAddr) -> Option<Arc<Socket>> {
+        let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        sockets.iter().filter_map(Weak::upgrade).find(|socket| socket.is_at(local))
+    }
+
+    fn keep(&self, socket: &Arc<Socket>) {
+        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        sockets.retain(|socket| socket.strong_count() > 0);
+        sockets.push(Arc::downgrade(socket));
     }
 
     /// The data channel is open.
@@ -86,7 +107,9 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 impl Runtime for TunedRuntime {
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        Ok(Arc::new(Socket::new(socket, self.shared.clone())?))
+        let socket = Arc::new(Socket::new(socket, self.shared.clone())?);
+        self.shared.keep(&socket);
+        Ok(socket)
     }
 
     fn resolve_host<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {

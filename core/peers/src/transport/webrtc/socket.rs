@@ -1,5 +1,4 @@
-//! The UDP socket the stack reads and writes. It classifies what arrives by its first byte, so that another protocol
-//! may share the port later.
+//! The UDP socket the stack reads and writes. It sorts what arrives by its first byte, so that a lane may share the port.
 
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,6 +11,7 @@ use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit, UdpSockRef, UdpSocketS
 
 use super::batch::{Batch, WouldBlock};
 use super::kick::{self, SYNTHETIC};
+use super::lane::{LaneSlot, Offered};
 use super::record::{self, Kind};
 use super::runtime::Shared;
 
@@ -22,6 +22,7 @@ pub(super) struct Socket {
     outgoing: Mutex<Batch>,
     /// The driver's poll of this socket: datagrams are held until it comes back to it.
     reader: AtomicWaker,
+    pub(super) lane: LaneSlot,
     shared: Arc<Shared>,
 }
 
@@ -34,7 +35,36 @@ impl Socket {
         let _ = options.set_send_buffer_size(SOCKET_BUFFER);
         let io = tokio::net::UdpSocket::from_std(socket)?;
         let state = UdpSocketState::new(UdpSockRef::from(&io))?;
-        Ok(Self { io, state, outgoing: Mutex::default(), reader: AtomicWaker::new(), shared })
+        Ok(Self {
+            io,
+            state,
+            outgoing: Mutex::default(),
+            reader: AtomicWaker::new(),
+            lane: LaneSlot::default(),
+            shared,
+        })
+    }
+
+    /// Sends a lane's datagrams, past the stack's own queue.
+    pub(super) fn send_beside(
+        &self,
+        destination: SocketAddr,
+        contents: &[u8],
+        segment_size: Option<usize>,
+    ) -> io::Result<()> {
+        let mut datagrams = contents.chunks(segment_size.unwrap_or(contents.len()).max(1));
+        if contents.is_empty() || !datagrams.all(record::may_be_quic) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        self.send_now(&Transmit { destination, ecn: None, contents, segment_size, src_ip: None })
+    }
+
+    pub(super) fn is_at(&self, local: SocketAddr) -> bool {
+        self.io.local_addr().is_ok_and(|bound| (bound.ip(), bound.port()) == (local.ip(), local.port()))
+    }
+
+    pub(super) async fn writable(&self) -> io::Result<()> {
+        self.io.writable().await
     }
 
     /// Sends the held datagrams. While the socket buffer is full they stay, and `cx` is woken when it is not.
@@ -76,7 +106,7 @@ impl Socket {
         self.shared.counters.datagrams_received.add(meta.len.div_ceil(step) as u64);
         for start in (0..meta.len).step_by(step) {
             let end = (start + step).min(meta.len);
-            if buffer.get(start..end).is_some_and(|datagram| self.admit(datagram)) {
+            if buffer.get(start..end).is_some_and(|datagram| self.admit(datagram, meta.addr)) {
                 if kept != start {
                     buffer.copy_within(start..end, kept);
                 }
@@ -86,15 +116,24 @@ impl Socket {
         kept
     }
 
-    fn admit(&self, datagram: &[u8]) -> bool {
-        match record::classify(datagram) {
-            Kind::Stun | Kind::ChannelData => true,
-            Kind::Dtls => self.shared.admit_records(record::records(datagram)),
-            Kind::Foreign => {
-                self.shared.counters.datagrams_refused.add(1);
-                false
-            }
+    /// Says whether the stack may see a datagram. The others go to the lane, or nowhere.
+    fn admit(&self, datagram: &[u8], from: SocketAddr) -> bool {
+        let counters = &self.shared.counters;
+        let kind = record::classify(datagram);
+        let offered = match kind {
+            Kind::Stun => return true,
+            Kind::Dtls => return self.shared.admit_records(record::records(datagram)),
+            Kind::ChannelData | Kind::Quic => self.lane.offer(datagram, from),
+            Kind::Foreign => Offered::Refused,
+        };
+        match offered {
+            Offered::Taken => {}
+            Offered::Full => counters.lane_datagrams_dropped.add(1),
+            // Not from the lane's peer, so from a TURN server.
+            Offered::Refused if kind == Kind::ChannelData => return true,
+            Offered::Refused => counters.datagrams_refused.add(1),
         }
+        false
     }
 }
 
