@@ -151,7 +151,7 @@ impl PeersClient {
         client.sessions().into_iter().map(|session| self.shared.sessions.handle(session)).collect()
     }
 
-    /// Sets how far a device is trusted, for this run.
+    /// Sets how far a device is trusted, for this run. From `Known` on it is connected by itself.
     pub fn trust(&self, device: String, level: TrustLevel) -> Result<(), PeersError> {
         let (client, device) = (self.shared.client()?, parse_device(&device)?);
         self.runtime.tasks().within(|| {

@@ -100,7 +100,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How far a device is trusted.
+    /// How far a device is trusted. From [`TrustLevel::Known`] on it is connected by itself whenever it can be reached and a
+    /// person looks (S072–S074).
     pub fn trust(mut self, device: DeviceId, level: TrustLevel) -> Self {
         self.levels.insert(device, level);
         self

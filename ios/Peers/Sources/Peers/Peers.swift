@@ -56,7 +56,8 @@ public final class Peers: Sendable {
         Session(try await cancellable { try await client.session(device: device.text, cancel: $0) })
     }
 
-    /// Sets how far a device is trusted, for this run.
+    /// Sets how far a device is trusted, for this run. From `.known` on it is connected by itself whenever it can be reached and
+    /// a person looks.
     public func trust(_ device: DeviceID, _ level: TrustLevel = .trusted) throws {
         try translating { try client.trust(device: device.text, level: level.generated) }
     }

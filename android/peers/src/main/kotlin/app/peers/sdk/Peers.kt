@@ -76,7 +76,10 @@ public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
     public suspend fun session(device: DeviceId): Session =
         Session(translating { client.session(device.text, null) })
 
-    /** Sets how far [device] is trusted, for this run. */
+    /**
+     * Sets how far [device] is trusted, for this run. From [TrustLevel.KNOWN] on it is connected by itself whenever it can be
+     * reached and a person looks.
+     */
     public fun trust(device: DeviceId, level: TrustLevel = TrustLevel.TRUSTED): Unit =
         translating { client.trust(device.text, level.toGenerated()) }
 
