@@ -40,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) require_sealing: bool,
     pub(crate) ice_servers: Vec<IceServer>,
     pub(crate) groups: HashSet<GroupId>,
+    pub(crate) members: HashMap<DeviceId, HashSet<GroupId>>,
     pub(crate) addresses: HashMap<DeviceId, Vec<String>>,
     pub(crate) handlers: Handlers,
     pub(crate) preference: Preference,
@@ -74,6 +75,7 @@ impl ClientBuilder {
                 require_sealing: false,
                 ice_servers: Vec::new(),
                 groups: HashSet::new(),
+                members: HashMap::new(),
                 addresses: HashMap::new(),
                 handlers: Handlers::default(),
                 preference: Preference::default(),
@@ -122,6 +124,13 @@ impl ClientBuilder {
     /// A group this device carries.
     pub fn group(mut self, group: GroupId) -> Self {
         self.settings.groups.insert(group);
+        self
+    }
+
+    /// A device that is a member of a group, as far as the app knows. The last connection of a group this device carries
+    /// is not given up for want of room (S115).
+    pub fn member(mut self, group: GroupId, device: DeviceId) -> Self {
+        self.settings.members.entry(device).or_default().insert(group);
         self
     }
 

@@ -105,8 +105,8 @@ impl Client {
         for relay in engine.relays.iter() {
             relay.watch_devices(trusted.clone());
         }
-        for (events, task) in inputs {
-            engine.tasks.spawn(engine.clone().serve_relay(events, task));
+        for (relay, (events, task)) in inputs.into_iter().enumerate() {
+            engine.tasks.spawn(engine.clone().serve_relay(relay, events, task));
         }
         for relay in engine.relays.iter() {
             engine.spawn(engine.clone().follow(relay.state()));
@@ -223,14 +223,14 @@ impl Engine {
     }
 
     /// Takes what one relay brings until the client is over; then lets the relay connection end in good order.
-    async fn serve_relay(self: Arc<Self>, mut events: RelayEvents, task: RelayTask) {
+    async fn serve_relay(self: Arc<Self>, relay: usize, mut events: RelayEvents, task: RelayTask) {
         loop {
             let event = tokio::select! {
                 () = self.over.cancelled() => break,
                 event = events.recv() => event,
             };
             match event {
-                Some(event) => self.handle_relay(event),
+                Some(event) => self.handle_relay(relay, event),
                 None => break,
             }
         }
@@ -241,7 +241,7 @@ impl Engine {
         task.shutdown().await;
     }
 
-    fn handle_relay(self: &Arc<Self>, event: RelayEvent) {
+    fn handle_relay(self: &Arc<Self>, relay: usize, event: RelayEvent) {
         match event {
             RelayEvent::Incoming { peer, connection, transport } => {
                 let engine = self.clone();
@@ -258,12 +258,16 @@ impl Engine {
                 }
             }
             RelayEvent::Online(device) => {
+                self.relays.handle_presence(relay, device, true);
                 self.events.send(Event::Online(device));
                 self.decide(|dialer, now| dialer.handle_presence(device, true, now));
             }
             RelayEvent::Offline(device) => {
-                self.events.send(Event::Offline(device));
-                self.decide(|dialer, now| dialer.handle_presence(device, false, now));
+                // Another relay may still see it.
+                if !self.relays.handle_presence(relay, device, false) {
+                    self.events.send(Event::Offline(device));
+                    self.decide(|dialer, now| dialer.handle_presence(device, false, now));
+                }
             }
             RelayEvent::Rejected { code, .. } => tracing::info!(?code, "a relay refused a message"),
         }

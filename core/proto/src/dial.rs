@@ -19,16 +19,16 @@ mod keep;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use crate::id::{DeviceId, GroupId};
+use crate::id::{DeviceId, GroupId, UserId};
 use crate::limits::{DIAL_BURST, MAX_CONNECTIONS};
 use crate::network::AppState;
 use crate::path::{Status, Tier};
 use crate::time::{Instant, earliest};
-use crate::timing::{DIAL_REFILL, FOLLOWER_PATIENCE, SCAN};
+use crate::timing::{DIAL_REFILL, FOLLOWER_PATIENCE, REST_MAX, REST_MIN, SCAN};
 use crate::trust::TrustLevel;
 use backoff::Backoff;
 pub use backoff::full_jitter;
-use keep::Keep;
+pub use keep::Why;
 
 /// What a dial is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,7 +56,31 @@ pub enum DialOutput {
     /// Dial this device; [`Dialer::handle_outcome`] is told what came of it.
     Dial(DeviceId, Purpose),
     /// End the session with this device: there are too many, and this one is worth least.
-    Evict(DeviceId),
+    Evict(DeviceId, Why),
+}
+
+/// Who is at the other end of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// How far it is trusted.
+    pub level: TrustLevel,
+    /// Whose it is.
+    pub user: UserId,
+    /// The groups it shares with this device, as far as that is known.
+    pub groups: HashSet<GroupId>,
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// This app did not want it any more. The device is not looked for until the app says something about it.
+    App,
+    /// The peer did not, or had no room for it. It is left in peace for a while.
+    Peer,
+    /// This device had no room for it ([`DialOutput::Evict`]).
+    Evicted,
+    /// Nobody wanted that.
+    Lost,
 }
 
 /// Where a session stands.
@@ -73,11 +97,17 @@ struct Device {
     level: TrustLevel,
     /// To be looked for, although nobody asks.
     known: bool,
+    /// The app asked for it.
+    asked: bool,
     session: Option<Session>,
     /// As far as relays say.
     online: Option<bool>,
     dialing: Option<Purpose>,
     backoff: Backoff,
+    /// It is not looked for before.
+    rests_until: Option<Instant>,
+    /// Sessions in a row that were ended for want of room or by the peer.
+    goodbyes: u32,
     /// When to dial next, if that is still wanted then.
     due: Option<Instant>,
 }
@@ -85,6 +115,7 @@ struct Device {
 #[derive(Debug)]
 struct Session {
     standing: Standing,
+    user: UserId,
     groups: HashSet<GroupId>,
     used: Instant,
 }
@@ -130,14 +161,29 @@ impl Dialer {
         self.plan(device, now);
     }
 
-    /// There is a session, in these groups.
-    pub fn handle_connected(&mut self, device: DeviceId, groups: HashSet<GroupId>, now: Instant) {
-        let standing = Standing { status: Status::Usable, tier: None };
+    /// The app wants to speak with this device: of equals, it is kept.
+    pub fn handle_asked(&mut self, device: DeviceId) {
         let entry = self.entry(device);
-        entry.session = Some(Session { standing, groups, used: now });
+        (entry.asked, entry.rests_until, entry.goodbyes) = (true, None, 0);
+    }
+
+    /// There is a session. One too many costs the least of them, which may be this one.
+    pub fn handle_connected(&mut self, device: DeviceId, peer: Peer, now: Instant) {
+        let standing = Standing { status: Status::Usable, tier: None };
+        let Peer { level, user, groups } = peer;
+        let entry = self.entry(device);
+        (entry.level, entry.known) = (level, level >= TrustLevel::Known);
+        entry.session = Some(Session { standing, user, groups, used: now });
         entry.backoff.reset();
-        entry.due = None;
-        self.evict();
+        (entry.due, entry.rests_until) = (None, None);
+        self.evict(device, now);
+    }
+
+    /// The app used the session with a device.
+    pub fn handle_use(&mut self, device: DeviceId, at: Instant) {
+        if let Some(session) = self.devices.get_mut(&device).and_then(|entry| entry.session.as_mut()) {
+            session.used = session.used.max(at);
+        }
     }
 
     /// The standing of a session has changed.
@@ -151,45 +197,50 @@ impl Dialer {
         }
     }
 
-    /// A session has ended. If one of the two wanted that, the device is not looked for any more until something new is
-    /// heard of it.
-    pub fn handle_ended(&mut self, device: DeviceId, wanted: bool, now: Instant) {
+    /// A session has ended.
+    pub fn handle_ended(&mut self, device: DeviceId, ending: Ending, now: Instant) {
+        let random = self.random();
         let entry = self.entry(device);
-        entry.session = None;
-        entry.known &= !wanted;
-        entry.due = None;
-        if !wanted {
-            self.plan(device, now);
+        (entry.session, entry.due) = (None, None);
+        match ending {
+            Ending::App => (entry.known, entry.asked) = (false, false),
+            Ending::Peer | Ending::Evicted => entry.rest(random, now),
+            Ending::Lost => self.plan(device, now),
         }
     }
 
     /// A relay says that a device came or went.
     pub fn handle_presence(&mut self, device: DeviceId, online: bool, now: Instant) {
         let entry = self.entry(device);
-        entry.online = Some(online);
+        let before = entry.online.replace(online);
         if online {
+            if before == Some(false) {
+                // It was away since it said goodbye.
+                (entry.rests_until, entry.goodbyes) = (None, 0);
+            }
             entry.backoff.reset();
-            entry.due = Some(now);
+            entry.due = (!entry.rests(now)).then_some(now);
             self.dial_due(now);
         }
     }
 
     /// What came of a dial.
-    pub fn handle_outcome(&mut self, device: DeviceId, outcome: Outcome, now: Instant) {
+    pub fn handle_outcome(&mut self, device: DeviceId, dialed: Purpose, outcome: Outcome, now: Instant) {
         let (random, app, upgrades) = (self.random(), self.app, self.upgrades);
         let entry = self.entry(device);
-        let Some(dialed) = entry.dialing.take() else { return };
+        // Another one has taken its place, or the network has changed: nobody waits for this one.
+        if entry.dialing.take_if(|dialing| *dialing == dialed).is_none() {
+            return;
+        }
         match outcome {
             Outcome::Connected if dialed == Purpose::Path => entry.backoff.reset(),
             Outcome::Connected | Outcome::Failed => {}
             // Asking again would only bother the people there.
             Outcome::Denied => entry.known = false,
         }
-        entry.due = match (dialed, entry.purpose(app, upgrades)) {
-            // The detour has gone meanwhile.
-            (Purpose::Better, Some(Purpose::Path)) => Some(now),
-            _ => Some(now + entry.backoff.failed(dialed, app, random)),
-        };
+        let next = entry.purpose(app, upgrades).unwrap_or(dialed);
+        let wait = entry.backoff.failed(next, app, random);
+        entry.due = (!entry.rests(now)).then_some(now + wait);
         self.dial_due(now);
     }
 
@@ -198,7 +249,7 @@ impl Dialer {
     pub fn handle_network_change(&mut self, another: bool, now: Instant) {
         for entry in self.devices.values_mut() {
             entry.backoff.reset();
-            if another || entry.due.is_some() {
+            if (another || entry.due.is_some()) && !entry.rests(now) {
                 entry.dialing = None;
                 entry.due = Some(now);
             }
@@ -228,7 +279,7 @@ impl Dialer {
         if self.app == AppState::Foreground && self.next_scan <= now {
             self.next_scan = (now + SCAN).next_beat();
             for entry in self.devices.values_mut() {
-                if entry.known && entry.session.is_none() && entry.due.is_none() {
+                if entry.known && entry.session.is_none() && entry.due.is_none() && !entry.rests(now) {
                     entry.due = Some(now);
                 }
             }
@@ -250,8 +301,8 @@ impl Dialer {
         }
         let looks_for_some = self.devices.values().any(|entry| entry.known && entry.session.is_none());
         let scan = (self.app == AppState::Foreground && looks_for_some).then_some(self.next_scan);
-        let wanted = self.devices.values().filter(|entry| entry.purpose(self.app, self.upgrades).is_some());
-        let due = wanted.filter(|entry| entry.dialing.is_none()).filter_map(|entry| entry.due).min();
+        let wanted = |entry: &&Device| entry.to_dial(self.app, self.upgrades).is_some();
+        let due = self.devices.values().filter(wanted).filter_map(|entry| entry.due).min();
         // Without a token everything waits for the next one.
         let due = if self.tokens == 0 { due.map(|at| at.max(self.refilled + DIAL_REFILL)) } else { due };
         earliest(scan, due)
@@ -268,10 +319,13 @@ impl Dialer {
         self.devices.entry(device).or_insert_with(|| Device {
             level: TrustLevel::Unknown,
             known: false,
+            asked: false,
             session: None,
             online: None,
             dialing: None,
             backoff: Backoff::default(),
+            rests_until: None,
+            goodbyes: 0,
             due: None,
         })
     }
@@ -283,6 +337,7 @@ impl Dialer {
         let entry = self.entry(device);
         entry.due = match (entry.purpose(app, upgrades), &entry.session) {
             (None, _) => None,
+            (Some(_), None) if entry.rests(now) => None,
             (Some(Purpose::Better), _) => Some(now + entry.backoff.failed(Purpose::Better, app, random)),
             // Who leads begins; the other may have noticed first, but need not.
             (Some(Purpose::Path), Some(_)) if !leads => Some(now + FOLLOWER_PATIENCE),
@@ -302,23 +357,30 @@ impl Dialer {
             self.refilled = now;
         }
         let mut room = MAX_CONNECTIONS.saturating_sub(self.connections());
+        // Whoever would take the place of somebody less trusted is dialed although all places are taken.
+        let mut weakest = if room == 0 { keep::weakest(&self.devices) } else { None };
         for (device, entry) in &mut self.devices {
-            if entry.dialing.is_some() || entry.due.is_none_or(|due| now < due) {
+            if entry.due.is_none_or(|due| now < due) {
                 continue;
             }
-            let Some(purpose) = entry.purpose(self.app, self.upgrades) else {
-                entry.due = None;
+            let Some(purpose) = entry.to_dial(self.app, self.upgrades) else {
+                if entry.dialing.is_none() {
+                    entry.due = None;
+                }
                 continue;
             };
-            if entry.session.is_none() {
-                if room == 0 {
-                    entry.due = None;
-                    continue;
-                }
-                room -= 1;
+            let no_room = room == 0 && weakest.is_none_or(|weakest| weakest >= entry.level);
+            if no_room && entry.session.is_none() {
+                entry.due = None;
+                continue;
             }
             if self.tokens == 0 {
                 return;
+            }
+            if entry.session.is_none() {
+                // One at a time: what the next one would replace is known only then.
+                weakest = None;
+                room = room.saturating_sub(1);
             }
             self.tokens -= 1;
             (entry.dialing, entry.due) = (Some(purpose), None);
@@ -327,15 +389,16 @@ impl Dialer {
     }
 
     /// Keeps the number of connections: what is worth least goes.
-    fn evict(&mut self) {
-        while self.connections() > MAX_CONNECTIONS {
-            let Some(device) = keep::least(&self.devices) else { return };
-            let entry = self.entry(device);
-            entry.session = None;
-            entry.known = false;
-            entry.due = None;
-            self.outputs.push_back(DialOutput::Evict(device));
+    fn evict(&mut self, newcomer: DeviceId, now: Instant) {
+        if self.connections() <= MAX_CONNECTIONS {
+            return;
         }
+        let (device, why) = keep::least(&self.devices, newcomer);
+        let random = self.random();
+        let entry = self.entry(device);
+        (entry.session, entry.due) = (None, None);
+        entry.rest(random, now);
+        self.outputs.push_back(DialOutput::Evict(device, why));
     }
 
     /// SplitMix64: jitter needs no better numbers.
@@ -366,15 +429,27 @@ impl Device {
         }
     }
 
-    fn keep(&self, last_of_group: bool) -> Option<Keep> {
-        let session = self.session.as_ref()?;
-        Some(Keep {
-            last_of_group,
-            level: self.level,
-            usable: session.standing.status == Status::Usable,
-            tier: std::cmp::Reverse(session.standing.tier.unwrap_or(Tier::Custom)),
-            used: session.used,
-        })
+    /// What to dial it for now: the search for something better does not hold up the search for anything at all.
+    fn to_dial(&self, app: AppState, upgrades: bool) -> Option<Purpose> {
+        let purpose = self.purpose(app, upgrades)?;
+        match self.dialing {
+            None => Some(purpose),
+            Some(Purpose::Better) if purpose == Purpose::Path => Some(purpose),
+            Some(_) => None,
+        }
+    }
+
+    /// It said goodbye, or was told so: both may have better to do than to meet again and again.
+    fn rest(&mut self, random: u32, now: Instant) {
+        // Told twice of the same end?
+        if !self.rests(now) {
+            self.goodbyes = self.goodbyes.saturating_add(1);
+            self.rests_until = Some(now + full_jitter(REST_MIN, REST_MAX, self.goodbyes, random));
+        }
+    }
+
+    fn rests(&self, now: Instant) -> bool {
+        self.rests_until.is_some_and(|until| now < until)
     }
 }
 

@@ -108,6 +108,10 @@ pub const REDIAL_UNSEEN: Duration = Duration::from_secs(300);
 pub const UPGRADE_MIN: Duration = Duration::from_secs(10);
 /// Longest: a NAT that let nothing through for so long will not soon, and a change of network is told.
 pub const UPGRADE_MAX: Duration = Duration::from_secs(600);
+/// A device that said goodbye, or was told so for want of room, is left alone for this long at least (D17) ...
+pub const REST_MIN: Duration = Duration::from_secs(60);
+/// ... and, the more often that happened in a row, up to this.
+pub const REST_MAX: Duration = Duration::from_secs(600);
 /// A registration that lasted this long was a success; a shorter one does not reset the backoff.
 pub const RECONNECT_STABLE: Duration = Duration::from_secs(10);
 /// A pinged relay that stays silent for this long is gone.

@@ -25,20 +25,24 @@ type Outcome = watch::Receiver<Option<Result<(), Error>>>;
 
 /// Dials in progress: whoever wants the same device waits for the same one.
 #[derive(Default)]
-pub(crate) struct Dials(Mutex<HashMap<DeviceId, Dial>>);
+pub(crate) struct Dials(Mutex<InProgress>);
 
-struct Dial {
-    outcome: Outcome,
+#[derive(Default)]
+struct InProgress {
+    /// Those without an outcome yet, and some that have one and still look for something better.
+    latest: HashMap<(DeviceId, Purpose), Outcome>,
+    /// Ends all that began on the network there is.
     given_up: CancellationToken,
 }
 
 impl Dials {
     /// Gives up what is under way: it began on a network that is gone. Whoever waits begins again.
     pub(crate) fn forget(&self) {
-        self.lock().drain().for_each(|(_, dial)| dial.given_up.cancel());
+        let InProgress { given_up, .. } = std::mem::take(&mut *self.lock());
+        given_up.cancel();
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<DeviceId, Dial>> {
+    fn lock(&self) -> MutexGuard<'_, InProgress> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -53,6 +57,7 @@ impl Engine {
         if self.trust.level(device, None) == TrustLevel::Unknown {
             self.believe(device, TrustLevel::Trusted);
         }
+        self.decide(|dialer, _| dialer.handle_asked(device));
         loop {
             if self.over.is_cancelled() {
                 return Err(Error::Closed);
@@ -87,27 +92,28 @@ impl Engine {
         }
     }
 
-    /// Dials, unless this device is being dialed already.
+    /// Dials, unless this device is being dialed already. A dial that has led to a path is no reason to wait: that path may
+    /// be gone while the dial still looks for a better one.
     pub(crate) fn dial(self: &Arc<Self>, device: DeviceId, purpose: Purpose) -> Outcome {
         let mut dials = self.dials.lock();
-        if let Some(dial) = dials.get(&device) {
-            return dial.outcome.clone();
+        let undecided = |outcome: &&Outcome| outcome.borrow().is_none() && outcome.has_changed().is_ok();
+        if let Some(outcome) = dials.latest.get(&(device, purpose)).filter(undecided) {
+            return outcome.clone();
         }
         let (tell, outcome) = watch::channel(None);
-        let given_up = CancellationToken::new();
-        dials.insert(device, Dial { outcome: outcome.clone(), given_up: given_up.clone() });
+        let given_up = dials.given_up.clone();
+        dials.latest.insert((device, purpose), outcome.clone());
         drop(dials);
-        let engine = self.clone();
+        let (engine, this) = (self.clone(), outcome.clone());
         self.spawn(async move {
             let attempt = Attempt { engine: &engine, device, purpose, tell: &tell };
             let result = tokio::select! {
                 result = attempt.run() => result,
                 () = given_up.cancelled() => return,
             };
-            // Given up just now: another dial may have this place.
             let mut dials = engine.dials.lock();
-            if !given_up.is_cancelled() {
-                dials.remove(&device);
+            if dials.latest.get(&(device, purpose)).is_some_and(|latest| latest.same_channel(&this)) {
+                dials.latest.remove(&(device, purpose));
             }
             drop(dials);
             tell.send_if_modified(|told| told.is_none().then(|| *told = Some(result)).is_some());
@@ -178,10 +184,24 @@ impl Attempt<'_> {
         }
     }
 
+    /// Through the first relay that both share: where the peer is known to be, then wherever it may be.
     async fn by_relay(&self, peer: &DeviceCertificate) -> Result<(), Error> {
-        let connection = ConnectionId::from_bytes(random::array());
-        let transport = self.engine.relays.open(self.device, connection)?;
-        settled(self.engine.initiate(transport, connection, peer).await)
+        let mut why = Error::Offline;
+        for relay in self.engine.relays.towards(self.device) {
+            let connection = ConnectionId::from_bytes(random::array());
+            let transport = match relay.open(self.device, connection) {
+                Ok(transport) => transport,
+                Err(e) => {
+                    why = Error::Unreachable(format!("relay: {e}"));
+                    continue;
+                }
+            };
+            match settled(self.engine.initiate(transport, connection, peer).await) {
+                Err(e @ Error::Unreachable(_)) => why = e,
+                outcome => return outcome,
+            }
+        }
+        Err(why)
     }
 
     async fn by_webrtc(&self, peer: &DeviceCertificate) -> Result<(), Error> {

@@ -86,11 +86,11 @@ impl Engine {
                         Some(Err(Error::Denied)) => Outcome::Denied,
                         Some(Err(_)) | None => Outcome::Failed,
                     };
-                    engine.decide(|dialer, now| dialer.handle_outcome(device, outcome, now));
+                    engine.decide(|dialer, now| dialer.handle_outcome(device, purpose, outcome, now));
                 });
             }
-            DialOutput::Evict(device) => {
-                tracing::info!(%device, "one connection too many: this one is worth least");
+            DialOutput::Evict(device, why) => {
+                tracing::info!(%device, %why, "one connection too many: this one goes");
                 if let Some(session) = self.registry.get(device) {
                     session.shared.end(Ended::Evicted);
                 }

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use peers_proto::dial::Peer;
 use peers_proto::handshake::Established;
-use peers_proto::id::DeviceId;
+use peers_proto::id::{DeviceId, GroupId};
 use peers_proto::path::Paths;
 use peers_proto::session::{Instance, Meeting, ReassemblyBudget, Resume, Session as Machine, SessionConfig};
 use peers_proto::trust::{Capability, allows};
@@ -104,10 +105,16 @@ impl Engine {
         let session = Session { shared: shared.clone() };
         drop(entries);
         if fresh {
-            let level = self.trust.level(device, Some(session.user()));
+            let user = session.user();
+            let shares = |group: &GroupId| self.settings.groups.contains(group);
+            let groups =
+                self.settings.members.get(&device).into_iter().flatten().copied().filter(shares).collect();
+            let peer = Peer { level: self.trust.level(device, Some(user)), user, groups };
+            // What the dialer judges them by, should there be one too many.
+            let used: Vec<_> = self.registry.all().iter().map(|s| (s.device(), s.shared.used())).collect();
             self.decide(|dialer, now| {
-                dialer.handle_connected(device, self.settings.groups.clone(), now);
-                dialer.set_trust(device, level, now);
+                used.into_iter().for_each(|(device, at)| dialer.handle_use(device, at));
+                dialer.handle_connected(device, peer, now);
             });
             self.events.send(Event::Connected { session: session.clone(), path: kind });
         }
@@ -169,11 +176,16 @@ impl Engine {
             Notice::Ended(ended) => {
                 tracing::info!(%device, reason = ended.code(), "session ended");
                 let mut entries = self.registry.lock();
-                if let Some(entry) = entries.get_mut(&device)
-                    && entry.live.as_ref().is_some_and(|(live, _)| Arc::ptr_eq(live, shared))
-                {
-                    entries.remove(&device);
-                    self.decide(|dialer, now| dialer.handle_ended(device, ended.is_wanted(), now));
+                let successor = entries.get(&device).and_then(|e| e.live.as_ref());
+                match successor.map(|(live, _)| Arc::ptr_eq(live, shared)) {
+                    Some(false) => {}
+                    // Its entry, or none: a meeting that came to nothing has taken the session already.
+                    own => {
+                        if own.is_some() {
+                            entries.remove(&device);
+                        }
+                        self.decide(|dialer, now| dialer.handle_ended(device, ended.ending(), now));
+                    }
                 }
                 drop(entries);
                 self.events.send(Event::Disconnected { device, reason: ended.code() });

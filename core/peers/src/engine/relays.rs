@@ -1,6 +1,8 @@
 //! All relays of a client, as one.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::select_ok;
@@ -12,19 +14,20 @@ use peers_proto::signaling::{ExchangeKind, IceServer};
 use crate::error::Error;
 use crate::event::ClientState;
 use crate::relay_client::{RelayClient, RelayState};
-use crate::transport::Transport;
 
 /// The relays of a client.
 #[derive(Default)]
 pub(crate) struct Relays {
     clients: Vec<RelayClient>,
+    /// Which relays see a device. Bounded by the devices that are watched.
+    present: Mutex<HashMap<DeviceId, BTreeSet<usize>>>,
     /// The device was suspended or its network changed, and no relay has answered or failed since.
     doubtful: AtomicBool,
 }
 
 impl Relays {
     pub(crate) fn new(clients: Vec<RelayClient>) -> Self {
-        Self { clients, doubtful: AtomicBool::new(false) }
+        Self { clients, present: Mutex::default(), doubtful: AtomicBool::new(false) }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &RelayClient> {
@@ -111,15 +114,28 @@ impl Relays {
         sent
     }
 
-    /// A pipe through the first relay that has one.
-    pub(crate) fn open(&self, peer: DeviceId, connection: ConnectionId) -> Result<Transport, Error> {
-        let mut why = Error::Offline;
-        for client in &self.clients {
-            match client.open(peer, connection) {
-                Ok(transport) => return Ok(transport),
-                Err(e) => why = Error::Unreachable(format!("relay: {e}")),
-            }
+    /// A relay says that a device came or went. Returns whether any of them sees it.
+    pub(crate) fn handle_presence(&self, relay: usize, device: DeviceId, online: bool) -> bool {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let relays = present.entry(device).or_default();
+        if online {
+            relays.insert(relay);
+        } else {
+            relays.remove(&relay);
         }
-        Err(why)
+        let anywhere = !relays.is_empty();
+        if !anywhere {
+            present.remove(&device);
+        }
+        anywhere
+    }
+
+    /// Relays through which a device may be reached: first those that see it.
+    pub(crate) fn towards(&self, device: DeviceId) -> Vec<RelayClient> {
+        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = present.get(&device);
+        let (there, elsewhere): (Vec<_>, Vec<_>) =
+            self.clients.iter().enumerate().partition(|(relay, _)| seen.is_some_and(|s| s.contains(relay)));
+        there.into_iter().chain(elsewhere).map(|(_, client)| client.clone()).collect()
     }
 }

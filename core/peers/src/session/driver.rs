@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use peers_proto::dial::Ending;
 use peers_proto::path::{PathEvent, PathId, Quality, Route, Status};
 use peers_proto::seal::{Opener, Sealer};
 use peers_proto::session::SessionError;
@@ -44,9 +45,14 @@ impl Ended {
         }
     }
 
-    /// Whether this device, the app or the peer decided so.
-    pub(crate) fn is_wanted(&self) -> bool {
-        matches!(self, Self::Local | Self::Evicted | Self::Remote)
+    /// Who decided so.
+    pub(crate) fn ending(&self) -> Ending {
+        match self {
+            Self::Local => Ending::App,
+            Self::Evicted => Ending::Evicted,
+            Self::Remote => Ending::Peer,
+            Self::Forgotten | Self::NoPath(_) | Self::Protocol(_) => Ending::Lost,
+        }
     }
 
     /// A stable name for programs and logs.

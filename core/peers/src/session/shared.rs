@@ -220,6 +220,11 @@ impl Shared {
         self.signals.driver.notify_one();
     }
 
+    /// When data last went either way.
+    pub(crate) fn used(&self) -> Instant {
+        self.lock().paths.used()
+    }
+
     /// This device is back.
     pub(crate) fn come_back(&self) {
         let now = self.clock.now();

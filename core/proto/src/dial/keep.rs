@@ -4,37 +4,141 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
 use super::Device;
-use crate::id::DeviceId;
-use crate::path::Tier;
+use crate::id::{DeviceId, GroupId, UserId};
+use crate::path::{Status, Tier};
 use crate::time::Instant;
 use crate::trust::TrustLevel;
 
 /// What a connection is worth; less goes first. The order of the fields is the policy (S115, D17).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Keep {
-    /// Some group has no other connection.
-    pub(super) last_of_group: bool,
+struct Keep {
     /// A more trusted device never goes for a less trusted one.
-    pub(super) level: TrustLevel,
+    level: TrustLevel,
+    /// The app asked for it.
+    asked: bool,
+    /// Its user has no other connection.
+    only_of_user: bool,
     /// One that does not answer goes first.
-    pub(super) usable: bool,
+    usable: bool,
     /// Then one on a detour.
-    pub(super) tier: Reverse<Tier>,
-    /// Then the one that has been there longest without a change.
-    pub(super) used: Instant,
+    tier: Reverse<Tier>,
+    /// Then the one that was not used for longest.
+    used: Instant,
+    /// Then always the same one.
+    device: DeviceId,
 }
 
-/// The device whose connection is worth least.
-pub(super) fn least(devices: &BTreeMap<DeviceId, Device>) -> Option<DeviceId> {
-    let mut members = HashMap::new();
-    let sessions = || devices.values().filter_map(|device| device.session.as_ref());
-    for group in sessions().flat_map(|session| &session.groups) {
-        *members.entry(*group).or_insert(0) += 1;
+/// Why this connection was given up and no other: the first thing in which it is worth less than the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// It is less trusted.
+    LessTrusted,
+    /// The app did not ask for it.
+    NotAskedFor,
+    /// Its user has another connection.
+    AnotherOfItsUser,
+    /// It does not answer.
+    Silent,
+    /// It is on a worse path.
+    WorsePath,
+    /// It was used least recently.
+    Unused,
+    /// Each of the others is more trusted, or the last one of a group.
+    Latecomer,
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::LessTrusted => "it is less trusted",
+            Self::NotAskedFor => "the app did not ask for it",
+            Self::AnotherOfItsUser => "its user has another connection",
+            Self::Silent => "it does not answer",
+            Self::WorsePath => "it is on a worse path",
+            Self::Unused => "it was used least recently",
+            Self::Latecomer => "the others are more trusted or the last of a group",
+        })
     }
-    let worth = |(id, device): (&DeviceId, &Device)| {
-        let groups = device.session.iter().flat_map(|session| &session.groups);
-        let last = groups.into_iter().any(|group| members.get(group) == Some(&1));
-        device.keep(last).map(|keep| (keep, *id))
-    };
-    devices.iter().filter_map(worth).min().map(|(_, id)| id)
+}
+
+/// The connection that is given up for `newcomer`, or the newcomer's own: never the last one of a group, and never one
+/// that is more trusted than the newcomer. A newcomer that would be the first of its group does not change that.
+pub(super) fn least(devices: &BTreeMap<DeviceId, Device>, newcomer: DeviceId) -> (DeviceId, Why) {
+    let census = Census::of(devices);
+    let level = devices.get(&newcomer).map_or(TrustLevel::Unknown, |device| device.level);
+    let mut expendable: Vec<_> = census.expendable(devices).filter(|keep| keep.level <= level).collect();
+    expendable.sort_unstable();
+    match *expendable {
+        [] => (newcomer, Why::Latecomer),
+        [one] if one.device == newcomer => (newcomer, Why::Latecomer),
+        // All others are out of the question.
+        [one] => match devices.get(&newcomer).and_then(|device| census.keep(newcomer, device)) {
+            Some(other) => (one.device, one.why(&other)),
+            None => (one.device, Why::Unused),
+        },
+        [one, next, ..] => (one.device, one.why(&next)),
+    }
+}
+
+/// The trust of the least trusted device that may be given up.
+pub(super) fn weakest(devices: &BTreeMap<DeviceId, Device>) -> Option<TrustLevel> {
+    Census::of(devices).expendable(devices).map(|keep| keep.level).min()
+}
+
+/// How many connections each group and user has.
+#[derive(Default)]
+struct Census {
+    groups: HashMap<GroupId, usize>,
+    users: HashMap<UserId, usize>,
+}
+
+impl Census {
+    fn of(devices: &BTreeMap<DeviceId, Device>) -> Self {
+        let mut census = Self::default();
+        for session in devices.values().filter_map(|device| device.session.as_ref()) {
+            *census.users.entry(session.user).or_default() += 1;
+            for group in &session.groups {
+                *census.groups.entry(*group).or_default() += 1;
+            }
+        }
+        census
+    }
+
+    fn expendable(&self, devices: &BTreeMap<DeviceId, Device>) -> impl Iterator<Item = Keep> {
+        let may_go = |device: &Device| {
+            let groups = device.session.iter().flat_map(|session| &session.groups);
+            groups.into_iter().all(|group| self.groups.get(group).is_some_and(|members| *members > 1))
+        };
+        devices
+            .iter()
+            .filter(move |(_, device)| may_go(device))
+            .filter_map(|(id, device)| self.keep(*id, device))
+    }
+
+    fn keep(&self, id: DeviceId, device: &Device) -> Option<Keep> {
+        let session = device.session.as_ref()?;
+        Some(Keep {
+            level: device.level,
+            asked: device.asked,
+            only_of_user: self.users.get(&session.user) == Some(&1),
+            usable: session.standing.status == Status::Usable,
+            tier: Reverse(session.standing.tier.unwrap_or(Tier::Custom)),
+            used: session.used,
+            device: id,
+        })
+    }
+}
+
+impl Keep {
+    /// The first thing in which this one is worth less.
+    fn why(&self, other: &Self) -> Why {
+        let reasons = [
+            (self.level < other.level, Why::LessTrusted),
+            (!self.asked && other.asked, Why::NotAskedFor),
+            (!self.only_of_user && other.only_of_user, Why::AnotherOfItsUser),
+            (!self.usable && other.usable, Why::Silent),
+            (self.tier < other.tier, Why::WorsePath),
+        ];
+        reasons.into_iter().find(|(is_it, _)| *is_it).map_or(Why::Unused, |(_, why)| why)
+    }
 }

@@ -1,9 +1,10 @@
+use std::collections::HashMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::timing::{RECONNECT_MAX, UPGRADE_MAX};
+use crate::timing::{BEAT, RECONNECT_MAX, UPGRADE_MAX};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -18,6 +19,12 @@ fn device(n: u8) -> DeviceId {
 
 fn standing(status: Status, tier: Option<Tier>) -> Standing {
     Standing { status, tier }
+}
+
+/// A device of its own user, in these groups.
+fn peer(n: u8, level: TrustLevel, groups: &[u8]) -> Peer {
+    let groups = groups.iter().map(|group| GroupId::from_bytes([*group; 20])).collect();
+    Peer { level, user: UserId::from_bytes([n; 20]), groups }
 }
 
 impl World {
@@ -44,8 +51,8 @@ impl World {
         loop {
             for output in self.outputs() {
                 all.push((self.now - start, output));
-                if let DialOutput::Dial(device, _) = output {
-                    self.dialer.handle_outcome(device, Outcome::Failed, self.now);
+                if let DialOutput::Dial(device, purpose) = output {
+                    self.dialer.handle_outcome(device, purpose, Outcome::Failed, self.now);
                 }
             }
             let Some(at) = self.dialer.poll_timeout().filter(|at| *at <= end) else { break };
@@ -57,8 +64,29 @@ impl World {
     }
 
     fn connect(&mut self, n: u8, tier: Tier) {
-        self.dialer.handle_connected(device(n), HashSet::new(), self.now);
+        self.meet(peer(n, TrustLevel::Trusted, &[]), n, tier);
+    }
+
+    fn meet(&mut self, peer: Peer, n: u8, tier: Tier) {
+        self.dialer.handle_connected(device(n), peer, self.now);
         self.dialer.handle_standing(device(n), standing(Status::Usable, Some(tier)), self.now);
+    }
+
+    /// As many as there may be, of others' users, a second apart.
+    fn full(level: TrustLevel) -> Self {
+        let mut w = Self::new();
+        for n in 100..100 + MAX_CONNECTIONS as u8 {
+            w.meet(peer(n, level, &[]), n, Tier::Direct);
+            w.now += SECOND;
+        }
+        assert_eq!(w.outputs(), []);
+        w
+    }
+
+    fn evicted(&mut self) -> Vec<(DeviceId, Why)> {
+        let evicted =
+            |output| if let DialOutput::Evict(device, why) = output { Some((device, why)) } else { None };
+        self.outputs().into_iter().filter_map(evicted).collect()
     }
 }
 
@@ -84,7 +112,7 @@ fn one_failure_does_not_hold_up_others() {
     w.dialer.set_trust(device(2), TrustLevel::Trusted, w.now);
     let first: Vec<_> = w.outputs();
     assert_eq!(first.len(), 2);
-    w.dialer.handle_outcome(device(2), Outcome::Failed, w.now);
+    w.dialer.handle_outcome(device(2), Purpose::Path, Outcome::Failed, w.now);
     // The dial to device 1 never ends.
     let dials = w.pass(60 * SECOND);
     assert!(dials.len() > 3 && dials.iter().all(|(_, d)| *d == DialOutput::Dial(device(2), Purpose::Path)));
@@ -129,15 +157,20 @@ fn a_session_on_a_detour_is_dialed_for_something_better_now_and_then() {
 }
 
 #[test]
-fn a_detour_that_is_gone_when_the_dial_for_something_better_fails_is_dialed_at_once() {
+fn a_detour_that_is_gone_is_dialed_anew_although_something_better_is_being_dialed() {
     let mut w = World::new();
-    w.connect(1, Tier::Relay);
+    w.connect(99, Tier::Relay);
     w.now += UPGRADE_MAX;
     w.dialer.handle_timeout(w.now);
-    assert_eq!(w.outputs(), [DialOutput::Dial(device(1), Purpose::Better)]);
-    w.dialer.handle_standing(device(1), standing(Status::Down, None), w.now);
-    w.dialer.handle_outcome(device(1), Outcome::Failed, w.now);
-    assert_eq!(w.outputs(), [DialOutput::Dial(device(1), Purpose::Path)]);
+    assert_eq!(w.outputs(), [DialOutput::Dial(device(99), Purpose::Better)]);
+    w.dialer.handle_standing(device(99), standing(Status::Down, None), w.now);
+    assert_eq!(w.outputs(), [DialOutput::Dial(device(99), Purpose::Path)]);
+    // What becomes of the first one does not matter any more.
+    w.dialer.handle_outcome(device(99), Purpose::Better, Outcome::Failed, w.now);
+    w.dialer.handle_timeout(w.now + SECOND);
+    assert_eq!(w.outputs(), []);
+    w.dialer.handle_outcome(device(99), Purpose::Path, Outcome::Failed, w.now);
+    assert!(w.dialer.poll_timeout().is_some());
 }
 
 #[test]
@@ -176,23 +209,43 @@ fn presence_says_when_a_device_is_worth_dialing() {
 fn a_device_that_said_no_is_not_asked_again() {
     let mut w = World::knows(1);
     w.outputs();
-    w.dialer.handle_outcome(device(1), Outcome::Denied, w.now);
+    w.dialer.handle_outcome(device(1), Purpose::Path, Outcome::Denied, w.now);
     assert_eq!(w.pass(3600 * SECOND), []);
 }
 
 #[test]
-fn what_somebody_ended_is_left_alone_and_what_was_lost_is_not() {
+fn what_the_app_ended_is_left_alone_and_what_was_lost_is_not() {
     let mut w = World::knows(1);
     w.outputs();
-    w.dialer.handle_outcome(device(1), Outcome::Connected, w.now);
+    w.dialer.handle_outcome(device(1), Purpose::Path, Outcome::Connected, w.now);
     w.connect(1, Tier::Direct);
-    w.dialer.handle_ended(device(1), true, w.now);
+    w.dialer.handle_ended(device(1), Ending::App, w.now);
     assert_eq!(w.pass(600 * SECOND), []);
     w.dialer.set_trust(device(1), TrustLevel::Trusted, w.now);
     w.outputs();
-    w.dialer.handle_outcome(device(1), Outcome::Connected, w.now);
+    w.dialer.handle_outcome(device(1), Purpose::Path, Outcome::Connected, w.now);
     w.connect(1, Tier::Direct);
-    w.dialer.handle_ended(device(1), false, w.now);
+    w.dialer.handle_ended(device(1), Ending::Lost, w.now);
+    assert_eq!(w.outputs(), [DialOutput::Dial(device(1), Purpose::Path)]);
+}
+
+// Who had no room has none a moment later either.
+#[test]
+fn a_peer_that_said_goodbye_is_left_in_peace_longer_and_longer_but_not_for_ever() {
+    let mut w = World::new();
+    for _ in 0..3 {
+        w.connect(1, Tier::Direct);
+        w.dialer.handle_ended(device(1), Ending::Peer, w.now);
+        w.dialer.handle_presence(device(1), true, w.now);
+        w.dialer.handle_network_change(true, w.now);
+        let dials = w.pass(REST_MAX + SCAN + BEAT);
+        assert!(dials[0].0 >= REST_MIN, "{:?}", dials[0]);
+    }
+    // It was started anew.
+    w.connect(1, Tier::Direct);
+    w.dialer.handle_ended(device(1), Ending::Peer, w.now);
+    w.dialer.handle_presence(device(1), false, w.now);
+    w.dialer.handle_presence(device(1), true, w.now);
     assert_eq!(w.outputs(), [DialOutput::Dial(device(1), Purpose::Path)]);
 }
 
@@ -203,37 +256,92 @@ fn of_forty_devices_thirty_stay_and_the_least_trusted_go_first() {
     let mut evicted = Vec::new();
     for n in 0..40 {
         let level = if n % 4 == 0 { TrustLevel::Known } else { TrustLevel::Trusted };
-        w.dialer.set_trust(device(n), level, w.now);
-        w.connect(n, if n % 2 == 0 { Tier::Relay } else { Tier::Direct });
+        w.meet(peer(n, level, &[]), n, if n % 2 == 0 { Tier::Relay } else { Tier::Direct });
         w.now += SECOND;
-        evicted.extend(w.outputs().into_iter().filter(|o| matches!(o, DialOutput::Evict(_))));
+        evicted.extend(w.evicted());
         assert!(w.dialer.connections() <= MAX_CONNECTIONS);
     }
     assert_eq!((evicted.len(), w.dialer.connections()), (10, MAX_CONNECTIONS));
-    let known = (0..40).step_by(4).map(|n| DialOutput::Evict(device(n)));
-    assert!(known.clone().all(|goes| evicted.contains(&goes)), "{evicted:?}");
+    assert!((0..40).step_by(4).all(|n| evicted.iter().any(|(gone, _)| *gone == device(n))), "{evicted:?}");
+}
+
+// proves S115
+#[test]
+fn an_eviction_says_the_first_thing_in_which_the_one_that_goes_is_worth_less() {
+    let newcomer = |w: &mut World| {
+        w.meet(peer(1, TrustLevel::Trusted, &[]), 1, Tier::Direct);
+        w.evicted()
+    };
+    let mut w = World::full(TrustLevel::Trusted);
+    w.dialer.set_trust(device(105), TrustLevel::Known, w.now);
+    assert_eq!(newcomer(&mut w), [(device(105), Why::LessTrusted)]);
+    let mut w = World::full(TrustLevel::Trusted);
+    (100..130).filter(|n| *n != 107).chain([1]).for_each(|n| w.dialer.handle_asked(device(n)));
+    assert_eq!(newcomer(&mut w), [(device(107), Why::NotAskedFor)]);
+    let mut w = World::full(TrustLevel::Trusted);
+    w.dialer.handle_ended(device(110), Ending::Lost, w.now);
+    w.meet(peer(109, TrustLevel::Trusted, &[]), 110, Tier::Direct);
+    w.dialer.handle_asked(device(109));
+    w.outputs();
+    assert_eq!(newcomer(&mut w), [(device(110), Why::AnotherOfItsUser)]);
+    let mut w = World::full(TrustLevel::Trusted);
+    w.dialer.handle_standing(device(111), standing(Status::Verifying, Some(Tier::Direct)), w.now);
+    assert_eq!(newcomer(&mut w), [(device(111), Why::Silent)]);
+    // What it runs over is not known yet when a newcomer is judged: among equals those stay that are there.
+    let mut w = World::full(TrustLevel::Trusted);
+    assert_eq!(newcomer(&mut w), [(device(1), Why::WorsePath)]);
+}
+
+#[test]
+fn of_equals_the_one_that_was_not_used_for_longest_goes() {
+    let mut w = World::full(TrustLevel::Trusted);
+    for n in (100..130).filter(|n| *n != 120) {
+        w.dialer.handle_use(device(n), w.now);
+    }
+    w.dialer.handle_asked(device(1));
+    w.connect(1, Tier::Direct);
+    assert_eq!(w.evicted(), [(device(120), Why::Unused)]);
 }
 
 #[test]
 fn the_last_connection_of_a_group_stays_whoever_it_is() {
     let mut w = World::new();
-    let groups = |n: u8| HashSet::from([GroupId::from_bytes([n; 20])]);
-    w.dialer.handle_connected(device(200), groups(1), w.now);
+    w.meet(peer(200, TrustLevel::Known, &[1]), 200, Tier::Relay);
     for n in 0..35 {
-        w.dialer.set_trust(device(n), TrustLevel::Own, w.now);
-        w.dialer.handle_connected(device(n), groups(2), w.now);
+        w.meet(peer(n, TrustLevel::Own, &[2]), n, Tier::Direct);
         w.now += SECOND;
     }
-    let evicted = w.outputs();
-    assert!(evicted.contains(&DialOutput::Evict(device(0))), "{evicted:?}");
-    assert!(!evicted.contains(&DialOutput::Evict(device(200))));
+    let evicted = w.evicted();
+    assert_eq!(evicted.len(), 6);
+    assert!(evicted.iter().all(|(gone, _)| *gone != device(200)), "{evicted:?}");
+}
+
+#[test]
+fn nobody_makes_room_for_a_less_trusted_device_even_if_it_would_be_the_first_of_a_group() {
+    let mut w = World::full(TrustLevel::Trusted);
+    w.meet(peer(1, TrustLevel::Known, &[1]), 1, Tier::Direct);
+    assert_eq!(w.evicted(), [(device(1), Why::Latecomer)]);
+}
+
+#[test]
+fn a_full_house_looks_only_for_devices_that_are_more_trusted_than_its_least() {
+    let mut w = World::full(TrustLevel::Known);
+    w.dialer.set_trust(device(1), TrustLevel::Known, w.now);
+    assert_eq!(w.pass(600 * SECOND), []);
+    w.dialer.set_trust(device(2), TrustLevel::Own, w.now);
+    assert_eq!(w.outputs(), [DialOutput::Dial(device(2), Purpose::Path)]);
+    // One that was evicted is not asked back in before it has rested, nor while there is no room.
+    w.dialer.handle_outcome(device(2), Purpose::Path, Outcome::Connected, w.now);
+    w.meet(peer(2, TrustLevel::Own, &[]), 2, Tier::Direct);
+    assert_eq!(w.evicted(), [(device(100), Why::Unused)]);
+    assert_eq!(w.pass(3 * REST_MAX), []);
 }
 
 #[test]
 fn a_crowd_of_devices_shares_one_bucket() {
     let mut w = World::new();
     for n in 0..30 {
-        w.dialer.handle_connected(device(n), HashSet::new(), w.now);
+        w.dialer.handle_connected(device(n), peer(n, TrustLevel::Trusted, &[]), w.now);
     }
     let mut began = 0;
     for _ in 0..40 {
@@ -249,9 +357,9 @@ fn a_crowd_of_devices_shares_one_bucket() {
 #[derive(Debug, Clone)]
 enum Step {
     Trust(u8, bool),
-    Connect(u8),
+    Connect(u8, u8, u8),
     Stand(u8, u8),
-    End(u8, bool),
+    End(u8, u8),
     Presence(u8, bool),
     Network(bool),
     App(u8),
@@ -261,9 +369,9 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (0..60_u8, any::<bool>()).prop_map(|(n, t)| Step::Trust(n, t)),
-        (0..60_u8).prop_map(Step::Connect),
+        (0..60_u8, 0..3_u8, 0..8_u8).prop_map(|(n, level, group)| Step::Connect(n, level, group)),
         (0..60_u8, 0..4_u8).prop_map(|(n, s)| Step::Stand(n, s)),
-        (0..60_u8, any::<bool>()).prop_map(|(n, w)| Step::End(n, w)),
+        (0..60_u8, 0..4_u8).prop_map(|(n, how)| Step::End(n, how)),
         (0..60_u8, any::<bool>()).prop_map(|(n, o)| Step::Presence(n, o)),
         any::<bool>().prop_map(Step::Network),
         (0..3_u8).prop_map(Step::App),
@@ -276,19 +384,42 @@ proptest! {
     #[test]
     fn whatever_happens_the_bounds_hold(steps in proptest::collection::vec(step(), 1..200)) {
         let mut w = World::new();
-        let mut suspended = false;
+        let (mut suspended, mut connected) = (false, HashMap::<u8, Peer>::new());
         for step in steps {
             match step {
                 Step::Trust(n, yes) => {
                     let level = if yes { TrustLevel::Trusted } else { TrustLevel::Untrusted };
+                    if let Some(peer) = connected.get_mut(&n) {
+                        peer.level = level;
+                    }
                     w.dialer.set_trust(device(n), level, w.now);
                 }
-                Step::Connect(n) => w.dialer.handle_connected(device(n), HashSet::new(), w.now),
+                Step::Connect(n, level, group) => {
+                    let level = [TrustLevel::Known, TrustLevel::Trusted, TrustLevel::Own][usize::from(level)];
+                    let before = connected.clone();
+                    let newcomer = peer(n % 20, level, &[group]);
+                    connected.insert(n, newcomer.clone());
+                    w.dialer.handle_connected(device(n), newcomer, w.now);
+                    for output in w.outputs() {
+                        let DialOutput::Evict(gone, _) = output else { continue };
+                        let (gone, peer) = connected.iter().find(|(n, _)| device(**n) == gone).unwrap();
+                        let gone = *gone;
+                        prop_assert!(peer.level <= level, "never a more trusted one for a less trusted one");
+                        let last = |m: &HashMap<u8, Peer>| peer.groups.iter().any(|g| m.values().filter(|p| p.groups.contains(g)).count() == 1);
+                        prop_assert!(gone == n || !last(&before), "never the last one of a group");
+                        w.dialer.handle_ended(device(gone), Ending::Evicted, w.now);
+                        connected.remove(&gone);
+                    }
+                }
                 Step::Stand(n, s) => {
                     let status = [Status::Usable, Status::Verifying, Status::Down, Status::Away][usize::from(s)];
                     w.dialer.handle_standing(device(n), standing(status, Some(Tier::Relay)), w.now);
                 }
-                Step::End(n, wanted) => w.dialer.handle_ended(device(n), wanted, w.now),
+                Step::End(n, how) => {
+                    let how = [Ending::App, Ending::Peer, Ending::Evicted, Ending::Lost][usize::from(how)];
+                    connected.remove(&n);
+                    w.dialer.handle_ended(device(n), how, w.now);
+                }
                 Step::Presence(n, online) => w.dialer.handle_presence(device(n), online, w.now),
                 Step::Network(another) => w.dialer.handle_network_change(another, w.now),
                 Step::App(n) => {
@@ -304,15 +435,15 @@ proptest! {
             prop_assert!(w.dialer.connections() <= MAX_CONNECTIONS);
             let dials: Vec<_> = w.outputs();
             let of = |output: &DialOutput| match output {
-                DialOutput::Dial(device, _) => Some(*device),
-                DialOutput::Evict(_) => None,
+                DialOutput::Dial(device, purpose) => Some((*device, *purpose)),
+                DialOutput::Evict(..) => None,
             };
             let devices: Vec<_> = dials.iter().filter_map(of).collect();
             prop_assert!(!suspended || devices.is_empty());
             let distinct: HashSet<_> = devices.iter().collect();
             prop_assert_eq!(distinct.len(), devices.len());
-            for device in devices {
-                w.dialer.handle_outcome(device, Outcome::Failed, w.now);
+            for (device, purpose) in devices {
+                w.dialer.handle_outcome(device, purpose, Outcome::Failed, w.now);
             }
         }
     }

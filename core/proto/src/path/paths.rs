@@ -341,6 +341,11 @@ impl Paths {
         })
     }
 
+    /// When data last went either way.
+    pub fn used(&self) -> Instant {
+        self.used
+    }
+
     /// All paths, in the order they were made.
     pub fn ids(&self) -> impl Iterator<Item = PathId> {
         self.all.keys().copied()
