@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use peers_proto::id::DeviceId;
-use peers_proto::path::{Beat, PathEvent, PathId, Paths, Preference, Status};
+use peers_proto::dial::{self, DialOutput, Dialer, Ending, Outcome, Purpose};
+use peers_proto::id::{DeviceId, UserId};
+use peers_proto::path::{Beat, PathEvent, PathId, Paths, Preference};
 use peers_proto::session::wire::{FrameKind, Header};
 use peers_proto::session::{Instance, Meeting, ReassemblyBudget, Resume, Session, SessionConfig};
 use peers_proto::time::{Instant, earliest};
@@ -17,11 +18,6 @@ use crate::net::Net;
 use crate::pipe::{Packet, PipeId};
 use crate::plan::Fault;
 use crate::timeline::Timeline;
-
-/// Longest pause between two dials.
-const RETRY_MAX: Duration = Duration::from_secs(8);
-/// How often a device on a worse path looks for a better one.
-const UPGRADE: Duration = Duration::from_secs(10);
 
 /// What the world lends a device for one event.
 pub(crate) struct Surroundings<'a> {
@@ -38,6 +34,20 @@ pub(crate) enum Ended {
     Forgotten(u64),
     /// One of the peer's instances came back after another one, which cannot both be right.
     Void,
+    /// There were too many.
+    Evicted,
+    /// The peer said goodbye: it had too many.
+    Goodbye,
+}
+
+impl Ended {
+    fn ending(self) -> Ending {
+        match self {
+            Self::NoPath | Self::Forgotten(_) | Self::Void => Ending::Lost,
+            Self::Evicted => Ending::Evicted,
+            Self::Goodbye => Ending::Peer,
+        }
+    }
 }
 
 /// A session that the app was told is lost.
@@ -65,6 +75,8 @@ struct End {
     kind: TransportKind,
     phase: Phase,
     deadline: Instant,
+    /// The dial of this device that it belongs to, until there is an outcome.
+    dial: Option<Purpose>,
 }
 
 #[derive(Debug)]
@@ -72,15 +84,15 @@ struct Live {
     session: Session,
     paths: Paths,
     app: App,
+    begun: Instant,
 }
 
 #[derive(Debug)]
 struct Peer {
     instance: Instance,
     live: Option<Live>,
-    dials: bool,
-    next_dial: Instant,
-    failures: u32,
+    /// Whether this device looks for it by itself.
+    known: bool,
 }
 
 #[derive(Debug)]
@@ -88,6 +100,7 @@ pub(crate) struct Device {
     index: usize,
     /// How far its clock is ahead of the world's.
     offset: Duration,
+    dialer: Dialer,
     peers: BTreeMap<usize, Peer>,
     ends: BTreeMap<PipeId, End>,
     budget: ReassemblyBudget,
@@ -101,6 +114,10 @@ fn device_id(index: usize) -> DeviceId {
     DeviceId::from_bytes([index as u8 + 1; 20])
 }
 
+fn index_of(device: DeviceId) -> usize {
+    usize::from(device.as_bytes()[0]) - 1
+}
+
 impl Device {
     pub(crate) fn new(index: usize, peers: &[(usize, bool)], net: &mut Net) -> Self {
         // An hour at least, so that whoever mixes two clocks fails loudly.
@@ -110,21 +127,19 @@ impl Device {
 
     fn with_clock(index: usize, offset: Duration, peers: &[(usize, bool)], net: &mut Net) -> Self {
         let now = net.now + offset;
-        let peers = peers.iter().map(|(peer, dials)| {
-            let next_dial = now + net.rng.millis(0..500);
-            let peer_state = Peer {
-                instance: Instance::new(net.rng.next()),
-                live: None,
-                dials: *dials,
-                next_dial,
-                failures: 0,
-            };
-            (*peer, peer_state)
+        let mut dialer = Dialer::new(device_id(index), true, net.rng.next(), now);
+        let peers = peers.iter().map(|(peer, known)| {
+            if *known {
+                dialer.set_trust(device_id(*peer), net.plan.levels[*peer], now);
+            }
+            (*peer, Peer { instance: Instance::new(net.rng.next()), live: None, known: *known })
         });
+        let peers = peers.collect();
         Self {
             index,
             offset,
-            peers: peers.collect(),
+            dialer,
+            peers,
             ends: BTreeMap::new(),
             budget: ReassemblyBudget::default(),
             losses: Vec::new(),
@@ -143,7 +158,7 @@ impl Device {
                 net.abandon(*pipe, self.index);
             }
         }
-        let peers: Vec<_> = self.peers.iter().map(|(peer, state)| (*peer, state.dials)).collect();
+        let peers: Vec<_> = self.peers.iter().map(|(peer, state)| (*peer, state.known)).collect();
         Self { hushed: self.hushed, ..Self::with_clock(self.index, self.offset, &peers, net) }
     }
 
@@ -160,7 +175,7 @@ impl Device {
     pub(crate) fn poll_timeout(&self, net: &Net) -> Option<Instant> {
         let handshakes =
             self.ends.values().filter(|end| !matches!(end.phase, Phase::Path)).map(|end| end.deadline);
-        let mut next = handshakes.min();
+        let mut next = earliest(handshakes.min(), self.dialer.poll_timeout());
         for peer in self.peers.values() {
             next = earliest(next, peer.poll_timeout(self.index, net));
         }
@@ -180,13 +195,14 @@ impl Device {
     /// The network has changed: what failed may work now, and no path is relied on.
     pub(crate) fn network_changed(&mut self, world: &mut Surroundings<'_>) -> Result<(), Violation> {
         let now = self.clock(world.net.now);
-        for peer in self.peers.values_mut() {
-            peer.failures = 0;
-            peer.next_dial = peer.next_dial.min(now + world.net.rng.millis(0..500));
-            if let Some(live) = &mut peer.live {
-                live.paths.network_changed(true, now);
-            }
+        for live in self.peers.values_mut().filter_map(|peer| peer.live.as_mut()) {
+            live.paths.network_changed(true, now);
         }
+        // What began on the old network is given up.
+        for (pipe, _) in self.ends.extract_if(.., |_, end| end.dial.is_some()) {
+            world.net.close(pipe, self.index);
+        }
+        self.dialer.handle_network_change(true, now);
         for peer in self.peers.keys().copied().collect::<Vec<_>>() {
             self.pump(peer, world)?;
         }
@@ -200,11 +216,10 @@ impl Device {
         let late = |end: &End| !matches!(end.phase, Phase::Path) && end.deadline <= now;
         let overdue: Vec<_> = self.ends.iter().filter(|(_, end)| late(end)).map(|(pipe, _)| *pipe).collect();
         for pipe in overdue {
-            self.ends.remove(&pipe);
-            world.net.close(pipe, self.index);
+            self.close(pipe, world);
         }
+        self.dialer.handle_timeout(now);
         for peer in self.peers.keys().copied().collect::<Vec<_>>() {
-            self.dial(peer, world);
             self.pump(peer, world)?;
         }
         Ok(())
@@ -216,10 +231,9 @@ impl Device {
         pipe: PipeId,
         world: &mut Surroundings<'_>,
     ) -> Result<(), Violation> {
-        world.net.close(pipe, self.index);
-        let Some(end) = self.ends.remove(&pipe) else { return Ok(()) };
-        self.leave_path(end.peer, pipe, world)?;
-        self.pump(end.peer, world)
+        let Some(peer) = self.close(pipe, world) else { return Ok(()) };
+        self.leave_path(peer, pipe, world)?;
+        self.pump(peer, world)
     }
 
     /// A pipe has taken some of what it was given.
@@ -243,7 +257,8 @@ impl Device {
         let (now, index) = (self.clock(world.net.now), self.index);
         if let Packet::M1 = packet {
             let Pipe { peer, kind } = self.pipe(pipe, world.net);
-            let end = End { peer, kind, phase: Phase::Answering, deadline: now + HANDSHAKE_TIMEOUT };
+            let end =
+                End { peer, kind, phase: Phase::Answering, deadline: now + HANDSHAKE_TIMEOUT, dial: None };
             self.ends.insert(pipe, end);
             world.net.send(pipe, index, Packet::M2);
             return Ok(());
@@ -272,6 +287,7 @@ impl Device {
                 live.paths.received(id, frame.len(), data, now);
                 match header.kind {
                     FrameKind::Leave => return self.handle_broken(pipe, world),
+                    FrameKind::Bye => return self.end_session(peer, Ended::Goodbye, world),
                     FrameKind::Ping => live.paths.handle_ping(id, header.seq),
                     FrameKind::Pong => live.paths.handle_pong(id, header.seq, now),
                     _ => {}
@@ -290,24 +306,36 @@ impl Device {
         Pipe { peer: pipe.ends[1 - pipe.side_of(self.index)], kind: pipe.route.kind }
     }
 
-    fn dial(&mut self, to: usize, world: &mut Surroundings<'_>) {
-        let now = self.clock(world.net.now);
-        let Some(peer) = self.peers.get_mut(&to) else { return };
-        let wanted = peer.wants_to_dial();
-        if wanted.is_empty() || peer.next_dial > now {
-            return;
+    /// Does what the dialer has decided, as the engine's policy.
+    pub(crate) fn obey(&mut self, world: &mut Surroundings<'_>) -> Result<(), Violation> {
+        while let Some(output) = self.dialer.poll_output() {
+            match output {
+                DialOutput::Dial(device, purpose) => self.dial(index_of(device), purpose, world),
+                DialOutput::Evict(device, why) => {
+                    let (index, of) = (self.index, index_of(device));
+                    world.timeline.note(world.net.now, || format!("{index} gives up {of}: {why}"));
+                    self.end_session(of, Ended::Evicted, world)?;
+                }
+            }
         }
-        peer.failures += 1;
-        let ceiling = RETRY_MAX.min(Duration::from_millis(500) * 2_u32.saturating_pow(peer.failures.min(8)));
-        let pause = if peer.has_path() { UPGRADE } else { ceiling };
-        peer.next_dial = now + world.net.rng.millis(250..251 + pause.as_millis() as u64);
+        Ok(())
+    }
+
+    fn dial(&mut self, to: usize, purpose: Purpose, world: &mut Surroundings<'_>) {
+        let now = self.clock(world.net.now);
+        let wanted: &[_] = match purpose {
+            Purpose::Path => &[TransportKind::Relay, TransportKind::WebRtc],
+            Purpose::Better => &[TransportKind::WebRtc],
+        };
         for kind in wanted {
             let relayed = *kind == TransportKind::Relay;
-            let busy = self.ends.values().any(|end| {
+            let busy = self.ends.values_mut().find(|end| {
                 let same = (end.kind == TransportKind::Relay) == relayed;
                 end.peer == to && same && !matches!(end.phase, Phase::Path)
             });
-            if busy {
+            // Negotiation joins the attempt that is under way.
+            if let Some(end) = busy {
+                end.dial = Some(purpose);
                 continue;
             }
             if let Some(pipe) = world.net.dial(self.index, to, *kind) {
@@ -317,9 +345,32 @@ impl Device {
                     .note(world.net.now, || format!("{} dials {to} by {kind:?}: pipe {pipe}", self.index));
                 let patience =
                     if kind == TransportKind::WebRtc { WEBRTC_ESTABLISHMENT } else { HANDSHAKE_TIMEOUT };
-                let end = End { peer: to, kind, phase: Phase::Dialing, deadline: now + patience };
+                let end = End {
+                    peer: to,
+                    kind,
+                    phase: Phase::Dialing,
+                    deadline: now + patience,
+                    dial: Some(purpose),
+                };
                 self.ends.insert(pipe, end);
             }
+        }
+        self.tell_failure(to, purpose, now);
+    }
+
+    /// Closes this side of a pipe; tells whose it was. With its last pipe a dial has failed.
+    fn close(&mut self, pipe: PipeId, world: &mut Surroundings<'_>) -> Option<usize> {
+        world.net.close(pipe, self.index);
+        let end = self.ends.remove(&pipe)?;
+        if let Some(purpose) = end.dial {
+            self.tell_failure(end.peer, purpose, self.clock(world.net.now));
+        }
+        Some(end.peer)
+    }
+
+    fn tell_failure(&mut self, of: usize, purpose: Purpose, now: Instant) {
+        if !self.ends.values().any(|end| end.peer == of && end.dial == Some(purpose)) {
+            self.dialer.handle_outcome(device_id(of), purpose, Outcome::Failed, now);
         }
     }
 
@@ -359,14 +410,23 @@ impl Device {
         let kind = world.net.pipes[pipe].route.kind;
         let fresh = self.begin(to, world);
         let Some(peer) = self.peers.get_mut(&to) else { return Ok(()) };
+        let is_new = peer.live.is_none();
         let live = peer.live.get_or_insert(fresh);
         world.timeline.note(world.net.now, || {
             format!("{index} has a path to {to} by {kind:?}: pipe {pipe}, from frame {next}")
         });
         live.paths.add(path_id(pipe), kind.into(), now);
-        peer.failures = 0;
         if let Some(end) = self.ends.get_mut(&pipe) {
             end.phase = Phase::Path;
+            if let Some(purpose) = end.dial.take() {
+                self.dialer.handle_outcome(device_id(to), purpose, Outcome::Connected, now);
+            }
+        }
+        if is_new {
+            let level = world.net.plan.levels[to];
+            let user = UserId::from_bytes([to as u8; 20]);
+            let groups = Default::default();
+            self.dialer.handle_connected(device_id(to), dial::Peer { level, user, groups }, now);
         }
         self.follow(to, Some((path_id(pipe), next)), world)
     }
@@ -386,7 +446,7 @@ impl Device {
         };
         let session = Session::new(config);
         let paths = Paths::new(session.leads(), Preference::default(), RESUME_WINDOW, now);
-        Live { session, paths, app }
+        Live { session, paths, app, begun: now }
     }
 
     fn leave_path(&mut self, of: usize, pipe: PipeId, world: &mut Surroundings<'_>) -> Result<(), Violation> {
@@ -420,10 +480,7 @@ impl Device {
                     }
                     _ => live.session.switch(),
                 },
-                PathEvent::Down => {
-                    live.session.detach();
-                    peer.next_dial = now;
-                }
+                PathEvent::Down => live.session.detach(),
                 PathEvent::Ask(id) => {
                     while let Some(beat) = live.paths.poll_beat(id, now) {
                         let (kind, number) = match beat {
@@ -444,10 +501,14 @@ impl Device {
                     world.net.close(pipe_id(id), index);
                     self.ends.remove(&pipe_id(id));
                 }
-                PathEvent::Status(Status::Verifying) => peer.next_dial = now,
                 PathEvent::Status(_) | PathEvent::Quality(_) => {}
                 PathEvent::Lost => return self.end_session(of, Ended::NoPath, world),
             }
+        }
+        if let Some(live) = self.peers.get(&of).and_then(|peer| peer.live.as_ref()) {
+            let tier = live.paths.route().map(|route| route.tier());
+            let standing = dial::Standing { status: live.paths.status(), tier };
+            self.dialer.handle_standing(device_id(of), standing, now);
         }
         Ok(())
     }
@@ -457,12 +518,19 @@ impl Device {
         let (now, index) = (self.clock(world.net.now), self.index);
         let Some(peer) = self.peers.get_mut(&of) else { return Ok(()) };
         let Some(mut live) = peer.live.take() else { return Ok(()) };
-        if why == Ended::NoPath {
+        if !matches!(why, Ended::Forgotten(_) | Ended::Void) {
             peer.instance.ended(world.net.rng.next());
+        }
+        // Who has forgotten is there, with a new session in the same moment.
+        if !matches!(why, Ended::Forgotten(_)) {
+            self.dialer.handle_ended(device_id(of), why.ending(), now);
         }
         live.session.end();
         live.app.finish(&mut live.session, &mut world.net.rng, now)?;
         for pipe in live.paths.ids().map(pipe_id) {
+            if why == Ended::Evicted {
+                world.net.send(pipe, index, Packet::Frame(live.session.header_frame(FrameKind::Bye, 0)));
+            }
             world.net.close(pipe, index);
             self.ends.remove(&pipe);
         }
@@ -501,6 +569,13 @@ impl Device {
     }
 
     // ---- what the world checks at the end ----
+
+    /// Peers it has a session with that is older than `age`.
+    pub(crate) fn partners(&self, age: Duration, net: &Net) -> Vec<usize> {
+        let now = self.clock(net.now);
+        let lives = self.peers.iter().filter_map(|(peer, state)| Some((*peer, state.live.as_ref()?)));
+        lives.filter(|(_, live)| now - live.begun >= age).map(|(peer, _)| peer).collect()
+    }
 
     /// Whether this device and `other` share one session on a path that works, with nothing left to say.
     pub(crate) fn settled_with(&self, other: &Self) -> Result<(), Violation> {
@@ -553,28 +628,12 @@ struct Pipe {
 }
 
 impl Peer {
-    fn has_path(&self) -> bool {
-        self.live.as_ref().is_some_and(|live| live.paths.current().is_some())
-    }
-
     fn resume(&self) -> Resume {
         self.instance.ready(self.live.as_ref().map_or(0, |live| live.session.next_expected()))
     }
 
-    /// Relay first, anything better beside it; on a relay, anything better.
-    fn wants_to_dial(&self) -> &'static [TransportKind] {
-        let reliable = self.live.as_ref().filter(|live| !live.paths.wants_another());
-        match reliable.and_then(|live| live.paths.route()).map(|route| route.kind) {
-            _ if !self.dials => &[],
-            None => &[TransportKind::Relay, TransportKind::WebRtc],
-            Some(TransportKind::Relay) => &[TransportKind::WebRtc],
-            Some(_) => &[],
-        }
-    }
-
     fn poll_timeout(&self, device: usize, net: &Net) -> Option<Instant> {
-        let dial = (!self.wants_to_dial().is_empty()).then_some(self.next_dial);
-        earliest(dial, self.live.as_ref().and_then(|live| live.poll_timeout(device, net)))
+        self.live.as_ref().and_then(|live| live.poll_timeout(device, net))
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Violation {
     Call(String),
     /// A session ended although nothing forced it to.
     Needless(String),
+    /// The wrong sessions were given up for want of room, or too many.
+    Choice(String),
     /// Two devices that could talk have no usable session.
     Stuck(String),
     /// More memory than the limits allow.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use peers_proto::transport_kind::TransportKind;
+use peers_proto::trust::TrustLevel;
 
 use crate::pipe::Profile;
 
@@ -103,9 +104,11 @@ pub enum Fault {
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) places: Vec<Place>,
-    /// Who wants to talk to whom; the first one dials.
+    /// Who wants to talk to whom; the first one looks for the other. Whoever has a session does what it can to keep it.
     pub(crate) pairs: Vec<(usize, usize)>,
-    /// Whether the second one dials too.
+    /// How far each device is trusted by the others.
+    pub(crate) levels: Vec<TrustLevel>,
+    /// Whether the second one looks for the first, too.
     pub(crate) both_dial: bool,
     pub(crate) relays: usize,
     pub(crate) turn: bool,

@@ -4,6 +4,8 @@ mod draw;
 
 use std::time::Duration;
 
+use peers_proto::trust::TrustLevel;
+
 use crate::plan::{Action, Nat, Plan};
 use crate::random::Rng;
 use draw::{anywhere, behind, on_lan, pair, profile, spread, traffic, windows};
@@ -61,6 +63,7 @@ scenarios! {
     "slow-reader" slow_reader "an app that takes its time with large objects";
     "mesh" mesh "eight devices, all with all, anywhere";
     "star" star "one device with fifteen others, and its network changes";
+    "crowd" crowd "forty devices want one that keeps thirty, and its network changes";
     "chaos" chaos "everything at once";
 }
 
@@ -315,6 +318,23 @@ fn star(rng: &mut Rng) -> Plan {
         let place = draw::place(rng);
         plan.actions.push((at, Action::Move(0, place)));
     }
+    plan
+}
+
+fn crowd(rng: &mut Rng) -> Plan {
+    let mut plan = anywhere(rng, 41);
+    plan.heal = rng.seconds(60..120);
+    plan.traffic = traffic(rng, 8000);
+    plan.both_dial = true;
+    plan.pairs = (1..41).map(|other| (other, 0)).collect();
+    plan.levels =
+        (0..41).map(|_| rng.pick(&[TrustLevel::Known, TrustLevel::Trusted, TrustLevel::Own])).collect();
+    for at in spread(rng, &plan, 1) {
+        let place = draw::place(rng);
+        plan.actions.push((at, Action::Move(0, place)));
+    }
+    let who = rng.within(1..41) as usize;
+    windows(rng, &mut plan, 1, 2..20, Action::Down(who), Action::Up(who));
     plan
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use peers_proto::limits::MAX_CONNECTIONS;
 use peers_proto::time::Instant;
 
 use crate::device::{Device, Ended, Surroundings};
@@ -17,6 +18,10 @@ use crate::timeline::Timeline;
 const SETTLE: Duration = Duration::from_secs(90);
 /// A session must not be lost for want of a path if there could have been one for this long.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// What a goodbye needs to arrive.
+const TOLD: Duration = Duration::from_secs(5);
+/// A device that finds no room tries again, but rarely; and one more trusted that comes later costs another its place.
+const EVICTIONS_EACH: usize = 6;
 /// More events than any scenario needs.
 const MAX_EVENTS: u64 = 2_000_000;
 
@@ -36,6 +41,8 @@ pub(crate) struct World {
     pub(crate) timeline: Timeline,
     pairs: Vec<Pair>,
     tally: Tally,
+    /// How often each device gave up a session for want of room.
+    evictions: Vec<usize>,
 }
 
 /// What the world remembers about two devices that want to talk.
@@ -51,6 +58,13 @@ struct Pair {
     forgotten: [u32; 2],
     /// How often the last words of an instance that was killed in the middle of a handshake came after its successor.
     ghosts: [u32; 2],
+}
+
+impl Pair {
+    fn other(&self, device: usize) -> Option<usize> {
+        let [a, b] = self.ends;
+        if a == device { Some(b) } else { (b == device).then_some(a) }
+    }
 }
 
 impl World {
@@ -73,7 +87,8 @@ impl World {
             ghosts: [0; 2],
         };
         let pairs = net.plan.pairs.iter().map(pair).collect();
-        Self { net, devices, timeline, pairs, tally: Tally::default() }
+        let evictions = vec![0; places];
+        Self { net, devices, timeline, pairs, tally: Tally::default(), evictions }
     }
 
     pub(crate) fn run(&mut self) -> Result<Tally, Failure> {
@@ -105,10 +120,45 @@ impl World {
             self.handle(event)?;
         }
         self.net.now = end;
-        self.pairs.iter().try_for_each(|pair| {
+        self.pairs.iter().filter(|pair| !self.is_left_out(pair)).try_for_each(|pair| {
             let [a, b] = pair.ends;
             self.devices[a].settled_with(&self.devices[b])
+        })?;
+        (0..self.devices.len()).try_for_each(|device| self.check_choice(device))
+    }
+
+    /// Whether there was no room for it. Both ends know that.
+    fn is_left_out(&self, pair: &Pair) -> bool {
+        pair.ends.into_iter().any(|end| {
+            let [other] = pair.ends.into_iter().filter(|e| *e != end).collect::<Vec<_>>()[..] else {
+                return false;
+            };
+            let full = self.devices[end].partners(Duration::ZERO, &self.net).len() >= MAX_CONNECTIONS;
+            let meet = |a: usize, b: usize, age| self.devices[a].partners(age, &self.net).contains(&b);
+            full && !meet(end, other, Duration::ZERO) && !meet(other, end, TOLD)
         })
+    }
+
+    /// Of too many peers the right ones were kept, and not in turns.
+    fn check_choice(&self, device: usize) -> Result<(), Violation> {
+        let kept = self.devices[device].partners(Duration::ZERO, &self.net);
+        let wanted: Vec<_> = self.pairs.iter().filter_map(|pair| pair.other(device)).collect();
+        let fail = |what: String| Err(Violation::Choice(format!("{device} {what}")));
+        if wanted.len() <= MAX_CONNECTIONS {
+            return Ok(());
+        }
+        if kept.len() != MAX_CONNECTIONS {
+            return fail(format!("has {} sessions, {} want one", kept.len(), wanted.len()));
+        }
+        let level = |peer: &usize| self.net.plan.levels[*peer];
+        let left_out = wanted.iter().filter(|peer| !kept.contains(peer)).map(level).max();
+        if left_out > kept.iter().map(level).min() {
+            return fail("left out a more trusted device".into());
+        }
+        if self.evictions[device] > EVICTIONS_EACH * (wanted.len() - kept.len()) {
+            return fail(format!("gave up {} sessions for {} places", self.evictions[device], kept.len()));
+        }
+        Ok(())
     }
 
     fn handle(&mut self, event: Event) -> Result<(), Violation> {
@@ -153,6 +203,7 @@ impl World {
         }
         let mut world = Surroundings { net: &mut self.net, timeline: &mut self.timeline };
         act(&mut self.devices[index], &mut world)?;
+        self.devices[index].obey(&mut world)?;
         self.count_losses(index)?;
         self.reschedule(index);
         Ok(())
@@ -230,6 +281,15 @@ impl World {
                         )));
                     }
                 }
+                Ended::Evicted => {
+                    self.evictions[index] += 1;
+                    pair.expiries[side] += 1;
+                    let all = self.pairs.iter().filter(|pair| pair.ends.contains(&index)).count();
+                    if all <= MAX_CONNECTIONS {
+                        return Err(Violation::Needless(format!("{text}: there was room for all")));
+                    }
+                }
+                Ended::Goodbye => pair.expiries[side] += 1,
                 Ended::Void => pair.ghosts[side] += 1,
                 Ended::Forgotten(by) => {
                     pair.forgotten[side] += 1;

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use peers_proto::trust::TrustLevel;
+
 use crate::pipe::Profile;
 use crate::plan::{Action, Fault, Nat, Place, Plan, Traffic};
 use crate::random::Rng;
@@ -39,6 +41,7 @@ pub(super) fn plan(rng: &mut Rng, places: Vec<Place>) -> Plan {
     let devices = places.len();
     let pairs = (0..devices).flat_map(|a| (a + 1..devices).map(move |b| (a, b))).collect();
     Plan {
+        levels: vec![TrustLevel::Trusted; devices],
         places,
         pairs,
         both_dial: rng.chance(30),
