@@ -150,10 +150,9 @@ impl Driver {
 
     fn add(&mut self, path: NewPath) {
         let NewPath { transport, seal, peer_next } = path;
-        let (now, id) = (self.shared.clock.now(), PathId(self.next_path));
-        self.next_path += 1;
-        let handle = Arc::new(PathHandle::new(id));
-        self.handles.insert(id, handle.clone());
+        let now = self.shared.clock.now();
+        let handle = self.handle();
+        let id = handle.id;
         self.shared.inspect(|s| {
             s.paths.add(id, transport.route, now);
             // Made while this device was going away: it is left at once.
@@ -162,7 +161,18 @@ impl Driver {
             }
         });
         self.follow(Some((id, peer_next)));
-        let shared = self.shared.clone();
+        self.start(handle, transport, seal);
+    }
+
+    fn handle(&mut self) -> Arc<PathHandle> {
+        let handle = Arc::new(PathHandle::new(PathId(self.next_path)));
+        self.next_path += 1;
+        self.handles.insert(handle.id, handle.clone());
+        handle
+    }
+
+    fn start(&mut self, handle: Arc<PathHandle>, transport: Transport, seal: Option<(Sealer, Opener)>) {
+        let (shared, id) = (self.shared.clone(), handle.id);
         self.paths.spawn(async move { (id, path::run(shared, handle, transport, seal).await) });
     }
 
@@ -264,6 +274,12 @@ impl Driver {
     async fn finish(mut self) {
         let mut answering = self.shared.inspect(|s| std::mem::take(&mut s.answering.tasks));
         answering.shutdown().await;
+        // A path that came just now has a peer that waits at its other end: it is told, too.
+        self.incoming.close();
+        while let Ok(path) = self.incoming.try_recv() {
+            let handle = self.handle();
+            self.start(handle, path.transport, path.seal);
+        }
         for handle in self.handles.values() {
             handle.leave(Farewell::Bye);
         }
