@@ -103,6 +103,8 @@ impl World {
 
     fn simulate(&mut self) -> Result<(), Violation> {
         let heal = self.net.plan.heal;
+        // From then on nothing breaks any more: what would, breaks just before.
+        self.net.plan.actions.iter_mut().for_each(|(at, _)| *at = (*at).min(heal));
         self.net.plan.actions.push((heal, Action::Heal));
         for (index, (at, _)) in self.net.plan.actions.clone().into_iter().enumerate() {
             self.net.queue.plan(Instant::ZERO + at, Event::Act(index));
