@@ -86,6 +86,14 @@ impl Clock {
         }
     }
 
+    /// Waits until `deadline`; without one, for ever.
+    pub async fn sleep_until_any(&self, deadline: Option<Instant>) {
+        match deadline {
+            Some(deadline) => self.sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Waits for `duration`.
     pub async fn sleep(&self, duration: Duration) {
         self.sleep_until(self.now() + duration).await;

@@ -56,10 +56,7 @@ async fn drive(
         let deadline = handshake.poll_timeout();
         let mut event = tokio::select! {
             frame = transport.source.recv() => handshake.handle_frame(&frame?, clock.now())?,
-            () = async { match deadline {
-                Some(deadline) => clock.sleep_until(deadline).await,
-                None => std::future::pending().await,
-            } } => {
+            () = clock.sleep_until_any(deadline) => {
                 handshake.handle_timeout(clock.now())?;
                 None
             }

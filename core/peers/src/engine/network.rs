@@ -46,14 +46,8 @@ impl Engine {
     pub(crate) async fn watch_network(self: Arc<Self>) {
         loop {
             let due = self.surroundings.monitor(|monitor| monitor.poll_timeout());
-            let settled = async {
-                match due {
-                    Some(at) => self.clock.sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
-                () = settled => {}
+                () = self.clock.sleep_until_any(due) => {}
                 () = self.surroundings.told.notified() => continue,
             }
             let now = self.clock.now();

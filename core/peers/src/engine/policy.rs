@@ -53,14 +53,8 @@ impl Engine {
                 self.act(output);
             }
             let due = self.policy.dialer(|dialer| dialer.poll_timeout());
-            let timer = async {
-                match due {
-                    Some(at) => self.clock.sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
-                () = timer => {
+                () = self.clock.sleep_until_any(due) => {
                     let now = self.clock.now();
                     self.policy.dialer(|dialer| dialer.handle_timeout(now));
                 }

@@ -222,10 +222,7 @@ impl Negotiator {
                         self.handle(done).await;
                     }
                 }
-                () = async { match deadline {
-                    Some(deadline) => clock.sleep_until(deadline).await,
-                    None => std::future::pending().await,
-                } } => self.machine.handle_timeout(clock.now()),
+                () = clock.sleep_until_any(deadline) => self.machine.handle_timeout(clock.now()),
             }
         }
     }

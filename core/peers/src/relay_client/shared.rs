@@ -299,14 +299,8 @@ impl Shared {
     pub(super) async fn keep_ice_fresh(&self) {
         loop {
             let at = self.lock().signaling.ice_refresh();
-            let due = async {
-                match at {
-                    Some(at) => self.clock.sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
-                () = due => {
+                () = self.clock.sleep_until_any(at) => {
                     self.lock().signaling.refresh_ice();
                     self.work.notify_one();
                 }

@@ -128,10 +128,7 @@ impl Driver {
                 Some(path) = self.incoming.recv() => self.add(path),
                 Some(Ok((id, end))) = self.paths.join_next() => self.remove(id, end),
                 () = shared.signals.driver.notified() => {}
-                () = async { match deadline {
-                    Some(deadline) => shared.clock.sleep_until(deadline).await,
-                    None => std::future::pending().await,
-                } } => self.handle_timeout(),
+                () = shared.clock.sleep_until_any(deadline) => self.handle_timeout(),
             }
             let leaving = self.shared.lock().leaving;
             if let Some(patience) = leaving {

@@ -128,7 +128,7 @@ async fn write(
                 }
                 tokio::select! {
                     () = handle.wake.notified() => {}
-                    () = sleep_until(shared, deadline) => {}
+                    () = shared.clock.sleep_until_any(deadline) => {}
                 }
                 continue;
             }
@@ -183,13 +183,6 @@ fn next_step(shared: &Shared, handle: &PathHandle, now: Instant) -> Step {
     }
     handle.writer_wakes.store(deadline.map_or(u64::MAX, Instant::as_micros), Ordering::Relaxed);
     Step::Wait(deadline)
-}
-
-async fn sleep_until(shared: &Shared, deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => shared.clock.sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
 }
 
 async fn read(
