@@ -103,10 +103,7 @@ async fn a_flood_of_small_frames_followed_by_silence_arrives_at_once() {
         }
         times.push(sent.elapsed());
     }
-    // What is left behind waits a second; on a busy machine all of it takes tens of milliseconds.
-    assert!(times.iter().all(|time| *time < Duration::from_millis(500)), "{times:?}");
-    times.sort_unstable();
-    assert!(times[times.len() / 2] < Duration::from_millis(50), "{times:?}");
+    assert!(times.iter().all(|time| *time < Duration::from_millis(50)), "{times:?}");
     let kicks = p.negotiations.map(|n| n.counters()).map(|c| c.kicks);
     assert!(kicks.iter().sum::<u64>() > 0);
 }
