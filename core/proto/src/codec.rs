@@ -12,6 +12,7 @@
 pub mod varint;
 
 mod bounded;
+mod brotli;
 mod compress;
 mod decompress;
 mod error;

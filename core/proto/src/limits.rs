@@ -21,8 +21,6 @@ pub const MAX_ELEMENTS: usize = 65_536;
 
 /// Objects smaller than this are sent as they are: Brotli's tables cost more than they save.
 pub const COMPRESS_ABOVE: usize = 1024;
-/// Brotli quality: 4 is where its speed and gain cross for objects of a few kilobytes.
-pub const COMPRESS_QUALITY: u32 = 4;
 /// Largest Brotli window, in bits: 4 MiB, all of the largest object, and what other encoders use by default.
 pub const COMPRESS_WINDOW_BITS: u32 = 22;
 /// A compressed object may declare at most `compressed * MAX_EXPANSION + MAX_EXPANSION_FLOOR` bytes.

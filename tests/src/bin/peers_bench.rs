@@ -35,7 +35,7 @@ struct Core {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Megabytes (10^6) of one bulk transfer.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     megabytes: u32,
     /// Connections set up for the setup times.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]

@@ -4,13 +4,10 @@
 //! never shares a compression context with another's or with a secret, so no size on the wire tells one from the
 //! other (CRIME, BREACH).
 
-use brotli::enc::BrotliEncoderParams;
 use bytes::Bytes;
 
-use super::bounded::Bounded;
-use crate::limits::{
-    COMPRESS_ABOVE, COMPRESS_QUALITY, COMPRESS_WINDOW_BITS, MAX_EXPANSION, MAX_EXPANSION_FLOOR,
-};
+use super::brotli;
+use crate::limits::{COMPRESS_ABOVE, COMPRESS_WINDOW_BITS, MAX_EXPANSION, MAX_EXPANSION_FLOOR};
 
 /// How the content of an object is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +26,6 @@ const SAMPLE_ABOVE: usize = 32 * 1024;
 const SAMPLE_PIECES: usize = 4;
 /// Bytes of each piece.
 const SAMPLE_PIECE: usize = 2 * 1024;
-/// Quality for samples: whether it pays shows at any.
-const SAMPLE_QUALITY: u32 = 1;
 
 /// Compresses an object, unless it is at most [`COMPRESS_ABOVE`] bytes, would shrink by less than an eighth, or by so
 /// much that the receiver would take it for a decompression bomb; then it is returned as it is, without a copy.
@@ -40,7 +35,7 @@ pub fn compress(body: Bytes) -> (Encoding, Bytes) {
     if body.len() <= COMPRESS_ABOVE || (body.len() > SAMPLE_ABOVE && !sample_shrinks(&body)) {
         return (Encoding::Plain, body);
     }
-    match shrink(&body, COMPRESS_QUALITY) {
+    match shrink(&body) {
         Some(smaller) if is_plausible(body.len(), smaller.len()) => (Encoding::Brotli, smaller.into()),
         _ => (Encoding::Plain, body),
     }
@@ -58,20 +53,10 @@ fn sample_shrinks(body: &[u8]) -> bool {
         let at = last / (SAMPLE_PIECES - 1) * i;
         &body[at..at + SAMPLE_PIECE]
     });
-    shrink(&pieces.collect::<Vec<_>>().concat(), SAMPLE_QUALITY).is_some()
+    shrink(&pieces.collect::<Vec<_>>().concat()).is_some()
 }
 
 /// The body compressed, if that is worthwhile. Gives up as soon as it cannot be any more.
-fn shrink(body: &[u8], quality: u32) -> Option<Vec<u8>> {
-    let limit = body.len() - body.len() / WORTHWHILE;
-    let mut out = Bounded::new(limit, body.len() / 4);
-    let params = BrotliEncoderParams {
-        quality: quality as i32,
-        // A window that just holds the body: the tables behind it are allocated by its size.
-        lgwin: (body.len().next_power_of_two().ilog2()).clamp(10, COMPRESS_WINDOW_BITS) as i32,
-        size_hint: body.len(),
-        ..BrotliEncoderParams::default()
-    };
-    brotli::BrotliCompress(&mut &body[..], &mut out, &params).ok()?;
-    Some(out.into_bytes())
+fn shrink(body: &[u8]) -> Option<Vec<u8>> {
+    brotli::encode(body, COMPRESS_WINDOW_BITS, body.len() - body.len() / WORTHWHILE)
 }
