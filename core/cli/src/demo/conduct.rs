@@ -67,13 +67,20 @@ fn start(args: &DemoArgs) -> Result<Vec<Process>, Error> {
     Ok(devices)
 }
 
-/// Every device trusts every other: nobody else gets in.
+/// Every device trusts every other: nobody else gets in. Devices that trust each other connect by themselves; they part
+/// again, so that what is measured later begins without a session.
 async fn introduce(devices: &mut [Process]) -> Result<(), Error> {
     let ids: Vec<_> = devices.iter().map(|d| d.device.clone()).collect();
-    for device in devices {
+    for device in &mut *devices {
         let own = device.device.clone();
         for id in ids.iter().filter(|id| **id != own) {
             device.ask(json!({ "do": "trust", "device": id })).await?;
+        }
+    }
+    for from in 0..devices.len() {
+        for (to, id) in ids.iter().enumerate().skip(from + 1) {
+            devices[from].ask(json!({ "do": "connect", "device": id })).await?;
+            part(devices, from, to).await?;
         }
     }
     Ok(())
@@ -95,10 +102,17 @@ async fn every_pair(devices: &mut [Process], mb: u64, rows: &mut Vec<Value>) -> 
                 "from": device.name, "to": name, "path": connected["path"], "setup_ms": connected["setup_ms"],
                 "rtt_us": ran["rtt_us"], "mbps": ran["mbps"], "sha256_ok": ran["sha256_ok"], "mb": mb,
             }));
-            device.ask(json!({ "do": "close", "device": id })).await?;
-            let own = device.device.clone();
-            devices[to].ask(json!({ "do": "close", "device": own })).await?;
+            part(devices, from, to).await?;
         }
+    }
+    Ok(())
+}
+
+/// Both ends close: neither comes back by itself.
+async fn part(devices: &mut [Process], one: usize, other: usize) -> Result<(), Error> {
+    for (here, there) in [(one, other), (other, one)] {
+        let id = devices[there].device.clone();
+        devices[here].ask(json!({ "do": "close", "device": id })).await?;
     }
     Ok(())
 }
