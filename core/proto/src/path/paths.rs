@@ -170,6 +170,9 @@ impl Paths {
     /// An authenticated frame of `bytes` arrived; `data`: of the session, not of the path itself.
     pub fn received(&mut self, id: PathId, bytes: usize, data: bool, now: Instant) {
         self.used = if data { now } else { self.used };
+        if data {
+            self.follow_peer(id, now);
+        }
         let current = self.current;
         let Some(path) = self.all.get_mut(&id) else { return };
         path.metrics.received(bytes, now);
@@ -410,6 +413,18 @@ impl Paths {
         self.probe_current(now);
         if let Some(path) = self.current_path() {
             self.events.push_back(PathEvent::Quality(path.quality));
+        }
+    }
+
+    /// The peer sends on a path that was made after anything was heard on the current one: it knows that the current one
+    /// does not work any more, because its network has changed, long before silence tells.
+    fn follow_peer(&mut self, id: PathId, now: Instant) {
+        let (Some(theirs), Some(ours)) = (self.all.get(&id).map(|path| path.made), self.current) else { return };
+        let Some(current) = self.all.get_mut(&ours).filter(|_| ours != id) else { return };
+        if !current.suspect && current.liveness.heard_at() < theirs {
+            current.suspect = true;
+            self.probe_current(now);
+            self.settle(now);
         }
     }
 

@@ -117,6 +117,30 @@ fn a_worse_path_changes_nothing_and_is_left() {
     assert_eq!(w.took(), [PathEvent::Leave(direct)]);
 }
 
+// proves S096, S159: the peer's network has changed, which only the peer knows at once.
+#[test]
+fn a_path_is_left_as_soon_as_the_peer_sends_on_one_made_since_it_was_heard() {
+    let mut w = World::new(false);
+    let direct = w.proven(DIRECT);
+    w.now += SECOND / 10;
+    let relay = w.add(RELAY);
+    w.took();
+    w.paths.received(relay, 100, false, w.now);
+    w.drain();
+    assert_eq!(w.took(), [], "a reserve is asked, too");
+    w.now += SECOND / 10;
+    w.paths.received(relay, 100, true, w.now);
+    w.drain();
+    assert_eq!(w.took(), [PathEvent::Current(relay)]);
+    w.answer(direct);
+    w.pass(RETURN_AFTER, false);
+    assert_eq!(w.took(), [PathEvent::Current(direct)]);
+    // It is alive, and the peer prefers the other all the same.
+    w.paths.received(relay, 100, true, w.now);
+    w.drain();
+    assert_eq!(w.took(), []);
+}
+
 // proves S092, S095, S158
 #[test]
 fn a_silent_path_gives_way_to_the_reserve_within_two_seconds_and_returns_when_it_has_answered_for_a_while() {

@@ -209,10 +209,12 @@ impl Session {
         Ok(())
     }
 
-    /// Moves the session to another path of the same peer that is established already.
+    /// Moves the session to another path of the same peer that is established already. Something is sent there at once, so
+    /// that the peer knows.
     pub fn switch(&mut self) {
         self.retained.rewind();
         self.attached = true;
+        self.ack_due = Some(Instant::ZERO);
     }
 
     /// The path is gone; the session waits for another.
