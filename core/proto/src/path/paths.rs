@@ -419,7 +419,9 @@ impl Paths {
     /// The peer sends on a path that was made after anything was heard on the current one: it knows that the current one
     /// does not work any more, because its network has changed, long before silence tells.
     fn follow_peer(&mut self, id: PathId, now: Instant) {
-        let (Some(theirs), Some(ours)) = (self.all.get(&id).map(|path| path.made), self.current) else { return };
+        let (Some(theirs), Some(ours)) = (self.all.get(&id).map(|path| path.made), self.current) else {
+            return;
+        };
         let Some(current) = self.all.get_mut(&ours).filter(|_| ours != id) else { return };
         if !current.suspect && current.liveness.heard_at() < theirs {
             current.suspect = true;
