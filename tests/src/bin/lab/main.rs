@@ -1,0 +1,93 @@
+//! The lab: the real stack in network namespaces of this machine, with NATs, long links, outages and killed servers.
+//! `scripts/lab` builds and calls it. Its other roles are the processes inside the namespaces.
+
+mod agent;
+mod flow;
+mod link;
+mod nat;
+mod probe;
+mod process;
+mod runner;
+mod scenarios;
+mod shim;
+mod world;
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use peers::DeviceId;
+use peers_relay::{Relay, RelayConfig};
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+#[derive(Parser)]
+#[command(about)]
+struct Cli {
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Runs scenarios.
+    Run(runner::Choice),
+    /// Runs a relay; says `ready` when it listens.
+    Relay {
+        /// Its configuration, as in core/docs/relay.md.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// A device that obeys lines of JSON; says its id when it is online.
+    Device(agent::Device),
+    /// Devices that dial one.
+    Crowd {
+        #[command(flatten)]
+        device: agent::Device,
+        /// How many.
+        #[arg(long)]
+        count: usize,
+        /// Whom they dial.
+        #[arg(long)]
+        to: Option<DeviceId>,
+    },
+    /// A link between two TUN devices.
+    Link(link::Link),
+    /// Answers probes.
+    Probed,
+    /// Probes the NAT.
+    Probe {
+        /// This device's address.
+        local: SocketAddr,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let outcome = match Cli::parse().role {
+        Role::Run(choice) => return runner::run(choice).await,
+        Role::Relay { config } => relay(&config).await,
+        Role::Device(device) => agent::run(&device).await,
+        Role::Crowd { device, count, to } => agent::crowd(&device, count, to).await,
+        Role::Link(link) => link::run(&link),
+        Role::Probed => probe::serve().await,
+        Role::Probe { local } => probe::ask(local).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("{e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn relay(config: &Path) -> Outcome<()> {
+    let _relay = Relay::start(RelayConfig::from_sources(Some(config), [], [])?).await?;
+    println!("ready");
+    std::future::pending().await
+}

@@ -1,0 +1,37 @@
+//! More devices than one keeps.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::Outcome;
+use crate::agent::Command;
+use crate::nat::Nat;
+use crate::process::Peer;
+use crate::runner::Scenario;
+use crate::world::{FAR, Ice, World};
+
+const DEVICES: u64 = 40;
+const KEPT: u64 = peers_proto::limits::MAX_CONNECTIONS as u64;
+
+pub(crate) fn all(_: bool) -> Vec<Scenario> {
+    // proves S113, S114, S115
+    vec![Scenario::new("40 devices on one that keeps 30", crowd)]
+}
+
+async fn crowd(folder: PathBuf) -> Outcome<Value> {
+    let world = World::of_two(&folder, Nat::FullCone, Nat::PortRestricted, Ice::Both, FAR).await?;
+    let mut hub = Peer::new(world.device("a", &[])?).await?;
+    let (count, to) = (DEVICES.to_string(), hub.id.to_string());
+    let mut crowd = world.crowd("b", &["--count", &count, "--to", &to])?;
+    crowd.line(Duration::from_secs(60)).await?;
+    let served: Value = serde_json::from_str(&crowd.line(Duration::from_secs(90)).await?)?;
+    let mut counts = Vec::new();
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        counts.push(hub.ask(&Command::Count, "sessions", Duration::from_secs(10)).await?);
+    }
+    let value = json!({ "served": served["served"], "kept": counts });
+    if counts.iter().all(|count| *count == KEPT) { Ok(value) } else { Err(value.to_string().into()) }
+}

@@ -1,0 +1,14 @@
+//! What has to work. Each scenario has a world of its own: what one leaves behind cannot help another.
+
+mod crowd;
+mod interruptions;
+mod matrix;
+mod pair;
+mod servers;
+
+use crate::runner::Scenario;
+
+pub(crate) fn all(quick: bool) -> Vec<Scenario> {
+    let groups = [matrix::all(quick), interruptions::all(quick), servers::all(quick), crowd::all(quick)];
+    groups.into_iter().flatten().collect()
+}

@@ -1,0 +1,373 @@
+//! A small Internet of network namespaces.
+//!
+//! ```text
+//!  a  wlan0 10.1.0.2 ── lan 10.1.0.1 g1 wan 203.0.113.11 ──┐
+//!                                                          net 203.0.113.1 (relay), .2 (coturn), .3 (probed)
+//!  b  wlan0 10.2.0.2 ── lan 10.2.0.1 g2 wan 203.0.113.12 ──┘
+//! ```
+//!
+//! Each world has its own; nothing leaves it, and nothing of it is left when it is dropped.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command as Blocking;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, Command};
+
+use crate::Outcome;
+use crate::nat::{Carrier, Nat};
+use crate::process::Process;
+
+const RELAY: &str = "203.0.113.1:8443";
+pub(crate) const TURN_ADDRESS: &str = "203.0.113.2";
+const TURN: &str = "203.0.113.2:3478";
+/// Two addresses with a port in common, and another port, as RFC 5780 wants them.
+pub(crate) const PROBED: [&str; 3] = ["203.0.113.1:7000", "203.0.113.1:7001", "203.0.113.3:7000"];
+pub(crate) const PROBED_ON_TURN: &str = "203.0.113.2:7000";
+const SECRET: &str = "lab-secret";
+const READY: Duration = Duration::from_secs(20);
+
+/// What joins a router to the Internet.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wire {
+    /// One way.
+    pub(crate) delay: Duration,
+    /// Percent, in each direction.
+    pub(crate) loss: u64,
+}
+
+/// 50 ms there and back.
+pub(crate) const FAR: Wire = Wire { delay: Duration::from_millis(25), loss: 0 };
+pub(crate) const NEAR: Wire = Wire { delay: Duration::ZERO, loss: 0 };
+
+/// What the relay tells devices of STUN and TURN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ice {
+    Stun,
+    Turn,
+    Both,
+}
+
+pub(crate) struct World {
+    name: String,
+    folder: PathBuf,
+    namespaces: Vec<String>,
+    nats: HashMap<u8, Nat>,
+    links: Vec<Process>,
+    relay: Option<Process>,
+    turn: Option<Child>,
+    /// Addresses given out on each router's side.
+    hosts: HashMap<u8, u8>,
+}
+
+impl World {
+    /// The Internet with nobody on it. `folder` takes logs.
+    pub(crate) async fn new(folder: &Path) -> Outcome<Self> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let name = format!("lab{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        std::fs::create_dir_all(folder)?;
+        let mut world = Self {
+            name,
+            folder: folder.to_owned(),
+            namespaces: Vec::new(),
+            nats: HashMap::new(),
+            links: Vec::new(),
+            relay: None,
+            turn: None,
+            hosts: HashMap::new(),
+        };
+        world.add("net").await?;
+        for address in 1..=3 {
+            world.ip("net", &format!("address add 203.0.113.{address}/32 dev lo")).await?;
+        }
+        // Towards a device's private address the public side is a hole, as the Internet is, not an error: coturn ends the
+        // session of who makes it send to where there is no route.
+        world.ip("net", "link add void type veth peer name nowhere").await?;
+        world.ip("net", "link set nowhere up").await?;
+        world.ip("net", "link set void arp off up").await?;
+        world.ip("net", "route add default dev void").await?;
+        let count = format!(
+            "table ip count {{
+                counter direct {{ }}
+                counter turn {{ }}
+                counter relay {{ }}
+                chain forward {{ type filter hook forward priority filter; meta l4proto udp counter name direct; }}
+                chain input {{
+                    type filter hook input priority filter
+                    ip daddr {TURN_ADDRESS} meta l4proto udp counter name turn
+                    tcp dport 8443 counter name relay
+                }}
+            }}\n"
+        );
+        world.nft("net", &count).await?;
+        Ok(world)
+    }
+
+    /// The usual one: a far device's router 1 and a near one's router 2, a relay, and a STUN and TURN server.
+    pub(crate) async fn of_two(folder: &Path, far: Nat, near: Nat, ice: Ice, wire: Wire) -> Outcome<Self> {
+        let mut world = Self::new(folder).await?;
+        world.add_router(1, far, wire).await?;
+        world.add_router(2, near, NEAR).await?;
+        world.add_device("a", "wlan0", 1).await?;
+        world.add_device("b", "wlan0", 2).await?;
+        world.start_turn().await?;
+        world.start_relay(ice).await?;
+        Ok(world)
+    }
+
+    /// A router, `g` and its number.
+    pub(crate) async fn add_router(&mut self, number: u8, nat: Nat, wire: Wire) -> Outcome<()> {
+        let router = format!("g{number}");
+        self.add(&router).await?;
+        self.nats.insert(number, nat);
+        if wire.delay.is_zero() && wire.loss == 0 {
+            let (outer, inner) = (self.namespace("net"), self.namespace(&router));
+            ip(&format!("link add wan netns {inner} type veth peer name {router} netns {outer}")).await?;
+        } else {
+            let ends = [format!("{router}-near"), router.clone()];
+            let (delay, loss) = (wire.delay.as_micros().to_string(), wire.loss.to_string());
+            let arguments = ["link", &ends[0], &ends[1], "--delay-us", &delay, "--loss", &loss];
+            let mut link = self.spawn("net", &format!("link-{router}"), &arguments)?;
+            link.line(READY).await?;
+            self.links.push(link);
+            let inner = self.namespace(&router);
+            self.ip("net", &format!("link set {} netns {inner} name wan", ends[0])).await?;
+        }
+        self.ip(&router, &format!("address add 203.0.113.{}/32 dev wan", 10 + number)).await?;
+        self.ip(&router, "link set wan up").await?;
+        self.ip("net", &format!("link set {router} up")).await?;
+        self.ip("net", &format!("route add 203.0.113.{}/32 dev {router}", 10 + number)).await?;
+        self.ip(&router, "route add default dev wan via 203.0.113.1 onlink").await?;
+        self.ip(&router, "link add lan type bridge").await?;
+        self.ip(&router, "link set lan up").await?;
+        self.ip(&router, &format!("address add {}/24 dev lan", address(nat, number, 1))).await?;
+        if nat == Nat::None {
+            let subnet = address(nat, number, 0);
+            self.ip(
+                "net",
+                &format!("route add {subnet}/24 via 203.0.113.{} dev {router} onlink", 10 + number),
+            )
+            .await?;
+        }
+        self.nft(&router, &nat.rules()).await
+    }
+
+    /// A device on a router's network; on several if called again.
+    pub(crate) async fn add_device(&mut self, name: &str, interface: &str, router: u8) -> Outcome<()> {
+        if !self.namespaces.contains(&self.namespace(name)) {
+            self.add(name).await?;
+        }
+        let (inner, outer) = (self.namespace(name), self.namespace(&format!("g{router}")));
+        ip(&format!("link add {interface} netns {inner} type veth peer name p-{name} netns {outer}")).await?;
+        self.ip(&format!("g{router}"), &format!("link set p-{name} master lan up")).await?;
+        let host = self.hosts.entry(router).or_insert(1);
+        *host += 1;
+        let host = *host;
+        let address = self.address(router, host);
+        self.ip(name, &format!("address add {address}/24 dev {interface}")).await?;
+        self.connect(name, interface, router).await
+    }
+
+    /// The interface gets its network: what a phone does when it joins.
+    pub(crate) async fn connect(&self, name: &str, interface: &str, router: u8) -> Outcome<()> {
+        self.ip(name, &format!("link set {interface} up")).await?;
+        let gateway = self.address(router, 1);
+        self.ip(name, &format!("route replace default via {gateway} dev {interface}")).await
+    }
+
+    /// The interface loses its network.
+    pub(crate) async fn disconnect(&self, name: &str, interface: &str) -> Outcome<()> {
+        self.ip(name, &format!("link set {interface} down")).await
+    }
+
+    fn address(&self, router: u8, host: u8) -> String {
+        address(self.nats.get(&router).copied().unwrap_or(Nat::PortRestricted), router, host)
+    }
+
+    pub(crate) async fn start_relay(&mut self, ice: Ice) -> Outcome<()> {
+        let mut text = format!("bind = \"{RELAY}\"\n[ice]\n");
+        if ice != Ice::Turn {
+            text += &format!("stun = [\"stun:{TURN}\"]\n");
+        }
+        if ice != Ice::Stun {
+            text += &format!("[[ice.turn]]\nurls = [\"turn:{TURN}?transport=udp\"]\nsecret = \"{SECRET}\"\n");
+        }
+        let file = self.folder.join("relay.toml");
+        std::fs::write(&file, text)?;
+        self.restart_relay().await
+    }
+
+    /// With the configuration it had.
+    pub(crate) async fn restart_relay(&mut self) -> Outcome<()> {
+        let file = self.folder.join("relay.toml").to_string_lossy().into_owned();
+        let mut relay = self.spawn("net", "relay", &["relay", "--config", &file])?;
+        relay.line(READY).await?;
+        self.relay = Some(relay);
+        Ok(())
+    }
+
+    pub(crate) fn kill_relay(&mut self) {
+        self.relay = None;
+    }
+
+    pub(crate) async fn start_turn(&mut self) -> Outcome<()> {
+        let (userdb, pid) = (self.folder.join("turndb"), self.folder.join("pid"));
+        let mut command = self.inside("net", "turnserver");
+        command
+            .args([
+                "-n",
+                "--no-tls",
+                "--no-dtls",
+                "--no-cli",
+                "--log-file=stdout",
+                "--use-auth-secret",
+                "--realm=lab",
+            ])
+            .args(["--listening-port=3478".to_owned(), format!("--listening-ip={TURN_ADDRESS}")])
+            .args([format!("--relay-ip={TURN_ADDRESS}"), format!("--static-auth-secret={SECRET}")])
+            .args([format!("--userdb={}", userdb.display()), format!("--pidfile={}", pid.display())]);
+        let log = std::fs::File::create(self.folder.join("coturn.log"))?;
+        self.turn = Some(command.stdout(log.try_clone()?).stderr(log).spawn()?);
+        for _ in 0..200 {
+            let listening = self.inside("net", "ss").args(["-Hlun", "src", TURN]).output().await?;
+            if !listening.stdout.is_empty() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err("coturn does not listen".into())
+    }
+
+    pub(crate) fn kill_turn(&mut self) {
+        self.turn = None;
+    }
+
+    /// A device's process; the answer's first line is its id.
+    pub(crate) fn device(&self, host: &str, flags: &[&str]) -> Outcome<Process> {
+        let relay = format!("ws://{RELAY}");
+        self.spawn(host, host, &[["device", "--relay", &relay].as_slice(), flags].concat())
+    }
+
+    /// Many devices in one process.
+    pub(crate) fn crowd(&self, host: &str, flags: &[&str]) -> Outcome<Process> {
+        let relay = format!("ws://{RELAY}");
+        self.spawn(host, "crowd", &[["crowd", "--relay", &relay].as_slice(), flags].concat())
+    }
+
+    /// One of this program's roles inside a namespace.
+    pub(crate) fn spawn(&self, host: &str, log: &str, arguments: &[&str]) -> Outcome<Process> {
+        let own = std::env::current_exe()?.to_string_lossy().into_owned();
+        let mut command = self.inside(host, &own);
+        command.args(arguments);
+        Process::start(command, &self.folder.join(format!("{log}.log")))
+    }
+
+    /// Packets that cross a router, either way.
+    pub(crate) async fn forwarded_by(&self, router: &str) -> Outcome<u64> {
+        self.counter(router, "lab", "forwarded").await
+    }
+
+    /// Bytes that each carrier has moved.
+    pub(crate) async fn carried(&self) -> Outcome<[(Carrier, u64); 3]> {
+        Ok([
+            (Carrier::Direct, self.counter("net", "count", "direct").await?),
+            (Carrier::Turn, self.counter("net", "count", "turn").await?),
+            (Carrier::Relay, self.counter("net", "count", "relay").await?),
+        ])
+    }
+
+    async fn counter(&self, host: &str, table: &str, name: &str) -> Outcome<u64> {
+        let output =
+            self.inside(host, "nft").args(["-j", "list", "counter", "ip", table, name]).output().await?;
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        let entries = value["nftables"].as_array().into_iter().flatten();
+        let bytes = entries.filter_map(|entry| entry["counter"]["bytes"].as_u64()).next();
+        Ok(bytes.ok_or_else(|| format!("no counter {name}"))?)
+    }
+
+    /// Of a metric that the relay publishes.
+    pub(crate) async fn relay_metric(&self, name: &str) -> Outcome<u64> {
+        let url = format!("http://{RELAY}/metrics");
+        let output = self.inside("net", "curl").args(["--silent", "--max-time", "2", &url]).output().await?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        Ok(line.ok_or_else(|| format!("no metric {name}"))?)
+    }
+
+    /// `ip` inside a namespace.
+    pub(crate) async fn ip(&self, host: &str, arguments: &str) -> Outcome<()> {
+        ip(&format!("-n {} {arguments}", self.namespace(host))).await
+    }
+
+    async fn nft(&self, host: &str, rules: &str) -> Outcome<()> {
+        let mut command = self.inside(host, "nft");
+        let mut nft = command.args(["-f", "-"]).stdin(std::process::Stdio::piped()).spawn()?;
+        let mut input = nft.stdin.take().ok_or("no input")?;
+        input.write_all(rules.as_bytes()).await?;
+        drop(input);
+        if nft.wait().await?.success() {
+            Ok(())
+        } else {
+            Err(format!("nft refuses the rules of {host}").into())
+        }
+    }
+
+    fn inside(&self, host: &str, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.namespace(host), program]).kill_on_drop(true);
+        command
+    }
+
+    async fn add(&mut self, host: &str) -> Outcome<()> {
+        let name = self.namespace(host);
+        ip(&format!("netns add {name}")).await?;
+        self.namespaces.push(name);
+        self.ip(host, "link set lo up").await?;
+        // IPv6 has no NATs to get through: with it the lab would prove nothing.
+        // What a router's own network switches does not pass its firewall.
+        let settings = "echo 1 >/proc/sys/net/ipv4/ip_forward
+            if [ -d /proc/sys/net/bridge ]; then echo 0 >/proc/sys/net/bridge/bridge-nf-call-iptables; fi
+            if [ -d /proc/sys/net/ipv6 ]; then echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6; fi
+            for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >$f; done";
+        let status = self.inside(host, "sh").args(["-c", settings]).status().await?;
+        if status.success() { Ok(()) } else { Err("a namespace takes no settings".into()) }
+    }
+
+    fn namespace(&self, host: &str) -> String {
+        format!("{}-{host}", self.name)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for namespace in &self.namespaces {
+            // Whatever processes left behind; all of them began in this world.
+            if let Ok(pids) = Blocking::new("ip").args(["netns", "pids", namespace]).output() {
+                let pids = String::from_utf8_lossy(&pids.stdout).into_owned();
+                for pid in pids.split_whitespace() {
+                    let _ = Blocking::new("kill").args(["-KILL", pid]).output();
+                }
+            }
+            let _ = Blocking::new("ip").args(["netns", "delete", namespace]).output();
+        }
+    }
+}
+
+fn address(nat: Nat, router: u8, host: u8) -> String {
+    match nat {
+        // Public, and routed. The range for benchmarks: no filter of addresses takes it for a private one.
+        Nat::None => format!("198.18.{router}.{host}"),
+        _ => format!("10.{router}.0.{host}"),
+    }
+}
+
+async fn ip(arguments: &str) -> Outcome<()> {
+    let output = Command::new("ip").args(arguments.split_whitespace()).output().await?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("ip {arguments}: {}", String::from_utf8_lossy(&output.stderr).trim()).into())
+}
