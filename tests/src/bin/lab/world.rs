@@ -61,6 +61,8 @@ pub(crate) struct World {
     turn: Option<Child>,
     /// Addresses given out on each router's side.
     hosts: HashMap<u8, u8>,
+    /// Router and host number of each device's interface.
+    places: HashMap<String, (u8, u8)>,
 }
 
 impl World {
@@ -78,6 +80,7 @@ impl World {
             relay: None,
             turn: None,
             hosts: HashMap::new(),
+            places: HashMap::new(),
         };
         world.add("net").await?;
         for address in 1..=3 {
@@ -163,24 +166,25 @@ impl World {
         let (inner, outer) = (self.namespace(name), self.namespace(&format!("g{router}")));
         ip(&format!("link add {interface} netns {inner} type veth peer name p-{name} netns {outer}")).await?;
         self.ip(&format!("g{router}"), &format!("link set p-{name} master lan up")).await?;
+        self.ip(name, &format!("link set {interface} up")).await?;
         let host = self.hosts.entry(router).or_insert(1);
         *host += 1;
-        let host = *host;
-        let address = self.address(router, host);
-        self.ip(name, &format!("address add {address}/24 dev {interface}")).await?;
-        self.connect(name, interface, router).await
+        self.places.insert(format!("{name} {interface}"), (router, *host));
+        self.connect(name, interface).await
     }
 
-    /// The interface gets its network: what a phone does when it joins.
-    pub(crate) async fn connect(&self, name: &str, interface: &str, router: u8) -> Outcome<()> {
-        self.ip(name, &format!("link set {interface} up")).await?;
-        let gateway = self.address(router, 1);
+    /// The interface gets its address: what a phone does when it joins a network.
+    pub(crate) async fn connect(&self, name: &str, interface: &str) -> Outcome<()> {
+        let (router, host) = *self.places.get(&format!("{name} {interface}")).ok_or("no such interface")?;
+        let (address, gateway) = (self.address(router, host), self.address(router, 1));
+        self.ip(name, &format!("address add {address}/24 dev {interface}")).await?;
         self.ip(name, &format!("route replace default via {gateway} dev {interface}")).await
     }
 
-    /// The interface loses its network.
+    /// The interface loses its address and its routes. The link itself stays: the kernel takes up to a second, at times, before
+    /// it sends on one that came up, and that is not what is measured here.
     pub(crate) async fn disconnect(&self, name: &str, interface: &str) -> Outcome<()> {
-        self.ip(name, &format!("link set {interface} down")).await
+        self.ip(name, &format!("address flush dev {interface}")).await
     }
 
     fn address(&self, router: u8, host: u8) -> String {

@@ -49,16 +49,17 @@ async fn switches(folder: PathBuf, times: usize) -> Outcome<Value> {
     world.add_router(3, Nat::AddressRestricted, Wire { delay: Duration::from_millis(35), loss: 0 }).await?;
     world.add_device("a", "rmnet0", 3).await?;
     world.disconnect("a", "rmnet0").await?;
-    world.connect("a", "wlan0", 1).await?;
+    world.disconnect("a", "wlan0").await?;
+    world.connect("a", "wlan0").await?;
     let mut pair = Pair::begin(&world, Carrier::Direct).await?;
     let mut took = Vec::new();
     for time in 0..times {
         // As long as people stay on one, shortened; not in step with any timer.
         tokio::time::sleep(Duration::from_millis(3000 + 130 * time as u64)).await;
-        let (from, to, router) = if time % 2 == 0 { ("wlan0", "rmnet0", 3) } else { ("rmnet0", "wlan0", 1) };
+        let (from, to) = if time % 2 == 0 { ("wlan0", "rmnet0") } else { ("rmnet0", "wlan0") };
         world.disconnect("a", from).await?;
         let at = unix_micros();
-        world.connect("a", to, router).await?;
+        world.connect("a", to).await?;
         took.push(pair.flows_since(at, PATIENCE).await?);
     }
     let flow = pair.finish().await?;
@@ -75,7 +76,7 @@ async fn reconnects(folder: PathBuf, times: usize) -> Outcome<Value> {
         world.disconnect("a", "wlan0").await?;
         tokio::time::sleep(Duration::from_millis(1500)).await;
         let at = unix_micros();
-        world.connect("a", "wlan0", 1).await?;
+        world.connect("a", "wlan0").await?;
         took.push(pair.flows_since(at, PATIENCE).await?);
     }
     let flow = pair.finish().await?;
@@ -93,7 +94,7 @@ async fn outages_of(folder: PathBuf, seconds: u64, times: usize) -> Outcome<Valu
         world.disconnect("a", "wlan0").await?;
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         let at = unix_micros();
-        world.connect("a", "wlan0", 1).await?;
+        world.connect("a", "wlan0").await?;
         took.push(pair.flows_since(at, PATIENCE).await?);
     }
     let flow = pair.finish().await?;
