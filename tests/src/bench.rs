@@ -7,7 +7,8 @@
 //! | simple-peer | npm `simple-peer` on `@roamhq/wrtc`, both ends in one Node process, 16 KiB messages |
 //!
 //! Both ends of each side share a process, so CPU and memory count both. The sides take turns, each run on a connection of
-//! its own, and the median counts: what else the machine does hits all alike. [`ffi`] compares the façades with the Rust API.
+//! its own, and the median counts: what else the machine does hits all alike. [`ffi`] compares the façades with the Rust API;
+//! [`soak`] looks for what stays behind.
 
 mod bulk;
 mod calls;
@@ -17,6 +18,7 @@ mod messages;
 mod raw;
 mod report;
 mod simple_peer;
+pub mod soak;
 mod usage;
 mod world;
 

@@ -42,3 +42,10 @@ fn peak_mib() -> Outcome<f64> {
     let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
     Ok(kib / 1024.0)
 }
+
+/// Bytes that were allocated and not freed, by glibc's own count.
+pub(super) fn allocated() -> usize {
+    // SAFETY: it only reads counters, under the allocator's locks.
+    let info = unsafe { libc::mallinfo2() };
+    info.uordblks + info.hblkhd
+}

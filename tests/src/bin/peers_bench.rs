@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use peers_tests::bench::{self, Options, ffi};
+use peers_tests::bench::{self, Options, ffi, soak};
 
 #[derive(Parser)]
 #[command(about)]
@@ -19,6 +19,8 @@ enum What {
     Core(Core),
     /// Measures the façades against the Rust API, side by side.
     Ffi(Ffi),
+    /// Connects, parts and changes networks many times, and looks for what stays behind.
+    Soak(Soak),
     /// Is the Rust device that `ffi` compares others to: commands on standard input, answers on standard output.
     Device,
 }
@@ -61,6 +63,19 @@ struct Ffi {
     mebibytes: u32,
 }
 
+#[derive(Args)]
+struct Soak {
+    /// Write one JSON object a line here.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Connections made and closed.
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
+    cycles: u32,
+    /// Changes of network under one session.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    switches: u32,
+}
+
 fn main() -> ExitCode {
     let outcome = match Cli::parse().what {
         What::Core(Core { json, simple_peer, rounds, megabytes, connects }) => {
@@ -69,6 +84,7 @@ fn main() -> ExitCode {
         What::Ffi(Ffi { json, with, rounds, messages, mebibytes }) => {
             ffi::run(ffi::Options { json, with, rounds, messages, mebibytes }).map(|()| true)
         }
+        What::Soak(Soak { json, cycles, switches }) => soak::run(soak::Options { json, cycles, switches }),
         What::Device => ffi::be_device().map(|()| true),
     };
     match outcome {

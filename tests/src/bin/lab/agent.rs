@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;
+use crate::bulk::Bulk;
 use crate::flow::{self, Amount, Received};
 use crate::nat::Carrier;
 
@@ -63,19 +64,32 @@ pub(crate) enum Command {
     Suspend { yes: bool },
     /// `{sessions, online}`.
     Count,
+    /// Sends as much as the path carries, on a stream.
+    Bulk { with: DeviceId },
+    /// How much arrived by [`Command::Bulk`] or [`Command::Raw`]: `{bytes}`.
+    Bytes,
+    /// Offers a raw channel: `{sdp}`.
+    RawOffer,
+    /// Answers the offer of one: `{sdp}`.
+    RawAnswer { offer: String },
+    /// Waits until it is open.
+    RawOpen { answer: Option<String> },
+    /// Sends as much as the path carries, or takes it.
+    Raw { sends: bool },
 }
 
 /// Says its device id once it is online; then obeys.
 pub(crate) async fn run(device: &Device) -> Outcome<()> {
     let (client, events) = start(device).await?;
     println!("{}", client.device_id());
-    let received = Arc::new(Received::default());
+    let bulk = Bulk::default();
+    let received = Arc::new(Received::new(bulk.counter()));
     let shim = tokio::spawn({
         let client = client.clone();
         async move { crate::shim::report(client).await.map_err(|e| eprintln!("shim: {e}")) }
     });
     let listening = tokio::spawn(listen(events, received.clone()));
-    let mut agent = Agent { client, received, flows: HashMap::new() };
+    let mut agent = Agent { client, received, flows: HashMap::new(), bulk };
     let mut commands = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = commands.next_line().await? {
         let answer = match agent.obey(serde_json::from_str(&line)?).await {
@@ -86,6 +100,7 @@ pub(crate) async fn run(device: &Device) -> Outcome<()> {
     }
     shim.abort();
     listening.abort();
+    agent.bulk.stop().await;
     agent.client.shutdown().await;
     Ok(())
 }
@@ -160,6 +175,7 @@ struct Agent {
     client: Client,
     received: Arc<Received>,
     flows: HashMap<DeviceId, Flow>,
+    bulk: Bulk,
 }
 
 /// What is being sent to one peer.
@@ -223,6 +239,22 @@ impl Agent {
             Command::Since { at_us } => Ok(json!({ "arrived_us": self.received.first_since(at_us).await })),
             Command::Suspend { yes } => {
                 self.client.set_app_state(if yes { AppState::Suspended } else { AppState::Foreground }).await;
+                Ok(json!({}))
+            }
+            Command::Bulk { with } => {
+                let session = self.session(with)?;
+                self.bulk.send(&session)?;
+                Ok(json!({}))
+            }
+            Command::Bytes => Ok(json!({ "bytes": self.bulk.received() })),
+            Command::RawOffer => Ok(json!({ "sdp": self.bulk.offer().await? })),
+            Command::RawAnswer { offer } => Ok(json!({ "sdp": self.bulk.answer(&offer).await? })),
+            Command::RawOpen { answer } => {
+                self.bulk.open(answer.as_deref()).await?;
+                Ok(json!({}))
+            }
+            Command::Raw { sends } => {
+                self.bulk.run_raw(sends)?;
                 Ok(json!({}))
             }
             Command::Count => {

@@ -1,5 +1,6 @@
 //! Numbered messages and a stream in one direction, and what became of them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,14 +9,16 @@ use peers::{RecvStream, Session};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::bulk;
+
 /// Bytes of a message beside its number and time.
 const PADDING: usize = 184;
 
 /// What one device has received.
-#[derive(Default)]
 pub(crate) struct Received {
     state: Mutex<State>,
     some: Notify,
+    bulk: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -34,6 +37,11 @@ pub(crate) struct Amount {
 }
 
 impl Received {
+    /// Bytes of [`bulk`] go to that counter.
+    pub(crate) fn new(bulk: Arc<AtomicU64>) -> Self {
+        Self { state: Mutex::default(), some: Notify::new(), bulk }
+    }
+
     pub(crate) fn fault(&self, what: String) {
         self.lock().faults.push(what);
     }
@@ -88,14 +96,24 @@ impl Received {
         }
     }
 
-    /// Takes all streams of a session; there is one.
+    /// Takes all streams of a session, one after the other.
     pub(crate) async fn take_streams(self: Arc<Self>, session: Session) {
         while let Ok(opened) = session.accept_stream().await {
-            self.clone().take_stream(opened.recv).await;
+            if opened.name == bulk::STREAM {
+                self.take_bulk(opened.recv).await;
+            } else {
+                self.take_stream(opened.recv).await;
+            }
         }
     }
 
-    async fn take_stream(self: Arc<Self>, mut stream: RecvStream) {
+    async fn take_bulk(&self, mut stream: RecvStream) {
+        while let Ok(Some(bytes)) = stream.read().await {
+            self.bulk.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    async fn take_stream(&self, mut stream: RecvStream) {
         while let Ok(Some(bytes)) = stream.read().await {
             let mut state = self.lock();
             for byte in bytes {

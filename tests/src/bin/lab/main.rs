@@ -2,6 +2,7 @@
 //! `scripts/lab` builds and calls it. Its other roles are the processes inside the namespaces.
 
 mod agent;
+mod bulk;
 mod flow;
 mod link;
 mod nat;

@@ -70,6 +70,12 @@ impl Peer {
         Ok(answer[field].as_u64().ok_or_else(|| format!("{order:?}: {answer}"))?)
     }
 
+    /// A text of the answer.
+    pub(crate) async fn text(&mut self, order: &Order, field: &str, within: Duration) -> Outcome<String> {
+        let answer = self.order(order, within).await?;
+        Ok(answer[field].as_str().ok_or_else(|| format!("{order:?}: {answer}"))?.to_owned())
+    }
+
     /// A session that is used once; how long it took in milliseconds.
     pub(crate) async fn dial(&mut self, to: DeviceId) -> Outcome<u64> {
         self.ask(&Order::Dial { to }, "usable_ms", Duration::from_secs(40)).await

@@ -39,11 +39,20 @@ pub(crate) struct Choice {
 
 type Run = Box<dyn FnOnce(PathBuf) -> Pin<Box<dyn Future<Output = Outcome<Value>> + Send>> + Send>;
 
+/// What a scenario needs of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Load {
+    /// It mostly sleeps: it does not take the place of another.
+    Idle,
+    Usual,
+    /// All of it: the others are over.
+    Alone,
+}
+
 /// Something that has to work.
 pub(crate) struct Scenario {
     pub(crate) name: String,
-    /// It mostly sleeps: it does not take the place of another.
-    pub(crate) idle: bool,
+    load: Load,
     run: Run,
 }
 
@@ -52,11 +61,16 @@ impl Scenario {
     where
         F: Future<Output = Outcome<Value>> + Send + 'static,
     {
-        Self { name: name.into(), idle: false, run: Box::new(move |folder| Box::pin(run(folder))) }
+        Self { name: name.into(), load: Load::Usual, run: Box::new(move |folder| Box::pin(run(folder))) }
     }
 
     pub(crate) fn idle(mut self) -> Self {
-        self.idle = true;
+        self.load = Load::Idle;
+        self
+    }
+
+    pub(crate) fn alone(mut self) -> Self {
+        self.load = Load::Alone;
         self
     }
 }
@@ -71,7 +85,7 @@ pub(crate) async fn run(choice: Choice) -> ExitCode {
     let mut all = scenarios::all(choice.quick);
     all.retain(|scenario| choice.name.as_ref().is_none_or(|part| scenario.name.contains(part.as_str())));
     // What sleeps longest begins first.
-    all.sort_by_key(|scenario| !scenario.idle);
+    all.sort_by_key(|scenario| scenario.load != Load::Idle);
     tokio::select! {
         outcome = run_all(all, &choice) => match outcome {
             Ok(true) => ExitCode::SUCCESS,
@@ -89,6 +103,7 @@ async fn run_all(all: Vec<Scenario>, choice: &Choice) -> Outcome<bool> {
     let mut file = choice.json.as_ref().map(File::create).transpose()?;
     let places = Arc::new(Semaphore::new(choice.jobs.max(1) as usize));
     let mut running = JoinSet::new();
+    let (last, all): (Vec<_>, Vec<_>) = all.into_iter().partition(|scenario| scenario.load == Load::Alone);
     for scenario in all {
         running.spawn(run_one(scenario, places.clone(), choice.logs.clone()));
     }
@@ -129,6 +144,9 @@ async fn run_all(all: Vec<Scenario>, choice: &Choice) -> Outcome<bool> {
     for report in first_paths(&usable) {
         tell(&report)?;
     }
+    for scenario in last {
+        tell(&run_one(scenario, places.clone(), choice.logs.clone()).await)?;
+    }
     println!("{passed} passed, {failed} failed");
     Ok(failed == 0)
 }
@@ -150,8 +168,8 @@ fn first_paths(usable: &[(u64, bool)]) -> Vec<Report> {
 }
 
 async fn run_one(scenario: Scenario, places: Arc<Semaphore>, logs: PathBuf) -> Report {
-    let Scenario { name, idle, run } = scenario;
-    let place = if idle { None } else { places.acquire().await.ok() };
+    let Scenario { name, load, run } = scenario;
+    let place = if load == Load::Idle { None } else { places.acquire().await.ok() };
     let began = Instant::now();
     let folder = logs.join(name.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
     let _ = std::fs::remove_dir_all(&folder);
@@ -180,6 +198,10 @@ impl Percentiles {
         let rank =
             |percent: usize| times.get((times.len() * percent).div_ceil(100).saturating_sub(1)).copied();
         Some(Self { count: times.len(), p50: rank(50)?, p95: rank(95)?, max: rank(100)? })
+    }
+
+    pub(crate) fn median(&self) -> u64 {
+        self.p50
     }
 
     /// As a result, if they are below the limits.

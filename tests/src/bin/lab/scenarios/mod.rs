@@ -1,5 +1,6 @@
 //! What has to work. Each scenario has a world of its own: what one leaves behind cannot help another.
 
+mod bulk;
 mod crowd;
 mod interruptions;
 mod matrix;
@@ -9,6 +10,12 @@ mod servers;
 use crate::runner::Scenario;
 
 pub(crate) fn all(quick: bool) -> Vec<Scenario> {
-    let groups = [matrix::all(quick), interruptions::all(quick), servers::all(quick), crowd::all(quick)];
+    let groups = [
+        matrix::all(quick),
+        interruptions::all(quick),
+        servers::all(quick),
+        crowd::all(quick),
+        bulk::all(quick),
+    ];
     groups.into_iter().flatten().collect()
 }

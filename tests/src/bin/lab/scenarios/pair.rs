@@ -28,12 +28,17 @@ impl Pair {
     }
 
     pub(crate) async fn connect(world: &World, over: Carrier) -> Outcome<Self> {
-        let b = Peer::new(world.device("b", &[])?).await?;
-        let mut pair = Self { a: Peer::new(world.device("a", &[])?).await?, b };
+        let mut pair = Self::strangers(world).await?;
         pair.a.dial(pair.b.id).await?;
         pair.a.settle(pair.b.id, over, Duration::from_secs(25)).await?;
         pair.b.settle(pair.a.id, over, Duration::from_secs(5)).await?;
         Ok(pair)
+    }
+
+    /// Online, and no more.
+    pub(crate) async fn strangers(world: &World) -> Outcome<Self> {
+        let b = Peer::new(world.device("b", &[])?).await?;
+        Ok(Self { a: Peer::new(world.device("a", &[])?).await?, b })
     }
 
     async fn send(&mut self) -> Outcome<()> {
