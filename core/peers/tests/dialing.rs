@@ -124,3 +124,46 @@ async fn a_lost_path_is_dialed_anew_while_webrtc_is_still_being_tried() {
     within(talk(&here, &there, "after")).await;
     assert!(lost.elapsed() < Duration::from_secs(10), "{:?}", lost.elapsed());
 }
+
+async fn disconnected(events: &mut Events) -> &'static str {
+    loop {
+        if let Event::Disconnected { reason, .. } = events.next().await.unwrap() {
+            return reason;
+        }
+    }
+}
+
+// proves S113, S115
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_forty_devices_thirty_stay_and_the_others_are_told() {
+    const DEVICES: usize = 40;
+    const KEPT: usize = 30;
+    let relay = relay().await;
+    let (own, peers): (_, Vec<_>) =
+        (Identity::generate(), (0..DEVICES).map(|_| Identity::generate()).collect());
+    let hub_id = own.device_id();
+    let hub = Client::builder().identity(own).transports(RELAY);
+    let hub = peers.iter().fold(hub, |hub, peer| hub.trust(peer.device_id(), TrustLevel::Trusted));
+    let (hub, mut hub_events) = start(hub, &[&relay]).await;
+    let mut crowd = Vec::new();
+    for peer in peers {
+        let peer = Client::builder().identity(peer).transports(RELAY).trust(hub_id, TrustLevel::Trusted);
+        crowd.push(start(peer, &[&relay]).await);
+    }
+    for _ in KEPT..DEVICES {
+        assert_eq!(within(disconnected(&mut hub_events)).await, "evicted");
+    }
+    let mut told = 0;
+    for (client, events) in &mut crowd {
+        if hub.sessions().iter().any(|session| session.device() == client.device_id()) {
+            continue;
+        }
+        assert_eq!(within(disconnected(events)).await, "closed-by-peer");
+        told += 1;
+    }
+    assert_eq!((told, hub.sessions().len()), (DEVICES - KEPT, KEPT));
+    // They rest for a while, and nobody else goes for them.
+    let again = tokio::time::timeout(Duration::from_secs(3), disconnected(&mut hub_events)).await;
+    assert!(again.is_err(), "{again:?}");
+    assert_eq!(hub.sessions().len(), KEPT);
+}

@@ -202,6 +202,10 @@ impl Dialer {
         let random = self.random();
         let entry = self.entry(device);
         (entry.session, entry.due) = (None, None);
+        if ending != Ending::Lost {
+            // The dial for a better path, if there is one, ends with the session.
+            entry.dialing = None;
+        }
         match ending {
             Ending::App => (entry.known, entry.asked) = (false, false),
             Ending::Peer | Ending::Evicted => entry.rest(random, now),

@@ -400,6 +400,10 @@ impl Device {
                 self.end_session(to, Ended::Forgotten(theirs.epoch), world)?;
                 0
             }
+            Meeting::Closed => {
+                self.end_session(to, Ended::Goodbye, world)?;
+                return self.handle_broken(pipe, world);
+            }
             Meeting::Void => {
                 if peer.instance.epoch() != had {
                     self.end_session(to, Ended::Void, world)?;
@@ -518,8 +522,10 @@ impl Device {
         let (now, index) = (self.clock(world.net.now), self.index);
         let Some(peer) = self.peers.get_mut(&of) else { return Ok(()) };
         let Some(mut live) = peer.live.take() else { return Ok(()) };
-        if !matches!(why, Ended::Forgotten(_) | Ended::Void) {
-            peer.instance.ended(world.net.rng.next());
+        match why {
+            Ended::Forgotten(_) | Ended::Void => {}
+            Ended::NoPath => peer.instance.ended(world.net.rng.next()),
+            Ended::Evicted | Ended::Goodbye => peer.instance.closed(world.net.rng.next()),
         }
         // Who has forgotten is there, with a new session in the same moment.
         if !matches!(why, Ended::Forgotten(_)) {

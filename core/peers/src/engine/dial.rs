@@ -65,8 +65,14 @@ impl Engine {
             if self.surroundings.app() == AppState::Suspended {
                 return Err(Error::Offline);
             }
-            if let Some(session) = self.registry.get(device).filter(|s| s.path().is_some()) {
-                return Ok(session);
+            if let Some(session) = self.registry.get(device) {
+                if session.shared.over.is_cancelled() {
+                    session.shared.gone().await;
+                    continue;
+                }
+                if session.path().is_some() {
+                    return Ok(session);
+                }
             }
             let mut outcome = self.dial(device, Purpose::Path);
             let outcome = tokio::select! {
@@ -110,6 +116,8 @@ impl Engine {
             let result = tokio::select! {
                 result = attempt.run() => result,
                 () = given_up.cancelled() => return,
+                // It is for that session only: whoever wants another one dials anew.
+                () = attempt.session_closed() => return,
             };
             let mut dials = engine.dials.lock();
             if dials.latest.get(&(device, purpose)).is_some_and(|latest| latest.same_channel(&this)) {
@@ -166,6 +174,20 @@ impl Attempt<'_> {
             }
         }
         outcome.unwrap_or_else(|| Err(Error::Unreachable(failures.join("; "))))
+    }
+
+    /// Waits until a session, the one there is or the one that this dial makes, is closed.
+    async fn session_closed(&self) {
+        let mut outcome = self.tell.subscribe();
+        loop {
+            if let Some(session) = self.engine.registry.get(self.device) {
+                session.shared.closed().await;
+                return;
+            }
+            if outcome.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// The certificate that makes the peer answer: it ignores callers that do not know its key.

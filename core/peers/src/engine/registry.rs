@@ -1,6 +1,6 @@
 //! The sessions of a client, by peer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use peers_proto::dial::Peer;
@@ -19,12 +19,50 @@ use crate::transport::Transport;
 
 /// Paths that may wait for a session's driver; a driver that is this far behind does not need more.
 const PATHS: usize = 8;
+/// Closed sessions whose names are remembered: those of the last seconds, even of a busy device.
+const CLOSED: usize = 64;
 
 /// The sessions of a client.
 #[derive(Default)]
 pub(crate) struct Registry {
-    entries: Mutex<HashMap<DeviceId, Entry>>,
+    entries: Mutex<Entries>,
     budget: ReassemblyBudget,
+}
+
+#[derive(Default)]
+struct Entries {
+    of: HashMap<DeviceId, Entry>,
+    /// Whose sessions were closed, the latest last.
+    closed: VecDeque<DeviceId>,
+}
+
+impl Entries {
+    fn entry(&mut self, device: DeviceId) -> &mut Entry {
+        self.of.entry(device).or_insert_with(Entry::new)
+    }
+
+    fn live(&self, device: DeviceId) -> Option<&Arc<Shared>> {
+        self.of.get(&device)?.live.as_ref().map(|(shared, _)| shared)
+    }
+
+    /// The session has ended.
+    fn end(&mut self, device: DeviceId, ended: &Ended) {
+        if !ended.is_closed() {
+            self.of.remove(&device);
+            return;
+        }
+        let Some(entry) = self.of.get_mut(&device) else { return };
+        entry.live = None;
+        entry.instance.closed(number());
+        self.closed.retain(|other| *other != device);
+        self.closed.push_back(device);
+        if self.closed.len() > CLOSED
+            && let Some(oldest) = self.closed.pop_front()
+        {
+            let forgotten = self.of.get(&oldest).is_some_and(|entry| entry.live.is_none());
+            forgotten.then(|| self.of.remove(&oldest));
+        }
+    }
 }
 
 struct Entry {
@@ -41,26 +79,29 @@ impl Entry {
 impl Registry {
     /// The session with a device, if there is one.
     pub(crate) fn get(&self, device: DeviceId) -> Option<Session> {
-        let entries = self.lock();
-        let (shared, _) = entries.get(&device)?.live.as_ref()?;
-        Some(Session { shared: shared.clone() })
+        Some(Session { shared: self.lock().live(device)?.clone() })
     }
 
     /// All sessions.
     pub(crate) fn all(&self) -> Vec<Session> {
         let entries = self.lock();
-        entries.values().filter_map(|e| e.live.as_ref()).map(|(s, _)| Session { shared: s.clone() }).collect()
+        entries
+            .of
+            .values()
+            .filter_map(|e| e.live.as_ref())
+            .map(|(s, _)| Session { shared: s.clone() })
+            .collect()
     }
 
     /// What to say in READY to this device.
     pub(crate) fn resume(&self, device: DeviceId) -> Resume {
         let mut entries = self.lock();
-        let entry = entries.entry(device).or_insert_with(Entry::new);
+        let entry = entries.entry(device);
         let next = entry.live.as_ref().map_or(0, |(shared, _)| shared.lock().machine.next_expected());
         entry.instance.ready(next)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<DeviceId, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -75,7 +116,7 @@ impl Engine {
         self: &Arc<Self>,
         established: Established,
         said: Resume,
-        transport: Transport,
+        mut transport: Transport,
     ) -> Option<Session> {
         let theirs = Resume::decode(&established.peer_ready)?;
         let device = established.certificate.device_id();
@@ -83,18 +124,22 @@ impl Engine {
         if self.over.is_cancelled() {
             return None;
         }
-        let entry = entries.entry(device).or_insert_with(Entry::new);
+        let entry = entries.entry(device);
         let before = entry.instance.with();
         let meeting = entry.instance.meet(said, theirs, number());
         // The session there was speaks with an instance that is no more.
         let left = entry.live.take_if(|_| entry.instance.with() != before);
         if let Some((shared, _)) = left {
-            shared.end(Ended::Forgotten);
+            shared.end(if meeting == Meeting::Closed { Ended::Remote } else { Ended::Forgotten });
         }
         let peer_next = match meeting {
             Meeting::GoesOn(next) => next,
             Meeting::StartsAfresh => 0,
-            Meeting::Void => return None,
+            Meeting::Closed | Meeting::Void => {
+                // Not dropped: the peer needs what was said on it to come to the same.
+                self.spawn(async move { transport.sink.close().await });
+                return None;
+            }
         };
         let fresh = entry.live.is_none();
         let kind = transport.route.kind;
@@ -176,13 +221,12 @@ impl Engine {
             Notice::Ended(ended) => {
                 tracing::info!(%device, reason = ended.code(), "session ended");
                 let mut entries = self.registry.lock();
-                let successor = entries.get(&device).and_then(|e| e.live.as_ref());
-                match successor.map(|(live, _)| Arc::ptr_eq(live, shared)) {
+                match entries.live(device).map(|live| Arc::ptr_eq(live, shared)) {
                     Some(false) => {}
                     // Its entry, or none: a meeting that came to nothing has taken the session already.
                     own => {
                         if own.is_some() {
-                            entries.remove(&device);
+                            entries.end(device, &ended);
                         }
                         self.decide(|dialer, now| dialer.handle_ended(device, ended.ending(), now));
                     }

@@ -55,6 +55,11 @@ impl Ended {
         }
     }
 
+    /// Whether one of the two sides wanted it so.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self, Self::Local | Self::Evicted | Self::Remote)
+    }
+
     /// A stable name for programs and logs.
     pub(crate) fn code(&self) -> &'static str {
         match self {

@@ -10,7 +10,8 @@ pub struct Resume {
     pub epoch: u64,
     /// The peer's instance that the author's session speaks with; 0 if there is no session yet.
     pub with: u64,
-    /// First DATA frame of that instance which the author has not received.
+    /// First DATA frame of that instance which the author has not received. If there is no session yet: the author's instance
+    /// whose session was closed last, so that a peer that has not heard of it does not take it for a restart; or 0.
     pub next: u64,
 }
 
@@ -21,6 +22,8 @@ pub enum Meeting {
     GoesOn(u64),
     /// The peer has forgotten the session: what there was is lost, a new one begins at frame 0.
     StartsAfresh,
+    /// The peer has closed the session, and the connection was made for it: both are over.
+    Closed,
     /// This side has another name by now, or these two names have had their session: the connection is closed, what
     /// there was is lost, and the next handshake starts afresh.
     Void,
@@ -34,17 +37,23 @@ pub struct Instance {
     with: Option<u64>,
     /// The peer's instances that this one had a session with.
     left: Vec<u64>,
+    /// What this side was called in the session that was closed last; 0 if none was.
+    closed: u64,
 }
 
 impl Instance {
     /// A side that has no session yet. `random`: any number never used before.
     pub fn new(random: u64) -> Self {
-        Self { epoch: random.max(1), with: None, left: Vec::new() }
+        Self { epoch: random.max(1), with: None, left: Vec::new(), closed: 0 }
     }
 
     /// What to say in READY if the session, if there is one, expects frame `next`.
     pub fn ready(&self, next: u64) -> Resume {
-        Resume { epoch: self.epoch, with: self.with.unwrap_or(0), next: self.with.map_or(0, |_| next) }
+        Resume {
+            epoch: self.epoch,
+            with: self.with.unwrap_or(0),
+            next: self.with.map_or(self.closed, |_| next),
+        }
     }
 
     /// Judges a connection on which this side said `said` and the peer `theirs`. Unless the session goes on, the one
@@ -54,8 +63,13 @@ impl Instance {
             // Handshakes overlap: these words may be older than the session, and their number another session's.
             return Meeting::GoesOn(if theirs.with == self.epoch { theirs.next } else { 0 });
         }
-        if said.epoch != self.epoch {
+        // The peer means a session that was closed here; what was said tells it so.
+        if said.epoch != self.epoch || (theirs.with != 0 && theirs.with == self.closed) {
             return Meeting::Void;
+        }
+        if theirs.with == 0 && self.with.is_some() && self.with == Some(theirs.next) {
+            self.ended(random);
+            return Meeting::Closed;
         }
         self.left.extend(self.with);
         // Somebody who was left is back: an instance that died in the middle of a handshake came between.
@@ -70,6 +84,11 @@ impl Instance {
     /// The session has ended for another reason than a meeting.
     pub fn ended(&mut self, random: u64) {
         *self = Self::new(random);
+    }
+
+    /// The session was closed, here or by the peer. A peer that has not heard of it yet is told when it connects again.
+    pub fn closed(&mut self, random: u64) {
+        *self = Self { closed: self.epoch, ..Self::new(random) };
     }
 
     /// The peer's instance that this one has a session with.

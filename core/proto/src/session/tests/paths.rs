@@ -160,6 +160,23 @@ fn meet(a: &mut Instance, b: &mut Instance, next: u64) -> [Meeting; 2] {
     [a.meet(from_a, from_b, 1000), b.meet(from_b, from_a, 2000)]
 }
 
+/// A connection that was made for a session outlives it: nobody takes the goodbye for a restart, and nothing begins.
+#[test]
+fn a_session_that_one_side_has_closed_is_closed_for_the_other_and_does_not_begin_again() {
+    let (mut a, mut b) = (Instance::new(1), Instance::new(2));
+    meet(&mut a, &mut b, 5);
+    b.closed(3);
+    assert_eq!(meet(&mut a, &mut b, 5), [Meeting::Closed, Meeting::Void]);
+    assert_eq!(meet(&mut a, &mut b, 5), [Meeting::StartsAfresh; 2]);
+    assert_eq!(meet(&mut a, &mut b, 5), [Meeting::GoesOn(5); 2]);
+    // Both have closed it: who connects now wants another one.
+    (a.closed(4), b.closed(5));
+    assert_eq!(meet(&mut a, &mut b, 5), [Meeting::StartsAfresh; 2]);
+    // What was closed first is forgotten.
+    a = Instance::new(6);
+    assert_eq!(meet(&mut a, &mut b, 5), [Meeting::StartsAfresh; 2]);
+}
+
 #[test]
 fn a_session_goes_on_until_one_side_has_forgotten_it() {
     let (mut a, mut b) = (Instance::new(1), Instance::new(2));
