@@ -170,7 +170,8 @@ fn a_session_that_one_side_has_closed_is_closed_for_the_other_and_does_not_begin
     assert_eq!(meet(&mut a, &mut b, 5), [Meeting::StartsAfresh; 2]);
     assert_eq!(meet(&mut a, &mut b, 5), [Meeting::GoesOn(5); 2]);
     // Both have closed it: who connects now wants another one.
-    (a.closed(4), b.closed(5));
+    a.closed(4);
+    b.closed(5);
     assert_eq!(meet(&mut a, &mut b, 5), [Meeting::StartsAfresh; 2]);
     // What was closed first is forgotten.
     a = Instance::new(6);
