@@ -391,22 +391,21 @@ impl Device {
         world: &mut Surroundings<'_>,
     ) -> Result<(), Violation> {
         let (now, index) = (self.clock(world.net.now), self.index);
-        let Some(to) = self.ends.get(&pipe).map(|end| end.peer) else { return Ok(()) };
+        let Some((to, dialed)) = self.ends.get(&pipe).map(|end| (end.peer, end.dial.is_some())) else {
+            return Ok(());
+        };
         let Some(peer) = self.peers.get_mut(&to) else { return Ok(()) };
-        let had = peer.instance.epoch();
-        let next = match peer.instance.meet(said, theirs, world.net.rng.next()) {
+        let (had, before) = (peer.instance.epoch(), peer.instance.with());
+        let closed = before.is_some_and(|instance| theirs.has_closed(instance));
+        let next = match peer.instance.meet(said, theirs, dialed, world.net.rng.next()) {
             Meeting::GoesOn(next) => next,
             Meeting::StartsAfresh => {
                 self.end_session(to, Ended::Forgotten(theirs.epoch), world)?;
                 0
             }
-            Meeting::Closed => {
-                self.end_session(to, Ended::Goodbye, world)?;
-                return self.handle_broken(pipe, world);
-            }
             Meeting::Void => {
                 if peer.instance.epoch() != had {
-                    self.end_session(to, Ended::Void, world)?;
+                    self.end_session(to, if closed { Ended::Goodbye } else { Ended::Void }, world)?;
                 }
                 return self.handle_broken(pipe, world);
             }

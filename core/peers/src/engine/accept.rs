@@ -41,7 +41,7 @@ impl Engine {
         };
         let established = handshake::run(&mut transport, handshake, &self.clock, decide).await?;
         let Some(said) = said else { return Ok(None) };
-        Ok(self.establish(established, said, transport))
+        Ok(self.establish(established, said, false, transport))
     }
 
     /// Runs the initiator's side on a transport that this device dialed.
@@ -64,7 +64,7 @@ impl Engine {
         };
         let established = handshake::run(&mut transport, handshake, &self.clock, decide).await?;
         let Some(said) = said else { return Ok(None) };
-        Ok(self.establish(established, said, transport))
+        Ok(self.establish(established, said, true, transport))
     }
 
     fn handshake_config(&self, transport: &Transport, connection_id: ConnectionId) -> Config {

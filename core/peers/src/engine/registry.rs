@@ -108,7 +108,8 @@ impl Registry {
 
 impl Engine {
     /// Makes a path of a connection that has passed its handshake: the path of the session there is, or of a new one
-    /// if the peer knows no session or another. `said` is what this side said in READY.
+    /// if the peer knows no session or another. `said` is what this side said in READY; `dialed`, whether it began the
+    /// connection.
     ///
     /// Returns `None`, and the connection is dropped, if the session ended while the handshake was going on or the
     /// peer's READY makes no sense: the dialer tries again.
@@ -116,6 +117,7 @@ impl Engine {
         self: &Arc<Self>,
         established: Established,
         said: Resume,
+        dialed: bool,
         mut transport: Transport,
     ) -> Option<Session> {
         let theirs = Resume::decode(&established.peer_ready)?;
@@ -126,16 +128,17 @@ impl Engine {
         }
         let entry = entries.entry(device);
         let before = entry.instance.with();
-        let meeting = entry.instance.meet(said, theirs, number());
+        let meeting = entry.instance.meet(said, theirs, dialed, number());
         // The session there was speaks with an instance that is no more.
         let left = entry.live.take_if(|_| entry.instance.with() != before);
         if let Some((shared, _)) = left {
-            shared.end(if meeting == Meeting::Closed { Ended::Remote } else { Ended::Forgotten });
+            let closed = before.is_some_and(|instance| theirs.has_closed(instance));
+            shared.end(if closed { Ended::Remote } else { Ended::Forgotten });
         }
         let peer_next = match meeting {
             Meeting::GoesOn(next) => next,
             Meeting::StartsAfresh => 0,
-            Meeting::Closed | Meeting::Void => {
+            Meeting::Void => {
                 // Not dropped: the peer needs what was said on it to come to the same.
                 self.spawn(async move { transport.sink.close().await });
                 return None;

@@ -423,7 +423,9 @@ impl Paths {
             return;
         };
         let Some(current) = self.all.get_mut(&ours).filter(|_| ours != id) else { return };
-        if !current.suspect && current.liveness.heard_at() < theirs {
+        let heard = current.liveness.heard_at();
+        // A path that the peer has not spoken on may not have come to its end yet.
+        if !current.suspect && current.made < heard && heard < theirs {
             current.suspect = true;
             self.probe_current(now);
             self.settle(now);

@@ -141,6 +141,18 @@ fn a_path_is_left_as_soon_as_the_peer_sends_on_one_made_since_it_was_heard() {
     assert_eq!(w.took(), []);
 }
 
+#[test]
+fn a_path_is_not_left_because_the_peer_does_not_know_it_yet() {
+    let mut w = World::new(false);
+    let direct = w.add(DIRECT);
+    w.now += SECOND / 100;
+    let relay = w.add(RELAY);
+    w.now += SECOND / 100;
+    w.paths.received(relay, 100, true, w.now);
+    w.drain();
+    assert_eq!(w.paths.current(), Some(direct));
+}
+
 // proves S092, S095, S158
 #[test]
 fn a_silent_path_gives_way_to_the_reserve_within_two_seconds_and_returns_when_it_has_answered_for_a_while() {

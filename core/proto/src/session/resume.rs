@@ -22,10 +22,8 @@ pub enum Meeting {
     GoesOn(u64),
     /// The peer has forgotten the session: what there was is lost, a new one begins at frame 0.
     StartsAfresh,
-    /// The peer has closed the session, and the connection was made for it: both are over.
-    Closed,
-    /// This side has another name by now, or these two names have had their session: the connection is closed, what
-    /// there was is lost, and the next handshake starts afresh.
+    /// This side has another name by now, these two names have had their session, or it was closed: the connection is
+    /// closed, what there was is over, and the next handshake starts afresh.
     Void,
 }
 
@@ -57,19 +55,24 @@ impl Instance {
     }
 
     /// Judges a connection on which this side said `said` and the peer `theirs`. Unless the session goes on, the one
-    /// there was has ended.
-    pub fn meet(&mut self, said: Resume, theirs: Resume, random: u64) -> Meeting {
+    /// there was has ended. `dialed`: this side began it. Who has closed a session dials for another one, whether or not the
+    /// peer has heard of the end; who has not dials for the old one, which is over.
+    pub fn meet(&mut self, said: Resume, theirs: Resume, dialed: bool, random: u64) -> Meeting {
         if said.epoch == self.epoch && self.with == Some(theirs.epoch) {
             // Handshakes overlap: these words may be older than the session, and their number another session's.
             return Meeting::GoesOn(if theirs.with == self.epoch { theirs.next } else { 0 });
         }
-        // The peer means a session that was closed here; what was said tells it so.
-        if said.epoch != self.epoch || (theirs.with != 0 && theirs.with == self.closed) {
+        if said.epoch != self.epoch {
             return Meeting::Void;
         }
-        if theirs.with == 0 && self.with.is_some() && self.with == Some(theirs.next) {
+        // The peer dials for a session that was closed here; what was said tells it so.
+        if !dialed && theirs.with != 0 && theirs.with == self.closed {
+            return Meeting::Void;
+        }
+        // This side dials for a session that the peer has closed.
+        if dialed && self.with.is_some_and(|with| theirs.has_closed(with)) {
             self.ended(random);
-            return Meeting::Closed;
+            return Meeting::Void;
         }
         self.left.extend(self.with);
         // Somebody who was left is back: an instance that died in the middle of a handshake came between.
@@ -106,6 +109,11 @@ impl Instance {
 const MAX_LEFT: usize = 16;
 
 impl Resume {
+    /// Whether the author has closed the session that the reader's instance has with this one of its instances.
+    pub fn has_closed(&self, instance: u64) -> bool {
+        self.with == 0 && self.next == instance
+    }
+
     /// Bytes of its encoding: three big-endian 64-bit numbers.
     pub const LEN: usize = 24;
 

@@ -157,7 +157,7 @@ fn what_ready_says_round_trips() {
 /// Both sides' READYs in one handshake, and what each makes of them.
 fn meet(a: &mut Instance, b: &mut Instance, next: u64) -> [Meeting; 2] {
     let (from_a, from_b) = (a.ready(next), b.ready(next));
-    [a.meet(from_a, from_b, 1000), b.meet(from_b, from_a, 2000)]
+    [a.meet(from_a, from_b, true, 1000), b.meet(from_b, from_a, false, 2000)]
 }
 
 /// A connection that was made for a session outlives it: nobody takes the goodbye for a restart, and nothing begins.
@@ -166,12 +166,17 @@ fn a_session_that_one_side_has_closed_is_closed_for_the_other_and_does_not_begin
     let (mut a, mut b) = (Instance::new(1), Instance::new(2));
     meet(&mut a, &mut b, 5);
     b.closed(3);
-    assert_eq!(meet(&mut a, &mut b, 5), [Meeting::Closed, Meeting::Void]);
+    let closed = b.ready(0);
+    assert!(closed.has_closed(2) && !closed.has_closed(3) && !a.ready(5).has_closed(2));
+    assert_eq!(meet(&mut a, &mut b, 5), [Meeting::Void; 2], "dialed for the old one");
     assert_eq!(meet(&mut a, &mut b, 5), [Meeting::StartsAfresh; 2]);
     assert_eq!(meet(&mut a, &mut b, 5), [Meeting::GoesOn(5); 2]);
     // Both have closed it: who connects now wants another one.
     a.closed(4);
     b.closed(5);
+    assert_eq!(meet(&mut a, &mut b, 5), [Meeting::StartsAfresh; 2]);
+    // Who has closed it dials for a new one at once.
+    a.closed(7);
     assert_eq!(meet(&mut a, &mut b, 5), [Meeting::StartsAfresh; 2]);
     // What was closed first is forgotten.
     a = Instance::new(6);
@@ -197,11 +202,11 @@ fn words_about_another_session_acknowledge_nothing() {
     // a restarts; of two handshakes that overlap, b spoke in both before the first was done.
     let (old_words, mut a) = (b.ready(57), Instance::new(3));
     meet(&mut a, &mut b, 57);
-    assert_eq!(a.meet(a.ready(0), old_words, 9), Meeting::GoesOn(0));
+    assert_eq!(a.meet(a.ready(0), old_words, true, 9), Meeting::GoesOn(0));
     // Words said under a name that is gone make no path.
     let said = b.ready(57);
     b.ended(4);
-    assert_eq!(b.meet(said, a.ready(0), 9), Meeting::Void);
+    assert_eq!(b.meet(said, a.ready(0), false, 9), Meeting::Void);
 }
 
 #[test]
