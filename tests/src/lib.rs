@@ -1,6 +1,7 @@
 //! Tests that span crates: vectors, interop, hostile relays, lab. And the benchmark of the whole.
 
 pub mod bench;
+pub mod device;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

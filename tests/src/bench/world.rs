@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use peers::{
-    Client, ClientState, DeviceId, Event, Events, InboundRequest, PathKind, RequestError, RequestHandler,
-    Session, Transports, TrustLevel, TrustPolicy, UserId,
-};
+use peers::{Client, ClientState, Event, Events, PathKind, Session, Transports};
 use peers_relay::{Relay, RelayConfig};
 
 use super::Outcome;
+use crate::device::{Echo, Everybody};
 
 pub(super) const WEBRTC: Transports = Transports { webrtc: true, relay: false };
 pub(super) const BOTH: Transports = Transports { webrtc: true, relay: true };
@@ -81,22 +78,5 @@ impl Devices {
 
     pub(super) async fn stop(self) {
         tokio::join!(self.a.shutdown(), self.b.shutdown());
-    }
-}
-
-struct Everybody;
-
-impl TrustPolicy for Everybody {
-    fn trust(&self, _: DeviceId, _: UserId) -> Option<TrustLevel> {
-        Some(TrustLevel::Trusted)
-    }
-}
-
-struct Echo;
-
-#[async_trait]
-impl RequestHandler for Echo {
-    async fn handle(&self, request: InboundRequest) -> Result<Bytes, RequestError> {
-        Ok(request.body)
     }
 }

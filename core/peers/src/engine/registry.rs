@@ -58,9 +58,9 @@ impl Entries {
         self.closed.push_back(device);
         if self.closed.len() > CLOSED
             && let Some(oldest) = self.closed.pop_front()
+            && self.live(oldest).is_none()
         {
-            let forgotten = self.of.get(&oldest).is_some_and(|entry| entry.live.is_none());
-            forgotten.then(|| self.of.remove(&oldest));
+            self.of.remove(&oldest);
         }
     }
 }

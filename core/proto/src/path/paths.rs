@@ -170,7 +170,7 @@ impl Paths {
     /// An authenticated frame of `bytes` arrived; `data`: of the session, not of the path itself.
     pub fn received(&mut self, id: PathId, bytes: usize, data: bool, now: Instant) {
         self.used = if data { now } else { self.used };
-        if data {
+        if data && self.current != Some(id) {
             self.follow_peer(id, now);
         }
         let current = self.current;
@@ -419,10 +419,8 @@ impl Paths {
     /// The peer sends on a path that was made after anything was heard on the current one: it knows that the current one
     /// does not work any more, because its network has changed, long before silence tells.
     fn follow_peer(&mut self, id: PathId, now: Instant) {
-        let (Some(theirs), Some(ours)) = (self.all.get(&id).map(|path| path.made), self.current) else {
-            return;
-        };
-        let Some(current) = self.all.get_mut(&ours).filter(|_| ours != id) else { return };
+        let Some(theirs) = self.all.get(&id).map(|path| path.made) else { return };
+        let Some(current) = self.current.and_then(|ours| self.all.get_mut(&ours)) else { return };
         let heard = current.liveness.heard_at();
         // A path that the peer has not spoken on may not have come to its end yet.
         if !current.suspect && current.made < heard && heard < theirs {

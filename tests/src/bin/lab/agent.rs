@@ -4,13 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use clap::Args;
-use peers::{
-    AppState, Client, ClientState, DeviceId, Event, Events, InboundRequest, PathKind, RequestError,
-    RequestHandler, Session, Status, Transports, TrustLevel, TrustPolicy, UserId,
-};
+use peers::{AppState, Client, ClientState, DeviceId, Event, Events, PathKind, Session, Status, Transports};
+use peers_tests::device::{Echo, Everybody};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -306,21 +303,4 @@ async fn exchange(session: &Session) -> Outcome<()> {
 
 fn millis(since: Instant) -> u128 {
     since.elapsed().as_millis()
-}
-
-struct Everybody;
-
-impl TrustPolicy for Everybody {
-    fn trust(&self, _: DeviceId, _: UserId) -> Option<TrustLevel> {
-        Some(TrustLevel::Trusted)
-    }
-}
-
-struct Echo;
-
-#[async_trait]
-impl RequestHandler for Echo {
-    async fn handle(&self, request: InboundRequest) -> Result<Bytes, RequestError> {
-        Ok(request.body)
-    }
 }
