@@ -112,8 +112,8 @@ pub const DIAL_BURST: u32 = 40;
 /// Connections kept at once.
 pub const MAX_CONNECTIONS: usize = 30;
 
-/// Bytes a data channel buffers before `send` waits: more only adds latency, measured best.
-pub const WEBRTC_SEND_BUFFER: usize = 256 * 1024;
+/// Bytes a data channel may always have under way, however short the path: more only adds latency, measured best.
+pub const WEBRTC_MIN_WINDOW: usize = 256 * 1024;
 /// Datagrams beside the stack's, received on one socket and not yet taken: a burst of 1.4 MB. Who sends them bears loss.
 pub const LANE_QUEUE: usize = 1024;
 /// DTLS handshake records accepted by one peer connection. A handshake has about 20, repeated at most a few times in

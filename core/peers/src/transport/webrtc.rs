@@ -11,7 +11,7 @@
 //! | [`attempt`] | builds the peer connection, exchanges descriptions and candidates |
 //! | [`sdp`], [`candidate`] | what may pass from a remote description into the stack |
 //! | [`life`], [`connection`] | one close reason, and the task that always closes the peer connection |
-//! | [`pipe`], [`inbox`] | the two halves of the transport |
+//! | [`pipe`], [`inbox`], [`window`] | the two halves of the transport, and how much may be under way |
 //! | [`lane`] | QUIC's share of the sockets |
 //! | [`runtime`], [`socket`], [`batch`], [`kick`], [`record`] | the stack's runtime and UDP sockets: buffers, GSO, flood caps |
 
@@ -30,6 +30,7 @@ mod record;
 mod runtime;
 mod sdp;
 mod socket;
+mod window;
 
 pub use attempt::{Attempt, Connecting, Negotiation, WebRtcError};
 pub use candidate::CandidateError;

@@ -28,6 +28,8 @@ const TURN: &str = "203.0.113.2:3478";
 pub(crate) const PROBED: [&str; 3] = ["203.0.113.1:7000", "203.0.113.1:7001", "203.0.113.3:7000"];
 pub(crate) const PROBED_ON_TURN: &str = "203.0.113.2:7000";
 const SECRET: &str = "lab-secret";
+/// Packets, more than any window here.
+const TUN_QUEUE: usize = 20_000;
 const READY: Duration = Duration::from_secs(20);
 
 /// What joins a router to the Internet.
@@ -138,6 +140,9 @@ impl World {
             self.links.push(link);
             let inner = self.namespace(&router);
             self.ip("net", &format!("link set {} netns {inner} name wan", ends[0])).await?;
+            // What a device of this machine sends at once is no loss of the link's.
+            self.ip("net", &format!("link set {router} txqueuelen {TUN_QUEUE}")).await?;
+            self.ip(&router, &format!("link set wan txqueuelen {TUN_QUEUE}")).await?;
         }
         self.ip(&router, &format!("address add 203.0.113.{}/32 dev wan", 10 + number)).await?;
         self.ip(&router, "link set wan up").await?;

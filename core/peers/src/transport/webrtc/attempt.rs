@@ -27,6 +27,7 @@ use super::life::Life;
 use super::pipe::{MAX_WIRE_FRAME, Sink, Source};
 use super::runtime::{Shared, TunedRuntime};
 use super::sdp::{self, DescriptionError, Fingerprint, Vetted};
+use super::window::Window;
 use crate::transport::{CloseReason, Route, Transport, TransportKind};
 
 /// Why an attempt could not go on.
@@ -180,7 +181,6 @@ pub struct Connecting {
     negotiation: Negotiation,
     channel: Arc<dyn DataChannel>,
     inbox: Arc<Inbox>,
-    drained: Arc<Notify>,
     opened: oneshot::Receiver<()>,
     guard: Arc<Guard>,
 }
@@ -203,13 +203,12 @@ impl Connecting {
             }
         };
         tracing::debug!(relayed, "peer connection is open");
-        let life = inner.shared.life.clone();
-        let (channel, drained, guard) = (self.channel, self.drained, self.guard);
+        let (channel, guard, shared) = (self.channel, self.guard, inner.shared.clone());
         Ok(Transport {
             route: Route { kind: TransportKind::WebRtc, relayed },
             binding,
             source: Box::new(Source { inbox: self.inbox, taken: VecDeque::new(), _guard: guard.clone() }),
-            sink: Box::new(Sink { channel, life, drained, guard }),
+            sink: Box::new(Sink { channel, shared, window: Window::new(), guard }),
         })
     }
 }
@@ -296,7 +295,6 @@ impl Parts {
             .with_handler(Arc::new(events))
             .with_runtime(Arc::new(TunedRuntime::new(shared.clone())))
             .with_udp_addrs(bind_addresses(config))
-            .with_data_channel_send_buffer_limit(limits::WEBRTC_SEND_BUFFER)
             .build()
             .await?;
         let pc: Arc<dyn PeerConnection> = Arc::new(pc);
@@ -308,12 +306,11 @@ impl Parts {
                 return Err(error.into());
             }
         };
-        let (inbox, drained) = (Arc::<Inbox>::default(), Arc::<Notify>::default());
+        let inbox = Arc::<Inbox>::default();
         let connection = Connection {
             pc: pc.clone(),
             channel: channel.clone(),
             inbox: inbox.clone(),
-            drained: drained.clone(),
             shared: shared.clone(),
         };
         let (opened_sender, opened) = oneshot::channel();
@@ -326,7 +323,7 @@ impl Parts {
         let negotiation =
             Negotiation(Arc::new(Inner { pc, role, local_fingerprint, remote: Mutex::new(remote), shared }));
         let connecting =
-            Connecting { negotiation: negotiation.clone(), channel, inbox, drained, opened, guard };
+            Connecting { negotiation: negotiation.clone(), channel, inbox, opened, guard };
         Ok(Self { negotiation, candidates, connecting, gathered })
     }
 
@@ -384,6 +381,7 @@ fn settings(config: &WebRtcConfig) -> SettingEngine {
         .with_srflx_acceptance_min_wait(Some(timing::ICE_SRFLX_WAIT))
         .with_relay_acceptance_min_wait(Some(timing::ICE_RELAY_WAIT))
         .with_discard_local_candidates_during_ice_restart(true)
+        .with_sctp_max_receive_buffer_size(limits::STREAM_WINDOW as u32)
         .build()
 }
 

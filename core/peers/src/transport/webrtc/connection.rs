@@ -51,7 +51,6 @@ pub(super) struct Connection {
     pub(super) pc: Arc<dyn PeerConnection>,
     pub(super) channel: Arc<dyn DataChannel>,
     pub(super) inbox: Arc<Inbox>,
-    pub(super) drained: Arc<Notify>,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -94,7 +93,6 @@ impl Connection {
                         return reason;
                     }
                 }
-                Some(DataChannelEvent::OnBufferedAmountLow) => self.drained.notify_one(),
                 Some(DataChannelEvent::OnClose) => return CloseReason::Remote,
                 Some(_) => {}
                 None => return CloseReason::Network("the stack stopped".into()),

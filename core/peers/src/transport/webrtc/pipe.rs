@@ -6,12 +6,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use peers_proto::{limits, timing};
-use tokio::sync::Notify;
+use tokio::time::Instant;
 use webrtc::data_channel::DataChannel;
 
 use super::connection::Guard;
 use super::inbox::Inbox;
-use super::life::Life;
+use super::runtime::Shared;
+use super::window::Window;
 use crate::transport::{CloseReason, FrameSink, FrameSource};
 
 /// A frame and its sealing.
@@ -19,45 +20,67 @@ pub(super) const MAX_WIRE_FRAME: usize = limits::MAX_FRAME + limits::SEAL_OVERHE
 
 pub(super) struct Sink {
     pub(super) channel: Arc<dyn DataChannel>,
-    pub(super) life: Life,
-    pub(super) drained: Arc<Notify>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) window: Window,
     pub(super) guard: Arc<Guard>,
 }
 
 impl Sink {
-    /// Waits until the peer acknowledged everything.
-    async fn drain(&self) -> Result<(), webrtc::error::Error> {
-        self.channel.set_buffered_amount_low_threshold(0).await?;
-        while self.channel.outstanding_bytes().await? > 0 {
-            self.drained.notified().await;
+    /// Waits until `enough` of what the peer has not acknowledged.
+    async fn wait(
+        &mut self,
+        mut enough: impl FnMut(&mut Window, usize) -> bool + Send,
+    ) -> Result<(), webrtc::error::Error> {
+        loop {
+            let round = self.shared.rounds.notified();
+            let outstanding = self.channel.outstanding_bytes().await?;
+            if enough(&mut self.window, outstanding) {
+                return Ok(());
+            }
+            round.await;
         }
-        Ok(())
+    }
+
+    async fn pass(&mut self, frame: BytesMut) -> Result<(), webrtc::error::Error> {
+        self.wait(|window, outstanding| window.admits(Instant::now(), outstanding)).await?;
+        self.window.sent(Instant::now(), frame.len());
+        self.channel.send(frame).await
     }
 }
 
 #[async_trait]
 impl FrameSink for Sink {
     async fn send(&mut self, frame: BytesMut) -> Result<(), CloseReason> {
-        if let Some(reason) = self.life.reason() {
+        let life = self.shared.life.clone();
+        if let Some(reason) = life.reason() {
             return Err(reason);
         }
         if frame.len() > MAX_WIRE_FRAME {
             return Err(CloseReason::Protocol("a frame beyond the limit"));
         }
-        let Err(error) = self.channel.send(frame).await else { return Ok(()) };
+        let error = tokio::select! {
+            biased;
+            passed = self.pass(frame) => match passed {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            },
+            reason = life.ended() => return Err(reason),
+        };
         // The channel knows that it ended a moment before the owning task learns why.
-        let why = tokio::time::timeout(timing::WEBRTC_CLOSE, self.life.ended()).await;
+        let why = tokio::time::timeout(timing::WEBRTC_CLOSE, life.ended()).await;
         if why.is_err() {
-            self.life.end(CloseReason::Network(error.to_string()));
+            life.end(CloseReason::Network(error.to_string()));
         }
-        Err(self.life.ended().await)
+        Err(life.ended().await)
     }
 
     async fn close(&mut self) {
-        if self.life.reason().is_none() {
+        let life = self.shared.life.clone();
+        if life.reason().is_none() {
+            let acknowledged = self.wait(|_, outstanding| outstanding == 0);
             tokio::select! {
-                _ = self.life.ended() => {}
-                _ = tokio::time::timeout(timing::WEBRTC_CLOSE, self.drain()) => {}
+                _ = life.ended() => {}
+                _ = tokio::time::timeout(timing::WEBRTC_CLOSE, acknowledged) => {}
             }
         }
         self.guard.close().await;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use peers_proto::{limits, timing};
+use tokio::sync::Notify;
 use webrtc::runtime::{
     AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, Runtime, TokioRuntime,
 };
@@ -26,6 +27,8 @@ pub(super) struct Shared {
     pub(super) counters: Arc<Counters>,
     pub(super) kick: Kick,
     pub(super) life: Life,
+    /// Tells, without memory, that the driver has come round: acknowledgements that had arrived are counted.
+    pub(super) rounds: Notify,
     /// The stack's sockets, which ICE restarts replace. The stack alone keeps them open.
     sockets: Mutex<Vec<Weak<Socket>>>,
     handshake_records: AtomicU64,
@@ -40,6 +43,7 @@ impl Shared {
             counters,
             kick,
             life,
+            rounds: Notify::new(),
             sockets: Mutex::default(),
             handshake_records: AtomicU64::new(0),
             opened: AtomicBool::new(false),

@@ -178,6 +178,7 @@ impl AsyncUdpSocket for Socket {
     ) -> Poll<io::Result<usize>> {
         if !kick::is_probe(cx) {
             self.reader.register(cx.waker());
+            self.shared.rounds.notify_waiters();
             let mut batch = self.outgoing();
             if let Poll::Ready(Err(e)) = self.poll_flush(cx, &mut batch) {
                 return Poll::Ready(Err(e));
