@@ -37,8 +37,9 @@ pub const OBJECT_COST: usize = 64;
 pub const SEND_QUEUE: usize = 1024 * 1024;
 /// Bytes of whole objects received and not yet taken by the app, per session; the peer may send no more (credit).
 pub const RECEIVE_BUDGET: usize = MAX_MESSAGE + 256 * 1024;
-/// Bytes one stream may have in flight beyond what its reader has taken: 80 MB/s at 50 ms round trip.
-pub const STREAM_WINDOW: usize = 4 * 1024 * 1024;
+/// Bytes one stream may have in flight beyond what its reader has taken: 110 MB/s at 50 ms round trip. One that is not
+/// read leaves a quarter of [`STREAMS_WINDOW`] to the others.
+pub const STREAM_WINDOW: usize = 6 * 1024 * 1024;
 /// Bytes all streams of a session may have in flight beyond what their readers have taken.
 pub const STREAMS_WINDOW: usize = 8 * 1024 * 1024;
 /// Bytes an app may have queued on one stream before `write` suspends.
@@ -114,6 +115,9 @@ pub const MAX_CONNECTIONS: usize = 30;
 
 /// Bytes a data channel may always have under way, however short the path: more only adds latency, measured best.
 pub const WEBRTC_MIN_WINDOW: usize = 256 * 1024;
+/// The same, however long: 80 MB/s at 50 ms round trip. As large as the sockets' buffers, since a burst that exceeds the
+/// receiver's is lost, and the stack takes seconds to recover.
+pub const WEBRTC_MAX_WINDOW: usize = 4 * 1024 * 1024;
 /// Datagrams beside the stack's, received on one socket and not yet taken: a burst of 1.4 MB. Who sends them bears loss.
 pub const LANE_QUEUE: usize = 1024;
 /// DTLS handshake records accepted by one peer connection. A handshake has about 20, repeated at most a few times in

@@ -51,12 +51,12 @@ impl Grant {
         self.used <= self.granted
     }
 
-    /// Counts what the app has taken. Returns the new limit when it is worth telling: a quarter of the window each
-    /// time, so that grants are few and the sender never starves.
+    /// Counts what the app has taken. Returns the new limit when it is worth telling: an eighth of the window each
+    /// time, so that grants are few and little of it lies idle.
     pub(super) fn release(&mut self, bytes: u64) -> Option<u64> {
         self.released += bytes;
         let limit = self.released + self.window;
-        (limit - self.granted >= self.window / 4).then(|| {
+        (limit - self.granted >= self.window / 8).then(|| {
             self.granted = limit;
             limit
         })
@@ -72,8 +72,8 @@ mod tests {
         let (mut grant, mut allowance) = (Grant::new(100), Allowance::new(100));
         assert!(allowance.take(60) && grant.charge(60));
         assert!(!allowance.take(41));
-        assert_eq!(grant.release(20), None);
-        let limit = grant.release(40).unwrap();
+        assert_eq!(grant.release(10), None);
+        let limit = grant.release(50).unwrap();
         assert_eq!(limit, 160);
         allowance.raise(limit);
         allowance.raise(120); // an old grant that comes late

@@ -322,8 +322,7 @@ impl Parts {
         };
         let negotiation =
             Negotiation(Arc::new(Inner { pc, role, local_fingerprint, remote: Mutex::new(remote), shared }));
-        let connecting =
-            Connecting { negotiation: negotiation.clone(), channel, inbox, opened, guard };
+        let connecting = Connecting { negotiation: negotiation.clone(), channel, inbox, opened, guard };
         Ok(Self { negotiation, candidates, connecting, gathered })
     }
 
@@ -381,7 +380,7 @@ fn settings(config: &WebRtcConfig) -> SettingEngine {
         .with_srflx_acceptance_min_wait(Some(timing::ICE_SRFLX_WAIT))
         .with_relay_acceptance_min_wait(Some(timing::ICE_RELAY_WAIT))
         .with_discard_local_candidates_during_ice_restart(true)
-        .with_sctp_max_receive_buffer_size(limits::STREAM_WINDOW as u32)
+        .with_sctp_max_receive_buffer_size(limits::WEBRTC_MAX_WINDOW as u32)
         .build()
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use futures_util::task::AtomicWaker;
+use peers_proto::limits;
 use tokio::io::Interest;
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 
@@ -242,5 +243,5 @@ fn synthetic(bufs: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta]) -> Poll<io::Res
 
 /// Where synthetic datagrams seem to come from: the discard port.
 const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
-/// A window of data at 150 MB/s and 25 ms; the default of most systems (208 KiB) loses datagrams in bulk.
-const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
+/// The default of most systems (208 KiB) loses datagrams in bulk.
+const SOCKET_BUFFER: usize = limits::WEBRTC_MAX_WINDOW;

@@ -76,7 +76,8 @@ impl Window {
     fn end_round(&mut self, now: Instant) {
         let Some(round) = self.round.take() else { return };
         let took = now.saturating_duration_since(round.began);
-        let replaced = (round.clean && self.is_stale(now)) || self.shortest.is_none_or(|(least, _)| took <= least);
+        let replaced =
+            (round.clean && self.is_stale(now)) || self.shortest.is_none_or(|(least, _)| took <= least);
         if replaced {
             self.shortest = Some((took, now));
         }
@@ -84,7 +85,8 @@ impl Window {
         let round_trips = (took.as_secs_f64() / shortest.as_secs_f64()).max(1.0);
         let delivery = (self.acknowledged - round.acknowledged) as f64 / round_trips;
         self.delivery = delivery.max(self.delivery * FADING.powf(round_trips));
-        self.bytes = (limits::WEBRTC_MIN_WINDOW + (GAIN * self.delivery) as usize).min(limits::SEND_WINDOW);
+        self.bytes =
+            (limits::WEBRTC_MIN_WINDOW + (GAIN * self.delivery) as usize).min(limits::WEBRTC_MAX_WINDOW);
     }
 
     fn is_stale(&self, now: Instant) -> bool {
@@ -194,6 +196,6 @@ mod tests {
     fn what_waits_is_bounded() {
         let mut path = Path::new(2000, 100.0 * MB);
         path.run(60);
-        assert!(path.under_way.len() * FRAME < limits::SEND_WINDOW + FRAME);
+        assert!(path.under_way.len() * FRAME < limits::WEBRTC_MAX_WINDOW + FRAME);
     }
 }
