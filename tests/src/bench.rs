@@ -64,7 +64,6 @@ async fn measure(options: Options) -> Outcome<bool> {
     let simple_peer = options.simple_peer.map(SimplePeer::new);
     let mut report = Report::new(options.json.as_deref())?;
     let bytes = options.megabytes as usize * 1_000_000;
-    // First: after the calls beside bulk a setup takes 24 ms instead of 4. What is left there is not known yet.
     connect::measure(&mut report, simple_peer.as_ref(), options.connects).await?;
     bulk::measure(&mut report, simple_peer.as_ref(), options.rounds, bytes).await?;
     calls::measure(&mut report, options.rounds).await?;

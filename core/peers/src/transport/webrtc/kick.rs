@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Waker};
+use std::task::Context;
 
 use futures_util::task::AtomicWaker;
 
@@ -95,9 +95,10 @@ impl Kick {
     }
 }
 
-/// Whether the driver only looks, with a waker that wakes nobody.
+/// Whether the driver only looks, with a waker that wakes nobody. A task's waker points to the task; `will_wake` would
+/// compare tables of functions, of which each crate may have its own copy.
 pub(super) fn is_probe(cx: &Context<'_>) -> bool {
-    cx.waker().will_wake(Waker::noop())
+    cx.waker().data().is_null()
 }
 
 /// Messages the stack queues for a data channel before it parks them.
@@ -109,7 +110,7 @@ const PASSES_WHILE_OPENING: usize = 2;
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicUsize;
-    use std::task::Wake;
+    use std::task::{Wake, Waker};
 
     #[derive(Default)]
     struct Woken(AtomicUsize);
@@ -138,6 +139,14 @@ mod tests {
         kick.opened();
         kick.received();
         assert!(!kick.take_granted(&driver));
+    }
+
+    #[test]
+    fn a_probe_is_known_whoever_made_its_waker() {
+        let another = futures_util::task::noop_waker();
+        assert!(is_probe(&Context::from_waker(&another)) && is_probe(&Context::from_waker(Waker::noop())));
+        let task = Arc::new(Woken::default()).into();
+        assert!(!is_probe(&Context::from_waker(&task)));
     }
 
     #[test]
