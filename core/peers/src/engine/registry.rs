@@ -221,6 +221,7 @@ impl Engine {
                 tracing::info!(%device, %reason, "no path");
                 self.events.send(Event::PathChanged { device, path: None });
             }
+            Notice::Ending(ended) => self.session_ends(device, ended.is_own()),
             Notice::Ended(ended) => {
                 tracing::info!(%device, reason = ended.code(), "session ended");
                 let mut entries = self.registry.lock();

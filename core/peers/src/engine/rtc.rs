@@ -50,6 +50,8 @@ impl Default for Negotiations {
 enum Input {
     Dial(oneshot::Sender<Result<(), Error>>),
     Remote(Contents),
+    /// The session ends, if `true` because this device wants it so.
+    SessionEnds(bool),
 }
 
 impl Engine {
@@ -129,6 +131,14 @@ impl Engine {
         }
     }
 
+    /// The session with a device ends, if `own` because this one closes it. Called before the peer hears of it: what it
+    /// sends afterwards is for another session.
+    pub(crate) fn session_ends(&self, device: DeviceId, own: bool) {
+        if let Some(task) = lock(&self.negotiations.tasks).get(&device) {
+            let _ = task.try_send(Input::SessionEnds(own));
+        }
+    }
+
     fn negotiation_with(self: &Arc<Self>, peer: &DeviceCertificate) -> mpsc::Sender<Input> {
         let mut tasks = lock(&self.negotiations.tasks);
         let entry = tasks.entry(peer.device_id());
@@ -182,6 +192,8 @@ struct Negotiator {
 /// An attempt's peer connection.
 struct Live {
     initiator: bool,
+    /// It began for a session that has ended meanwhile.
+    outlived: bool,
     negotiation: Option<webrtc::Negotiation>,
     tasks: Vec<AbortHandle>,
 }
@@ -211,9 +223,10 @@ impl Negotiator {
                 input = self.inputs.recv() => match input {
                     Some(Input::Dial(tell)) => {
                         self.waiting.push(tell);
-                        self.machine.dial(ConnectionId::from_bytes(random::array()), clock.now());
+                        self.dial();
                     }
                     Some(Input::Remote(contents)) => self.machine.handle_remote(contents, clock.now()),
+                    Some(Input::SessionEnds(own)) => self.session_ends(own),
                     None => return,
                 },
                 Some(done) = self.work.join_next() => {
@@ -228,41 +241,71 @@ impl Negotiator {
     }
 
     async fn act(&mut self) {
-        let mut given_up = None;
         while let Some(action) = self.machine.poll_output() {
-            match action {
-                Action::CreateOffer { connection_id } => self.make(connection_id, None),
-                Action::CreateAnswer { connection_id, sdp, fingerprint } => {
-                    self.make(connection_id, Some((sdp, fingerprint)));
-                }
-                Action::ApplyAnswer { connection_id, sdp, fingerprint } => {
-                    if let Err(e) = self.apply(connection_id, &sdp, fingerprint).await {
-                        given_up = Some(e);
-                        self.machine.handle_closed(connection_id, self.engine.clock.now());
-                    }
-                }
-                Action::AddCandidates { connection_id, candidates } => {
-                    let live = self.attempts.get(&connection_id).and_then(|a| a.negotiation.clone());
-                    for candidate in live.iter().flat_map(|_| &candidates) {
-                        if let Some(Err(e)) = add(live.as_ref(), candidate).await {
-                            tracing::debug!(error = %e, "a candidate was refused");
-                        }
-                    }
-                }
-                Action::Send(contents) => self.send(contents),
-                Action::Abandon { connection_id, reason } => {
-                    tracing::debug!(%connection_id, %reason, "attempt abandoned");
-                    self.attempts.remove(&connection_id);
-                    given_up.get_or_insert_with(|| reason.to_string());
-                }
+            if let Some((why, outlived)) = self.perform(action).await
+                && self.machine.current().is_none()
+            {
+                self.conclude(&Err(Error::Unreachable(why)), outlived);
             }
         }
-        if self.machine.current().is_none()
-            && let Some(why) = given_up
-        {
-            for waiting in self.waiting.drain(..) {
-                let _ = waiting.send(Err(Error::Unreachable(why.clone())));
+    }
+
+    /// Says why an attempt was given up if it was, and whether it had outlived its session.
+    async fn perform(&mut self, action: Action) -> Option<(String, bool)> {
+        match action {
+            Action::CreateOffer { connection_id } => self.make(connection_id, None),
+            Action::CreateAnswer { connection_id, sdp, fingerprint } => {
+                self.make(connection_id, Some((sdp, fingerprint)));
             }
+            Action::ApplyAnswer { connection_id, sdp, fingerprint } => {
+                let applied = self.apply(connection_id, &sdp, fingerprint).await;
+                let why = applied.err()?;
+                self.machine.handle_closed(connection_id, self.engine.clock.now());
+                return Some((why, self.give_up(connection_id)));
+            }
+            Action::AddCandidates { connection_id, candidates } => {
+                let live = self.attempts.get(&connection_id).and_then(|a| a.negotiation.clone());
+                for candidate in live.iter().flat_map(|_| &candidates) {
+                    if let Some(Err(e)) = add(live.as_ref(), candidate).await {
+                        tracing::debug!(error = %e, "a candidate was refused");
+                    }
+                }
+            }
+            Action::Send(contents) => self.send(contents),
+            Action::Abandon { connection_id, reason } => {
+                tracing::debug!(%connection_id, %reason, "attempt abandoned");
+                return Some((reason.to_string(), self.give_up(connection_id)));
+            }
+        }
+        None
+    }
+
+    /// Ends an attempt's peer connection and says whether it had outlived its session.
+    fn give_up(&mut self, id: ConnectionId) -> bool {
+        self.attempts.remove(&id).is_some_and(|live| live.outlived)
+    }
+
+    /// Tells everybody who waits how it came out, unless the attempt was not for them.
+    fn conclude(&mut self, outcome: &Result<(), Error>, outlived: bool) {
+        if outlived && !self.waiting.is_empty() {
+            return self.dial();
+        }
+        for waiting in self.waiting.drain(..) {
+            let _ = waiting.send(outcome.clone());
+        }
+    }
+
+    fn dial(&mut self) {
+        self.machine.dial(ConnectionId::from_bytes(random::array()), self.engine.clock.now());
+    }
+
+    /// Nothing that began for a session may bring it back, or pass for what is asked for afterwards.
+    fn session_ends(&mut self, own: bool) {
+        self.waiting.clear();
+        self.attempts.values_mut().for_each(|live| live.outlived = true);
+        // Otherwise the peer hangs up: an offer that overtook its goodbye is for the next session.
+        if own {
+            self.machine.hang_up(self.engine.clock.now());
         }
     }
 
@@ -279,7 +322,7 @@ impl Negotiator {
             };
             Done::Made(id, made)
         });
-        self.attempts.insert(id, Live { initiator, negotiation: None, tasks: vec![task] });
+        self.attempts.insert(id, Live { initiator, outlived: false, negotiation: None, tasks: vec![task] });
     }
 
     async fn apply(&mut self, id: ConnectionId, sdp: &str, signed: [u8; 32]) -> Result<(), String> {
@@ -330,14 +373,12 @@ impl Negotiator {
                 self.machine.handle_closed(id, now);
             }
             Done::Settled(id, outcome) => {
-                self.attempts.remove(&id);
+                let outlived = self.give_up(id);
                 match &outcome {
                     Ok(()) => self.machine.handle_connected(id, now),
                     Err(_) => self.machine.handle_closed(id, now),
                 }
-                for waiting in self.waiting.drain(..) {
-                    let _ = waiting.send(outcome.clone());
-                }
+                self.conclude(&outcome, outlived);
             }
             Done::Nothing => {}
         }

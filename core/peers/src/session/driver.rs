@@ -60,6 +60,11 @@ impl Ended {
         matches!(self, Self::Local | Self::Evicted | Self::Remote)
     }
 
+    /// Whether this device wanted it so.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(self, Self::Local | Self::Evicted)
+    }
+
     /// A stable name for programs and logs.
     pub(crate) fn code(&self) -> &'static str {
         match self {
@@ -92,6 +97,8 @@ pub(crate) enum Notice {
     Status(Status),
     /// The path in use feels different.
     Quality(Quality),
+    /// It ends for this reason, and the peer has not been told yet.
+    Ending(Ended),
     Ended(Ended),
 }
 
@@ -274,6 +281,8 @@ impl Driver {
 
     /// Says goodbye on every path and waits for them: each ends by itself within its transport's own deadline.
     async fn finish(mut self) {
+        let ended = self.shared.lock().ended.clone().unwrap_or(Ended::Local);
+        (self.notify)(Notice::Ending(ended.clone()));
         let mut answering = self.shared.inspect(|s| std::mem::take(&mut s.answering.tasks));
         answering.shutdown().await;
         // A path that came just now has a peer that waits at its other end: it is told, too.
@@ -291,7 +300,6 @@ impl Driver {
         self.paths.shutdown().await;
         self.shared.path.send_replace(None);
         self.shared.status.send_replace(Status::Down);
-        let ended = self.shared.lock().ended.clone().unwrap_or(Ended::Local);
         (self.notify)(Notice::Ended(ended));
         self.shared.finished.cancel();
     }

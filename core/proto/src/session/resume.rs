@@ -35,14 +35,14 @@ pub struct Instance {
     with: Option<u64>,
     /// The peer's instances that this one had a session with.
     left: Vec<u64>,
-    /// What this side was called in the session that was closed last; 0 if none was.
-    closed: u64,
+    /// What the two sides were called in the session that was closed last, this one first; zeros if none was.
+    closed: (u64, u64),
 }
 
 impl Instance {
     /// A side that has no session yet. `random`: any number never used before.
     pub fn new(random: u64) -> Self {
-        Self { epoch: random.max(1), with: None, left: Vec::new(), closed: 0 }
+        Self { epoch: random.max(1), with: None, left: Vec::new(), closed: (0, 0) }
     }
 
     /// What to say in READY if the session, if there is one, expects frame `next`.
@@ -50,7 +50,7 @@ impl Instance {
         Resume {
             epoch: self.epoch,
             with: self.with.unwrap_or(0),
-            next: self.with.map_or(self.closed, |_| next),
+            next: self.with.map_or(self.closed.0, |_| next),
         }
     }
 
@@ -65,8 +65,10 @@ impl Instance {
         if said.epoch != self.epoch {
             return Meeting::Void;
         }
-        // The peer dials for a session that was closed here; what was said tells it so.
-        if !dialed && theirs.with != 0 && theirs.with == self.closed {
+        // The peer dials for a session that was closed here, or began to before it had that session; what was said tells
+        // it so.
+        let (mine, its) = self.closed;
+        if !dialed && its != 0 && (theirs.with == mine || theirs.epoch == its) {
             return Meeting::Void;
         }
         // This side dials for a session that the peer has closed.
@@ -91,7 +93,7 @@ impl Instance {
 
     /// The session was closed, here or by the peer. A peer that has not heard of it yet is told when it connects again.
     pub fn closed(&mut self, random: u64) {
-        *self = Self { closed: self.epoch, ..Self::new(random) };
+        *self = Self { closed: (self.epoch, self.with.unwrap_or(0)), ..Self::new(random) };
     }
 
     /// The peer's instance that this one has a session with.

@@ -102,8 +102,9 @@ impl Negotiation {
         connection_id
     }
 
-    /// Gives up the attempt that is under way.
+    /// Gives up the attempt that is under way, and with it the parked one.
     pub fn hang_up(&mut self, now: Instant) {
+        self.parked = None;
         self.end(AbandonReason::Cancelled, Some(ByeReason::Cancelled), now);
     }
 
