@@ -22,6 +22,8 @@ pub mod soak;
 mod usage;
 mod world;
 
+pub use usage::Counting;
+
 use std::error::Error;
 use std::path::PathBuf;
 

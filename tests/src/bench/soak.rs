@@ -13,9 +13,9 @@ use super::report::{Bound, Figure, Report};
 use super::world::{BOTH, World};
 use super::{Outcome, block_on, usage};
 
-/// Connections before it counts: each has two messages at least in each direction, so the memory of messages seen is full,
-/// and what else is made once and kept is there.
-const WARM_UP: u32 = limits::MAX_SEEN_MESSAGES as u32 / 2;
+/// Connections before it counts. Each has a message in each direction at least, so that the memory of messages seen is full,
+/// and its table as large as it gets.
+const WARM_UP: u32 = limits::MAX_SEEN_MESSAGES as u32 * 5 / 4;
 /// Bytes that one cycle may leave: less than any object of ours.
 const LEFT: f64 = 64.0;
 /// Longer than anything here takes.
@@ -37,6 +37,7 @@ pub struct Options {
 /// # Errors
 /// When a connection failed, or a message was lost.
 pub fn run(options: Options) -> Outcome<bool> {
+    usage::count_allocations();
     block_on(async move {
         let mut report = Report::new(options.json.as_deref())?;
         let world = World::start().await?;
@@ -169,7 +170,7 @@ async fn switch(pair: &mut Pair, here: &Session, there: &Session, n: u32) -> Out
 /// What the process holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Held {
-    bytes: usize,
+    bytes: isize,
     tasks: usize,
     descriptors: usize,
 }

@@ -1,6 +1,8 @@
 //! What the kernel says a piece of work took.
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Outcome;
@@ -43,9 +45,41 @@ fn peak_mib() -> Outcome<f64> {
     Ok(kib / 1024.0)
 }
 
-/// Bytes that were allocated and not freed, by glibc's own count.
-pub(super) fn allocated() -> usize {
-    // SAFETY: it only reads counters, under the allocator's locks.
-    let info = unsafe { libc::mallinfo2() };
-    info.uordblks + info.hblkhd
+/// The system's allocator. It counts, if asked to, what was asked for and not given back: the system's own count is of
+/// what it keeps at hand, too.
+#[derive(Debug)]
+pub struct Counting;
+
+static COUNTS: AtomicBool = AtomicBool::new(false);
+static ALLOCATED: AtomicIsize = AtomicIsize::new(0);
+
+// SAFETY: everything is done by the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size().cast_signed());
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        count(-layout.size().cast_signed());
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+fn count(bytes: isize) {
+    if COUNTS.load(Ordering::Relaxed) {
+        ALLOCATED.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// From now on.
+pub(super) fn count_allocations() {
+    COUNTS.store(true, Ordering::Relaxed);
+}
+
+/// Bytes allocated and not freed since [`count_allocations`].
+pub(super) fn allocated() -> isize {
+    ALLOCATED.load(Ordering::Relaxed)
 }

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use peers_tests::bench::{self, Options, ffi, soak};
+use peers_tests::bench::{self, Counting, Options, ffi, soak};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 #[derive(Parser)]
 #[command(about)]
@@ -77,6 +80,8 @@ struct Soak {
 }
 
 fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let outcome = match Cli::parse().what {
         What::Core(Core { json, simple_peer, rounds, megabytes, connects }) => {
             bench::run(Options { json, simple_peer, rounds, megabytes, connects })
