@@ -167,3 +167,29 @@ async fn of_forty_devices_thirty_stay_and_the_others_are_told() {
     assert!(again.is_err(), "{again:?}");
     assert_eq!(hub.sessions().len(), KEPT);
 }
+
+/// What was under way for a session when it was closed neither brings it back nor passes for the next dial.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_closed_session_stays_closed_and_the_next_one_begins_at_once() {
+    let relay = relay().await;
+    let [a, b] = acquainted(Transports::default());
+    let (a, mut at_a) = start(a, &[&relay]).await;
+    let (b, mut at_b) = start(b, &[&relay]).await;
+    // They have found each other already.
+    let mut sessions = (within(connected(&mut at_a)).await, within(connected(&mut at_b)).await);
+    for round in 0..20 {
+        let (here, there) = sessions;
+        within(talk(&here, &there, "hello")).await;
+        let closing = if round % 2 == 0 { &here } else { &there };
+        within(closing.close()).await;
+        let reasons = (within(disconnected(&mut at_a)).await, within(disconnected(&mut at_b)).await);
+        let by_a = closing.device() == b.device_id();
+        let expected = if by_a { ("closed", "closed-by-peer") } else { ("closed-by-peer", "closed") };
+        assert_eq!(reasons, expected, "round {round}");
+        assert!(a.sessions().is_empty() && b.sessions().is_empty(), "round {round}");
+        // Either end may begin the next one.
+        let (from, to) = if round % 3 == 0 { (&a, b.device_id()) } else { (&b, a.device_id()) };
+        within(from.session(to)).await.unwrap();
+        sessions = (within(connected(&mut at_a)).await, within(connected(&mut at_b)).await);
+    }
+}

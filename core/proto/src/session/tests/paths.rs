@@ -183,6 +183,18 @@ fn a_session_that_one_side_has_closed_is_closed_for_the_other_and_does_not_begin
     assert_eq!(meet(&mut a, &mut b, 5), [Meeting::StartsAfresh; 2]);
 }
 
+/// Two ways are tried at once; the handshake of one ends after the session that the other has made.
+#[test]
+fn a_handshake_that_is_older_than_a_closed_session_brings_nothing_back() {
+    let (mut a, mut b) = (Instance::new(1), Instance::new(2));
+    let old_words = a.ready(0);
+    meet(&mut a, &mut b, 0);
+    a.closed(3);
+    b.closed(4);
+    assert_eq!(b.meet(b.ready(0), old_words, false, 9), Meeting::Void);
+    assert_eq!(meet(&mut a, &mut b, 0), [Meeting::StartsAfresh; 2]);
+}
+
 #[test]
 fn a_session_goes_on_until_one_side_has_forgotten_it() {
     let (mut a, mut b) = (Instance::new(1), Instance::new(2));
