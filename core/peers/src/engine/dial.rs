@@ -114,10 +114,12 @@ impl Engine {
         self.spawn(async move {
             let attempt = Attempt { engine: &engine, device, purpose, tell: &tell };
             let result = tokio::select! {
-                result = attempt.run() => result,
-                () = given_up.cancelled() => return,
-                // It is for that session only: whoever wants another one dials anew.
+                // First, or it would go one step further and speak for another session. It is for that one only: whoever
+                // wants another one dials anew.
+                biased;
                 () = attempt.session_closed() => return,
+                () = given_up.cancelled() => return,
+                result = attempt.run() => result,
             };
             let mut dials = engine.dials.lock();
             if dials.latest.get(&(device, purpose)).is_some_and(|latest| latest.same_channel(&this)) {

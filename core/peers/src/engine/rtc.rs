@@ -303,8 +303,9 @@ impl Negotiator {
     fn session_ends(&mut self, own: bool) {
         self.waiting.clear();
         self.attempts.values_mut().for_each(|live| live.outlived = true);
-        // Otherwise the peer hangs up: an offer that overtook its goodbye is for the next session.
-        if own {
+        // If the peer has ended it, the peer hangs up what it began: an offer that overtook its goodbye is for the next one.
+        let current = self.machine.current().and_then(|id| self.attempts.get(&id));
+        if own || current.is_some_and(|live| live.initiator) {
             self.machine.hang_up(self.engine.clock.now());
         }
     }
