@@ -253,6 +253,12 @@ impl Dialer {
     pub fn handle_network_change(&mut self, another: bool, now: Instant) {
         for entry in self.devices.values_mut() {
             entry.backoff.reset();
+            if let Some(session) = entry.session.as_mut().filter(|_| another)
+                && session.standing.status == Status::Usable
+            {
+                // The session's own word comes a moment later, and would leave the dial to the end that leads.
+                session.standing.status = Status::Verifying;
+            }
             if (another || entry.due.is_some()) && !entry.rests(now) {
                 entry.dialing = None;
                 entry.due = Some(now);

@@ -7,7 +7,7 @@ use peers_proto::handshake::{Authenticated, Config, Expected, Handshake};
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::keys::DeviceKeys;
 use peers_proto::session::Resume;
-use peers_proto::timing::APPROVAL_TIMEOUT;
+use peers_proto::timing::{APPROVAL_TIMEOUT, HANDSHAKE_TIMEOUT};
 use peers_proto::trust::{Capability, KnownKeys, TrustLevel, allows};
 use tokio::sync::oneshot;
 
@@ -27,8 +27,13 @@ impl Engine {
         mut transport: Transport,
         connection: ConnectionId,
     ) -> Result<Option<Session>, Failure> {
-        // Strangers may begin handshakes; beyond the limit they wait for their own deadline, not for us.
-        let Ok(_permit) = self.handshakes.clone().try_acquire_owned() else {
+        // Strangers may begin handshakes: beyond the limit each waits for its turn, until its caller has given up.
+        let given_up = self.clock.now() + HANDSHAKE_TIMEOUT;
+        let permit = tokio::select! {
+            permit = self.handshakes.clone().acquire_owned() => permit.ok(),
+            () = self.clock.sleep_until_any(Some(given_up)) => None,
+        };
+        let Some(_permit) = permit else {
             transport.sink.close().await;
             return Ok(None);
         };

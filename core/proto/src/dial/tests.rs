@@ -143,6 +143,19 @@ fn a_change_of_network_dials_at_once_whoever_leads_and_forgets_failures() {
     assert_eq!(w.outputs(), [DialOutput::Dial(device(1), Purpose::Path)]);
 }
 
+#[test]
+fn a_change_of_network_need_not_be_confirmed_by_the_sessions() {
+    for peer in [1, 99] {
+        let mut w = World::new();
+        w.connect(peer, Tier::Direct);
+        w.dialer.handle_standing(device(peer), standing(Status::Usable, Some(Tier::Direct)), w.now);
+        w.dialer.handle_network_change(true, w.now);
+        assert_eq!(w.outputs(), [DialOutput::Dial(device(peer), Purpose::Path)]);
+        w.dialer.handle_standing(device(peer), standing(Status::Verifying, Some(Tier::Direct)), w.now);
+        assert_eq!(w.pass(FOLLOWER_PATIENCE * 2), []);
+    }
+}
+
 // proves S092: a detour is left when something better can be had.
 #[test]
 fn a_session_on_a_detour_is_dialed_for_something_better_now_and_then() {

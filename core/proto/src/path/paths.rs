@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::limits::MAX_PATHS;
 use crate::network::AppState;
 use crate::time::{Instant, earliest};
-use crate::timing::{IDLE_AFTER, MAX_AWAY, NETWORK_SETTLE, RETURN_AFTER};
+use crate::timing::{IDLE_AFTER, MAX_AWAY, RETURN_AFTER};
 
 use super::liveness::{Beat, Liveness, Pace, Verdict};
 use super::metrics::Metrics;
@@ -87,6 +87,8 @@ struct Path {
     answered: Option<Instant>,
     /// It does not answer.
     suspect: bool,
+    /// The peer has sent the session's frames on it.
+    carried: bool,
     /// It was suspect, and has to answer until then before it is relied on again.
     shaky_until: Option<Instant>,
 }
@@ -144,6 +146,7 @@ impl Paths {
             made: now,
             answered: None,
             suspect: false,
+            carried: false,
             shaky_until: None,
         };
         let standing = self.standing(&path);
@@ -175,6 +178,7 @@ impl Paths {
         }
         let current = self.current;
         let Some(path) = self.all.get_mut(&id) else { return };
+        path.carried |= data;
         path.metrics.received(bytes, now);
         path.liveness.heard(now);
         if std::mem::take(&mut path.suspect) {
@@ -416,15 +420,14 @@ impl Paths {
         }
     }
 
-    /// The peer sends on a path that was made after anything was heard on the current one: it knows that the current one
-    /// does not work any more, because its network has changed, long before silence tells. Some time after: a network
-    /// settles before anybody dials on it, and of two paths made at once the peer may have known one a moment earlier.
+    /// The peer, which has used the current path, sends on one that was made after anything was heard on it: it knows that
+    /// the current one does not work any more, because its network has changed, long before silence tells.
     fn follow_peer(&mut self, id: PathId, now: Instant) {
         let Some(theirs) = self.all.get(&id).map(|path| path.made) else { return };
         let Some(current) = self.current.and_then(|ours| self.all.get_mut(&ours)) else { return };
         let heard = current.liveness.heard_at();
-        // A path that the peer has not spoken on may not have come to its end yet.
-        if !current.suspect && current.made < heard && heard + NETWORK_SETTLE <= theirs {
+        // Of two paths made at once, the peer may have known one a moment earlier.
+        if !current.suspect && current.carried && heard < theirs {
             current.suspect = true;
             self.probe_current(now);
             self.settle(now);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::network::AppState;
 use crate::time::Instant;
-use crate::timing::{NETWORK_SETTLE, PATIENCE_UNMEASURED, PING_PATIENCE, RESUME_WINDOW, RETURN_AFTER};
+use crate::timing::{PATIENCE_UNMEASURED, PING_PATIENCE, RESUME_WINDOW, RETURN_AFTER};
 use crate::transport_kind::TransportKind;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -122,7 +122,8 @@ fn a_worse_path_changes_nothing_and_is_left() {
 fn a_path_is_left_as_soon_as_the_peer_sends_on_one_made_since_it_was_heard() {
     let mut w = World::new(false);
     let direct = w.proven(DIRECT);
-    w.now += NETWORK_SETTLE;
+    w.paths.received(direct, 100, true, w.now);
+    w.now += SECOND / 10;
     let relay = w.add(RELAY);
     w.took();
     w.paths.received(relay, 100, false, w.now);
