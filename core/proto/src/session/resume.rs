@@ -65,10 +65,15 @@ impl Instance {
         if said.epoch != self.epoch {
             return Meeting::Void;
         }
-        // The peer dials for a session that was closed here, or began to before it had that session; what was said tells
-        // it so.
         let (mine, its) = self.closed;
-        if !dialed && its != 0 && (theirs.with == mine || theirs.epoch == its) {
+        // The peer dials for a session that was closed here; what was said tells it so.
+        if !dialed && theirs.with != 0 && theirs.with == mine {
+            return Meeting::Void;
+        }
+        // The peer began to dial before it had that session, or it never learned of it and would go on like this: the next
+        // time it is believed.
+        if !dialed && its != 0 && theirs.epoch == its {
+            self.closed.1 = 0;
             return Meeting::Void;
         }
         // This side dials for a session that the peer has closed.

@@ -195,6 +195,17 @@ fn a_handshake_that_is_older_than_a_closed_session_brings_nothing_back() {
     assert_eq!(meet(&mut a, &mut b, 0), [Meeting::StartsAfresh; 2]);
 }
 
+/// The last word of a handshake was lost: only one side had a session, and has closed it.
+#[test]
+fn a_side_that_never_had_the_closed_session_gets_one() {
+    let (mut a, mut b) = (Instance::new(1), Instance::new(2));
+    assert_eq!(b.meet(b.ready(0), a.ready(0), false, 9), Meeting::StartsAfresh);
+    b.closed(3);
+    meet(&mut a, &mut b, 0);
+    meet(&mut a, &mut b, 0);
+    assert_eq!(meet(&mut a, &mut b, 5), [Meeting::GoesOn(5); 2]);
+}
+
 #[test]
 fn a_session_goes_on_until_one_side_has_forgotten_it() {
     let (mut a, mut b) = (Instance::new(1), Instance::new(2));
