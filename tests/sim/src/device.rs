@@ -395,8 +395,8 @@ impl Device {
             return Ok(());
         };
         let Some(peer) = self.peers.get_mut(&to) else { return Ok(()) };
-        let (had, before) = (peer.instance.epoch(), peer.instance.with());
-        let closed = before.is_some_and(|instance| theirs.has_closed(instance));
+        let had = peer.instance.epoch();
+        let closed = theirs.has_closed(had);
         let next = match peer.instance.meet(said, theirs, dialed, world.net.rng.next()) {
             Meeting::GoesOn(next) => next,
             Meeting::StartsAfresh => {
@@ -404,7 +404,9 @@ impl Device {
                 0
             }
             Meeting::Void => {
-                if peer.instance.epoch() != had {
+                if peer.live.is_none() && closed {
+                    self.dialer.handle_ended(device_id(to), dial::Ending::Peer, now);
+                } else if peer.instance.epoch() != had {
                     self.end_session(to, if closed { Ended::Goodbye } else { Ended::Void }, world)?;
                 }
                 return self.handle_broken(pipe, world);

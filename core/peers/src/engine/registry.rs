@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use peers_proto::dial::Peer;
+use peers_proto::dial::{Ending, Peer};
 use peers_proto::handshake::Established;
 use peers_proto::id::{DeviceId, GroupId};
 use peers_proto::path::Paths;
@@ -127,13 +127,16 @@ impl Engine {
             return None;
         }
         let entry = entries.entry(device);
-        let before = entry.instance.with();
+        let (name, before) = (entry.instance.epoch(), entry.instance.with());
         let meeting = entry.instance.meet(said, theirs, dialed, number());
         // The session there was speaks with an instance that is no more.
         let left = entry.live.take_if(|_| entry.instance.with() != before);
+        let closed = theirs.has_closed(name);
         if let Some((shared, _)) = left {
-            let closed = before.is_some_and(|instance| theirs.has_closed(instance));
             shared.end(if closed { Ended::Remote } else { Ended::Forgotten });
+        } else if closed && meeting == Meeting::Void {
+            // It was over for the peer before it began here, and the peer is as little to be bothered as after a goodbye.
+            self.decide(|dialer, now| dialer.handle_ended(device, Ending::Peer, now));
         }
         let peer_next = match meeting {
             Meeting::GoesOn(next) => next,
@@ -221,7 +224,9 @@ impl Engine {
                 tracing::info!(%device, %reason, "no path");
                 self.events.send(Event::PathChanged { device, path: None });
             }
-            Notice::Ending(ended) => self.session_ends(device, ended.is_own()),
+            // One that was lost is wanted back: what is under way may be what replaces it.
+            Notice::Ending(ended) if !ended.is_closed() => {}
+            Notice::Ending(ended) => self.session_closes(device, ended.is_own()),
             Notice::Ended(ended) => {
                 tracing::info!(%device, reason = ended.code(), "session ended");
                 let mut entries = self.registry.lock();

@@ -50,8 +50,8 @@ impl Default for Negotiations {
 enum Input {
     Dial(oneshot::Sender<Result<(), Error>>),
     Remote(Contents),
-    /// The session ends, if `true` because this device wants it so.
-    SessionEnds(bool),
+    /// The session is being closed, if `true` by this device.
+    SessionCloses(bool),
 }
 
 impl Engine {
@@ -131,11 +131,11 @@ impl Engine {
         }
     }
 
-    /// The session with a device ends, if `own` because this one closes it. Called before the peer hears of it: what it
-    /// sends afterwards is for another session.
-    pub(crate) fn session_ends(&self, device: DeviceId, own: bool) {
+    /// The session with a device is being closed, if `own` by this one. Called before the peer hears of it: what it sends
+    /// afterwards is for another session.
+    pub(crate) fn session_closes(&self, device: DeviceId, own: bool) {
         if let Some(task) = lock(&self.negotiations.tasks).get(&device) {
-            let _ = task.try_send(Input::SessionEnds(own));
+            let _ = task.try_send(Input::SessionCloses(own));
         }
     }
 
@@ -192,7 +192,7 @@ struct Negotiator {
 /// An attempt's peer connection.
 struct Live {
     initiator: bool,
-    /// It began for a session that has ended meanwhile.
+    /// It began for a session that was closed meanwhile.
     outlived: bool,
     negotiation: Option<webrtc::Negotiation>,
     tasks: Vec<AbortHandle>,
@@ -226,7 +226,7 @@ impl Negotiator {
                         self.dial();
                     }
                     Some(Input::Remote(contents)) => self.machine.handle_remote(contents, clock.now()),
-                    Some(Input::SessionEnds(own)) => self.session_ends(own),
+                    Some(Input::SessionCloses(own)) => self.session_closes(own),
                     None => return,
                 },
                 Some(done) = self.work.join_next() => {
@@ -300,10 +300,10 @@ impl Negotiator {
     }
 
     /// Nothing that began for a session may bring it back, or pass for what is asked for afterwards.
-    fn session_ends(&mut self, own: bool) {
+    fn session_closes(&mut self, own: bool) {
         self.waiting.clear();
         self.attempts.values_mut().for_each(|live| live.outlived = true);
-        // If the peer has ended it, the peer hangs up what it began: an offer that overtook its goodbye is for the next one.
+        // If the peer has closed it, the peer hangs up what it began: an offer that overtook its goodbye is for the next one.
         let current = self.machine.current().and_then(|id| self.attempts.get(&id));
         if own || current.is_some_and(|live| live.initiator) {
             self.machine.hang_up(self.engine.clock.now());

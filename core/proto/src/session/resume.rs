@@ -10,8 +10,8 @@ pub struct Resume {
     pub epoch: u64,
     /// The peer's instance that the author's session speaks with; 0 if there is no session yet.
     pub with: u64,
-    /// First DATA frame of that instance which the author has not received. If there is no session yet: the author's instance
-    /// whose session was closed last, so that a peer that has not heard of it does not take it for a restart; or 0.
+    /// First DATA frame of that instance which the author has not received. If there is no session yet: the peer's instance
+    /// in the session that was closed last, so that a peer that has not heard of it does not take it for a restart; or 0.
     pub next: u64,
 }
 
@@ -50,7 +50,7 @@ impl Instance {
         Resume {
             epoch: self.epoch,
             with: self.with.unwrap_or(0),
-            next: self.with.map_or(self.closed.0, |_| next),
+            next: self.with.map_or(self.closed.1, |_| next),
         }
     }
 
@@ -66,18 +66,14 @@ impl Instance {
             return Meeting::Void;
         }
         let (mine, its) = self.closed;
-        // The peer dials for a session that was closed here; what was said tells it so.
-        if !dialed && theirs.with != 0 && theirs.with == mine {
+        // The peer dials for a session that was closed here, or began to before it had that session; what was said tells
+        // it so.
+        if !dialed && its != 0 && (theirs.with == mine || theirs.epoch == its) {
             return Meeting::Void;
         }
-        // The peer began to dial before it had that session, or it never learned of it and would go on like this: the next
-        // time it is believed.
-        if !dialed && its != 0 && theirs.epoch == its {
-            self.closed.1 = 0;
-            return Meeting::Void;
-        }
-        // This side dials for a session that the peer has closed.
-        if dialed && self.with.is_some_and(|with| theirs.has_closed(with)) {
+        // This side dials for a session that the peer has closed, or under a name that was used for one: the last word of a
+        // handshake may have been lost.
+        if dialed && theirs.has_closed(self.epoch) {
             self.ended(random);
             return Meeting::Void;
         }
@@ -116,7 +112,7 @@ impl Instance {
 const MAX_LEFT: usize = 16;
 
 impl Resume {
-    /// Whether the author has closed the session that the reader's instance has with this one of its instances.
+    /// Whether the author has closed its session with this instance of the reader.
     pub fn has_closed(&self, instance: u64) -> bool {
         self.with == 0 && self.next == instance
     }
