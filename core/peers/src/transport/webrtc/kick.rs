@@ -64,7 +64,7 @@ impl Kick {
         self.granted.store(0, Ordering::Relaxed);
     }
 
-    /// A datagram was received: while connecting, each step's output needs another pass to leave.
+    /// A DTLS record was received: while connecting, each step's output needs another pass to leave.
     pub(super) fn received(&self) {
         if self.opening.load(Ordering::Relaxed) {
             self.granted.store(PASSES_WHILE_OPENING, Ordering::Relaxed);

@@ -211,7 +211,10 @@ impl AsyncUdpSocket for Socket {
             if kept > 0 {
                 meta.len = kept;
                 meta.stride = meta.stride.max(1);
-                self.shared.kick.received();
+                // ICE keeps its own pace: hurried, it takes a pair through TURN before the direct one has answered.
+                if record::classify(buffer) == Kind::Dtls {
+                    self.shared.kick.received();
+                }
                 return Poll::Ready(Ok(1));
             }
         }
