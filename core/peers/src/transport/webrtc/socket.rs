@@ -122,8 +122,12 @@ impl Socket {
         let counters = &self.shared.counters;
         let kind = record::classify(datagram);
         let offered = match kind {
+            // ICE keeps its own pace: hurried, it takes a pair through TURN before the direct one has answered.
             Kind::Stun => return true,
-            Kind::Dtls => return self.shared.admit_records(record::records(datagram)),
+            Kind::Dtls => {
+                self.shared.kick.received();
+                return self.shared.admit_records(record::records(datagram));
+            }
             Kind::ChannelData | Kind::Quic => self.lane.offer(datagram, from),
             Kind::Foreign => Offered::Refused,
         };
@@ -211,10 +215,6 @@ impl AsyncUdpSocket for Socket {
             if kept > 0 {
                 meta.len = kept;
                 meta.stride = meta.stride.max(1);
-                // ICE keeps its own pace: hurried, it takes a pair through TURN before the direct one has answered.
-                if record::classify(buffer) == Kind::Dtls {
-                    self.shared.kick.received();
-                }
                 return Poll::Ready(Ok(1));
             }
         }
