@@ -458,7 +458,7 @@ impl Session {
 
     /// When [`Session::poll_frame`] has an acknowledgement to send even if nothing else happens.
     pub fn ack_timeout(&self) -> Option<Instant> {
-        self.ack_due
+        self.ack_due.filter(|_| self.attached)
     }
 
     /// Collects overdue calls.

@@ -59,6 +59,19 @@ fn received_frames_are_acknowledged_within_the_delay() {
     assert_eq!(pair.b.session.ack_timeout(), None);
 }
 
+/// A writer that waited for a time that has passed would never rest.
+#[test]
+fn nobody_waits_for_an_acknowledgement_that_cannot_leave() {
+    for stop in [Session::end, Session::detach] {
+        let mut pair = Pair::new();
+        pair.a.session.send_message(None, object(10)).unwrap();
+        pair.settle();
+        let due = pair.b.session.ack_timeout().unwrap();
+        stop(&mut pair.b.session);
+        assert_eq!((pair.b.session.poll_frame(due), pair.b.session.ack_timeout()), (None, None));
+    }
+}
+
 #[test]
 fn many_bytes_are_acknowledged_without_waiting() {
     let mut pair = Pair::new();
