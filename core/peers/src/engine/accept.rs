@@ -41,7 +41,7 @@ impl Engine {
             Handshake::responder(self.handshake_config(&transport, connection), self.clock.now())?;
         let mut said = None;
         let decide = async |peer: Authenticated| {
-            said = self.admit(peer).await;
+            said = self.admit(peer, None).await;
             said.map(|resume: Resume| resume.encode().to_vec())
         };
         let established = handshake::run(&mut transport, handshake, &self.clock, decide).await?;
@@ -49,12 +49,13 @@ impl Engine {
         Ok(self.establish(established, said, false, transport))
     }
 
-    /// Runs the initiator's side on a transport that this device dialed.
+    /// Runs the initiator's side on a transport that this device dialed when its name towards the peer was `name`.
     pub(crate) async fn initiate(
         self: &Arc<Self>,
         mut transport: Transport,
         connection: ConnectionId,
         peer: &DeviceCertificate,
+        name: u64,
     ) -> Result<Option<Session>, Failure> {
         let device = peer.device_id();
         // Keys it was seen with before outweigh what a relay says now.
@@ -64,7 +65,7 @@ impl Engine {
         let handshake = Handshake::initiator(config, expected, self.clock.now())?;
         let mut said = None;
         let decide = async |peer: Authenticated| {
-            said = self.admit(peer).await;
+            said = self.admit(peer, Some(name)).await;
             said.map(|resume: Resume| resume.encode().to_vec())
         };
         let established = handshake::run(&mut transport, handshake, &self.clock, decide).await?;
@@ -87,7 +88,7 @@ impl Engine {
     }
 
     /// Decides about a peer that has proven who it is: what READY tells it, or nothing.
-    async fn admit(self: &Arc<Self>, peer: Authenticated) -> Option<Resume> {
+    async fn admit(self: &Arc<Self>, peer: Authenticated, dialed_as: Option<u64>) -> Option<Resume> {
         let device = peer.certificate.device_id();
         let admitted = match self.trust.admit(&peer.certificate) {
             Admission::Admit => true,
@@ -101,7 +102,7 @@ impl Engine {
             tracing::warn!(%device, error = %e, "refused");
             return None;
         }
-        Some(self.registry.resume(device))
+        Some(self.registry.resume(device, dialed_as))
     }
 
     async fn ask(self: &Arc<Self>, peer: &Authenticated) -> bool {

@@ -30,9 +30,15 @@ pub(crate) struct Dials(Mutex<InProgress>);
 #[derive(Default)]
 struct InProgress {
     /// Those without an outcome yet, and some that have one and still look for something better.
-    latest: HashMap<(DeviceId, Purpose), Outcome>,
+    latest: HashMap<(DeviceId, Purpose), Dial>,
     /// Ends all that began on the network there is.
     given_up: CancellationToken,
+}
+
+struct Dial {
+    /// What this side was called when it began.
+    name: u64,
+    outcome: Outcome,
 }
 
 impl Dials {
@@ -102,27 +108,28 @@ impl Engine {
     /// be gone while the dial still looks for a better one.
     pub(crate) fn dial(self: &Arc<Self>, device: DeviceId, purpose: Purpose) -> Outcome {
         let mut dials = self.dials.lock();
-        let undecided = |outcome: &&Outcome| outcome.borrow().is_none() && outcome.has_changed().is_ok();
-        if let Some(outcome) = dials.latest.get(&(device, purpose)).filter(undecided) {
-            return outcome.clone();
+        let undecided = |dial: &&Dial| {
+            let told = dial.outcome.borrow().is_some() || dial.outcome.has_changed().is_err();
+            !told && !self.registry.has_closed(device, dial.name)
+        };
+        if let Some(dial) = dials.latest.get(&(device, purpose)).filter(undecided) {
+            return dial.outcome.clone();
         }
         let (tell, outcome) = watch::channel(None);
-        let given_up = dials.given_up.clone();
-        dials.latest.insert((device, purpose), outcome.clone());
+        let (name, given_up) = (self.registry.name(device), dials.given_up.clone());
+        dials.latest.insert((device, purpose), Dial { name, outcome: outcome.clone() });
         drop(dials);
         let (engine, this) = (self.clone(), outcome.clone());
         self.spawn(async move {
-            let attempt = Attempt { engine: &engine, device, purpose, tell: &tell };
+            let attempt = Attempt { engine: &engine, device, name, purpose, tell: &tell };
             let result = tokio::select! {
-                // First, or it would go one step further and speak for another session. It is for that one only: whoever
-                // wants another one dials anew.
-                biased;
-                () = attempt.session_closed() => return,
+                // It is for that session only: whoever wants another one dials anew.
+                () = engine.registry.closed(device, name) => return,
                 () = given_up.cancelled() => return,
                 result = attempt.run() => result,
             };
             let mut dials = engine.dials.lock();
-            if dials.latest.get(&(device, purpose)).is_some_and(|latest| latest.same_channel(&this)) {
+            if dials.latest.get(&(device, purpose)).is_some_and(|latest| latest.outcome.same_channel(&this)) {
                 dials.latest.remove(&(device, purpose));
             }
             drop(dials);
@@ -136,6 +143,8 @@ impl Engine {
 struct Attempt<'a> {
     engine: &'a Arc<Engine>,
     device: DeviceId,
+    /// What this side was called when it began.
+    name: u64,
     purpose: Purpose,
     tell: &'a watch::Sender<Option<Result<(), Error>>>,
 }
@@ -178,20 +187,6 @@ impl Attempt<'_> {
         outcome.unwrap_or_else(|| Err(Error::Unreachable(failures.join("; "))))
     }
 
-    /// Waits until a session, the one there is or the one that this dial makes, is closed.
-    async fn session_closed(&self) {
-        let mut outcome = self.tell.subscribe();
-        loop {
-            if let Some(session) = self.engine.registry.get(self.device) {
-                session.shared.closed().await;
-                return;
-            }
-            if outcome.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-
     /// The certificate that makes the peer answer: it ignores callers that do not know its key.
     async fn certificate(&self) -> Result<DeviceCertificate, Error> {
         let relays = &self.engine.relays;
@@ -220,7 +215,7 @@ impl Attempt<'_> {
                     continue;
                 }
             };
-            match settled(self.engine.initiate(transport, connection, peer).await) {
+            match settled(self.engine.initiate(transport, connection, peer, self.name).await) {
                 Err(e @ Error::Unreachable(_)) => why = e,
                 outcome => return outcome,
             }
@@ -235,7 +230,7 @@ impl Attempt<'_> {
     async fn by_address(&self, url: &str, peer: &DeviceCertificate) -> Result<(), Error> {
         let dialed = websocket::dial(url, &DialOptions::default()).await;
         let (connection, transport) = dialed.map_err(|e| Error::Unreachable(e.to_string()))?;
-        settled(self.engine.initiate(transport, connection, peer).await)
+        settled(self.engine.initiate(transport, connection, peer, self.name).await)
     }
 }
 

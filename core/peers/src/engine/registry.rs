@@ -9,7 +9,7 @@ use peers_proto::id::{DeviceId, GroupId};
 use peers_proto::path::Paths;
 use peers_proto::session::{Instance, Meeting, ReassemblyBudget, Resume, Session as Machine, SessionConfig};
 use peers_proto::trust::{Capability, allows};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::Engine;
 use crate::event::Event;
@@ -26,6 +26,8 @@ const CLOSED: usize = 64;
 #[derive(Default)]
 pub(crate) struct Registry {
     entries: Mutex<Entries>,
+    /// Tells, without memory, that a session was closed.
+    closes: Notify,
     budget: ReassemblyBudget,
 }
 
@@ -93,12 +95,33 @@ impl Registry {
             .collect()
     }
 
-    /// What to say in READY to this device.
-    pub(crate) fn resume(&self, device: DeviceId) -> Resume {
+    /// What this side is called in the session with a device, the one there is or the next one.
+    pub(crate) fn name(&self, device: DeviceId) -> u64 {
+        self.lock().entry(device).instance.epoch()
+    }
+
+    /// Whether the session with a device in which this side was called `name` was closed.
+    pub(crate) fn has_closed(&self, device: DeviceId, name: u64) -> bool {
+        self.lock().of.get(&device).is_some_and(|entry| entry.instance.has_closed(name))
+    }
+
+    /// Waits until it is closed. A session that is lost was not closed.
+    pub(crate) async fn closed(&self, device: DeviceId, name: u64) {
+        loop {
+            let another = self.closes.notified();
+            if self.has_closed(device, name) {
+                return;
+            }
+            another.await;
+        }
+    }
+
+    /// What to say in READY to this device; `dialed_as`: this side's name when it dialed, if it did.
+    pub(crate) fn resume(&self, device: DeviceId, dialed_as: Option<u64>) -> Resume {
         let mut entries = self.lock();
         let entry = entries.entry(device);
         let next = entry.live.as_ref().map_or(0, |(shared, _)| shared.lock().machine.next_expected());
-        entry.instance.ready(next)
+        entry.instance.ready_as(dialed_as.unwrap_or(entry.instance.epoch()), next)
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
@@ -236,6 +259,7 @@ impl Engine {
                     own => {
                         if own.is_some() {
                             entries.end(device, &ended);
+                            self.registry.closes.notify_waiters();
                         }
                         self.decide(|dialer, now| dialer.handle_ended(device, ended.ending(), now));
                     }

@@ -192,6 +192,8 @@ struct Negotiator {
 /// An attempt's peer connection.
 struct Live {
     initiator: bool,
+    /// What this side was called when it began.
+    name: u64,
     /// It began for a session that was closed meanwhile.
     outlived: bool,
     negotiation: Option<webrtc::Negotiation>,
@@ -313,6 +315,7 @@ impl Negotiator {
     fn make(&mut self, id: ConnectionId, offer: Option<(String, [u8; 32])>) {
         let config = self.engine.webrtc_config();
         let initiator = offer.is_none();
+        let name = self.engine.registry.name(self.peer.device_id());
         let task = self.work.spawn(async move {
             let made = match offer {
                 None => Attempt::offer(&config).await.map_err(|e| e.to_string()),
@@ -323,7 +326,8 @@ impl Negotiator {
             };
             Done::Made(id, made)
         });
-        self.attempts.insert(id, Live { initiator, outlived: false, negotiation: None, tasks: vec![task] });
+        let tasks = vec![task];
+        self.attempts.insert(id, Live { initiator, name, outlived: false, negotiation: None, tasks });
     }
 
     async fn apply(&mut self, id: ConnectionId, sdp: &str, signed: [u8; 32]) -> Result<(), String> {
@@ -359,10 +363,11 @@ impl Negotiator {
             }
             Done::Connected(id, Ok(transport)) => {
                 let Some(live) = self.attempts.get_mut(&id) else { return };
-                let (engine, peer, initiator) = (self.engine.clone(), self.peer.clone(), live.initiator);
+                let (engine, peer) = (self.engine.clone(), self.peer.clone());
+                let (initiator, name) = (live.initiator, live.name);
                 live.tasks.push(self.work.spawn(async move {
                     let outcome = if initiator {
-                        engine.initiate(transport, id, &peer).await
+                        engine.initiate(transport, id, &peer, name).await
                     } else {
                         engine.accept(transport, id).await
                     };

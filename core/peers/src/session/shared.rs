@@ -234,14 +234,6 @@ impl Shared {
         });
     }
 
-    /// Waits until one of the two sides closes it. A session that is lost was not closed.
-    pub(crate) async fn closed(&self) {
-        self.over.cancelled().await;
-        if !self.lock().ended.as_ref().is_some_and(Ended::is_closed) {
-            std::future::pending().await
-        }
-    }
-
     /// Waits until the session's tasks are gone.
     pub(crate) async fn gone(&self) {
         self.finished.cancelled().await;

@@ -54,6 +54,18 @@ impl Instance {
         }
     }
 
+    /// The same on a connection that this side dialed when it was called `name`. What was dialed for a session that was closed
+    /// meanwhile still speaks for that one, so that it comes to nothing at either end.
+    pub fn ready_as(&self, name: u64, next: u64) -> Resume {
+        let (epoch, with) = self.closed;
+        if self.has_closed(name) { Resume { epoch, with, next: 0 } } else { self.ready(next) }
+    }
+
+    /// Whether this side was called `name` in the session that was closed last.
+    pub fn has_closed(&self, name: u64) -> bool {
+        self.closed.0 == name
+    }
+
     /// Judges a connection on which this side said `said` and the peer `theirs`. Unless the session goes on, the one
     /// there was has ended. `dialed`: this side began it. Who has closed a session dials for another one, whether or not the
     /// peer has heard of the end; who has not dials for the old one, which is over.

@@ -195,6 +195,25 @@ fn a_handshake_that_is_older_than_a_closed_session_brings_nothing_back() {
     assert_eq!(meet(&mut a, &mut b, 0), [Meeting::StartsAfresh; 2]);
 }
 
+/// What was dialed for a session outlives it on both sides, and the handshake comes after the goodbye.
+#[test]
+fn a_connection_dialed_for_a_closed_session_is_not_for_the_next_one() {
+    for both in [false, true] {
+        let (mut a, mut b) = (Instance::new(1), Instance::new(2));
+        let name = a.epoch();
+        meet(&mut a, &mut b, 0);
+        b.closed(4);
+        if both {
+            a.closed(3);
+        }
+        let (from_a, from_b) = (a.ready_as(name, 0), b.ready(0));
+        assert_eq!(b.meet(from_b, from_a, false, 9), Meeting::Void);
+        assert_eq!(a.meet(from_a, from_b, true, 9), Meeting::Void);
+        assert_eq!(a.ready_as(a.epoch(), 0), a.ready(0));
+        assert_eq!(meet(&mut a, &mut b, 0), [Meeting::StartsAfresh; 2]);
+    }
+}
+
 /// The last word of a handshake was lost: only one side had a session, and has closed it.
 #[test]
 fn a_side_that_never_had_the_closed_session_gets_one() {
