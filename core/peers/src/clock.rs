@@ -1,10 +1,11 @@
 //! The clock of everything above `peers-proto`: it counts the time a phone sleeps.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use peers_proto::time::{Instant, UnixTime};
+use peers_proto::timing::BEAT;
 use tokio::sync::watch;
 
 /// A source of [`Instant`]s and of waits for them. Clones are the same clock.
@@ -38,15 +39,14 @@ impl Clock {
     /// The present.
     pub fn now(&self) -> Instant {
         Instant::from_micros(match &self.0.manual {
-            None => system_micros(),
+            None => system_micros() + *PHASE,
             Some(micros) => micros.load(Ordering::Acquire),
         })
     }
 
     /// Wall-clock time, for what is written into certificates and shown to people.
     pub fn unix_now(&self) -> UnixTime {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        UnixTime(since.map_or(0, |d| d.as_secs()))
+        wall_clock()
     }
 
     /// Moves a manual clock and wakes who waits for the new present. The system's clock is not impressed.
@@ -109,6 +109,21 @@ impl Clock {
     }
 }
 
+fn wall_clock() -> UnixTime {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    UnixTime(since.map_or(0, |d| d.as_secs()))
+}
+
+/// Microseconds between the clock and the system's: whole seconds, so that beats ([`BEAT`]) come when the wall clock, to the
+/// second, shows a multiple of them. Devices then wake each other when they wake anyway; what is left of a second
+/// keeps them from doing so all in the same moment.
+static PHASE: LazyLock<u64> = LazyLock::new(|| phase(system_micros(), wall_clock()));
+
+fn phase(micros: u64, wall: UnixTime) -> u64 {
+    let beat = BEAT.as_secs();
+    (wall.0 % beat + beat - micros / 1_000_000 % beat) % beat * 1_000_000
+}
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const CLOCK: libc::clockid_t = libc::CLOCK_BOOTTIME;
 /// On Apple's systems this one is `mach_continuous_time`.
@@ -134,6 +149,24 @@ fn system_micros() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // proves S179: the peers' keep-alives wake no phone between its own.
+    #[test]
+    fn beats_come_when_the_wall_clock_shows_them() {
+        for up in [0, 1, 29_999_999, 30_000_000, 123_456_789] {
+            for wall in [0, 29, 30, 1_795_669_999] {
+                let now = Instant::from_micros(up + phase(up, UnixTime(wall)));
+                let to_beat = BEAT.as_secs() - wall % BEAT.as_secs();
+                let beat = (now + Duration::from_micros(1)).next_beat();
+                let wait = beat - now;
+                assert!(wait <= Duration::from_secs(to_beat), "{wait:?} {to_beat}");
+                assert!(wait > Duration::from_secs(to_beat - 1), "{wait:?} {to_beat}");
+            }
+        }
+        let (now, wall) = (Clock::system().now(), Clock::system().unix_now());
+        let apart = (now.as_micros() / 1_000_000 + 60 - wall.0 % 30) % 30;
+        assert!(apart <= 1 || apart == 29, "{apart} s");
+    }
 
     #[tokio::test]
     async fn waits_end_when_their_time_comes_and_not_before() {

@@ -243,8 +243,8 @@ impl Dialer {
             Outcome::Denied => entry.known = false,
         }
         let next = entry.purpose(app, upgrades).unwrap_or(dialed);
-        let wait = entry.backoff.failed(next, app, random);
-        entry.due = (!entry.rests(now)).then_some(now + wait);
+        let at = entry.backoff.failed(next, app, random, now);
+        entry.due = (!entry.rests(now)).then_some(at);
         self.dial_due(now);
     }
 
@@ -348,7 +348,7 @@ impl Dialer {
         entry.due = match (entry.purpose(app, upgrades), &entry.session) {
             (None, _) => None,
             (Some(_), None) if entry.rests(now) => None,
-            (Some(Purpose::Better), _) => Some(now + entry.backoff.failed(Purpose::Better, app, random)),
+            (Some(Purpose::Better), _) => Some(entry.backoff.failed(Purpose::Better, app, random, now)),
             // Who leads begins; the other may have noticed first, but need not.
             (Some(Purpose::Path), Some(_)) if !leads => Some(now + FOLLOWER_PATIENCE),
             (Some(Purpose::Path), _) => Some(now),

@@ -29,8 +29,8 @@ pub const PING_OUTSTANDING: Duration = Duration::from_secs(1);
 pub const PING_IDLE: Duration = Duration::from_secs(20);
 /// A session counts as used until this long after its last data.
 pub const IDLE_AFTER: Duration = Duration::from_secs(60);
-/// What keeps idle paths and relays alive happens on multiples of this of the device's clock, so that a phone with thirty
-/// of them wakes up 120 times an hour, not thirty times as often.
+/// What keeps idle paths and relays alive happens on multiples of this of the device's clock, and clocks agree about them, so
+/// that a phone with thirty of them wakes up 120 times an hour, not thirty times as often.
 pub const BEAT: Duration = Duration::from_secs(30);
 /// A ping without an answer for this long is a miss.
 pub const PING_PATIENCE: Duration = Duration::from_secs(5);

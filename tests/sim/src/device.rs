@@ -9,7 +9,7 @@ use peers_proto::path::{Beat, PathEvent, PathId, Paths, Preference};
 use peers_proto::session::wire::{FrameKind, Header};
 use peers_proto::session::{Instance, Meeting, ReassemblyBudget, Resume, Session, SessionConfig};
 use peers_proto::time::{Instant, earliest};
-use peers_proto::timing::{HANDSHAKE_TIMEOUT, RESUME_WINDOW, WEBRTC_ESTABLISHMENT};
+use peers_proto::timing::{BEAT, HANDSHAKE_TIMEOUT, RESUME_WINDOW, WEBRTC_ESTABLISHMENT};
 use peers_proto::transport_kind::TransportKind;
 
 use crate::app::{self, App};
@@ -77,6 +77,8 @@ struct End {
     deadline: Instant,
     /// The dial of this device that it belongs to, until there is an outcome.
     dial: Option<Purpose>,
+    /// What this device was called when it dialed.
+    name: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -95,6 +97,21 @@ struct Peer {
     known: bool,
 }
 
+/// How often a device was woken.
+#[derive(Debug, Clone, Copy, Default)]
+struct Wakes {
+    count: u32,
+    last: Option<Instant>,
+}
+
+impl Wakes {
+    /// It does something. What follows within a second belongs to the same time awake: no phone is asleep earlier.
+    fn note(&mut self, now: Instant) {
+        let awake = self.last.replace(now).is_some_and(|last| now - last < Duration::from_secs(1));
+        self.count += u32::from(!awake);
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Device {
     index: usize,
@@ -107,6 +124,7 @@ pub(crate) struct Device {
     /// Sessions lost since the world last asked.
     losses: Vec<Loss>,
     hushed: bool,
+    wakes: Wakes,
     pub(crate) timer: Option<Instant>,
 }
 
@@ -120,8 +138,8 @@ fn index_of(device: DeviceId) -> usize {
 
 impl Device {
     pub(crate) fn new(index: usize, peers: &[(usize, bool)], net: &mut Net) -> Self {
-        // An hour at least, so that whoever mixes two clocks fails loudly.
-        let offset = net.rng.seconds(3600..30_000_000);
+        // An hour at least, so that whoever mixes two clocks fails loudly; beats agree to the second, as real clocks' do.
+        let offset = BEAT * net.rng.within(120..1_000_000) as u32 + net.rng.millis(0..1000);
         Self::with_clock(index, offset, peers, net)
     }
 
@@ -144,6 +162,7 @@ impl Device {
             budget: ReassemblyBudget::default(),
             losses: Vec::new(),
             hushed: false,
+            wakes: Wakes::default(),
             timer: None,
         }
     }
@@ -257,8 +276,8 @@ impl Device {
         let (now, index) = (self.clock(world.net.now), self.index);
         if let Packet::M1 = packet {
             let Pipe { peer, kind } = self.pipe(pipe, world.net);
-            let end =
-                End { peer, kind, phase: Phase::Answering, deadline: now + HANDSHAKE_TIMEOUT, dial: None };
+            let deadline = now + HANDSHAKE_TIMEOUT;
+            let end = End { peer, kind, phase: Phase::Answering, deadline, dial: None, name: None };
             self.ends.insert(pipe, end);
             world.net.send(pipe, index, Packet::M2);
             return Ok(());
@@ -351,6 +370,7 @@ impl Device {
                     phase: Phase::Dialing,
                     deadline: now + patience,
                     dial: Some(purpose),
+                    name: self.epoch(to),
                 };
                 self.ends.insert(pipe, end);
             }
@@ -377,7 +397,7 @@ impl Device {
     fn consent(&mut self, pipe: PipeId, world: &mut Surroundings<'_>) {
         let Some(end) = self.ends.get_mut(&pipe) else { return };
         let Some(peer) = self.peers.get(&end.peer) else { return };
-        let said = peer.resume();
+        let said = peer.resume(end.name);
         end.phase = Phase::Consented(said);
         world.net.send(pipe, self.index, Packet::Ready(said));
     }
@@ -612,6 +632,16 @@ impl Device {
         self.peers.get(&peer).map(|peer| peer.instance.epoch())
     }
 
+    /// It does something now, because of a timer or because something arrived.
+    pub(crate) fn woken(&mut self, now: Instant) {
+        self.wakes.note(now);
+    }
+
+    /// How often it was woken until now.
+    pub(crate) fn wakes(&self) -> u32 {
+        self.wakes.count
+    }
+
     /// Objects sent and received in the sessions that live.
     pub(crate) fn objects(&self) -> (u64, u64) {
         let lives = self.peers.values().filter_map(|peer| peer.live.as_ref());
@@ -635,8 +665,9 @@ struct Pipe {
 }
 
 impl Peer {
-    fn resume(&self) -> Resume {
-        self.instance.ready(self.live.as_ref().map_or(0, |live| live.session.next_expected()))
+    fn resume(&self, dialed_as: Option<u64>) -> Resume {
+        let next = self.live.as_ref().map_or(0, |live| live.session.next_expected());
+        self.instance.ready_as(dialed_as.unwrap_or(self.instance.epoch()), next)
     }
 
     fn poll_timeout(&self, device: usize, net: &Net) -> Option<Instant> {

@@ -24,6 +24,8 @@ pub enum Violation {
     Memory(String),
     /// A machine refused what an honest peer sent.
     Protocol(SessionError),
+    /// A phone that nobody uses was woken too often.
+    Restless(String),
     /// Events without end in no time.
     Storm,
 }

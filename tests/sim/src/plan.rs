@@ -119,6 +119,8 @@ pub(crate) struct Plan {
     pub(crate) actions: Vec<(Duration, Action)>,
     /// When the apps have said everything and all is well again.
     pub(crate) heal: Duration,
+    /// How long the world is left alone then, while the first device's wake-ups are counted.
+    pub(crate) idle: Duration,
     pub(crate) fault: Fault,
 }
 

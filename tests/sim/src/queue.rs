@@ -32,7 +32,9 @@ impl Queue {
         self.heap.push(Reverse((at, self.planned, event)));
     }
 
-    pub(crate) fn next(&mut self) -> Option<(Instant, Event)> {
+    /// The next one, unless it is later than `end`.
+    pub(crate) fn next(&mut self, end: Instant) -> Option<(Instant, Event)> {
+        self.heap.peek().filter(|Reverse((at, ..))| *at <= end)?;
         self.heap.pop().map(|Reverse((at, _, event))| (at, event))
     }
 }

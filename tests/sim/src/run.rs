@@ -33,15 +33,18 @@ pub struct Totals {
     pub received: u64,
     /// Sessions that were rightly lost.
     pub losses: u64,
+    /// Most wake-ups of a device in an hour in which it was left alone; zero if none was.
+    pub wakes: u64,
 }
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seeds, events, sent, received, losses } = self;
+        let Self { seeds, events, sent, received, losses, wakes } = self;
         write!(
             f,
             "{seeds} seeds, {events} events, {sent} objects sent, {received} received, {losses} sessions lost for a reason"
-        )
+        )?;
+        if *wakes > 0 { write!(f, ", at most {wakes} wake-ups an hour") } else { Ok(()) }
     }
 }
 
@@ -52,6 +55,7 @@ impl std::ops::AddAssign for Totals {
         self.sent += other.sent;
         self.received += other.received;
         self.losses += other.losses;
+        self.wakes = self.wakes.max(other.wakes);
     }
 }
 
@@ -109,7 +113,7 @@ fn world(scenario: &Scenario, seed: u64, fault: Fault, timeline: Timeline) -> Wo
 
 impl From<Tally> for Totals {
     fn from(tally: Tally) -> Self {
-        let Tally { events, sent, received, losses } = tally;
-        Self { seeds: 1, events, sent, received, losses }
+        let Tally { events, sent, received, losses, wakes } = tally;
+        Self { seeds: 1, events, sent, received, losses, wakes }
     }
 }

@@ -64,6 +64,7 @@ scenarios! {
     "mesh" mesh "eight devices, all with all, anywhere";
     "star" star "one device with fifteen others, and its network changes";
     "crowd" crowd "forty devices want one that keeps thirty, and its network changes";
+    "idle" idle "nobody uses thirty sessions for an hour";
     "chaos" chaos "everything at once";
 }
 
@@ -335,6 +336,15 @@ fn crowd(rng: &mut Rng) -> Plan {
     }
     let who = rng.within(1..41) as usize;
     windows(rng, &mut plan, 1, 2..20, Action::Down(who), Action::Up(who));
+    plan
+}
+
+fn idle(rng: &mut Rng) -> Plan {
+    let mut plan = anywhere(rng, 31);
+    plan.heal = Duration::from_secs(20);
+    plan.idle = Duration::from_secs(3600);
+    plan.traffic = traffic(rng, 8000);
+    plan.pairs = (1..31).map(|other| (0, other)).collect();
     plan
 }
 

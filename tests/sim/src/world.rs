@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(40);
 const TOLD: Duration = Duration::from_secs(5);
 /// A device that finds no room tries again, but rarely; and one more trusted that comes later costs another its place.
 const EVICTIONS_EACH: usize = 6;
+/// The first device of a world that is left alone may wake up no more often.
+const WAKES_AN_HOUR: u64 = 150;
 /// More events than any scenario needs.
 const MAX_EVENTS: u64 = 2_000_000;
 
@@ -32,6 +34,8 @@ pub(crate) struct Tally {
     pub(crate) sent: u64,
     pub(crate) received: u64,
     pub(crate) losses: u64,
+    /// The first device's wake-ups in an hour in which it was left alone.
+    pub(crate) wakes: u64,
 }
 
 #[derive(Debug)]
@@ -112,8 +116,30 @@ impl World {
         for device in 0..self.devices.len() {
             self.reschedule(device);
         }
-        let end = Instant::ZERO + heal + SETTLE;
-        while let Some((at, event)) = self.net.queue.next().filter(|(at, _)| *at <= end) {
+        let settled = Instant::ZERO + heal + SETTLE;
+        self.run_until(settled)?;
+        self.pairs.iter().filter(|pair| !self.is_left_out(pair)).try_for_each(|pair| {
+            let [a, b] = pair.ends;
+            self.devices[a].settled_with(&self.devices[b])
+        })?;
+        (0..self.devices.len()).try_for_each(|device| self.check_choice(device))?;
+        self.rest(settled + self.net.plan.idle)
+    }
+
+    /// Nobody does anything, and devices may sleep.
+    fn rest(&mut self, end: Instant) -> Result<(), Violation> {
+        let (begin, before) = (self.net.now, self.devices[0].wakes());
+        self.run_until(end)?;
+        let wakes = u64::from(self.devices[0].wakes() - before);
+        self.tally.wakes = wakes * 3600 / (end - begin).as_secs().max(1);
+        if self.tally.wakes > WAKES_AN_HOUR {
+            return Err(Violation::Restless(format!("{wakes} wake-ups in {:?}", end - begin)));
+        }
+        Ok(())
+    }
+
+    fn run_until(&mut self, end: Instant) -> Result<(), Violation> {
+        while let Some((at, event)) = self.net.queue.next(end) {
             self.net.now = at;
             self.tally.events += 1;
             if self.tally.events > MAX_EVENTS {
@@ -122,11 +148,7 @@ impl World {
             self.handle(event)?;
         }
         self.net.now = end;
-        self.pairs.iter().filter(|pair| !self.is_left_out(pair)).try_for_each(|pair| {
-            let [a, b] = pair.ends;
-            self.devices[a].settled_with(&self.devices[b])
-        })?;
-        (0..self.devices.len()).try_for_each(|device| self.check_choice(device))
+        Ok(())
     }
 
     /// Whether there was no room for it. Both ends know that.
@@ -203,6 +225,7 @@ impl World {
         if !self.net.is_awake(index) {
             return Ok(());
         }
+        self.devices[index].woken(self.net.now);
         let mut world = Surroundings { net: &mut self.net, timeline: &mut self.timeline };
         act(&mut self.devices[index], &mut world)?;
         self.devices[index].obey(&mut world)?;
