@@ -1,5 +1,6 @@
 //! One path of a session: a reader and a writer around its transport, in one task.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use peers_proto::seal::{Opener, Sealer};
 use peers_proto::session::SessionError;
 use peers_proto::session::wire::{FrameKind, Header};
 use peers_proto::time::Instant;
+use peers_proto::timing::GOODBYE;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -94,10 +96,14 @@ pub(crate) async fn run(
     let (sealer, opener) = seal.unzip();
     let end = {
         let writer = write(&shared, &handle, sink.as_mut(), sealer);
-        let reader = read(&shared, &handle, source, opener);
+        let mut reader = pin!(read(&shared, &handle, source, opener));
         tokio::select! {
-            end = reader => end,
-            reason = writer => PathEnd::Closed(reason),
+            end = &mut reader => end,
+            reason = writer => {
+                // The writer may be the first to learn that the transport has ended: the peer's last word is still to be read.
+                let patience = if handle.farewell.get().is_none() { GOODBYE } else { Duration::ZERO };
+                tokio::time::timeout(patience, reader).await.unwrap_or(PathEnd::Closed(reason))
+            }
             () = handle.dead.cancelled() => PathEnd::Closed(CloseReason::TimedOut),
         }
     };
@@ -267,5 +273,70 @@ enum Goodbye {
 impl From<SessionError> for Goodbye {
     fn from(e: SessionError) -> Self {
         Self::Broken(e)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::session::PeerInfo;
+    use async_trait::async_trait;
+    use peers_proto::id::{DeviceId, UserId};
+    use peers_proto::path::{Paths, Preference, Route};
+    use peers_proto::session::{ReassemblyBudget, Session, SessionConfig};
+    use peers_proto::timing::RESUME_WINDOW;
+    use peers_proto::transport_kind::TransportKind;
+
+    /// The peer has said goodbye and closed the transport, which the writer notices first.
+    struct Closed {
+        noticed: Arc<Notify>,
+        unread: Option<Bytes>,
+    }
+
+    #[async_trait]
+    impl FrameSink for Closed {
+        async fn send(&mut self, _: BytesMut) -> Result<(), CloseReason> {
+            self.noticed.notify_one();
+            Err(CloseReason::Remote)
+        }
+        async fn close(&mut self) {}
+    }
+
+    #[async_trait]
+    impl FrameSource for Closed {
+        async fn recv(&mut self) -> Result<Bytes, CloseReason> {
+            self.noticed.notified().await;
+            self.unread.take().ok_or(CloseReason::Remote)
+        }
+        fn try_recv(&mut self) -> Option<Bytes> {
+            None
+        }
+    }
+
+    #[tokio::test]
+    async fn a_goodbye_is_read_although_nothing_can_be_written_any_more() {
+        let (here, there) = (DeviceId::derive(b"here"), DeviceId::derive(b"there"));
+        let machine = |local, remote| {
+            let budget = ReassemblyBudget::default();
+            Session::new(SessionConfig { local, remote, groups: Default::default(), ungrouped: true, budget })
+        };
+        let clock = Clock::manual();
+        let peer = PeerInfo { device: there, user: UserId::derive(b"user"), name: String::new() };
+        let paths = Paths::new(true, Preference::default(), RESUME_WINDOW, clock.now());
+        let shared = Shared::new(peer, clock.clone(), Default::default(), machine(here, there), paths);
+        let route = Route::new(TransportKind::Relay);
+        // A new path asks at once, so that the writer has something to write.
+        shared.inspect(|s| s.paths.add(PathId(0), route, clock.now()));
+        let noticed = Arc::<Notify>::default();
+        let bye = machine(there, here).header_frame(FrameKind::Bye, 0);
+        let transport = Transport {
+            route,
+            binding: Vec::new(),
+            sink: Box::new(Closed { noticed: noticed.clone(), unread: None }),
+            source: Box::new(Closed { noticed, unread: Some(bye) }),
+        };
+        let end = run(shared, Arc::new(PathHandle::new(PathId(0))), transport, None).await;
+        assert!(matches!(end, PathEnd::Bye));
     }
 }
