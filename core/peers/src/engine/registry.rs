@@ -155,6 +155,9 @@ impl Engine {
         // The session there was speaks with an instance that is no more.
         let left = entry.live.take_if(|_| entry.instance.with() != before);
         let closed = theirs.has_closed(name);
+        if entry.instance.has_closed(name) {
+            self.registry.closes.notify_waiters();
+        }
         if let Some((shared, _)) = left {
             shared.end(if closed { Ended::Remote } else { Ended::Forgotten });
         } else if closed && meeting == Meeting::Void {

@@ -86,7 +86,7 @@ impl Instance {
         // This side dials for a session that the peer has closed, or under a name that was used for one: the last word of a
         // handshake may have been lost.
         if dialed && theirs.has_closed(self.epoch) {
-            self.ended(random);
+            self.closed(random);
             return Meeting::Void;
         }
         self.left.extend(self.with);

@@ -169,6 +169,7 @@ fn a_session_that_one_side_has_closed_is_closed_for_the_other_and_does_not_begin
     let closed = b.ready(0);
     assert!(closed.has_closed(1) && !closed.has_closed(2) && !a.ready(5).has_closed(2));
     assert_eq!(meet(&mut a, &mut b, 5), [Meeting::Void; 2], "dialed for the old one");
+    assert!(a.has_closed(1), "what else was dialed for it is over, too");
     assert_eq!(meet(&mut a, &mut b, 5), [Meeting::StartsAfresh; 2]);
     assert_eq!(meet(&mut a, &mut b, 5), [Meeting::GoesOn(5); 2]);
     // Both have closed it: who connects now wants another one.
