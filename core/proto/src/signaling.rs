@@ -19,6 +19,7 @@
 mod message;
 mod message_id;
 mod negotiation;
+mod recent;
 mod registration;
 mod relay_frame;
 

@@ -1,11 +1,11 @@
 //! Names for relayed messages, and the memory that drops copies which came through a second relay.
 
-use std::collections::{HashSet, VecDeque};
 use std::fmt;
 
 use data_encoding::HEXLOWER_PERMISSIVE as HEX;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::recent::Recent;
 use crate::id::DeviceId;
 use crate::limits;
 
@@ -50,24 +50,12 @@ impl<'de> Deserialize<'de> for MessageId {
 
 /// The messages received lately. Ids count per sender, so that nobody can burn another's.
 #[derive(Debug, Default)]
-pub struct SeenMessages {
-    set: HashSet<(DeviceId, MessageId)>,
-    order: VecDeque<(DeviceId, MessageId)>,
-}
+pub struct SeenMessages(Recent<(DeviceId, MessageId), { limits::MAX_SEEN_MESSAGES }>);
 
 impl SeenMessages {
     /// Whether this is the first copy. The oldest of more than [`limits::MAX_SEEN_MESSAGES`] is forgotten.
     pub fn first(&mut self, from: DeviceId, id: MessageId) -> bool {
-        if !self.set.insert((from, id)) {
-            return false;
-        }
-        self.order.push_back((from, id));
-        if self.order.len() > limits::MAX_SEEN_MESSAGES
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.set.remove(&oldest);
-        }
-        true
+        self.0.insert((from, id))
     }
 }
 
@@ -88,17 +76,5 @@ mod tests {
         assert!(seen.first(a, id(1)));
         assert!(!seen.first(a, id(1)));
         assert!(seen.first(b, id(1)));
-    }
-
-    #[test]
-    fn memory_is_bounded_and_forgets_the_oldest() {
-        let a = DeviceId::derive(b"a");
-        let mut seen = SeenMessages::default();
-        for n in 0..=limits::MAX_SEEN_MESSAGES as u32 {
-            assert!(seen.first(a, id(n)));
-        }
-        assert_eq!(seen.set.len(), limits::MAX_SEEN_MESSAGES);
-        assert!(seen.first(a, id(0)), "forgotten");
-        assert!(!seen.first(a, id(2)), "still known");
     }
 }

@@ -28,7 +28,7 @@ mod action;
 mod attempt;
 mod body;
 mod contents;
-mod memory;
+mod early;
 
 #[cfg(test)]
 mod tests;
@@ -39,11 +39,12 @@ pub use contents::{Contents, Fingerprint};
 
 use std::collections::VecDeque;
 
+use super::recent::Recent;
 use crate::id::{ConnectionId, DeviceId};
 use crate::limits;
 use crate::time::{Instant, earliest};
 use attempt::{Attempt, Phase, Role};
-use memory::{Early, Remembered};
+use early::Early;
 
 /// The negotiation between this device and one other.
 #[derive(Debug)]
@@ -56,7 +57,8 @@ pub struct Negotiation {
     parked: Option<Offer>,
     established: Option<ConnectionId>,
     newest_offer: Option<(u64, u32)>,
-    remembered: Remembered,
+    /// Attempts seen before.
+    remembered: Recent<ConnectionId, { limits::MAX_REMEMBERED_ATTEMPTS }>,
     early: Early,
     held: VecDeque<Contents>,
     actions: VecDeque<Action>,
@@ -82,7 +84,7 @@ impl Negotiation {
             parked: None,
             established: None,
             newest_offer: None,
-            remembered: Remembered::default(),
+            remembered: Recent::default(),
             early: Early::default(),
             held: VecDeque::new(),
             actions: VecDeque::new(),
@@ -288,7 +290,7 @@ impl Negotiation {
             } else {
                 current.remote_candidates.extend(candidates);
             }
-        } else if !self.remembered.contains(connection_id) || self.is_parked(connection_id) {
+        } else if !self.remembered.contains(&connection_id) || self.is_parked(connection_id) {
             self.early.add(connection_id, candidates);
         }
     }

@@ -1,36 +1,9 @@
-//! What a negotiation remembers of attempts that are not its current one.
+//! What a negotiation keeps of attempts that have not begun for it yet.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use crate::id::ConnectionId;
 use crate::limits;
-
-/// Attempts seen before, newest [`limits::MAX_REMEMBERED_ATTEMPTS`].
-#[derive(Debug, Default)]
-pub(super) struct Remembered {
-    set: HashSet<ConnectionId>,
-    order: VecDeque<ConnectionId>,
-}
-
-impl Remembered {
-    pub(super) fn contains(&self, id: ConnectionId) -> bool {
-        self.set.contains(&id)
-    }
-
-    /// False if it was known already.
-    pub(super) fn insert(&mut self, id: ConnectionId) -> bool {
-        if !self.set.insert(id) {
-            return false;
-        }
-        self.order.push_back(id);
-        if self.order.len() > limits::MAX_REMEMBERED_ATTEMPTS
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.set.remove(&oldest);
-        }
-        true
-    }
-}
 
 /// Candidates that overtook their offer: [`limits::MAX_CANDIDATES`] each for the [`limits::MAX_EARLY_ATTEMPTS`]
 /// attempts heard of last.
@@ -65,17 +38,6 @@ mod tests {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&(n as u64).to_be_bytes());
         ConnectionId::from_bytes(bytes)
-    }
-
-    #[test]
-    fn the_oldest_attempt_is_forgotten_first() {
-        let mut remembered = Remembered::default();
-        for n in 0..=limits::MAX_REMEMBERED_ATTEMPTS {
-            assert!(remembered.insert(id(n)));
-        }
-        assert!(!remembered.contains(id(0)));
-        assert!(remembered.contains(id(1)));
-        assert_eq!(remembered.set.len(), limits::MAX_REMEMBERED_ATTEMPTS);
     }
 
     #[test]
