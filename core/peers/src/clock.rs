@@ -38,10 +38,10 @@ impl Clock {
 
     /// The present.
     pub fn now(&self) -> Instant {
-        Instant::from_micros(match &self.0.manual {
-            None => system_micros() + *PHASE,
-            Some(micros) => micros.load(Ordering::Acquire),
-        })
+        match &self.0.manual {
+            None => system_now(),
+            Some(micros) => Instant::from_micros(micros.load(Ordering::Acquire)),
+        }
     }
 
     /// Wall-clock time, for what is written into certificates and shown to people.
@@ -107,6 +107,11 @@ impl Clock {
             () = self.sleep(duration) => None,
         }
     }
+}
+
+/// The present of the system's clock.
+pub(crate) fn system_now() -> Instant {
+    Instant::from_micros(system_micros() + *PHASE)
 }
 
 fn wall_clock() -> UnixTime {

@@ -179,7 +179,7 @@ async fn an_attempt_nobody_answers_times_out() {
 /// The stack's own consent checks would show within this: by default each end sends one every 2 s.
 const SILENCE: Duration = Duration::from_secs(5);
 
-// Own liveness keeps paths alive and ends them; ICE adds no datagram of its own.
+// proves S179: own liveness keeps paths alive and ends them. ICE adds no datagram of its own, and no phone wakes up for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_connection_is_silent_and_still_works() {
     let mut p = within(SOON, pair()).await;
@@ -193,8 +193,13 @@ async fn an_idle_connection_is_silent_and_still_works() {
             break;
         }
     }
+    let passes = |n: &Negotiation| n.counters().passes;
+    let passed = p.negotiations.each_ref().map(passes);
     tokio::time::sleep(SILENCE).await;
     assert_eq!(p.negotiations.each_ref().map(datagrams), before);
+    // One to fall asleep, one for the beat.
+    let passed: [u64; 2] = std::array::from_fn(|i| passes(&p.negotiations[i]) - passed[i]);
+    assert!(passed.iter().all(|n| *n <= 2), "the drivers went round {passed:?} times in {SILENCE:?}");
     p.offerer.sink.send(BytesMut::from(&b"after silence"[..])).await.unwrap();
     assert_eq!(within(SOON, p.answerer.source.recv()).await.unwrap(), &b"after silence"[..]);
     assert_ne!(p.negotiations.each_ref().map(datagrams), before, "the counters count");

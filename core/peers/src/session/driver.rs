@@ -153,7 +153,10 @@ impl Driver {
 
     fn deadline(&self) -> Option<Instant> {
         let mut state = self.shared.lock();
-        state.driver_wakes = earliest(state.machine.poll_timeout(), state.paths.poll_timeout());
+        // While this device is away nothing is due: what was is done when it is back.
+        let away = state.leaving.is_some() && self.handles.is_empty();
+        let due = earliest(state.machine.poll_timeout(), state.paths.poll_timeout());
+        state.driver_wakes = due.filter(|_| !away);
         state.driver_wakes
     }
 

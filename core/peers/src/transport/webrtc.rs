@@ -27,6 +27,7 @@ mod lane;
 mod life;
 mod pipe;
 mod record;
+mod rest;
 mod runtime;
 mod sdp;
 mod socket;

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use peers::DeviceId;
+use serde::Serialize;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -15,7 +16,7 @@ use crate::nat::Carrier;
 
 /// Ends when it is dropped.
 pub(crate) struct Process {
-    _child: Child,
+    child: Child,
     input: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
 }
@@ -27,7 +28,7 @@ impl Process {
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true).spawn()?;
         let input = child.stdin.take().ok_or("no input")?;
         let output = child.stdout.take().ok_or("no output")?;
-        Ok(Self { _child: child, input, lines: BufReader::new(output).lines() })
+        Ok(Self { child, input, lines: BufReader::new(output).lines() })
     }
 
     pub(crate) async fn line(&mut self, within: Duration) -> Outcome<String> {
@@ -36,10 +37,74 @@ impl Process {
         Ok(line.ok_or("a process ended")?)
     }
 
+    async fn wakes(&self, during: Duration) -> Outcome<Wakes> {
+        let id = self.child.id().ok_or("a process ended")?;
+        let end = Instant::now() + during;
+        let (mut radio, mut processor) = (Bursts::new(packets(id)?), Bursts::new(times_run(id)?));
+        while Instant::now() < end {
+            tokio::time::sleep(LOOKS).await;
+            radio.look(packets(id)?);
+            processor.look(times_run(id)?);
+        }
+        Ok(Wakes { radio: radio.count, processor: processor.count })
+    }
+
     pub(crate) async fn tell(&mut self, line: &str) -> Outcome<()> {
         self.input.write_all(line.as_bytes()).await?;
         Ok(self.input.write_all(b"\n").await?)
     }
+}
+
+/// How often a device did something. What follows within a second counts as one: no phone sleeps again sooner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Wakes {
+    /// Times it sent or received.
+    pub(crate) radio: u32,
+    /// Times its process ran. The runtime's timers take up to three steps to a moment some seconds ahead, and each counts.
+    pub(crate) processor: u32,
+}
+
+/// Times a counter moved.
+struct Bursts {
+    value: u64,
+    last: Option<Instant>,
+    count: u32,
+}
+
+impl Bursts {
+    fn new(value: u64) -> Self {
+        Self { value, last: None, count: 0 }
+    }
+
+    fn look(&mut self, value: u64) {
+        if std::mem::replace(&mut self.value, value) != value {
+            let now = Instant::now();
+            let goes_on = self.last.replace(now).is_some_and(|last| now - last < Duration::from_secs(1));
+            self.count += u32::from(!goes_on);
+        }
+    }
+}
+
+/// How often a counter is looked at.
+const LOOKS: Duration = Duration::from_millis(100);
+
+/// How often the threads of a process were given a processor.
+fn times_run(id: u32) -> Outcome<u64> {
+    let mut times = 0;
+    for thread in std::fs::read_dir(format!("/proc/{id}/task"))? {
+        let run = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+        times += run.split_whitespace().nth(2).ok_or("no schedstat")?.parse::<u64>()?;
+    }
+    Ok(times)
+}
+
+/// IPv4 packets sent and received where a process lives: the kernel's own words about its neighbours are not among them.
+fn packets(id: u32) -> Outcome<u64> {
+    let snmp = std::fs::read_to_string(format!("/proc/{id}/net/snmp"))?;
+    let mut lines = snmp.lines().filter_map(|line| line.strip_prefix("Ip: ")).map(str::split_whitespace);
+    let (names, numbers) = lines.next().zip(lines.next()).ok_or("no IP")?;
+    let counts = names.zip(numbers).filter(|(name, _)| ["InReceives", "OutRequests"].contains(name));
+    Ok(counts.map(|(_, number)| number.parse::<u64>()).sum::<Result<_, _>>()?)
 }
 
 /// A device that obeys.
@@ -62,6 +127,11 @@ impl Peer {
             Some(error) => Err(format!("{order:?}: {error}").into()),
             None => Ok(answer),
         }
+    }
+
+    /// How often it woke up during this time.
+    pub(crate) async fn wakes(&self, during: Duration) -> Outcome<Wakes> {
+        self.process.wakes(during).await
     }
 
     /// A number of the answer.

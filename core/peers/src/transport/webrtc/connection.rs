@@ -85,6 +85,7 @@ impl Connection {
             Ok(Ok(())) => {}
         }
         self.shared.open();
+        self.shared.rest.allow(Arc::downgrade(&self.channel));
         let _ = opened.send(());
         loop {
             match self.event().await {

@@ -23,6 +23,8 @@ pub struct CounterSnapshot {
     pub local_candidates_dropped: u64,
     /// Extra passes the driver was given.
     pub kicks: u64,
+    /// Times the stack's driver was done and went to sleep.
+    pub passes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +39,7 @@ pub(super) struct Counters {
     pub(super) candidates_refused: Counter,
     pub(super) local_candidates_dropped: Counter,
     pub(super) kicks: Counter,
+    pub(super) passes: Counter,
 }
 
 impl Counters {
@@ -52,6 +55,7 @@ impl Counters {
             candidates_refused: self.candidates_refused.get(),
             local_candidates_dropped: self.local_candidates_dropped.get(),
             kicks: self.kicks.get(),
+            passes: self.passes.get(),
         }
     }
 }
@@ -64,7 +68,7 @@ impl Counter {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }

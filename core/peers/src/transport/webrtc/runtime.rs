@@ -18,6 +18,7 @@ use super::counters::Counters;
 use super::kick::Kick;
 use super::life::Life;
 use super::record::Records;
+use super::rest::Rest;
 use super::socket::Socket;
 use crate::transport::CloseReason;
 
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     pub(super) counters: Arc<Counters>,
     pub(super) kick: Kick,
     pub(super) life: Life,
+    pub(super) rest: Rest,
     /// Tells, without memory, that the driver has come round: acknowledgements that had arrived are counted.
     pub(super) rounds: Notify,
     /// The stack's sockets, which ICE restarts replace. The stack alone keeps them open.
@@ -43,6 +45,7 @@ impl Shared {
             counters,
             kick,
             life,
+            rest: Rest::default(),
             rounds: Notify::new(),
             sockets: Mutex::default(),
             handshake_records: AtomicU64::new(0),
@@ -137,7 +140,12 @@ impl Runtime for TunedRuntime {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        self.inner.sleep(duration)
+        let shared = self.shared.clone();
+        shared.counters.passes.add(1);
+        Box::pin(async move {
+            let duration = shared.rest.stretched(duration, &shared.counters).await;
+            tokio::time::sleep(duration).await;
+        })
     }
 
     fn interval(&self, period: Duration) -> Box<dyn AsyncInterval> {

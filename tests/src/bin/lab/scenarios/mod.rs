@@ -5,6 +5,7 @@ mod crowd;
 mod interruptions;
 mod matrix;
 mod pair;
+mod rest;
 mod servers;
 
 use crate::runner::Scenario;
@@ -15,6 +16,7 @@ pub(crate) fn all(quick: bool) -> Vec<Scenario> {
         interruptions::all(quick),
         servers::all(quick),
         crowd::all(quick),
+        rest::all(quick),
         bulk::all(quick),
     ];
     groups.into_iter().flatten().collect()

@@ -1,0 +1,44 @@
+//! A phone that nobody uses.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use peers_proto::timing::{BEAT, IDLE_AFTER};
+use serde_json::{Value, json};
+
+use crate::Outcome;
+use crate::agent::Command;
+use crate::nat::Nat;
+use crate::process::Peer;
+use crate::runner::Scenario;
+use crate::world::{FAR, Ice, World};
+
+const CONNECTIONS: u64 = peers_proto::limits::MAX_CONNECTIONS as u64;
+/// How long it is watched.
+const WATCHED: Duration = Duration::from_secs(144);
+/// 150 an hour.
+const MOST: u32 = 6;
+
+pub(crate) fn all(quick: bool) -> Vec<Scenario> {
+    // proves S179
+    if quick { Vec::new() } else { vec![Scenario::new("idle with 30 connections", idle).idle()] }
+}
+
+async fn idle(folder: PathBuf) -> Outcome<Value> {
+    let world = World::of_two(&folder, Nat::FullCone, Nat::PortRestricted, Ice::Both, FAR).await?;
+    let mut phone = Peer::new(world.device("a", &[])?).await?;
+    let (count, to) = (CONNECTIONS.to_string(), phone.id.to_string());
+    let mut crowd = world.crowd("b", &["--count", &count, "--to", &to])?;
+    crowd.line(Duration::from_secs(60)).await?;
+    crowd.line(Duration::from_secs(90)).await?;
+    tokio::time::sleep(IDLE_AFTER + 2 * BEAT).await;
+    let wakes = phone.wakes(WATCHED).await?;
+    let kept = phone.ask(&Command::Count, "sessions", Duration::from_secs(10)).await?;
+    phone.order(&Command::Suspend { yes: true }, Duration::from_secs(10)).await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let suspended = phone.wakes(BEAT + Duration::from_secs(5)).await?;
+    let value = json!({ "wakes": wakes, "in_s": WATCHED.as_secs(), "kept": kept, "suspended": suspended });
+    let asleep = (suspended.radio, suspended.processor) == (0, 0);
+    let held = wakes.radio <= MOST && kept == CONNECTIONS && asleep;
+    if held { Ok(value) } else { Err(value.to_string().into()) }
+}
