@@ -4,13 +4,14 @@
 //! that client, so nothing here is global to the process.
 
 use std::fmt::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use tokio::sync::{Mutex, mpsc};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::NoSubscriber;
 use tracing::{Dispatch, Level, Metadata, Subscriber};
 
 use crate::inbox::Inbox;
@@ -53,8 +54,13 @@ pub(crate) struct Logs {
     taken: Inbox<LogRecord>,
 }
 
+/// While a process has one log only, `tracing` asks the thread that reaches a statement first whether anybody listens, and
+/// remembers its answer for all. Another client's thread may be the first.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
+
 /// A log, and what the client's threads write it with.
 pub(crate) fn log(level: LogLevel) -> (Dispatch, Logs) {
+    LazyLock::force(&SECOND);
     let (sender, records) = mpsc::channel(QUEUE);
     let missed = Arc::<AtomicU64>::default();
     let sink = Sink { level: level.into(), records: sender, missed: missed.clone() };
@@ -195,6 +201,15 @@ mod tests {
         let text = "no path attempt=2 why=no answer".into();
         let module = "peers_ffi::log::tests".into();
         assert_eq!(logs.take(9), [LogRecord { level: LogLevel::Info, module, text }]);
+    }
+
+    #[test]
+    fn a_statement_is_kept_although_a_thread_without_a_log_reached_it_first() {
+        let (dispatch, logs) = log(LogLevel::Info);
+        let say = || tracing::info!("no path");
+        std::thread::spawn(say).join().unwrap();
+        tracing::dispatcher::with_default(&dispatch, say);
+        assert!(logs.is_ready());
     }
 
     #[tokio::test]
