@@ -164,7 +164,10 @@ async fn switch(pair: &mut Pair, here: &Session, there: &Session, n: u32) -> Out
         here.watch_status().wait_for(|status| *status == Status::Usable).await?;
         here.watch_path().wait_for(|path| *path == Some(PathKind::WebRtc)).await?;
     }
-    exchange(here, there, n).await
+    exchange(here, there, n).await?;
+    // Those that wait would be counted.
+    while let Ok(Some(_)) = tokio::time::timeout(Duration::ZERO, pair.b_events.next()).await {}
+    Ok(())
 }
 
 /// What the process holds.
