@@ -200,6 +200,10 @@ impl Percentiles {
         Some(Self { count: times.len(), p50: rank(50)?, p95: rank(95)?, max: rank(100)? })
     }
 
+    pub(crate) fn median(&self) -> u64 {
+        self.p50
+    }
+
     /// As a result, if they are below the limits.
     pub(crate) fn within(&self, p50: Option<u64>, p95: u64) -> Outcome<Value> {
         let value = json!({ "n": self.count, "p50_ms": self.p50, "p95_ms": self.p95, "max_ms": self.max });

@@ -9,7 +9,7 @@ use super::pair::Pair;
 use crate::Outcome;
 use crate::agent::Command;
 use crate::nat::{Carrier, Nat};
-use crate::runner::Scenario;
+use crate::runner::{Percentiles, Scenario};
 use crate::world::{FAR, Ice, Wire, World};
 
 /// Turns of each side.
@@ -59,8 +59,10 @@ async fn compare(folder: PathBuf, link: Link) -> Outcome<Value> {
         session.push(session_run(&world, measured).await?);
     }
     let turns = json!({ "session_kb_per_s": session, "raw_kb_per_s": raw });
-    // The mean: times at a standstill count as much as others.
-    let [session, raw] = [session, raw].map(|kb_per_s| kb_per_s.iter().sum::<u64>() as f64 / ROUNDS as f64);
+    let [session, raw] =
+        [session, raw].map(|mut kb_per_s| Percentiles::of(&mut kb_per_s).map(|p| p.median()));
+    let (session, raw) =
+        (session.ok_or("nothing was measured")? as f64, raw.ok_or("nothing was measured")? as f64);
     let value = json!({
         "session_mb_per_s": session / 1e3, "raw_mb_per_s": raw / 1e3, "ratio": session / raw, "turns": turns
     });
