@@ -6,12 +6,10 @@ use std::time::Duration;
 use peers_proto::timing::{BEAT, IDLE_AFTER};
 use serde_json::{Value, json};
 
+use super::crowd::Crowd;
 use crate::Outcome;
 use crate::agent::Command;
-use crate::nat::Nat;
-use crate::process::Peer;
 use crate::runner::Scenario;
-use crate::world::{FAR, Ice, World};
 
 const CONNECTIONS: u64 = peers_proto::limits::MAX_CONNECTIONS as u64;
 /// How long it is watched.
@@ -25,12 +23,8 @@ pub(crate) fn all(quick: bool) -> Vec<Scenario> {
 }
 
 async fn idle(folder: PathBuf) -> Outcome<Value> {
-    let world = World::of_two(&folder, Nat::FullCone, Nat::PortRestricted, Ice::Both, FAR).await?;
-    let mut phone = Peer::new(world.device("a", &[])?).await?;
-    let (count, to) = (CONNECTIONS.to_string(), phone.id.to_string());
-    let mut crowd = world.crowd("b", &["--count", &count, "--to", &to])?;
-    crowd.line(Duration::from_secs(60)).await?;
-    crowd.line(Duration::from_secs(90)).await?;
+    let mut crowd = Crowd::gather(folder, CONNECTIONS).await?;
+    let phone = &mut crowd.hub;
     tokio::time::sleep(IDLE_AFTER + 2 * BEAT).await;
     let wakes = phone.wakes(WATCHED).await?;
     let kept = phone.ask(&Command::Count, "sessions", Duration::from_secs(10)).await?;
