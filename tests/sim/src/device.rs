@@ -667,7 +667,7 @@ struct Pipe {
 impl Peer {
     fn resume(&self, dialed_as: Option<u64>) -> Resume {
         let next = self.live.as_ref().map_or(0, |live| live.session.next_expected());
-        self.instance.ready_as(dialed_as.unwrap_or(self.instance.epoch()), next)
+        self.instance.ready_as(dialed_as, next)
     }
 
     fn poll_timeout(&self, device: usize, net: &Net) -> Option<Instant> {

@@ -39,20 +39,13 @@ impl Engine {
         };
         let handshake =
             Handshake::responder(self.handshake_config(&transport, connection), self.clock.now())?;
-        let mut said = None;
-        let decide = async |peer: Authenticated| {
-            said = self.admit(peer, None).await;
-            said.map(|resume: Resume| resume.encode().to_vec())
-        };
-        let established = handshake::run(&mut transport, handshake, &self.clock, decide).await?;
-        let Some(said) = said else { return Ok(None) };
-        Ok(self.establish(established, said, false, transport))
+        self.shake_hands(transport, handshake, None).await
     }
 
     /// Runs the initiator's side on a transport that this device dialed when its name towards the peer was `name`.
     pub(crate) async fn initiate(
         self: &Arc<Self>,
-        mut transport: Transport,
+        transport: Transport,
         connection: ConnectionId,
         peer: &DeviceCertificate,
         name: u64,
@@ -63,14 +56,24 @@ impl Engine {
         let expected = Expected { device, keys: Some(keys) };
         let config = self.handshake_config(&transport, connection);
         let handshake = Handshake::initiator(config, expected, self.clock.now())?;
+        self.shake_hands(transport, handshake, Some(name)).await
+    }
+
+    /// Either side; `dialed_as`: this side's name when it dialed, if it did.
+    async fn shake_hands(
+        self: &Arc<Self>,
+        mut transport: Transport,
+        handshake: Handshake,
+        dialed_as: Option<u64>,
+    ) -> Result<Option<Session>, Failure> {
         let mut said = None;
         let decide = async |peer: Authenticated| {
-            said = self.admit(peer, Some(name)).await;
+            said = self.admit(peer, dialed_as).await;
             said.map(|resume: Resume| resume.encode().to_vec())
         };
         let established = handshake::run(&mut transport, handshake, &self.clock, decide).await?;
         let Some(said) = said else { return Ok(None) };
-        Ok(self.establish(established, said, true, transport))
+        Ok(self.establish(established, said, dialed_as.is_some(), transport))
     }
 
     fn handshake_config(&self, transport: &Transport, connection_id: ConnectionId) -> Config {

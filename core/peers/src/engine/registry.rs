@@ -121,7 +121,7 @@ impl Registry {
         let mut entries = self.lock();
         let entry = entries.entry(device);
         let next = entry.live.as_ref().map_or(0, |(shared, _)| shared.lock().machine.next_expected());
-        entry.instance.ready_as(dialed_as.unwrap_or(entry.instance.epoch()), next)
+        entry.instance.ready_as(dialed_as, next)
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {

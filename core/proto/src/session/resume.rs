@@ -54,11 +54,15 @@ impl Instance {
         }
     }
 
-    /// The same on a connection that this side dialed when it was called `name`. What was dialed for a session that was closed
-    /// meanwhile still speaks for that one, so that it comes to nothing at either end.
-    pub fn ready_as(&self, name: u64, next: u64) -> Resume {
+    /// The same on a connection that this side dialed when it was called `name`; none if the peer dialed. What was dialed for
+    /// a session that was closed meanwhile still speaks for that one, so that it comes to nothing at either end.
+    pub fn ready_as(&self, name: Option<u64>, next: u64) -> Resume {
         let (epoch, with) = self.closed;
-        if self.has_closed(name) { Resume { epoch, with, next: 0 } } else { self.ready(next) }
+        if name.is_some_and(|name| self.has_closed(name)) {
+            Resume { epoch, with, next: 0 }
+        } else {
+            self.ready(next)
+        }
     }
 
     /// Whether this side was called `name` in the session that was closed last.

@@ -207,10 +207,10 @@ fn a_connection_dialed_for_a_closed_session_is_not_for_the_next_one() {
         if both {
             a.closed(3);
         }
-        let (from_a, from_b) = (a.ready_as(name, 0), b.ready(0));
+        let (from_a, from_b) = (a.ready_as(Some(name), 0), b.ready(0));
         assert_eq!(b.meet(from_b, from_a, false, 9), Meeting::Void);
         assert_eq!(a.meet(from_a, from_b, true, 9), Meeting::Void);
-        assert_eq!(a.ready_as(a.epoch(), 0), a.ready(0));
+        assert_eq!(a.ready_as(Some(a.epoch()), 0), a.ready(0));
         assert_eq!(meet(&mut a, &mut b, 0), [Meeting::StartsAfresh; 2]);
     }
 }
