@@ -1,22 +1,24 @@
 //! One device: its sessions, its dials, its clock. What tasks do in `core/peers` happens here in one thread.
 
+mod connections;
+mod sessions;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use peers_proto::dial::{self, DialOutput, Dialer, Ending, Outcome, Purpose};
-use peers_proto::id::{DeviceId, UserId};
-use peers_proto::path::{Beat, PathEvent, PathId, Paths, Preference};
+use peers_proto::dial::{Dialer, Ending, Purpose};
+use peers_proto::id::DeviceId;
+use peers_proto::path::{PathId, Paths};
 use peers_proto::session::wire::{FrameKind, Header};
-use peers_proto::session::{Instance, Meeting, ReassemblyBudget, Resume, Session, SessionConfig};
+use peers_proto::session::{Instance, ReassemblyBudget, Resume, Session};
 use peers_proto::time::{Instant, earliest};
-use peers_proto::timing::{BEAT, HANDSHAKE_TIMEOUT, RESUME_WINDOW, WEBRTC_ESTABLISHMENT};
+use peers_proto::timing::{BEAT, HANDSHAKE_TIMEOUT};
 use peers_proto::transport_kind::TransportKind;
 
-use crate::app::{self, App};
+use crate::app::App;
 use crate::failure::Violation;
 use crate::net::Net;
 use crate::pipe::{Packet, PipeId};
-use crate::plan::Fault;
 use crate::timeline::Timeline;
 
 /// What the world lends a device for one event.
@@ -318,283 +320,6 @@ impl Device {
         self.pump(peer, world)
     }
 
-    // ---- connections ----
-
-    fn pipe(&self, pipe: PipeId, net: &Net) -> Pipe {
-        let pipe = &net.pipes[pipe];
-        Pipe { peer: pipe.ends[1 - pipe.side_of(self.index)], kind: pipe.route.kind }
-    }
-
-    /// Does what the dialer has decided, as the engine's policy.
-    pub(crate) fn obey(&mut self, world: &mut Surroundings<'_>) -> Result<(), Violation> {
-        while let Some(output) = self.dialer.poll_output() {
-            match output {
-                DialOutput::Dial(device, purpose) => self.dial(index_of(device), purpose, world),
-                DialOutput::Evict(device, why) => {
-                    let (index, of) = (self.index, index_of(device));
-                    world.timeline.note(world.net.now, || format!("{index} gives up {of}: {why}"));
-                    self.end_session(of, Ended::Evicted, world)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn dial(&mut self, to: usize, purpose: Purpose, world: &mut Surroundings<'_>) {
-        let now = self.clock(world.net.now);
-        let wanted: &[_] = match purpose {
-            Purpose::Path => &[TransportKind::Relay, TransportKind::WebRtc],
-            Purpose::Better => &[TransportKind::WebRtc],
-        };
-        for kind in wanted {
-            let relayed = *kind == TransportKind::Relay;
-            let busy = self.ends.values_mut().find(|end| {
-                let same = (end.kind == TransportKind::Relay) == relayed;
-                end.peer == to && same && !matches!(end.phase, Phase::Path)
-            });
-            // Negotiation joins the attempt that is under way.
-            if let Some(end) = busy {
-                end.dial = Some(purpose);
-                continue;
-            }
-            if let Some(pipe) = world.net.dial(self.index, to, *kind) {
-                let kind = world.net.pipes[pipe].route.kind;
-                world
-                    .timeline
-                    .note(world.net.now, || format!("{} dials {to} by {kind:?}: pipe {pipe}", self.index));
-                let patience =
-                    if kind == TransportKind::WebRtc { WEBRTC_ESTABLISHMENT } else { HANDSHAKE_TIMEOUT };
-                let end = End {
-                    peer: to,
-                    kind,
-                    phase: Phase::Dialing,
-                    deadline: now + patience,
-                    dial: Some(purpose),
-                    name: self.epoch(to),
-                };
-                self.ends.insert(pipe, end);
-            }
-        }
-        self.tell_failure(to, purpose, now);
-    }
-
-    /// Closes this side of a pipe; tells whose it was. With its last pipe a dial has failed.
-    fn close(&mut self, pipe: PipeId, world: &mut Surroundings<'_>) -> Option<usize> {
-        world.net.close(pipe, self.index);
-        let end = self.ends.remove(&pipe)?;
-        if let Some(purpose) = end.dial {
-            self.tell_failure(end.peer, purpose, self.clock(world.net.now));
-        }
-        Some(end.peer)
-    }
-
-    fn tell_failure(&mut self, of: usize, purpose: Purpose, now: Instant) {
-        if !self.ends.values().any(|end| end.peer == of && end.dial == Some(purpose)) {
-            self.dialer.handle_outcome(device_id(of), purpose, Outcome::Failed, now);
-        }
-    }
-
-    fn consent(&mut self, pipe: PipeId, world: &mut Surroundings<'_>) {
-        let Some(end) = self.ends.get_mut(&pipe) else { return };
-        let Some(peer) = self.peers.get(&end.peer) else { return };
-        let said = peer.resume(end.name);
-        end.phase = Phase::Consented(said);
-        world.net.send(pipe, self.index, Packet::Ready(said));
-    }
-
-    /// As `Engine::establish`: the connection becomes a path of the session there is, or of a new one.
-    fn establish(
-        &mut self,
-        pipe: PipeId,
-        said: Resume,
-        theirs: Resume,
-        world: &mut Surroundings<'_>,
-    ) -> Result<(), Violation> {
-        let (now, index) = (self.clock(world.net.now), self.index);
-        let Some((to, dialed)) = self.ends.get(&pipe).map(|end| (end.peer, end.dial.is_some())) else {
-            return Ok(());
-        };
-        let Some(peer) = self.peers.get_mut(&to) else { return Ok(()) };
-        let had = peer.instance.epoch();
-        let closed = theirs.has_closed(had);
-        let next = match peer.instance.meet(said, theirs, dialed, world.net.rng.next()) {
-            Meeting::GoesOn(next) => next,
-            Meeting::StartsAfresh => {
-                self.end_session(to, Ended::Forgotten(theirs.epoch), world)?;
-                0
-            }
-            Meeting::Void => {
-                if peer.live.is_none() && closed {
-                    self.dialer.handle_ended(device_id(to), dial::Ending::Peer, now);
-                } else if peer.instance.epoch() != had {
-                    self.end_session(to, if closed { Ended::Goodbye } else { Ended::Void }, world)?;
-                }
-                return self.handle_broken(pipe, world);
-            }
-        };
-        let kind = world.net.pipes[pipe].route.kind;
-        let fresh = self.begin(to, world);
-        let Some(peer) = self.peers.get_mut(&to) else { return Ok(()) };
-        let is_new = peer.live.is_none();
-        let live = peer.live.get_or_insert(fresh);
-        world.timeline.note(world.net.now, || {
-            format!("{index} has a path to {to} by {kind:?}: pipe {pipe}, from frame {next}")
-        });
-        live.paths.add(path_id(pipe), kind.into(), now);
-        if let Some(end) = self.ends.get_mut(&pipe) {
-            end.phase = Phase::Path;
-            if let Some(purpose) = end.dial.take() {
-                self.dialer.handle_outcome(device_id(to), purpose, Outcome::Connected, now);
-            }
-        }
-        if is_new {
-            let level = world.net.plan.levels[to];
-            let user = UserId::from_bytes([to as u8; 20]);
-            let groups = Default::default();
-            self.dialer.handle_connected(device_id(to), dial::Peer { level, user, groups }, now);
-        }
-        self.follow(to, Some((path_id(pipe), next)), world)
-    }
-
-    fn begin(&self, to: usize, world: &mut Surroundings<'_>) -> Live {
-        let now = self.clock(world.net.now);
-        let mut app = App::new(world.net.plan.traffic, world.net.rng.next(), now);
-        if self.hushed {
-            app.hush();
-        }
-        let config = SessionConfig {
-            local: device_id(self.index),
-            remote: device_id(to),
-            groups: app::groups().into_iter().collect(),
-            ungrouped: true,
-            budget: self.budget.clone(),
-        };
-        let session = Session::new(config);
-        let paths = Paths::new(session.leads(), Preference::default(), RESUME_WINDOW, now);
-        Live { session, paths, app, begun: now }
-    }
-
-    fn leave_path(&mut self, of: usize, pipe: PipeId, world: &mut Surroundings<'_>) -> Result<(), Violation> {
-        let now = self.clock(world.net.now);
-        if let Some(live) = self.peers.get_mut(&of).and_then(|peer| peer.live.as_mut()) {
-            live.paths.remove(path_id(pipe), now);
-        }
-        self.follow(of, None, world)
-    }
-
-    /// Does what the paths' machine has decided, as the session's driver. `fresh`: a path just made, and the frame its
-    /// peer expects.
-    fn follow(
-        &mut self,
-        of: usize,
-        fresh: Option<(PathId, u64)>,
-        world: &mut Surroundings<'_>,
-    ) -> Result<(), Violation> {
-        let (now, index) = (self.clock(world.net.now), self.index);
-        while let Some(peer) = self.peers.get_mut(&of)
-            && let Some(live) = &mut peer.live
-            && let Some(event) = live.paths.poll_output()
-        {
-            if !matches!(event, PathEvent::Ask(_) | PathEvent::Quality(_)) {
-                world.timeline.note(world.net.now, || format!("{index} to {of}: {event:?}"));
-            }
-            match event {
-                PathEvent::Current(id) => match fresh {
-                    Some((new, next)) if new == id => {
-                        live.session.attach(next).map_err(Violation::Protocol)?
-                    }
-                    _ => live.session.switch(),
-                },
-                PathEvent::Down => live.session.detach(),
-                PathEvent::Ask(id) => {
-                    while let Some(beat) = live.paths.poll_beat(id, now) {
-                        let (kind, number) = match beat {
-                            Beat::Ping(number) => (FrameKind::Ping, number),
-                            Beat::Pong(number) => (FrameKind::Pong, number),
-                        };
-                        let frame = live.session.header_frame(kind, number);
-                        world.net.send(pipe_id(id), index, Packet::Frame(frame));
-                    }
-                }
-                PathEvent::Leave(id) => {
-                    let frame = live.session.header_frame(FrameKind::Leave, 0);
-                    world.net.send(pipe_id(id), index, Packet::Frame(frame));
-                    world.net.close(pipe_id(id), index);
-                    self.ends.remove(&pipe_id(id));
-                }
-                PathEvent::Dead(id) => {
-                    world.net.close(pipe_id(id), index);
-                    self.ends.remove(&pipe_id(id));
-                }
-                PathEvent::Status(_) | PathEvent::Quality(_) => {}
-                PathEvent::Lost => return self.end_session(of, Ended::NoPath, world),
-            }
-        }
-        if let Some(live) = self.peers.get(&of).and_then(|peer| peer.live.as_ref()) {
-            let tier = live.paths.route().map(|route| route.tier());
-            let standing = dial::Standing { status: live.paths.status(), tier };
-            self.dialer.handle_standing(device_id(of), standing, now);
-        }
-        Ok(())
-    }
-
-    /// The session is lost: the app is told once, and the paths go with it.
-    fn end_session(&mut self, of: usize, why: Ended, world: &mut Surroundings<'_>) -> Result<(), Violation> {
-        let (now, index) = (self.clock(world.net.now), self.index);
-        let Some(peer) = self.peers.get_mut(&of) else { return Ok(()) };
-        let Some(mut live) = peer.live.take() else { return Ok(()) };
-        match why {
-            Ended::Forgotten(_) | Ended::Void => {}
-            Ended::NoPath => peer.instance.ended(world.net.rng.next()),
-            Ended::Evicted | Ended::Goodbye => peer.instance.closed(world.net.rng.next()),
-        }
-        // Who has forgotten is there, with a new session in the same moment.
-        if !matches!(why, Ended::Forgotten(_)) {
-            self.dialer.handle_ended(device_id(of), why.ending(), now);
-        }
-        live.session.end();
-        live.app.finish(&mut live.session, &mut world.net.rng, now)?;
-        for pipe in live.paths.ids().map(pipe_id) {
-            if why == Ended::Evicted {
-                world.net.send(pipe, index, Packet::Frame(live.session.header_frame(FrameKind::Bye, 0)));
-            }
-            world.net.close(pipe, index);
-            self.ends.remove(&pipe);
-        }
-        self.losses.push(Loss { peer: of, why });
-        world.timeline.note(world.net.now, || format!("{index} lost its session with {of}: {why:?}"));
-        Ok(())
-    }
-
-    // ---- one session ----
-
-    /// Lets one session do all that it can do now.
-    fn pump(&mut self, of: usize, world: &mut Surroundings<'_>) -> Result<(), Violation> {
-        let (now, index) = (self.clock(world.net.now), self.index);
-        let Some(live) = self.peers.get_mut(&of).and_then(|peer| peer.live.as_mut()) else { return Ok(()) };
-        live.paths.set_outstanding(live.session.has_outstanding(), || now);
-        live.paths.handle_timeout(now);
-        self.follow(of, None, world)?;
-        let Some(live) = self.peers.get_mut(&of).and_then(|peer| peer.live.as_mut()) else { return Ok(()) };
-        live.session.handle_timeout(now);
-        live.app.run(&mut live.session, &mut world.net.rng, now)?;
-        if let Some(pipe) = live.paths.current().map(pipe_id) {
-            while world.net.is_writable(pipe, index)
-                && let Some(frame) = live.session.poll_frame(now)
-            {
-                let accepted =
-                    acknowledgement_of(&frame).filter(|_| world.net.plan.fault == Fault::AcknowledgeOnSend);
-                world.net.send(pipe, index, Packet::Frame(frame));
-                if let Some(acknowledgement) = accepted {
-                    live.session.handle_frame(&acknowledgement, now).map_err(Violation::Protocol)?;
-                }
-            }
-        }
-        live.app.run(&mut live.session, &mut world.net.rng, now)?;
-        live.paths.set_outstanding(live.session.has_outstanding(), || now);
-        live.check_memory(&self.budget)
-    }
-
     // ---- what the world checks at the end ----
 
     /// Peers it has a session with that is older than `age`.
@@ -662,48 +387,4 @@ fn pipe_id(path: PathId) -> PipeId {
 struct Pipe {
     peer: usize,
     kind: TransportKind,
-}
-
-impl Peer {
-    fn resume(&self, dialed_as: Option<u64>) -> Resume {
-        let next = self.live.as_ref().map_or(0, |live| live.session.next_expected());
-        self.instance.ready_as(dialed_as, next)
-    }
-
-    fn poll_timeout(&self, device: usize, net: &Net) -> Option<Instant> {
-        self.live.as_ref().and_then(|live| live.poll_timeout(device, net))
-    }
-}
-
-impl Live {
-    fn poll_timeout(&self, device: usize, net: &Net) -> Option<Instant> {
-        let writable = self.paths.current().is_some_and(|id| net.is_writable(pipe_id(id), device));
-        let acknowledgement = self.session.ack_timeout().filter(|_| writable);
-        [self.session.poll_timeout(), acknowledgement, self.paths.poll_timeout(), self.app.poll_timeout()]
-            .into_iter()
-            .fold(None, earliest)
-    }
-
-    fn check_memory(&self, budget: &ReassemblyBudget) -> Result<(), Violation> {
-        use peers_proto::limits::{MAX_FRAME, MAX_REASSEMBLY_PER_PROCESS, SEND_WINDOW};
-        let excess = |what: &str, amount: usize| Err(Violation::Memory(format!("{amount} {what}")));
-        if self.session.retained_bytes() > SEND_WINDOW + MAX_FRAME {
-            return excess("bytes unacknowledged", self.session.retained_bytes());
-        }
-        if budget.used() > MAX_REASSEMBLY_PER_PROCESS {
-            return excess("bytes in reassembly", budget.used());
-        }
-        if self.paths.ids().count() > 8 {
-            return excess("paths of one session", self.paths.ids().count());
-        }
-        Ok(())
-    }
-}
-
-/// The acknowledgement of a DATA frame that its receiver has not yet made.
-fn acknowledgement_of(frame: &bytes::Bytes) -> Option<bytes::Bytes> {
-    let header = Header::read(&mut &frame[..]).ok().filter(|header| header.kind == FrameKind::Data)?;
-    let mut out = bytes::BytesMut::new();
-    Header { kind: FrameKind::Ack, seq: 0, ack: header.seq + 1 }.write(&mut out);
-    Some(out.freeze())
 }
