@@ -7,6 +7,7 @@
 pub mod limits;
 pub mod timing;
 
+pub mod bucket;
 pub mod id;
 pub mod time;
 pub mod transport_kind;

@@ -19,6 +19,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use bytes::Bytes;
+use peers_proto::bucket::Bucket;
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::signaling::{
     Challenge, ClientMessage, ErrorCode, MessageError, MessageId, NONCE_LEN, ServerMessage, close_code,
@@ -26,7 +27,6 @@ use peers_proto::signaling::{
 use peers_proto::time::{Instant, UnixTime};
 use peers_proto::timing;
 
-use crate::bucket::Bucket;
 use crate::config::{IceConfig, Limits, RelayConfig};
 use certificates::Certificates;
 use offline_queue::OfflineQueue;

@@ -8,7 +8,6 @@
 //! sealed by them. See `core/docs/relay.md` for running one.
 
 mod broker;
-mod bucket;
 mod config;
 mod ice;
 mod server;

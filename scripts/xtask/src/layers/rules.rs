@@ -50,6 +50,7 @@ const PROTO_ORDER: &[&str] = &[
     "limits",
     "timing",
     "time",
+    "bucket",
     "id",
     "transport_kind",
     "reader",

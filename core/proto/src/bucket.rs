@@ -1,12 +1,12 @@
-//! A token bucket that says when to go on instead of saying no.
+//! A token bucket that returns the time to go on at instead of refusing.
 
 use std::time::Duration;
 
-use peers_proto::time::Instant;
+use crate::time::Instant;
 
 /// Lets `rate` units a second pass, and `burst` at once after a rest (GCRA, ITU-T I.371 annex A).
 #[derive(Debug, Clone)]
-pub(crate) struct Bucket {
+pub struct Bucket {
     rate: u64,
     burst: Duration,
     /// When everything taken so far would have passed at exactly `rate`, since the clock's origin.
@@ -15,13 +15,13 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     /// A full bucket. A rate of zero counts as one.
-    pub(crate) fn new(rate: u64, burst: u64) -> Self {
+    pub fn new(rate: u64, burst: u64) -> Self {
         let rate = rate.max(1);
         Self { rate, burst: at_rate(burst, rate), paid: Duration::ZERO }
     }
 
     /// Takes `cost` units, even if they are not there yet. Returns when the next may be taken, if not now.
-    pub(crate) fn take(&mut self, cost: u64, now: Instant) -> Option<Instant> {
+    pub fn take(&mut self, cost: u64, now: Instant) -> Option<Instant> {
         let now = Duration::from_micros(now.as_micros());
         self.paid = self.paid.max(now) + at_rate(cost, self.rate);
         let ready = self.paid.saturating_sub(self.burst);
