@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use peers_proto::id::{DeviceId, UserId};
-use peers_proto::limits::MAX_HANDSHAKES;
 use peers_proto::network::{AppState, NetworkSnapshot};
 use peers_proto::trust::TrustLevel;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::builder::ClientBuilder;
 use crate::clock::Clock;
+use crate::engine::admission::Admissions;
 use crate::engine::dial::Dials;
 use crate::engine::network::Surroundings;
 use crate::engine::policy::Policy;
@@ -90,7 +90,7 @@ impl Client {
             negotiations: crate::engine::rtc::Negotiations::default(),
             surroundings: Surroundings::default(),
             policy: dialing,
-            handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
+            admissions: Admissions::default(),
             seen: Seen::default(),
             tasks,
             over,
@@ -101,10 +101,7 @@ impl Client {
         }
         engine.spawn(engine.clone().watch_network());
         engine.spawn(engine.clone().follow_policy());
-        let trusted = engine.trust.trusted();
-        for relay in engine.relays.iter() {
-            relay.watch_devices(trusted.clone());
-        }
+        engine.publish_visible();
         for (relay, (events, task)) in inputs.into_iter().enumerate() {
             engine.tasks.spawn(engine.clone().serve_relay(relay, events, task));
         }
@@ -134,8 +131,8 @@ impl Client {
         self.engine().state.subscribe()
     }
 
-    /// The session with a device. Connects if there is no path; returns as soon as it is usable. Who asks for a session has
-    /// decided: a device nothing is known about becomes [`TrustLevel::Trusted`]. Cancel safe.
+    /// The session with a device. Connects if there is no path; returns as soon as it is usable. A device without a level of
+    /// its own, and of which the trust policy says nothing, counts as [`TrustLevel::Trusted`] from now on. Cancel safe.
     ///
     /// # Errors
     /// [`Error::Offline`], [`Error::Unreachable`], [`Error::Denied`], [`Error::Closed`].
@@ -152,13 +149,8 @@ impl Client {
     ///
     /// From [`TrustLevel::Known`] on it is connected by itself whenever it can be reached and a person looks.
     pub fn trust(&self, device: DeviceId, level: TrustLevel) {
-        self.engine().believe(device, level);
+        self.engine().set_trust(device, level);
         self.engine().decide(|dialer, now| dialer.set_trust(device, level, now));
-        if level <= TrustLevel::Untrusted
-            && let Some(session) = self.engine().registry.get(device)
-        {
-            session.shared.end(Ended::Local);
-        }
     }
 
     /// A fact about the network, as often as the operating system has one. They are acted on when they have settled for a
@@ -246,7 +238,7 @@ impl Engine {
             RelayEvent::Incoming { peer, connection, transport } => {
                 let engine = self.clone();
                 self.spawn(async move {
-                    if let Err(e) = engine.accept(transport, connection).await {
+                    if let Err(e) = engine.accept(transport, connection, Some(peer)).await {
                         tracing::info!(%peer, error = %e, "an incoming connection failed");
                     }
                 });

@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | sessions | `registry` | each session's driver | with the session |
 //! | trust, pinned keys | `trust` | the engine | with the client |
+//! | places of callers, questions to the app | `admission` | the engine | with the client |
 //! | relay connections | `relays` | one task each | with the client |
 //! | dials in progress | `dial` | one task each | with their outcome |
 //! | negotiations | `rtc` | one task each | connected, failed, or after 20 s |
@@ -11,6 +12,7 @@
 //! | network and app | `network` | one task | with the client |
 
 pub(crate) mod accept;
+pub(crate) mod admission;
 pub(crate) mod dial;
 pub(crate) mod handshake;
 pub(crate) mod network;
@@ -26,13 +28,14 @@ use peers_proto::certificate::DeviceCertificate;
 use peers_proto::id::DeviceId;
 use peers_proto::keys::DeviceKeys;
 use peers_proto::signaling::{MessageId, SeenMessages};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::builder::Settings;
 use crate::clock::Clock;
 use crate::event::{ClientState, EventSender};
+use admission::Admissions;
 use dial::Dials;
 use network::Surroundings;
 use policy::Policy;
@@ -58,8 +61,7 @@ pub(crate) struct Engine {
     pub(crate) policy: Policy,
     /// Messages that came already, through this relay or another.
     pub(crate) seen: Seen,
-    /// Strangers can start handshakes: only so many at once.
-    pub(crate) handshakes: Arc<Semaphore>,
+    pub(crate) admissions: Admissions,
     pub(crate) tasks: TaskTracker,
     pub(crate) over: CancellationToken,
 }

@@ -1,4 +1,4 @@
-//! A device that nobody has decided about yet.
+//! A device that waits for a decision.
 
 use peers_proto::id::{DeviceId, UserId};
 use tokio::sync::oneshot;
@@ -9,7 +9,7 @@ pub struct Incoming {
     pub(crate) device: DeviceId,
     pub(crate) user: UserId,
     pub(crate) name: String,
-    pub(crate) sas: String,
+    pub(crate) sas: Option<String>,
     pub(crate) decision: oneshot::Sender<bool>,
 }
 
@@ -29,9 +29,10 @@ impl Incoming {
         &self.name
     }
 
-    /// Six digits that the asker's device shows too, if nobody sits between the two (D25).
-    pub fn sas(&self) -> &str {
-        &self.sas
+    /// Six digits that the asking device has too, unless a third one sits between the two (D25). `None` for a device that
+    /// has knocked: there is no connection yet, and its id is the proof.
+    pub fn sas(&self) -> Option<&str> {
+        self.sas.as_deref()
     }
 
     /// Lets it connect, now and from now on.

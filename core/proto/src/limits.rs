@@ -78,8 +78,17 @@ pub const MAX_HANDSHAKE: usize = 4096;
 pub const MAX_BINDING: usize = 64;
 /// Bytes either side may send with its consent at the end of a handshake: enough to say where a session goes on.
 pub const MAX_READY: usize = 256;
-/// Handshakes that may be in progress at once as responder: strangers can start them.
+/// Handshakes that devices with trust may have in progress at once towards this one. One more waits for its turn.
 pub const MAX_HANDSHAKES: usize = 16;
+/// The same for all other devices together: a device id costs nothing to make, so they share.
+pub const MAX_STRANGER_HANDSHAKES: usize = 8;
+/// Devices that may wait at once for the app to decide about them. Beyond it a device is refused.
+pub const MAX_DECISIONS: usize = 16;
+/// Handshakes a second that one device may pass as initiator, one after the other. A handshake takes about a
+/// millisecond of a processor.
+pub const ARRIVALS_PER_SECOND: u64 = 20;
+/// The same at once: every path of a session anew, several times.
+pub const ARRIVAL_BURST: u64 = 64;
 /// Bytes sealed under one key before it is replaced.
 pub const REKEY_BYTES: u64 = 1 << 36;
 /// Frames sealed under one key before it is replaced.

@@ -8,8 +8,8 @@ use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::keys::DeviceKeys;
 use peers_proto::session::Resume;
 use peers_proto::timing::{APPROVAL_TIMEOUT, HANDSHAKE_TIMEOUT};
-use peers_proto::trust::{Capability, KnownKeys, TrustLevel, allows};
-use tokio::sync::oneshot;
+use peers_proto::trust::{KnownKeys, TrustLevel};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Engine;
 use super::handshake::{self, Failure};
@@ -17,29 +17,32 @@ use super::trust::Admission;
 use crate::event::Event;
 use crate::incoming::Incoming;
 use crate::random;
-use crate::session::Session;
+use crate::session::{Ended, Session};
 use crate::transport::Transport;
 
 impl Engine {
-    /// Runs the responder's side on a transport that somebody else dialed.
+    /// Runs the responder's side on a transport that another device dialed. `from`: the device that what carries the
+    /// transport names.
     pub(crate) async fn accept(
         self: &Arc<Self>,
         mut transport: Transport,
         connection: ConnectionId,
+        from: Option<DeviceId>,
     ) -> Result<Option<Session>, Failure> {
-        // Strangers may begin handshakes: beyond the limit each waits for its turn, until its caller has given up.
+        let known = from.is_some_and(|device| Admission::Admit == self.trust.level(device, None).into());
+        // Beyond the places each waits for its turn, until its caller has given up.
         let given_up = self.clock.now() + HANDSHAKE_TIMEOUT;
-        let permit = tokio::select! {
-            permit = self.handshakes.clone().acquire_owned() => permit.ok(),
+        let place = tokio::select! {
+            place = self.admissions.place(known) => place,
             () = self.clock.sleep_until_any(Some(given_up)) => None,
         };
-        let Some(_permit) = permit else {
+        if place.is_none() {
             transport.sink.close().await;
             return Ok(None);
-        };
+        }
         let handshake =
             Handshake::responder(self.handshake_config(&transport, connection), self.clock.now())?;
-        self.shake_hands(transport, handshake, None).await
+        self.shake_hands(transport, handshake, None, place).await
     }
 
     /// Runs the initiator's side on a transport that this device dialed when its name towards the peer was `name`.
@@ -56,18 +59,21 @@ impl Engine {
         let expected = Expected { device, keys: Some(keys) };
         let config = self.handshake_config(&transport, connection);
         let handshake = Handshake::initiator(config, expected, self.clock.now())?;
-        self.shake_hands(transport, handshake, Some(name)).await
+        self.shake_hands(transport, handshake, Some(name), None).await
     }
 
-    /// Either side; `dialed_as`: this side's name when it dialed, if it did.
+    /// Either side; `dialed_as`: this side's name when it dialed, if it did; `place`: kept until the peer has proven an
+    /// identity, since what follows waits for the app.
     async fn shake_hands(
         self: &Arc<Self>,
         mut transport: Transport,
         handshake: Handshake,
         dialed_as: Option<u64>,
+        mut place: Option<OwnedSemaphorePermit>,
     ) -> Result<Option<Session>, Failure> {
         let mut said = None;
         let decide = async |peer: Authenticated| {
+            place.take();
             said = self.admit(peer, dialed_as).await;
             said.map(|resume: Resume| resume.encode().to_vec())
         };
@@ -90,51 +96,76 @@ impl Engine {
         }
     }
 
-    /// Decides about a peer that has proven who it is: what READY tells it, or nothing.
+    /// Decides about a peer that has proven its identity: READY's contents, or nothing.
     async fn admit(self: &Arc<Self>, peer: Authenticated, dialed_as: Option<u64>) -> Option<Resume> {
         let device = peer.certificate.device_id();
-        let admitted = match self.trust.admit(&peer.certificate) {
-            Admission::Admit => true,
-            Admission::Refuse => false,
-            Admission::Ask => self.ask(&peer).await,
-        };
-        if !admitted {
+        if dialed_as.is_none() {
+            let ready = self.admissions.handle_arrival(device, self.clock.now());
+            if ready.is_some() {
+                self.clock.sleep_until_any(ready).await;
+            }
+        }
+        if !self.admits(&peer.certificate, Some(peer.sas.to_string())).await {
             return None;
         }
         if let Err(e) = self.trust.pin(&peer.certificate) {
-            tracing::warn!(%device, error = %e, "refused");
+            tracing::warn!(%device, error = %e, "handshake refused");
             return None;
         }
         Some(self.registry.resume(device, dialed_as))
     }
 
-    async fn ask(self: &Arc<Self>, peer: &Authenticated) -> bool {
+    /// Whether the owner of this certificate may reach this device, by its level or by a decision of the app. `sas`: the
+    /// digits of the handshake, if there is one.
+    pub(crate) async fn admits(self: &Arc<Self>, peer: &DeviceCertificate, sas: Option<String>) -> bool {
+        let device = peer.device_id();
+        match self.trust.level(device, Some(peer.user_id())).into() {
+            Admission::Refuse => false,
+            Admission::Ask => self.ask(peer, sas).await,
+            Admission::Admit => {
+                if self.trust.handle_admitted(device) {
+                    self.publish_visible();
+                }
+                true
+            }
+        }
+    }
+
+    async fn ask(self: &Arc<Self>, peer: &DeviceCertificate, sas: Option<String>) -> bool {
+        let device = peer.device_id();
+        let Some(_question) = self.admissions.question(device) else { return false };
         let (decision, decided) = oneshot::channel();
-        let device = peer.certificate.device_id();
         self.events.send(Event::Incoming(Incoming {
             device,
-            user: peer.certificate.user_id(),
-            name: peer.certificate.name().to_owned(),
-            sas: peer.sas.to_string(),
+            user: peer.user_id(),
+            name: peer.name().to_owned(),
+            sas,
             decision,
         }));
-        let accepted = matches!(tokio::time::timeout(APPROVAL_TIMEOUT, decided).await, Ok(Ok(true)));
+        let accepted = matches!(self.clock.timeout(APPROVAL_TIMEOUT, decided).await, Some(Ok(true)));
         if accepted {
-            self.believe(device, TrustLevel::Trusted);
+            self.set_trust(device, TrustLevel::Trusted);
         }
         accepted
     }
 
-    /// A person's decision: remembered, and this device becomes visible to the other.
-    pub(crate) fn believe(self: &Arc<Self>, device: DeviceId, level: TrustLevel) {
+    /// A decision of the app: the session there is follows at once, and what was held for it goes on.
+    pub(crate) fn set_trust(self: &Arc<Self>, device: DeviceId, level: TrustLevel) {
         self.trust.set(device, level);
+        // A session that is being established sees the new level, or is in the registry by now.
         if let Some(session) = self.registry.get(device) {
-            session.shared.inspect(|s| s.machine.set_ungrouped(allows(level, Capability::Messages)));
+            if level <= TrustLevel::Untrusted {
+                session.shared.end(Ended::Local);
+            }
+            self.apply_level(&session.shared, level);
         }
         self.deliver_pending(device);
-        let trusted = self.trust.trusted();
-        for relay in self.relays.iter() {
-            relay.watch_devices(trusted.clone());
-        }
+        self.publish_visible();
+    }
+
+    /// Tells the relays the devices that may reach this one.
+    pub(crate) fn publish_visible(&self) {
+        let visible = self.trust.visible();
+        self.relays.iter().for_each(|relay| relay.watch_devices(visible.clone()));
     }
 }

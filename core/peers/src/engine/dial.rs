@@ -59,9 +59,13 @@ impl Engine {
         if device == self.device_id() {
             return Err(Error::Config("a device cannot dial itself".into()));
         }
-        // Who dials has decided. It is looked for by itself only once it was met.
-        if self.trust.level(device, None) == TrustLevel::Unknown {
-            self.believe(device, TrustLevel::Trusted);
+        // The app's own rules outweigh its wish.
+        if self.trust.level(device, None) <= TrustLevel::Untrusted {
+            return Err(Error::Denied);
+        }
+        if self.trust.handle_dialed(device) {
+            self.deliver_pending(device);
+            self.publish_visible();
         }
         self.decide(|dialer, _| dialer.handle_asked(device));
         loop {
@@ -97,6 +101,9 @@ impl Engine {
                     _ = path.wait_for(Option::is_some) => return Ok(session),
                     () = session.shared.over.cancelled() => continue,
                 }
+            }
+            if self.trust.level(device, None) <= TrustLevel::Untrusted {
+                return Err(Error::Denied);
             }
             if let Some(outcome) = outcome {
                 outcome?;

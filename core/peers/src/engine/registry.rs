@@ -1,17 +1,18 @@
 //! The sessions of a client, by peer.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use peers_proto::dial::{Ending, Peer};
 use peers_proto::handshake::Established;
-use peers_proto::id::{DeviceId, GroupId};
+use peers_proto::id::{DeviceId, GroupId, UserId};
 use peers_proto::path::Paths;
 use peers_proto::session::{Instance, Meeting, ReassemblyBudget, Resume, Session as Machine, SessionConfig};
-use peers_proto::trust::{Capability, allows};
+use peers_proto::trust::{Capability, TrustLevel, allows};
 use tokio::sync::{Notify, mpsc};
 
 use super::Engine;
+use super::trust::Admission;
 use crate::event::Event;
 use crate::random;
 use crate::session::{Driver, Ended, NewPath, Notice, PeerInfo, Session, Shared};
@@ -134,8 +135,8 @@ impl Engine {
     /// if the peer knows no session or another. `said` is what this side said in READY; `dialed`, whether it began the
     /// connection.
     ///
-    /// Returns `None`, and the connection is dropped, if the session ended while the handshake was going on or the
-    /// peer's READY makes no sense: the dialer tries again.
+    /// Returns `None`, and the connection is dropped, if the peer is not let in any more, the session ended while the
+    /// handshake was going on, or the peer's READY makes no sense: the dialer tries again.
     pub(crate) fn establish(
         self: &Arc<Self>,
         established: Established,
@@ -144,9 +145,11 @@ impl Engine {
         mut transport: Transport,
     ) -> Option<Session> {
         let theirs = Resume::decode(&established.peer_ready)?;
-        let device = established.certificate.device_id();
-        let mut entries = self.registry.lock();
-        if self.over.is_cancelled() {
+        let (device, user) = (established.certificate.device_id(), established.certificate.user_id());
+        let (mut entries, level) = self.lock_judged(device, user);
+        if self.over.is_cancelled() || Admission::from(level) != Admission::Admit {
+            tracing::info!(%device, "connection refused");
+            self.spawn(async move { transport.sink.close().await });
             return None;
         }
         let entry = entries.entry(device);
@@ -175,18 +178,14 @@ impl Engine {
         };
         let fresh = entry.live.is_none();
         let kind = transport.route.kind;
-        let (shared, paths) = entry.live.get_or_insert_with(|| self.begin(&established));
+        let (shared, paths) = entry.live.get_or_insert_with(|| self.begin(&established, level));
         let path = NewPath { transport, seal: established.seal, peer_next };
         // A full queue means as many paths as anybody needs.
         let _ = paths.try_send(path);
         let session = Session { shared: shared.clone() };
         drop(entries);
         if fresh {
-            let user = session.user();
-            let shares = |group: &GroupId| self.settings.groups.contains(group);
-            let groups =
-                self.settings.members.get(&device).into_iter().flatten().copied().filter(shares).collect();
-            let peer = Peer { level: self.trust.level(device, Some(user)), user, groups };
+            let peer = Peer { level, user, groups: self.common_groups(device, level) };
             // What the dialer judges them by, should there be one too many.
             let used: Vec<_> = self.registry.all().iter().map(|s| (s.device(), s.shared.used())).collect();
             self.decide(|dialer, now| {
@@ -198,7 +197,42 @@ impl Engine {
         Some(session)
     }
 
-    fn begin(self: &Arc<Self>, established: &Established) -> (Arc<Shared>, mpsc::Sender<NewPath>) {
+    /// The registry, locked, and the level of a device at that moment: a change of trust is either in it, or finds the
+    /// session in the registry.
+    fn lock_judged(&self, device: DeviceId, user: UserId) -> (MutexGuard<'_, Entries>, TrustLevel) {
+        loop {
+            // Not under the lock: the app's policy is asked.
+            let judgement = self.trust.judge(device, Some(user));
+            let entries = self.registry.lock();
+            if self.trust.stands(judgement) {
+                return (entries, judgement.level);
+            }
+        }
+    }
+
+    /// The groups that this device carries and the app says the other one is a member of.
+    fn common_groups(&self, device: DeviceId, level: TrustLevel) -> HashSet<GroupId> {
+        if !allows(level, Capability::Groups) {
+            return HashSet::new();
+        }
+        let members = self.settings.members.get(&device).into_iter().flatten();
+        members.copied().filter(|group| self.settings.groups.contains(group)).collect()
+    }
+
+    /// Lets a live session carry what this level of its peer allows.
+    pub(crate) fn apply_level(&self, shared: &Shared, level: TrustLevel) {
+        let groups = self.common_groups(shared.peer.device, level);
+        shared.inspect(|s| {
+            s.machine.set_groups(groups);
+            s.machine.set_ungrouped(allows(level, Capability::Messages));
+        });
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        established: &Established,
+        level: TrustLevel,
+    ) -> (Arc<Shared>, mpsc::Sender<NewPath>) {
         let certificate = &established.certificate;
         let peer = PeerInfo {
             device: certificate.device_id(),
@@ -208,8 +242,8 @@ impl Engine {
         let machine = Machine::new(SessionConfig {
             local: self.device_id(),
             remote: peer.device,
-            groups: self.settings.groups.clone(),
-            ungrouped: allows(self.trust.level(peer.device, Some(peer.user)), Capability::Messages),
+            groups: self.common_groups(peer.device, level),
+            ungrouped: allows(level, Capability::Messages),
             budget: self.registry.budget.clone(),
         });
         let device = peer.device;

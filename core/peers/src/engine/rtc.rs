@@ -369,7 +369,7 @@ impl Negotiator {
                     let outcome = if initiator {
                         engine.initiate(transport, id, &peer, name).await
                     } else {
-                        engine.accept(transport, id).await
+                        engine.accept(transport, id, Some(peer.device_id())).await
                     };
                     Done::Settled(id, super::dial::settled(outcome))
                 }));
