@@ -105,6 +105,8 @@ pub const MAX_SEEN_MESSAGES: usize = 4096;
 /// Bytes inside one sealed envelope, certificate and signature apart: with them, in base64 and in its JSON message it
 /// stays below [`MAX_SIGNALING`].
 pub const MAX_ENVELOPE_BODY: usize = 40 * 1024;
+/// Bytes of one knock, all that a stranger can make a relay deliver: a certificate, a signature and room to spare.
+pub const MAX_KNOCK: usize = 1024;
 /// Remote candidates accepted in one attempt.
 pub const MAX_CANDIDATES: usize = 32;
 /// Bytes of one candidate line. Real ones stay below 200.

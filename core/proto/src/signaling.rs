@@ -13,9 +13,10 @@
 //!
 //! [`ClientMessage`] and [`ServerMessage`] are the text messages (JSON), [`RelayFrame`] the binary ones.
 //! [`Challenge`] proves that a registration comes from the device it names. [`Negotiation`] decides which of the
-//! attempts to connect two devices make becomes their connection. One WebSocket per relay carries it all, at
-//! [`PATH`].
+//! attempts to connect two devices make becomes their connection; [`knock`] is what comes before that between devices
+//! that do not know each other. One WebSocket per relay carries it all, at [`PATH`].
 
+pub mod knock;
 mod message;
 mod message_id;
 mod negotiation;

@@ -1,0 +1,139 @@
+//! Knocks: all that a device shows to one whose consent it does not have.
+//!
+//! A relay delivers nothing else to a device from one that the device does not watch. A knock holds the sender's
+//! certificate and the sender's signature for this recipient, so the recipient decides about a proven device, and a
+//! relay can neither forge a knock nor turn it to another device. Integers are big endian:
+//!
+//! | offset | bytes | field                                                              |
+//! |--------|-------|--------------------------------------------------------------------|
+//! | 0      | 1     | version, 1                                                         |
+//! | 1      | 20    | recipient's device id                                              |
+//! | 21     | 16    | connection id                                                      |
+//! | 37     | 8     | expiry, seconds since the Unix epoch                               |
+//! | 45     | 2     | c, bytes of the certificate                                        |
+//! | 47     | c     | sender's certificate                                               |
+//! | 47 + c | 64    | sender's device signature over `"peers/1 knock\0"` ‖ all above     |
+
+use crate::certificate::{CertificateError, DeviceCertificate, MAX_CERTIFICATE};
+use crate::id::{ConnectionId, DeviceId};
+use crate::keys::{self, DeviceKeys, SIGNATURE_LEN};
+use crate::limits::MAX_KNOCK;
+use crate::reader::Reader;
+use crate::time::UnixTime;
+use crate::timing::CLOCK_TOLERANCE;
+
+const VERSION: u8 = 1;
+const DOMAIN: &[u8] = b"peers/1 knock\0";
+const FIXED: usize = 47 + SIGNATURE_LEN;
+const _: () = assert!(FIXED + MAX_CERTIFICATE <= MAX_KNOCK);
+
+/// The reason for which bytes are no knock to this device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KnockError {
+    /// Beyond the limit.
+    #[error("a knock has at most {MAX_KNOCK} bytes")]
+    TooLarge,
+    /// Not of this protocol.
+    #[error("malformed knock")]
+    Malformed,
+    /// A version this build does not know.
+    #[error("knock version {0} is unknown")]
+    Version(u8),
+    /// Signed for another device: somebody passes on what was not meant for this one.
+    #[error("the knock is for another device")]
+    Recipient,
+    /// Signed for another attempt than the one it arrived with.
+    #[error("the knock is of another attempt")]
+    Connection,
+    /// Past its expiry by more than any clock may be wrong.
+    #[error("the knock has expired")]
+    Expired,
+    /// The sender's certificate does not hold.
+    #[error("the sender's certificate: {0}")]
+    Certificate(#[from] CertificateError),
+    /// The sender did not sign it.
+    #[error("the sender's signature is wrong")]
+    Signature,
+}
+
+/// The knock of the device of `keys` and `certificate` at `recipient`; at most [`MAX_KNOCK`] bytes. `expiry` is by
+/// this device's clock; recipients are generous about it.
+pub fn make(
+    keys: &DeviceKeys,
+    certificate: &DeviceCertificate,
+    recipient: DeviceId,
+    connection_id: ConnectionId,
+    expiry: UnixTime,
+) -> Vec<u8> {
+    let certificate = certificate.as_bytes();
+    let mut knock = Vec::with_capacity(FIXED + certificate.len());
+    knock.push(VERSION);
+    knock.extend_from_slice(recipient.as_bytes());
+    knock.extend_from_slice(connection_id.as_bytes());
+    knock.extend_from_slice(&expiry.0.to_be_bytes());
+    knock.extend_from_slice(&(certificate.len() as u16).to_be_bytes()); // at most `MAX_CERTIFICATE`
+    knock.extend_from_slice(certificate);
+    let signature = keys.sign(DOMAIN, &knock);
+    knock.extend_from_slice(&signature);
+    knock
+}
+
+/// Verifies a knock that arrived for `recipient` under `connection_id` and returns the certificate of its sender.
+///
+/// # Errors
+/// Every [`KnockError`]. Signatures are checked last: they cost most.
+pub fn open(
+    bytes: &[u8],
+    recipient: DeviceId,
+    connection_id: ConnectionId,
+    now: UnixTime,
+) -> Result<DeviceCertificate, KnockError> {
+    if bytes.len() > MAX_KNOCK {
+        return Err(KnockError::TooLarge);
+    }
+    let version = *bytes.first().ok_or(KnockError::Malformed)?;
+    if version != VERSION {
+        return Err(KnockError::Version(version));
+    }
+    let (signed, signature) = bytes.split_last_chunk::<SIGNATURE_LEN>().ok_or(KnockError::Malformed)?;
+    let Fields { to, of, expiry, certificate } = Fields::decode(signed).ok_or(KnockError::Malformed)?;
+    if to != recipient {
+        return Err(KnockError::Recipient);
+    }
+    if of != connection_id {
+        return Err(KnockError::Connection);
+    }
+    if now.0 > expiry.0.saturating_add(CLOCK_TOLERANCE.as_secs()) {
+        return Err(KnockError::Expired);
+    }
+    let sender = DeviceCertificate::decode(certificate)?;
+    sender.check_time(now)?;
+    if !keys::verify(sender.sign_pk(), DOMAIN, signed, signature) {
+        return Err(KnockError::Signature);
+    }
+    Ok(sender)
+}
+
+struct Fields<'a> {
+    to: DeviceId,
+    of: ConnectionId,
+    expiry: UnixTime,
+    certificate: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    fn decode(signed: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::new(signed);
+        reader.u8()?; // the version, already checked
+        let to = DeviceId::from_bytes(reader.array()?);
+        let of = ConnectionId::from_bytes(reader.array()?);
+        let expiry = UnixTime(reader.u64()?);
+        let len = reader.u16()?.into();
+        let certificate = reader.slice(len)?;
+        reader.end()?;
+        Some(Self { to, of, expiry, certificate })
+    }
+}
+
+#[cfg(test)]
+mod tests;
