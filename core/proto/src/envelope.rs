@@ -31,6 +31,7 @@ use crate::limits::MAX_ENVELOPE_BODY;
 use crate::reader::Reader;
 use crate::time::UnixTime;
 use crate::timing::CLOCK_TOLERANCE;
+use crate::trust::KnownKeys;
 
 const VERSION: u8 = 1;
 const DOMAIN: &[u8] = b"peers envelope\0";
@@ -95,8 +96,8 @@ pub struct Opened {
     pub content: Content,
 }
 
-/// Signs `content` as the device of `keys` and `certificate` and seals it to `recipient`. `ephemeral` are 32 fresh
-/// bytes from the operating system's generator, never used before.
+/// Signs `content` as the device of `keys` and `certificate` and seals it to the device of the keys `recipient`: pinned
+/// ones need no certificate. `ephemeral` are 32 fresh bytes from the operating system's generator, never used before.
 ///
 /// # Errors
 /// [`EnvelopeError::TooLarge`].
@@ -104,7 +105,7 @@ pub fn seal(
     content: &Content,
     keys: &DeviceKeys,
     certificate: &DeviceCertificate,
-    recipient: &DeviceCertificate,
+    recipient: &KnownKeys,
     ephemeral: [u8; KEY_LEN],
 ) -> Result<Vec<u8>, EnvelopeError> {
     if content.body.len() > MAX_ENVELOPE_BODY {
@@ -113,7 +114,7 @@ pub fn seal(
     let mut inside = encode(content, certificate, recipient.device_id());
     let signature = keys.sign(DOMAIN, &inside);
     inside.extend_from_slice(&signature);
-    PublicKey::from_bytes(*recipient.box_pk())
+    PublicKey::from_bytes(recipient.box_pk)
         .seal(&mut Once(Seed(ephemeral)), &inside)
         .map_err(|_| EnvelopeError::TooLarge)
 }

@@ -94,7 +94,8 @@ fn sealed_envelope() {
         fingerprint: Some([6; 32]),
         body: b"an offer".to_vec(),
     };
-    let sealed = envelope::seal(&content, &sender_keys, &sender, &recipient, [9; 32]).unwrap();
+    let sealed =
+        envelope::seal(&content, &sender_keys, &sender, &KnownKeys::of(&recipient), [9; 32]).unwrap();
     let stored = golden(
         "envelope.json",
         json!({

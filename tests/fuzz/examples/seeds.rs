@@ -16,6 +16,7 @@ use peers_proto::session::wire::Header;
 use peers_proto::session::{Object, ReassemblyBudget, Session, SessionConfig};
 use peers_proto::signaling::{Body, Challenge, Contents, NONCE_LEN, RelayFrame};
 use peers_proto::time::Instant;
+use peers_proto::trust::KnownKeys;
 use serde::Serialize;
 
 /// As many inputs as their number.
@@ -92,7 +93,7 @@ fn envelope() -> Seeds {
             fingerprint: None,
             body: body.clone(),
         };
-        let sealed = envelope::seal(&content, &from.keys, &from.certificate, &to.certificate, [3; 32]);
+        let sealed = envelope::seal(&content, &from.keys, &from.certificate, &KnownKeys::of(&to.certificate), [3; 32]);
         join([sealed.expect("a small body"), body])
     };
     bodies().into_iter().map(seed).collect()

@@ -8,6 +8,7 @@ use peers_proto::envelope::{Content, open, seal};
 use peers_proto::id::ConnectionId;
 use peers_proto::signaling::Contents;
 use peers_proto::time::UnixTime;
+use peers_proto::trust::KnownKeys;
 
 fuzz_target!(|data: &[u8]| {
     let (from, to) = (Person::new(1), Person::new(2));
@@ -22,7 +23,8 @@ fuzz_target!(|data: &[u8]| {
         fingerprint: data.first().filter(|first| **first & 1 == 1).map(|first| [*first; 32]),
         body: chunks.next().unwrap_or_default().to_vec(),
     };
-    if let Ok(sealed) = seal(&content, &from.keys, &from.certificate, &to.certificate, [3; 32]) {
+    let recipient = KnownKeys::of(&to.certificate);
+    if let Ok(sealed) = seal(&content, &from.keys, &from.certificate, &recipient, [3; 32]) {
         let opened = open(&sealed, &to.keys, TODAY).expect("what was sealed opens");
         assert!(opened.content == content && opened.sender == from.certificate);
     }

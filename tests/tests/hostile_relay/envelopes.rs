@@ -9,6 +9,7 @@ use peers_proto::id::ConnectionId;
 use peers_proto::keys::{DeviceKeys, UserKeys};
 use peers_proto::signaling::{Body, ClientMessage, Exchange, ExchangeKind, MessageId, ServerMessage, base64};
 use peers_proto::time::UnixTime;
+use peers_proto::trust::KnownKeys;
 
 use crate::hostile::{HostileRelay, Parcel, Said, Told};
 use crate::world::{Device, Hits, WEBRTC, within};
@@ -233,7 +234,8 @@ impl Forger {
             fingerprint: Some(self.attempt.negotiation.local_fingerprint()),
             body: body.encode().unwrap(),
         };
-        let sealed = envelope::seal(&content, &self.keys, &self.certificate, &self.victim, random::array());
+        let victim = KnownKeys::of(&self.victim);
+        let sealed = envelope::seal(&content, &self.keys, &self.certificate, &victim, random::array());
         base64::encode(&sealed.unwrap())
     }
 }

@@ -15,7 +15,7 @@ use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::signaling::{Action, Body, Contents, ExchangeKind, Negotiation, base64};
 use peers_proto::time::UnixTime;
 use peers_proto::timing::OFFER_TTL;
-use peers_proto::trust::TrustLevel;
+use peers_proto::trust::{KnownKeys, TrustLevel};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -391,7 +391,7 @@ impl Negotiator {
     }
 
     fn send(&self, contents: Contents) {
-        let (connection, kind) = (contents.connection_id, kind_of(&contents.body));
+        let (connection, kind) = (contents.connection_id, contents.kind());
         if let Err(why) = self.seal_and_send(contents, connection, kind) {
             tracing::info!(error = %why, "an envelope was not sent");
         }
@@ -410,8 +410,8 @@ impl Negotiator {
             fingerprint: contents.fingerprint,
             body: contents.body.encode().map_err(|e| e.to_string())?,
         };
-        let engine = &self.engine;
-        let sealed = envelope::seal(&content, &engine.keys, &engine.certificate, &self.peer, random::array())
+        let (engine, to) = (&self.engine, KnownKeys::of(&self.peer));
+        let sealed = envelope::seal(&content, &engine.keys, &engine.certificate, &to, random::array())
             .map_err(|e| e.to_string())?;
         let envelopes = vec![base64::encode(&sealed)];
         engine.relays.send(kind, self.peer.device_id(), connection_id, envelopes).map_err(|e| e.to_string())
@@ -438,14 +438,6 @@ fn check_fingerprint(sdp: &str, signed: [u8; 32]) -> Result<(), String> {
         Ok(described) if described == signed => Ok(()),
         Ok(_) => Err("the description's fingerprint is not the signed one".into()),
         Err(e) => Err(e.to_string()),
-    }
-}
-
-fn kind_of(body: &Body) -> ExchangeKind {
-    match body {
-        Body::Offer { .. } => ExchangeKind::Offer,
-        Body::Answer { .. } => ExchangeKind::Answer,
-        Body::Candidates(_) | Body::Bye(_) => ExchangeKind::IceCandidate,
     }
 }
 

@@ -23,7 +23,7 @@ fn content() -> Content {
 /// From device 1 to device 2.
 fn envelope(content: &Content) -> Vec<u8> {
     let (keys, certificate) = device(1);
-    seal(content, &keys, &certificate, &device(2).1, [9; 32]).unwrap()
+    seal(content, &keys, &certificate, &KnownKeys::of(&device(2).1), [9; 32]).unwrap()
 }
 
 /// Seals whatever bytes an attacker likes to device 2.
@@ -106,7 +106,7 @@ fn largest_body_fits_and_one_byte_more_is_refused() {
     let mut content = Content { body: vec![7; MAX_ENVELOPE_BODY], ..content() };
     assert_eq!(open_at_2(&envelope(&content)).unwrap().content, content);
     content.body.push(7);
-    let sealed = seal(&content, &keys, &certificate, &device(2).1, [9; 32]);
+    let sealed = seal(&content, &keys, &certificate, &KnownKeys::of(&device(2).1), [9; 32]);
     assert_eq!(sealed, Err(EnvelopeError::TooLarge));
 }
 

@@ -53,6 +53,11 @@ impl KnownKeys {
         }
     }
 
+    /// The device that has these keys.
+    pub fn device_id(&self) -> DeviceId {
+        DeviceId::derive(&self.sign_pk)
+    }
+
     /// Whether `presented` shows exactly these keys.
     ///
     /// # Errors
