@@ -24,6 +24,8 @@ pub enum Body {
     Candidates(Vec<String>),
     /// The attempt is over.
     Bye(ByeReason),
+    /// The answer to a knock ([`crate::signaling::knock`]): the certificate of the sealed envelope is all it says.
+    Welcome,
 }
 
 /// Why a device gave an attempt up.
@@ -109,7 +111,7 @@ impl Body {
             Self::Candidates(list) => {
                 list.len() <= limits::MAX_CANDIDATES && list.iter().all(|c| c.len() <= limits::MAX_CANDIDATE)
             }
-            Self::Bye(_) => true,
+            Self::Bye(_) | Self::Welcome => true,
         };
         if fits { Ok(()) } else { Err(BodyError::TooLarge) }
     }
@@ -123,6 +125,7 @@ impl std::fmt::Debug for Body {
             Self::Answer { .. } => f.write_str("Answer"),
             Self::Candidates(list) => write!(f, "Candidates({})", list.len()),
             Self::Bye(reason) => write!(f, "Bye({reason:?})"),
+            Self::Welcome => f.write_str("Welcome"),
         }
     }
 }
@@ -138,6 +141,7 @@ mod tests {
             ".{0,50}".prop_map(|sdp| Body::Answer { sdp }),
             proptest::collection::vec(".{0,20}", 0..5).prop_map(Body::Candidates),
             any::<u8>().prop_map(|code| Body::Bye(code.into())),
+            Just(Body::Welcome),
         ]
     }
 

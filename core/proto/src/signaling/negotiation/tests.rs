@@ -46,6 +46,10 @@ fn bye(n: u8, attempt: u32) -> Contents {
     }
 }
 
+fn welcome() -> Contents {
+    Contents { connection_id: conn(1), attempt: 0, fingerprint: None, body: Body::Welcome }
+}
+
 fn describe(machine: &mut Negotiation, n: u8) {
     machine.handle_local_description(conn(n), format!("local {n}"), [0xaa; 32], NOW);
 }
@@ -264,6 +268,20 @@ fn contents_survive_the_envelope_and_descriptions_need_a_fingerprint() {
             ExchangeKind::IceCandidate => assert_eq!(bare.map(|c| c.fingerprint), Ok(None)),
         }
     }
+    let welcome = welcome();
+    assert_eq!(welcome.kind(), ExchangeKind::Answer);
+    assert_eq!(Contents::from_envelope(&welcome.to_envelope(UnixTime(5)).unwrap()), Ok(welcome));
+}
+
+#[test]
+fn a_welcome_changes_nothing_about_the_attempts() {
+    let mut m = machine(true);
+    m.handle_remote(welcome(), NOW);
+    assert_eq!((actions(&mut m), m.current(), m.poll_timeout()), (vec![], None, None));
+    m.dial(conn(1), NOW);
+    actions(&mut m);
+    m.handle_remote(welcome(), NOW);
+    assert_eq!((actions(&mut m), m.current()), (vec![], Some(conn(1))));
 }
 
 #[test]
