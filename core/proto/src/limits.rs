@@ -98,6 +98,10 @@ pub const REKEY_FRAMES: u64 = 1 << 24;
 pub const MAX_SIGNALING: usize = 64 * 1024;
 /// A frame on the relay's data path: a whole frame and what sealing adds to it.
 pub const MAX_RELAY_FRAME: usize = MAX_FRAME + 256;
+/// Bytes of a knock: a certificate, a signature for the recipient and a name fit.
+pub const MAX_KNOCK: usize = 1024;
+/// Bytes of a relay's access token: 32 random bytes in any spelling, or a signed token of a few claims.
+pub const MAX_ACCESS_TOKEN: usize = 256;
 /// Devices one device may watch. Thirty connections are kept; this covers everyone they could be chosen from.
 pub const MAX_WATCHED: usize = 512;
 /// Relayed messages remembered to recognise copies from other relays: a few minutes of heavy signaling.
@@ -105,8 +109,6 @@ pub const MAX_SEEN_MESSAGES: usize = 4096;
 /// Bytes inside one sealed envelope, certificate and signature apart: with them, in base64 and in its JSON message it
 /// stays below [`MAX_SIGNALING`].
 pub const MAX_ENVELOPE_BODY: usize = 40 * 1024;
-/// Bytes of one knock, all that a stranger can make a relay deliver: a certificate, a signature and room to spare.
-pub const MAX_KNOCK: usize = 1024;
 /// Remote candidates accepted in one attempt.
 pub const MAX_CANDIDATES: usize = 32;
 /// Bytes of one candidate line. Real ones stay below 200.

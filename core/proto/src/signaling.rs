@@ -25,8 +25,8 @@ mod registration;
 mod relay_frame;
 
 pub use message::{
-    ClientMessage, ErrorCode, Exchange, ExchangeKind, IceServer, IceServers, MessageError, ServerMessage,
-    close_code,
+    ClientMessage, ErrorCode, Exchange, ExchangeKind, IceServer, IceServers, Knock, MessageError,
+    ServerMessage, close_code,
 };
 pub use message_id::{MessageId, SeenMessages};
 pub use negotiation::{

@@ -39,7 +39,7 @@ impl Signaling {
         self.registered = true;
         self.requests.clear();
         if !self.watched.is_empty() {
-            self.requests.push_back(ClientMessage::Watch { device_ids: self.watched.clone() });
+            self.requests.push_back(ClientMessage::Watch { device_ids: self.watched.clone(), open: false });
         }
         let lookups = self.lookups.keys().map(|device| ClientMessage::GetCertificate { device_id: *device });
         self.requests.extend(lookups);
@@ -75,7 +75,7 @@ impl Signaling {
         self.watched = devices;
         if self.registered {
             self.requests.retain(|r| !matches!(r, ClientMessage::Watch { .. }));
-            self.requests.push_back(ClientMessage::Watch { device_ids: self.watched.clone() });
+            self.requests.push_back(ClientMessage::Watch { device_ids: self.watched.clone(), open: false });
         }
     }
 

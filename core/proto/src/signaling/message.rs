@@ -3,6 +3,8 @@
 //! Unknown fields are ignored, so that either side may be newer; an unknown event is an error of its own, so that
 //! the receiver can say so and go on.
 
+mod knock;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +12,8 @@ use super::message_id::MessageId;
 use super::registration::{Challenge, Registration};
 use crate::id::{ConnectionId, DeviceId};
 use crate::limits;
+
+pub use knock::Knock;
 
 /// What a device says to a relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +31,9 @@ pub enum ClientMessage {
     /// To be relayed: a batch of candidates, or whatever else ends or changes an attempt (S061).
     #[serde(rename = "iceCandidate")]
     IceCandidate(Exchange),
+    /// To be relayed to a device that may not have consented yet.
+    #[serde(rename = "knock")]
+    Knock(Knock),
     /// Asks for [`ServerMessage::IceServers`] (S056).
     #[serde(rename = "getIceServers")]
     GetIceServers,
@@ -36,13 +43,16 @@ pub enum ClientMessage {
         /// Whose certificate.
         device_id: DeviceId,
     },
-    /// The devices that may see this one's presence and whose presence it wants to see; replaces the earlier list.
-    /// Two devices see each other only if both name the other (S025, S030). Answered by `device-online` for each
-    /// one visible now.
+    /// The devices that may reach this one and see its presence, and whose presence it wants to see; replaces the
+    /// earlier list. Two devices see each other only if both name the other (S025, S030). Answered by
+    /// `device-online` for each one visible now. What waited for this device is delivered after the first one.
     #[serde(rename = "watch")]
     Watch {
         /// At most [`limits::MAX_WATCHED`].
         device_ids: Vec<DeviceId>,
+        /// Whether any device may reach this one. Presence is shown to the named ones only.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        open: bool,
     },
 }
 
@@ -53,7 +63,7 @@ pub enum ServerMessage {
     /// The first message on every connection.
     #[serde(rename = "challenge")]
     Challenge(Challenge),
-    /// The registration is proven; queued messages follow.
+    /// The registration is proven; queued messages follow the first [`ClientMessage::Watch`].
     #[serde(rename = "registered")]
     Registered(IceServers),
     /// A newer registration of the same device was proven. This socket closes; do not reconnect.
@@ -68,6 +78,9 @@ pub enum ServerMessage {
     /// See [`ClientMessage::IceCandidate`].
     #[serde(rename = "iceCandidate")]
     IceCandidate(Exchange),
+    /// See [`ClientMessage::Knock`].
+    #[serde(rename = "knock")]
+    Knock(Knock),
     /// A device is reachable here, and it consented to this one knowing.
     #[serde(rename = "device-online")]
     DeviceOnline {
@@ -89,7 +102,7 @@ pub enum ServerMessage {
     Certificate {
         /// Whose certificate.
         device_id: DeviceId,
-        /// Nothing if this relay does not know it.
+        /// Nothing if the device is not here or does not accept the one that asks.
         #[serde(default, with = "super::base64::optional")]
         certificate: Option<Vec<u8>>,
     },
@@ -213,6 +226,9 @@ pub enum ErrorCode {
     Unregistered,
     /// The registration is not proven. The relay closes the socket.
     Denied,
+    /// The registration is proven, but the relay's access rule does not admit this device. The relay closes the
+    /// socket; trying again soon changes nothing.
+    NotAdmitted,
     /// No registration came in time. The relay closes the socket.
     TimedOut,
     /// The relay has no room for this device now. It closes the socket; try again later.
@@ -256,13 +272,21 @@ pub enum MessageError {
     Malformed(String),
 }
 
-fn malformed(why: &str) -> MessageError {
+pub(super) fn malformed(why: &str) -> MessageError {
     MessageError::Malformed(why.to_owned())
 }
 
 impl ClientMessage {
-    const EVENTS: &[&str] =
-        &["device-registered", "offer", "answer", "iceCandidate", "getIceServers", "getCertificate", "watch"];
+    const EVENTS: &[&str] = &[
+        "device-registered",
+        "offer",
+        "answer",
+        "iceCandidate",
+        "knock",
+        "getIceServers",
+        "getCertificate",
+        "watch",
+    ];
 
     /// The JSON text.
     pub fn to_json(&self) -> Result<String, MessageError> {
@@ -276,7 +300,9 @@ impl ClientMessage {
             Self::Offer(e) => e.fits(ExchangeKind::Offer)?,
             Self::Answer(e) => e.fits(ExchangeKind::Answer)?,
             Self::IceCandidate(e) => e.fits(ExchangeKind::IceCandidate)?,
-            Self::Watch { device_ids } if device_ids.len() > limits::MAX_WATCHED => {
+            Self::Knock(knock) => knock.fits()?,
+            Self::DeviceRegistered(registration) => registration.fits()?,
+            Self::Watch { device_ids, .. } if device_ids.len() > limits::MAX_WATCHED => {
                 return Err(malformed("too many `deviceIds`"));
             }
             _ => {}
@@ -302,6 +328,7 @@ impl ServerMessage {
         "offer",
         "answer",
         "iceCandidate",
+        "knock",
         "device-online",
         "device-offline",
         "iceServers",
@@ -321,6 +348,7 @@ impl ServerMessage {
             Self::Offer(e) => e.fits(ExchangeKind::Offer)?,
             Self::Answer(e) => e.fits(ExchangeKind::Answer)?,
             Self::IceCandidate(e) => e.fits(ExchangeKind::IceCandidate)?,
+            Self::Knock(knock) => knock.fits()?,
             _ => {}
         }
         Ok(message)

@@ -11,9 +11,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::message::{MessageError, malformed};
 use crate::certificate::{CertificateError, DeviceCertificate};
 use crate::id::DeviceId;
 use crate::keys::{self, DeviceKeys, SIGNATURE_LEN};
+use crate::limits;
 
 const DOMAIN: &[u8] = b"peers registration\0";
 
@@ -32,7 +34,7 @@ pub struct Challenge {
 }
 
 /// A device's answer to a [`Challenge`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Registration {
     /// Who registers.
@@ -48,6 +50,29 @@ pub struct Registration {
     /// Ed25519, see the module.
     #[serde(with = "super::base64")]
     pub signature: [u8; SIGNATURE_LEN],
+    /// The relay's access token, for relays that ask for one; at most [`limits::MAX_ACCESS_TOKEN`] bytes. Not signed:
+    /// it admits whoever holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+impl Registration {
+    pub(super) fn fits(&self) -> Result<(), MessageError> {
+        match &self.token {
+            Some(token) if token.len() > limits::MAX_ACCESS_TOKEN => Err(malformed("`token` is too long")),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Registration {
+    /// Without the token: this ends up in logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registration")
+            .field("device_id", &self.device_id)
+            .field("server_name", &self.server_name)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a registration was not made or not accepted.
@@ -96,6 +121,7 @@ impl Challenge {
             server_name: dialed.to_owned(),
             nonce: self.nonce,
             signature: keys.sign(DOMAIN, &transcript(dialed, &self.nonce, device_id)),
+            token: None,
         })
     }
 
@@ -153,6 +179,7 @@ pub fn server_name(url: &str) -> Option<String> {
 mod tests {
     use super::*;
     use crate::keys::UserKeys;
+    use crate::signaling::ClientMessage;
     use crate::time::UnixTime;
 
     struct Device {
@@ -218,6 +245,14 @@ mod tests {
         assert_eq!(challenge(1).verify(&registration), Err(RegistrationError::WrongSignature));
         registration.certificate.truncate(10);
         assert!(matches!(challenge(1).verify(&registration), Err(RegistrationError::BadCertificate(_))));
+    }
+
+    #[test]
+    fn a_token_is_not_in_debug_output() {
+        let registration =
+            Registration { token: Some("hush".into()), ..Device::new(7).register(&challenge(1)) };
+        let text = format!("{:?}", ClientMessage::DeviceRegistered(registration));
+        assert!(text.contains("relay.example.com") && !text.contains("hush"), "{text}");
     }
 
     #[test]

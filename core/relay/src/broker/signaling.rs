@@ -27,6 +27,7 @@ impl Broker {
             (Some(from), ClientMessage::IceCandidate(e)) => {
                 self.route(id, from, ExchangeKind::IceCandidate, e, now);
             }
+            (Some(_), ClientMessage::Knock(_)) => {}
             (Some(device), ClientMessage::GetIceServers) => {
                 let list = ice::servers(&self.ice, device, unix);
                 self.send(id, ServerMessage::IceServers(list));
@@ -35,7 +36,7 @@ impl Broker {
                 let certificate = self.certificates.get(device_id).map(|c| c.as_bytes().to_vec());
                 self.send(id, ServerMessage::Certificate { device_id, certificate });
             }
-            (Some(device), ClientMessage::Watch { device_ids }) => {
+            (Some(device), ClientMessage::Watch { device_ids, .. }) => {
                 self.watch(id, device, device_ids.into_iter().filter(|d| *d != device).collect());
             }
         }

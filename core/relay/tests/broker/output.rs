@@ -71,7 +71,7 @@ fn slow_devices_that_fall_one_after_the_other_need_no_stack() {
     let sockets: Vec<_> = (0..DEVICES).map(|seed| w.register(seed).0).collect();
     for (seed, socket) in (0..).zip(&sockets) {
         let neighbours = [u8::wrapping_sub(seed, 1), seed + 1].map(device).to_vec();
-        w.text(*socket, ClientMessage::Watch { device_ids: neighbours });
+        w.text(*socket, ClientMessage::Watch { device_ids: neighbours, open: false });
     }
     // Each has as much waiting as it may: one more event, a neighbour that left, is too much.
     for socket in &sockets[1..] {

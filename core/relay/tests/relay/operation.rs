@@ -85,9 +85,9 @@ async fn one_address_gets_no_more_than_its_sockets() {
     assert_eq!(third.closed().await, Some(close_code::TRY_LATER));
 
     // A place that becomes free can be taken.
-    a.socket.send(ClientMessage::Watch { device_ids: vec![b.id] }).await;
+    a.socket.send(ClientMessage::Watch { device_ids: vec![b.id], open: false }).await;
     let mut b = b;
-    b.socket.send(ClientMessage::Watch { device_ids: vec![a.id] }).await;
+    b.socket.send(ClientMessage::Watch { device_ids: vec![a.id], open: false }).await;
     assert_eq!(a.socket.event().await, ServerMessage::DeviceOnline { device_id: b.id });
     drop(b);
     assert!(matches!(a.socket.event().await, ServerMessage::DeviceOffline { .. }));

@@ -5,7 +5,7 @@ use peers_proto::signaling::{ClientMessage, ServerMessage};
 use crate::device::{Device, relay};
 
 fn watch(others: &[&Device]) -> ClientMessage {
-    ClientMessage::Watch { device_ids: others.iter().map(|d| d.id).collect() }
+    ClientMessage::Watch { device_ids: others.iter().map(|d| d.id).collect(), open: false }
 }
 
 fn online(device: &Device) -> ServerMessage {

@@ -26,9 +26,9 @@ async fn a_device_that_proves_its_key_is_registered() {
 async fn a_device_that_disconnects_is_no_longer_registered() {
     let relay = relay().await;
     let (a, mut b) = (Device::register(&relay, 1).await, Device::register(&relay, 2).await);
-    b.socket.send(ClientMessage::Watch { device_ids: vec![a.id] }).await;
+    b.socket.send(ClientMessage::Watch { device_ids: vec![a.id], open: false }).await;
     let mut a = a;
-    a.socket.send(ClientMessage::Watch { device_ids: vec![b.id] }).await;
+    a.socket.send(ClientMessage::Watch { device_ids: vec![b.id], open: false }).await;
     assert_eq!(b.socket.event().await, ServerMessage::DeviceOnline { device_id: a.id });
     drop(a.socket);
     assert_eq!(b.socket.event().await, ServerMessage::DeviceOffline { device_id: a.id });
