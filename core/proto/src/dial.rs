@@ -46,7 +46,8 @@ pub enum Outcome {
     Connected,
     /// None was found.
     Failed,
-    /// The peer wants none.
+    /// The peer wants none: its own sealed word ([`crate::handshake::HandshakeError::Denied`]), never a failure that others
+    /// can cause.
     Denied,
 }
 

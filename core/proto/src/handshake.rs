@@ -13,8 +13,10 @@
 //!
 //! The prologue is `"peers/1" ‖ transport kind ‖ connection id ‖ binding`: ends that do not share one channel do not
 //! share a transcript, and the first sealed payload fails to open. Before the peer is authenticated a failure tells it
-//! `malformed`, `version` or `timeout`; every refusal after that, and the refusal of a caller who does not know this
-//! device's key, is one and the same `Denied` frame. Byte layouts: `core/docs/handshake.md`.
+//! `malformed`, `version` or `timeout`; every failure after that, and the refusal of a caller who does not know this
+//! device's key, is one and the same `Denied` frame. Anybody on the way can write these in the clear, so they end one
+//! connection and say nothing about the peer. The peer's own no is a `Refused` frame in place of READY, sealed with the
+//! keys of the handshake. Byte layouts: `core/docs/handshake.md`.
 
 mod error;
 mod noise;
@@ -54,6 +56,7 @@ const TAG_M3: u8 = 0xF2;
 const TAG_READY: u8 = 0xF3;
 const TAG_DENIED: u8 = 0xF4;
 const TAG_ALERT: u8 = 0xF5;
+const TAG_REFUSED: u8 = 0xF6;
 
 /// What one side brings to the handshake.
 pub struct Config {
@@ -250,7 +253,9 @@ impl Handshake {
         Ok(proven.established())
     }
 
-    /// Refuses the peer, which learns no reason.
+    /// Refuses the peer, which learns no reason. Once each side knows the other the refusal is sealed, so that the peer
+    /// can tell it from what others may have written ([`HandshakeError::Denied`]). A side that has consented cannot take
+    /// that back: its refusal only ends this connection, as every failure does.
     pub fn reject(&mut self) {
         self.fail(HandshakeError::Rejected);
     }
@@ -297,14 +302,21 @@ impl Handshake {
 
     /// Ends it: nothing but the farewell leaves this machine any more.
     fn fail(&mut self, error: HandshakeError) -> HandshakeError {
-        self.state = State::Over;
+        let state = std::mem::replace(&mut self.state, State::Over);
         if !std::mem::replace(&mut self.over, true) {
+            // While message 3 has not left, the peer does not know this side and cannot open what it seals.
+            let known = self.output.is_empty();
             self.output.clear();
-            match error.farewell(self.authenticated) {
-                Farewell::Alert(alert) => self.output.push_back(vec![TAG_ALERT, alert.wire()]),
-                Farewell::Denied => self.output.push_back(vec![TAG_DENIED]),
-                Farewell::Nothing => {}
-            }
+            let sealed = || match state {
+                State::Deciding(proven) if known => proven.refusal(),
+                _ => None,
+            };
+            self.output.extend(match error.farewell(self.authenticated) {
+                Farewell::Nothing => None,
+                Farewell::Alert(alert) => Some(vec![TAG_ALERT, alert.wire()]),
+                Farewell::Denied => Some(vec![TAG_DENIED]),
+                Farewell::Refused => Some(sealed().unwrap_or_else(|| vec![TAG_DENIED])),
+            });
         }
         error
     }

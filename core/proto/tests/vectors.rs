@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use bytes::BytesMut;
 use peers_proto::certificate::{DeviceCertificate, RevocationList};
 use peers_proto::envelope::{self, Content};
-use peers_proto::handshake::{Config, Expected, Handshake};
+use peers_proto::handshake::{Config, Expected, Handshake, HandshakeError};
 use peers_proto::id::ConnectionId;
 use peers_proto::keys::{DeviceKeys, UserKeys};
 use peers_proto::time::{Instant, UnixTime};
@@ -114,8 +114,8 @@ fn sealed_envelope() {
     assert_eq!((opened.sender, opened.content), (sender, content));
 }
 
-#[test]
-fn handshake_transcript() {
+/// Device 1, which dials device 2, at the start of a handshake through a relay.
+fn handshake() -> (Handshake, Handshake) {
     let ((initiator_keys, initiator), (responder_keys, responder)) = (device(1), device(2));
     let config = |keys: &DeviceKeys, certificate: &DeviceCertificate, entropy| Config {
         keys: keys.clone(),
@@ -130,28 +130,46 @@ fn handshake_transcript() {
     };
     let expected = Expected { device: responder.device_id(), keys: Some(KnownKeys::of(&responder)) };
     let now = Instant::ZERO;
-    let mut a = Handshake::initiator(config(&initiator_keys, &initiator, 11), expected, now).unwrap();
-    let mut b = Handshake::responder(config(&responder_keys, &responder, 12), now).unwrap();
+    let initiator = Handshake::initiator(config(&initiator_keys, &initiator, 11), expected, now).unwrap();
+    (initiator, Handshake::responder(config(&responder_keys, &responder, 12), now).unwrap())
+}
 
-    let mut frames = Vec::new();
-    let mut pass = |from: &mut Handshake, to: &mut Handshake| {
-        let frame = from.poll_output().unwrap();
-        to.handle_frame(&frame, now).unwrap();
-        frames.push(hex(&frame));
-    };
-    pass(&mut a, &mut b);
-    pass(&mut b, &mut a);
-    pass(&mut a, &mut b);
+/// Passes the next frame on.
+fn pass(from: &mut Handshake, to: &mut Handshake) -> String {
+    let frame = from.poll_output().unwrap();
+    to.handle_frame(&frame, Instant::ZERO).unwrap();
+    hex(&frame)
+}
+
+/// Message 1 to message 3.
+fn meet(a: &mut Handshake, b: &mut Handshake) -> Vec<String> {
+    vec![pass(a, b), pass(b, a), pass(a, b)]
+}
+
+/// The responder's frame when it does not consent.
+fn refusal() -> String {
+    let (mut a, mut b) = handshake();
+    meet(&mut a, &mut b);
+    b.reject();
+    let refusal = b.poll_output().unwrap();
+    assert_eq!(a.handle_frame(&refusal, Instant::ZERO), Err(HandshakeError::Denied));
+    hex(&refusal)
+}
+
+#[test]
+fn handshake_transcript() {
+    let (mut a, mut b) = handshake();
+    let mut frames = meet(&mut a, &mut b);
     a.accept(b"initiator").unwrap();
     b.accept(b"responder").unwrap();
-    pass(&mut a, &mut b);
-    pass(&mut b, &mut a);
+    frames.push(pass(&mut a, &mut b));
+    frames.push(pass(&mut b, &mut a));
 
     let (a, b) = (a.finish().unwrap(), b.finish().unwrap());
     assert_eq!((a.handshake_hash, a.sas), (b.handshake_hash, b.sas));
     let (mut sealer, _) = a.seal.unwrap();
     let mut sealed = BytesMut::from(&b"hello"[..]);
-    sealer.seal(&mut sealed, now).unwrap();
+    sealer.seal(&mut sealed, Instant::ZERO).unwrap();
     let (_, mut opener) = b.seal.unwrap();
     assert_eq!(opener.open(&sealed).unwrap(), "hello");
     golden(
@@ -167,6 +185,7 @@ fn handshake_transcript() {
             "initiatorReady": hex(b"initiator"),
             "responderReady": hex(b"responder"),
             "frames": frames,
+            "refusal": refusal(),
             "handshakeHash": hex(&a.handshake_hash),
             "sas": a.sas.to_string(),
             "firstSealed": { "plain": hex(b"hello"), "sealed": hex(&sealed) },

@@ -84,7 +84,7 @@ async fn an_impostor_is_not_taken_for_the_device_that_was_dialed() {
         })
         .await;
         assert_eq!(at_a.unwrap_err(), Failure::Handshake(error));
-        assert_eq!(at_m.unwrap_err(), Failure::Handshake(HandshakeError::Denied));
+        assert_eq!(at_m.unwrap_err(), Failure::Handshake(HandshakeError::Refused));
     }
 }
 

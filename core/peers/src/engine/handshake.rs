@@ -16,7 +16,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Whether the other side, or this one's policy, said no.
+    /// Whether the other side, in words that only it can have written, or this one's policy said no.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(self, Self::Handshake(HandshakeError::Denied | HandshakeError::Rejected))
     }

@@ -226,6 +226,14 @@ fn a_device_that_said_no_is_not_asked_again() {
     assert_eq!(w.pass(3600 * SECOND), []);
 }
 
+// A refusal that anybody may have written is a failure.
+#[test]
+fn a_dial_that_failed_is_tried_again_however_often() {
+    let mut w = World::knows(1);
+    let dials = w.pass(3600 * SECOND);
+    assert!(dials.len() > 100 && dials.iter().all(|(_, d)| *d == DialOutput::Dial(device(1), Purpose::Path)));
+}
+
 #[test]
 fn what_the_app_ended_is_left_alone_and_what_was_lost_is_not() {
     let mut w = World::knows(1);

@@ -5,7 +5,7 @@ use crate::id::DeviceId;
 use crate::seal::SealError;
 use crate::trust::KeyChanged;
 
-/// Why there is no connection. For this side's logs and app; the peer learns at most an [`Alert`] or a denial.
+/// Why there is no connection. For this side's logs and app; the peer learns at most an [`Alert`] or a refusal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
     /// A frame that is not of this protocol.
@@ -55,11 +55,15 @@ pub enum HandshakeError {
     /// This side's trust policy, or a person, said no.
     #[error("rejected by this device")]
     Rejected,
-    /// The peer said no, and never says why.
+    /// The peer said no in a sealed frame, and never says why. Only the peer can have said it.
     #[error("denied by the peer")]
     Denied,
-    /// The peer ended the handshake before it knew who this is.
-    #[error("the peer ended the handshake: {0}")]
+    /// A refusal in the clear: of the peer, or of anybody on the way. It ends this connection and says nothing about the
+    /// peer.
+    #[error("refused without proof that the peer said so")]
+    Refused,
+    /// An alert in the clear, with which the same holds as with [`Self::Refused`].
+    #[error("the handshake was ended: {0}")]
     Alerted(Alert),
     /// More than 256 bytes were to ride on READY.
     #[error("too many bytes for the end of the handshake")]
@@ -109,17 +113,21 @@ impl Alert {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Farewell {
     Alert(Alert),
-    /// One shape for every reason.
+    /// One shape for every failure.
     Denied,
+    /// This side's own decision, sealed if both sides know each other.
+    Refused,
     /// The peer ended it itself.
     Nothing,
 }
 
 impl HandshakeError {
-    /// `authenticated`: whether the peer has proven who it is, after which every refusal looks the same.
+    /// `authenticated`: whether the peer has proven who it is, after which every failure looks the same. What a frame can
+    /// cause is never a refusal: a forged one would become the word of this side.
     pub(super) const fn farewell(&self, authenticated: bool) -> Farewell {
         match self {
-            Self::Denied | Self::Alerted(_) | Self::State => Farewell::Nothing,
+            Self::Denied | Self::Refused | Self::Alerted(_) | Self::State => Farewell::Nothing,
+            Self::Rejected => Farewell::Refused,
             _ if authenticated => Farewell::Denied,
             Self::Malformed(_) | Self::OutOfOrder | Self::NotAuthentic => Farewell::Alert(Alert::Malformed),
             Self::Version => Farewell::Alert(Alert::Version),

@@ -1,5 +1,6 @@
 //! What each frame does in each state.
 
+use bytes::BytesMut;
 use subtle::ConstantTimeEq;
 
 use super::error::{Alert, HandshakeError};
@@ -7,7 +8,7 @@ use super::noise::Noise;
 use super::payload::{self, Answer, Offer, Opening};
 use super::{
     Authenticated, Event, Expected, Handshake, Mode, Proven, Sas, State, TAG_ALERT, TAG_DENIED, TAG_M1,
-    TAG_M2, TAG_M3, TAG_READY, VERSIONS,
+    TAG_M2, TAG_M3, TAG_READY, TAG_REFUSED, VERSIONS,
 };
 use crate::certificate::DeviceCertificate;
 use crate::keys::KEY_LEN;
@@ -25,8 +26,8 @@ impl Handshake {
         match (tag, std::mem::replace(&mut self.state, State::Over)) {
             (_, State::Over) => Err(HandshakeError::State),
 
-            // ---- either side gives up
-            (TAG_DENIED, _) if body.is_empty() => Err(HandshakeError::Denied),
+            // ---- somebody gives up, not necessarily the peer
+            (TAG_DENIED, _) if body.is_empty() => Err(HandshakeError::Refused),
             (TAG_ALERT, _) => match *body {
                 [code] => Err(Alert::from_wire(code)
                     .map_or(HandshakeError::Malformed("alert"), HandshakeError::Alerted)),
@@ -42,9 +43,10 @@ impl Handshake {
 
             // ---- consent
             (TAG_READY, State::Deciding(proven)) => self.on_ready(proven, frame),
+            (TAG_REFUSED, State::Deciding(proven)) => Err(proven.on_refused(frame)),
 
             // ---- everything else
-            (TAG_M1..=TAG_READY, _) => Err(HandshakeError::OutOfOrder),
+            (TAG_M1..=TAG_READY | TAG_REFUSED, _) => Err(HandshakeError::OutOfOrder),
             _ => Err(HandshakeError::Malformed("unknown frame")),
         }
     }
@@ -177,6 +179,22 @@ impl Handshake {
 }
 
 impl Proven {
+    /// The peer does not consent: nobody else has the keys to say so.
+    fn on_refused(mut self: Box<Self>, frame: &[u8]) -> HandshakeError {
+        match self.opener.open_as(TAG_REFUSED, frame) {
+            Ok(content) if content.is_empty() => HandshakeError::Denied,
+            Ok(_) => HandshakeError::Malformed("refusal"),
+            Err(error) => error.into(),
+        }
+    }
+
+    /// This side's refusal, the same for every reason. There is none after its consent.
+    pub(super) fn refusal(mut self: Box<Self>) -> Option<Vec<u8>> {
+        let mut frame = BytesMut::new();
+        let sealed = !self.accepted && self.sealer.seal_as(TAG_REFUSED, &mut frame).is_ok();
+        sealed.then(|| frame.to_vec())
+    }
+
     /// Both sides have consented.
     pub(super) fn established(&self) -> Option<Event> {
         (self.accepted && self.peer_ready.is_some()).then_some(Event::Established)

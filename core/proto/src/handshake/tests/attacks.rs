@@ -261,9 +261,47 @@ fn every_frame_at_a_wrong_moment_is_a_typed_error() {
     assert_eq!(farewell(&mut b), DENIED);
 }
 
+/// What anybody on the way can write, at every moment of the handshake.
+fn written_by_anybody() -> impl Iterator<Item = Vec<u8>> {
+    let alerts = [0, 1, 2, 3, 4].map(|code| vec![TAG_ALERT, code]);
+    let sealed = [0, 1, 16, 17, 64].map(|len| [&[TAG_REFUSED], &vec![0; len][..]].concat());
+    [DENIED.to_vec()].into_iter().chain(alerts).chain(sealed)
+}
+
+// proves S127, S132
+#[test]
+fn nothing_that_others_can_write_is_the_peers_word() {
+    for n in 0..5 {
+        for forged in written_by_anybody() {
+            let (mut to, ..) = before(n);
+            let error = to.handle_frame(&forged, T0).unwrap_err();
+            assert_ne!(error, HandshakeError::Denied, "{forged:?} before frame {n}");
+            // Nor does it make this side say no.
+            let farewell: Vec<_> = std::iter::from_fn(|| to.poll_output()).collect();
+            assert!(farewell.iter().all(|frame| frame[0] != TAG_REFUSED), "{farewell:?}");
+        }
+    }
+}
+
 // proves S132
 #[test]
-fn every_refusal_after_authentication_looks_the_same() {
+fn a_refusal_of_another_connection_is_not_the_peers_word() {
+    let refusal = |entropy| {
+        let (mut a, mut b) = pair(|a, _| a.entropy = [entropy; 32]);
+        meet(&mut a, &mut b);
+        b.reject();
+        (a, b.poll_output().unwrap())
+    };
+    let ((mut a, _), (_, of_another)) = (refusal(11), refusal(12));
+    assert_eq!(a.handle_frame(&of_another, T0), Err(HandshakeError::NotAuthentic));
+    let (mut a, mut own) = refusal(11);
+    own[0] = TAG_READY;
+    assert_eq!(a.handle_frame(&own, T0), Err(HandshakeError::NotAuthentic), "nor is it consent");
+}
+
+// proves S132
+#[test]
+fn every_failure_after_authentication_looks_the_same() {
     let (mut b, _, _) = before(3);
     b.reject();
     let (mut forged, _, mut ready) = before(4);
@@ -295,12 +333,12 @@ proptest! {
     #[test]
     fn random_frames_are_a_typed_error(
         n in 0usize..5,
-        tag in TAG_M1..=0xF6,
+        tag in TAG_M1..=0xF8,
         body in prop::collection::vec(any::<u8>(), 0..600),
     ) {
         let (mut to, ..) = before(n);
         let frame = [&[tag], &body[..]].concat();
-        prop_assert!(to.handle_frame(&frame, T0).is_err());
+        prop_assert!(to.handle_frame(&frame, T0).is_err_and(|error| error != HandshakeError::Denied));
         prop_assert!(to.finish().is_err());
     }
 

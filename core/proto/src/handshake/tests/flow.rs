@@ -1,6 +1,7 @@
 //! What happens between honest devices.
 
 use super::*;
+use crate::seal::SEAL_OVERHEAD;
 
 fn plain(a: &mut Config, b: &mut Config) {
     for config in [a, b] {
@@ -56,11 +57,52 @@ fn refusal_by_either_side_yields_no_connection_and_no_reason() {
         meet(&mut a, &mut b);
         let (refusing, other) = if initiator_refuses { (&mut a, &mut b) } else { (&mut b, &mut a) };
         refusing.reject();
-        assert_eq!(pass(refusing, other), Err(HandshakeError::Denied));
-        assert!(other.poll_output().is_none());
+        let refusal = refusing.poll_output().unwrap();
+        assert_eq!((refusal[0], refusal.len()), (TAG_REFUSED, SEAL_OVERHEAD));
+        assert_eq!(other.handle_frame(&refusal, T0), Err(HandshakeError::Denied));
+        assert!(other.poll_output().is_none() && refusing.poll_output().is_none());
         assert_eq!(other.accept(b""), Err(HandshakeError::State));
         assert_eq!(refusing.accept(b""), Err(HandshakeError::State));
         assert!(a.finish().is_err() && b.finish().is_err());
+    }
+}
+
+// proves S127
+#[test]
+fn a_refusal_is_heard_before_and_after_the_own_consent() {
+    for consented in [true, false] {
+        let (mut a, mut b) = pair(|_, _| ());
+        meet(&mut a, &mut b);
+        if consented {
+            a.accept(b"").unwrap();
+        }
+        b.reject();
+        assert_eq!(pass(&mut b, &mut a), Err(HandshakeError::Denied));
+    }
+}
+
+#[test]
+fn an_initiator_that_refuses_before_message_3_has_left_stays_unknown() {
+    let (mut a, mut b) = pair(|_, _| ());
+    pass(&mut a, &mut b).unwrap();
+    authenticated(pass(&mut b, &mut a).unwrap());
+    a.reject();
+    assert_eq!(a.poll_output(), Some(vec![TAG_DENIED]), "neither its certificate nor a sealed frame");
+    assert_eq!(a.poll_output(), None);
+}
+
+#[test]
+fn consent_is_not_taken_back_by_a_refusal() {
+    for sent in [true, false] {
+        let (mut a, mut b) = pair(|_, _| ());
+        meet(&mut a, &mut b);
+        a.accept(b"").unwrap();
+        if sent {
+            pass(&mut a, &mut b).unwrap();
+        }
+        a.reject();
+        assert_eq!(pass(&mut a, &mut b), Err(HandshakeError::Refused));
+        assert!(a.poll_output().is_none());
     }
 }
 
