@@ -119,6 +119,13 @@ pub const MAX_SDP: usize = 16 * 1024;
 pub const MAX_EARLY_ATTEMPTS: usize = 4;
 /// Attempts remembered so that replays and late envelopes are recognised.
 pub const MAX_REMEMBERED_ATTEMPTS: usize = 1024;
+/// Offers of one peer that may be asked for again at once because they were made for another instance; one more each
+/// second. A device makes one per attempt, so more than that are replays.
+pub const RETRY_BURST: u64 = 4;
+/// Offers remembered as asked for again. A replay of an older one costs a token.
+pub const MAX_RETRIED_OFFERS: usize = 64;
+/// Envelopes of one negotiation held while signaling is away: one description, which may have [`MAX_SDP`] bytes, and byes.
+pub const MAX_HELD_CONTENTS: usize = 32;
 /// Paths of one session at once: one in use, one in reserve, and those that are being replaced.
 pub const MAX_PATHS: usize = 6;
 /// Dials that may begin at once: all connections after a change of network, and some more.

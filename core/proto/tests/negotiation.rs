@@ -2,7 +2,7 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use peers_proto::id::{ConnectionId, DeviceId};
@@ -49,6 +49,21 @@ enum Event {
     Connected(usize, ConnectionId),
     Closed(usize, ConnectionId),
     Timeout(usize),
+    /// A device's process ends, and another one begins that remembers nothing.
+    Restart(usize),
+    /// The relay delivers once more all that it ever had for a device.
+    Replay(usize),
+}
+
+impl Event {
+    /// Whether it is about what a process has, and ends with it.
+    fn ends_with(&self, device: usize) -> bool {
+        match self {
+            Self::Described(side, _) | Self::Gathered(side, _) | Self::Connected(side, _) => *side == device,
+            Self::Closed(side, _) | Self::Timeout(side) => *side == device,
+            _ => false,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -77,23 +92,39 @@ struct World {
     now: Instant,
     order: u64,
     events: BTreeMap<(Instant, u64), Event>,
+    instances: [u64; 2],
     machines: [Negotiation; 2],
     pcs: [HashMap<ConnectionId, PeerConnection>; 2],
     dials: u8,
+    /// All that each device was ever sent.
+    archive: [Vec<Contents>; 2],
+    /// Attempts, and the instance that each offer was made for.
+    offered: HashSet<(ConnectionId, Option<u64>)>,
+}
+
+fn device(side: usize) -> DeviceId {
+    DeviceId::derive(if side == 0 { b"a" } else { b"b" })
+}
+
+fn negotiation(side: usize, instance: u64) -> Negotiation {
+    Negotiation::new(device(side), device(1 - side), instance, true)
 }
 
 impl World {
     fn new(seed: u64, faults: Faults) -> Self {
-        let ids = [DeviceId::derive(b"a"), DeviceId::derive(b"b")];
+        let instances = [40, 41];
         Self {
             random: Random(seed),
             faults,
             now: Instant::from_micros(1),
             order: 0,
             events: BTreeMap::new(),
-            machines: [0, 1].map(|i| Negotiation::new(ids[i], ids[1 - i], 40 + i as u64, true)),
+            instances,
+            machines: [0, 1].map(|side| negotiation(side, instances[side])),
             pcs: Default::default(),
             dials: 0,
+            archive: Default::default(),
+            offered: HashSet::new(),
         }
     }
 
@@ -163,6 +194,24 @@ impl World {
             }
             Event::Closed(side, id) => self.close(side, id),
             Event::Timeout(side) => self.machines[side].handle_timeout(now),
+            Event::Restart(side) => self.restart(side),
+            Event::Replay(side) => {
+                for contents in self.archive[side].clone() {
+                    let delay = self.random.delay(self.faults.max_delay);
+                    self.at(delay, Event::Arrives(side, contents));
+                }
+            }
+        }
+    }
+
+    fn restart(&mut self, side: usize) {
+        self.instances[side] = self.random.next();
+        self.machines[side] = negotiation(side, self.instances[side]);
+        self.events.retain(|_, event| !event.ends_with(side));
+        for (id, pc) in std::mem::take(&mut self.pcs[side]) {
+            if pc.open && pc.met {
+                self.soon(2000, Event::Closed(1 - side, id));
+            }
         }
     }
 
@@ -178,7 +227,8 @@ impl World {
 
     /// The other end notices if the two had met.
     fn drop_pc(&mut self, side: usize, id: ConnectionId) {
-        let pc = self.pcs[side].get_mut(&id).unwrap();
+        // The other process may be no more, and its peer connections with it.
+        let Some(pc) = self.pcs[side].get_mut(&id) else { return };
         if std::mem::replace(&mut pc.open, false) && pc.met {
             self.soon(2000, Event::Closed(1 - side, id));
         }
@@ -190,6 +240,8 @@ impl World {
                 Action::CreateOffer { connection_id } => self.create(side, connection_id, true),
                 Action::CreateAnswer { connection_id, fingerprint, .. } => {
                     assert_eq!(fingerprint, [1 - side as u8; 32]);
+                    let fresh = (connection_id, Some(self.instances[side]));
+                    assert!(self.offered.contains(&fresh), "an offer for another instance is answered");
                     self.create(side, connection_id, false);
                 }
                 Action::ApplyAnswer { connection_id, fingerprint, .. } => {
@@ -230,6 +282,10 @@ impl World {
     fn send(&mut self, side: usize, contents: Contents) {
         let decoded = Body::decode(&contents.body.encode().unwrap()).unwrap();
         assert_eq!(decoded, contents.body);
+        if let Body::Offer { to, .. } = contents.body {
+            self.offered.insert((contents.connection_id, to));
+        }
+        self.archive[1 - side].push(contents.clone());
         if self.random.percent(self.faults.loss) {
             return;
         }
@@ -316,4 +372,67 @@ fn both_ends_agree_or_both_fail_when_messages_are_lost_and_everything_else_break
     }
     assert!(connected > 1000, "only {connected}: the faults prove nothing");
     assert!(connected < 9000, "{connected}: the faults are not felt");
+}
+
+#[test]
+fn a_restarted_device_answers_nothing_old_and_the_next_dial_connects() {
+    let mut connected = 0;
+    for seed in 0..10_000 {
+        let faults = Faults {
+            max_delay: Duration::from_secs(5),
+            duplicates: 30,
+            loss: 5,
+            hang_ups: false,
+            outages: false,
+            failures: 5,
+        };
+        let mut world = World::new(seed, faults);
+        for side in 0..2 {
+            for _ in 0..world.random.below(4) {
+                world.soon(40_000, Event::Dial(side));
+            }
+            for _ in 0..world.random.below(3) {
+                world.soon(40_000, Event::Restart(side));
+            }
+            for _ in 0..world.random.below(3) {
+                world.soon(60_000, Event::Replay(side));
+            }
+        }
+        world.run();
+        connected += u32::from(world.outcome(seed).is_some());
+        // Nothing old is under way any more, whatever each end takes for the other's instance.
+        (world.faults.loss, world.faults.failures) = (0, 0);
+        world.at(Duration::from_secs(10), Event::Dial(seed as usize % 2));
+        world.run();
+        assert!(world.outcome(seed).is_some(), "seed {seed}: the next dial does not connect");
+    }
+    assert!(connected > 1000, "only {connected}: the faults prove nothing");
+}
+
+#[test]
+fn the_first_offer_between_two_instances_costs_one_round_trip_more_and_no_other_does() {
+    let faults = Faults {
+        max_delay: Duration::from_millis(10),
+        duplicates: 0,
+        loss: 0,
+        hang_ups: false,
+        outages: false,
+        failures: 0,
+    };
+    let mut world = World::new(1, faults);
+    let offers = |world: &mut World, side: usize| {
+        let before = world.archive[1 - side].len();
+        world.at(Duration::ZERO, Event::Dial(side));
+        world.run();
+        assert!(world.outcome(1).is_some());
+        let sent = &world.archive[1 - side][before..];
+        sent.iter().filter(|contents| matches!(contents.body, Body::Offer { .. })).count()
+    };
+    assert_eq!([0, 0, 1, 1].map(|side| offers(&mut world, side)), [2, 1, 1, 1]);
+    world.restart(1);
+    world.run();
+    assert_eq!([0, 1].map(|side| offers(&mut world, side)), [2, 1]);
+    world.restart(1);
+    world.run();
+    assert_eq!([1, 0].map(|side| offers(&mut world, side)), [2, 1]);
 }

@@ -66,8 +66,12 @@ fn certificate() -> Seeds {
 
 fn contents() -> Vec<Contents> {
     let bodies = [
-        Body::Offer { instance: 5, sdp: "v=0\r\n".into() },
-        Body::Answer { sdp: "v=0\r\n".into() },
+        // The target's instance is 1, and its peer's as it pleases.
+        Body::Offer { instance: 5, to: Some(1), sdp: "v=0\r\n".into() },
+        Body::Offer { instance: 5, to: None, sdp: "v=0\r\n".into() },
+        Body::Retry { instance: 5 },
+        Body::Answer { instance: 5, sdp: "v=0\r\n".into() },
+        Body::Welcome,
         Body::Candidates(vec!["candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host".into()]),
     ];
     let contents = |body| Contents {

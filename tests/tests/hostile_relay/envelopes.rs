@@ -226,7 +226,7 @@ impl Forger {
     }
 
     fn offer(&self, connection_id: ConnectionId) -> String {
-        let body = Body::Offer { instance: 1, sdp: self.attempt.sdp.clone() };
+        let body = Body::Offer { instance: 1, to: None, sdp: self.attempt.sdp.clone() };
         let content = Content {
             connection_id,
             attempt: 1,

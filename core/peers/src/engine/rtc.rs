@@ -34,17 +34,10 @@ const PENDING_DEVICES: usize = 16;
 const PENDING_ENVELOPES: usize = 16;
 
 /// The negotiations of a client, by peer.
+#[derive(Default)]
 pub(crate) struct Negotiations {
-    instance: u64,
     tasks: Mutex<HashMap<DeviceId, mpsc::Sender<Input>>>,
     pending: Mutex<HashMap<DeviceId, Vec<(DeviceCertificate, Contents)>>>,
-}
-
-impl Default for Negotiations {
-    fn default() -> Self {
-        let instance = u64::from_be_bytes(random::array());
-        Self { instance, tasks: Mutex::default(), pending: Mutex::default() }
-    }
 }
 
 enum Input {
@@ -144,8 +137,8 @@ impl Engine {
         let entry = tasks.entry(peer.device_id());
         let task = entry.or_insert_with(|| {
             let (tx, inputs) = mpsc::channel(INPUTS);
-            let machine =
-                Negotiation::new(self.device_id(), peer.device_id(), self.negotiations.instance, true);
+            let instance = u64::from_be_bytes(random::array());
+            let machine = Negotiation::new(self.device_id(), peer.device_id(), instance, true);
             let negotiator = Negotiator {
                 engine: self.clone(),
                 peer: peer.clone(),

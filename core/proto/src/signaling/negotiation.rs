@@ -17,7 +17,10 @@
 //!   back to it should its own end; the smaller one gives its own up, says so, and answers.
 //! * **Newer offers** of the remote device replace the one being answered. Offers carry a number and the dialing
 //!   process's random instance, so one that was overtaken on the way is recognised.
-//! * **Copies and replays** are recognised by their connection id, which is remembered.
+//! * **Copies and replays** are recognised by their connection id, which is remembered. What was offered to an earlier
+//!   instance of this device is not answered: every offer names the instance it is for. The sender of one for another
+//!   instance, or for none, is asked to make it again ([`Body::Retry`]). That is one more round trip for the first offer
+//!   between two instances. Candidates wait meanwhile, as they do whenever they overtake their offer.
 //! * **Candidates** may overtake the description they belong to; they wait. Local ones are sent in batches, and wait
 //!   while signaling is down, as everything else does.
 //!
@@ -29,6 +32,8 @@ mod attempt;
 mod body;
 mod contents;
 mod early;
+mod instances;
+mod remote;
 
 #[cfg(test)]
 mod tests;
@@ -45,12 +50,13 @@ use crate::limits;
 use crate::time::{Instant, earliest};
 use attempt::{Attempt, Phase, Role};
 use early::Early;
+use instances::Instances;
 
 /// The negotiation between this device and one other.
 #[derive(Debug)]
 pub struct Negotiation {
     wins_glare: bool,
-    instance: u64,
+    instances: Instances,
     dials: u32,
     signaling_up: bool,
     current: Option<Attempt>,
@@ -73,11 +79,12 @@ struct Offer {
 }
 
 impl Negotiation {
-    /// Between this device and `remote`. `instance` is random, the same for all negotiations of this process.
+    /// Between this device and `remote`. `instance` is random and never used before: a negotiation that begins anew, even in
+    /// the same process, has forgotten what it answered.
     pub fn new(local: DeviceId, remote: DeviceId, instance: u64, signaling_up: bool) -> Self {
         Self {
             wins_glare: local > remote,
-            instance,
+            instances: Instances::new(instance),
             dials: 0,
             signaling_up,
             current: None,
@@ -118,7 +125,7 @@ impl Negotiation {
         fingerprint: Fingerprint,
         now: Instant,
     ) {
-        let instance = self.instance;
+        let (instance, to) = (self.instances.own(), self.instances.remote());
         let Some(current) = self.attempt(connection_id).filter(|a| a.phase == Phase::Describing) else {
             return;
         };
@@ -126,11 +133,13 @@ impl Negotiation {
         let body = match current.role {
             Role::Initiator => {
                 current.phase = Phase::AwaitingAnswer;
-                Body::Offer { instance, sdp }
+                current.offer = Some(sdp.clone());
+                current.to = to;
+                Body::Offer { instance, to, sdp }
             }
             Role::Responder => {
                 current.phase = Phase::Connecting;
-                Body::Answer { sdp }
+                Body::Answer { instance, sdp }
             }
         };
         current.schedule(now);
@@ -170,26 +179,6 @@ impl Negotiation {
             self.end(AbandonReason::Failed, Some(ByeReason::Failed), now);
         } else if self.established == Some(connection_id) {
             self.established = None;
-        }
-    }
-
-    /// An envelope of the remote device was opened.
-    pub fn handle_remote(&mut self, contents: Contents, now: Instant) {
-        let Contents { connection_id, attempt: number, fingerprint, body } = contents;
-        match (body, fingerprint) {
-            (Body::Offer { instance, sdp }, Some(fingerprint)) => {
-                let offer = Offer { connection_id, number, fingerprint, sdp };
-                self.handle_offer(offer, instance, now);
-            }
-            (Body::Answer { sdp }, Some(fingerprint)) => {
-                self.handle_answer(connection_id, number, fingerprint, sdp);
-            }
-            (Body::Candidates(candidates), _) => self.handle_candidates(connection_id, number, candidates),
-            (Body::Bye(reason), _) => self.handle_bye(connection_id, reason, now),
-            // The owner of the machine has taken the certificate it came with.
-            (Body::Welcome, _) => {}
-            // `Contents::from_envelope` lets none through: without it DTLS would accept anybody.
-            (Body::Offer { .. } | Body::Answer { .. }, None) => {}
         }
     }
 
@@ -238,79 +227,7 @@ impl Negotiation {
         self.established
     }
 
-    // Remote inputs.
-
-    fn handle_offer(&mut self, offer: Offer, instance: u64, now: Instant) {
-        if !self.remembered.insert(offer.connection_id) {
-            return; // a copy, a replay, or an attempt that ended before it was heard of
-        }
-        if self.newest_offer.is_some_and(|(known, newest)| known == instance && offer.number <= newest) {
-            self.early.take(offer.connection_id);
-            return; // overtaken by a newer one
-        }
-        self.newest_offer = Some((instance, offer.number));
-        match self.current.as_ref().map(|a| a.role) {
-            None => self.answer(offer, now),
-            Some(Role::Initiator) if self.wins_glare => self.parked = Some(offer),
-            Some(Role::Initiator) => {
-                self.end(AbandonReason::Glare, Some(ByeReason::Glare), now);
-                self.answer(offer, now);
-            }
-            Some(Role::Responder) => {
-                self.end(AbandonReason::Replaced, None, now);
-                self.answer(offer, now);
-            }
-        }
-    }
-
-    fn handle_answer(
-        &mut self,
-        connection_id: ConnectionId,
-        number: u32,
-        fingerprint: Fingerprint,
-        sdp: String,
-    ) {
-        let Some(current) = self.attempt(connection_id) else { return };
-        if current.phase != Phase::AwaitingAnswer || current.number != number {
-            return;
-        }
-        current.phase = Phase::Connecting;
-        let candidates = std::mem::take(&mut current.remote_candidates);
-        self.actions.push_back(Action::ApplyAnswer { connection_id, sdp, fingerprint });
-        self.add_candidates(connection_id, candidates);
-    }
-
-    fn handle_candidates(&mut self, connection_id: ConnectionId, number: u32, mut candidates: Vec<String>) {
-        if let Some(current) = self.attempt(connection_id) {
-            if current.number != number {
-                return;
-            }
-            candidates.truncate(limits::MAX_CANDIDATES - current.remote_count);
-            current.remote_count += candidates.len();
-            if current.has_remote_description() {
-                self.add_candidates(connection_id, candidates);
-            } else {
-                current.remote_candidates.extend(candidates);
-            }
-        } else if !self.remembered.contains(&connection_id) || self.is_parked(connection_id) {
-            self.early.add(connection_id, candidates);
-        }
-    }
-
-    fn handle_bye(&mut self, connection_id: ConnectionId, reason: ByeReason, now: Instant) {
-        self.remembered.insert(connection_id);
-        self.early.take(connection_id);
-        if self.attempt(connection_id).is_some() {
-            self.end(AbandonReason::Remote(reason), None, now);
-        } else if self.is_parked(connection_id) {
-            self.parked = None;
-        } else if self.established == Some(connection_id) {
-            self.established = None;
-            self.actions.push_back(Action::Abandon { connection_id, reason: AbandonReason::Remote(reason) });
-        }
-    }
-
-    // What they lead to.
+    // What follows from what either device does.
 
     fn answer(&mut self, offer: Offer, now: Instant) {
         let Offer { connection_id, number, fingerprint, sdp } = offer;
@@ -355,8 +272,10 @@ impl Negotiation {
         if self.signaling_up {
             self.actions.push_back(Action::Send(contents));
         } else {
-            // Holds one description and the byes of attempts that were heard of: bounded by the one attempt that
-            // can be under way, since attempts that begin while signaling is down leave nothing behind.
+            // One description, and byes: an attempt whose bye is lost ends by its deadline.
+            if self.held.len() == limits::MAX_HELD_CONTENTS {
+                self.held.pop_front();
+            }
             self.held.push_back(contents);
         }
     }

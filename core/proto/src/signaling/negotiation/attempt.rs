@@ -14,6 +14,10 @@ pub(super) struct Attempt {
     pub(super) phase: Phase,
     pub(super) deadline: Instant,
     pub(super) fingerprint: Option<Fingerprint>,
+    /// This device's offer, until it is answered or was made again.
+    pub(super) offer: Option<String>,
+    /// The remote instance it was made for last.
+    pub(super) to: Option<u64>,
     pub(super) local_candidates: Vec<String>,
     pub(super) local_count: usize,
     pub(super) flush_at: Option<Instant>,
@@ -30,6 +34,8 @@ impl Attempt {
             phase: Phase::Describing,
             deadline: now + timing::WEBRTC_ESTABLISHMENT,
             fingerprint: None,
+            offer: None,
+            to: None,
             local_candidates: Vec::new(),
             local_count: 0,
             flush_at: None,

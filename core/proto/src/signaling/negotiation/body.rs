@@ -9,15 +9,25 @@ use crate::limits;
 pub enum Body {
     /// The initiator's description.
     Offer {
-        /// Random, one per process: attempt numbers compare only within one.
+        /// The sender's instance, random, one per negotiation: attempt numbers compare only within one.
         instance: u64,
+        /// The recipient's instance as far as the sender knows it. Only an offer for its own is answered.
+        to: Option<u64>,
         /// At most [`limits::MAX_SDP`] bytes.
         sdp: String,
     },
     /// The responder's description.
     Answer {
+        /// The sender's instance, the one that the offer was made for.
+        instance: u64,
         /// At most [`limits::MAX_SDP`] bytes.
         sdp: String,
+    },
+    /// The offer of this attempt was made for another instance of this device or for none, so it may be a replay: it is
+    /// answered if it is made again for this one.
+    Retry {
+        /// The sender's instance.
+        instance: u64,
     },
     /// Candidates of either side, at most [`limits::MAX_CANDIDATES`] of at most [`limits::MAX_CANDIDATE`] bytes, as
     /// in the attribute of RFC 8839 section 5.1.
@@ -107,11 +117,11 @@ impl Body {
 
     fn check(&self) -> Result<(), BodyError> {
         let fits = match self {
-            Self::Offer { sdp, .. } | Self::Answer { sdp } => sdp.len() <= limits::MAX_SDP,
+            Self::Offer { sdp, .. } | Self::Answer { sdp, .. } => sdp.len() <= limits::MAX_SDP,
             Self::Candidates(list) => {
                 list.len() <= limits::MAX_CANDIDATES && list.iter().all(|c| c.len() <= limits::MAX_CANDIDATE)
             }
-            Self::Bye(_) | Self::Welcome => true,
+            Self::Retry { .. } | Self::Bye(_) | Self::Welcome => true,
         };
         if fits { Ok(()) } else { Err(BodyError::TooLarge) }
     }
@@ -123,6 +133,7 @@ impl std::fmt::Debug for Body {
         match self {
             Self::Offer { .. } => f.write_str("Offer"),
             Self::Answer { .. } => f.write_str("Answer"),
+            Self::Retry { .. } => f.write_str("Retry"),
             Self::Candidates(list) => write!(f, "Candidates({})", list.len()),
             Self::Bye(reason) => write!(f, "Bye({reason:?})"),
             Self::Welcome => f.write_str("Welcome"),
@@ -137,8 +148,13 @@ mod tests {
 
     fn bodies() -> impl Strategy<Value = Body> {
         prop_oneof![
-            (any::<u64>(), ".{0,50}").prop_map(|(instance, sdp)| Body::Offer { instance, sdp }),
-            ".{0,50}".prop_map(|sdp| Body::Answer { sdp }),
+            (any::<u64>(), any::<Option<u64>>(), ".{0,50}").prop_map(|(instance, to, sdp)| Body::Offer {
+                instance,
+                to,
+                sdp
+            }),
+            (any::<u64>(), ".{0,50}").prop_map(|(instance, sdp)| Body::Answer { instance, sdp }),
+            any::<u64>().prop_map(|instance| Body::Retry { instance }),
             proptest::collection::vec(".{0,20}", 0..5).prop_map(Body::Candidates),
             any::<u8>().prop_map(|code| Body::Bye(code.into())),
             Just(Body::Welcome),
@@ -168,9 +184,9 @@ mod tests {
     #[test]
     fn bounds_hold_on_both_sides() {
         let sdp = "x".repeat(limits::MAX_SDP);
-        assert!(Body::Answer { sdp: sdp.clone() }.encode().is_ok());
+        assert!(Body::Answer { instance: 1, sdp: sdp.clone() }.encode().is_ok());
         let too_large = [
-            Body::Answer { sdp: sdp + "x" },
+            Body::Answer { instance: 1, sdp: sdp + "x" },
             Body::Candidates(vec![String::new(); limits::MAX_CANDIDATES + 1]),
             Body::Candidates(vec!["x".repeat(limits::MAX_CANDIDATE + 1)]),
         ];

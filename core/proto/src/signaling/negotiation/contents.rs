@@ -16,7 +16,8 @@ pub struct Contents {
     pub connection_id: ConnectionId,
     /// Its number among the dials of the process that began it.
     pub attempt: u32,
-    /// The sender's DTLS certificate in this attempt; nothing on a bye that precedes it and on a welcome.
+    /// The sender's DTLS certificate in this attempt; nothing on a bye that precedes it, a retry and a
+    /// welcome.
     pub fingerprint: Option<Fingerprint>,
     /// What it says.
     pub body: Body,
@@ -49,7 +50,7 @@ impl Contents {
     pub fn kind(&self) -> ExchangeKind {
         match self.body {
             Body::Offer { .. } => ExchangeKind::Offer,
-            Body::Answer { .. } | Body::Welcome => ExchangeKind::Answer,
+            Body::Answer { .. } | Body::Retry { .. } | Body::Welcome => ExchangeKind::Answer,
             Body::Candidates(_) | Body::Bye(_) => ExchangeKind::IceCandidate,
         }
     }

@@ -18,9 +18,27 @@ fn machine(wins: bool) -> Negotiation {
     Negotiation::new(local, remote, 7, true)
 }
 
+/// Of the remote instance 99 for the machine's.
 fn offer(n: u8, attempt: u32) -> Contents {
-    let body = Body::Offer { instance: 99, sdp: format!("offer {n}") };
+    offer_to(n, attempt, Some(7))
+}
+
+fn offer_to(n: u8, attempt: u32, to: Option<u64>) -> Contents {
+    let body = Body::Offer { instance: 99, to, sdp: format!("offer {n}") };
     Contents { connection_id: conn(n), attempt, fingerprint: Some([n; 32]), body }
+}
+
+fn retry(n: u8, attempt: u32, instance: u64) -> Contents {
+    Contents { connection_id: conn(n), attempt, fingerprint: None, body: Body::Retry { instance } }
+}
+
+/// A machine that knows the remote instance 99, whose offers it has answered.
+fn acquainted(wins: bool) -> Negotiation {
+    let mut m = machine(wins);
+    m.handle_remote(offer(100, 1), NOW);
+    m.handle_closed(conn(100), NOW);
+    actions(&mut m);
+    m
 }
 
 fn answer(n: u8, attempt: u32) -> Contents {
@@ -28,7 +46,7 @@ fn answer(n: u8, attempt: u32) -> Contents {
         connection_id: conn(n),
         attempt,
         fingerprint: Some([n; 32]),
-        body: Body::Answer { sdp: format!("answer {n}") },
+        body: Body::Answer { instance: 99, sdp: format!("answer {n}") },
     }
 }
 
@@ -62,6 +80,10 @@ fn sent(n: u8, attempt: u32, body: Body) -> Action {
     Action::Send(Contents { connection_id: conn(n), attempt, fingerprint: Some([0xaa; 32]), body })
 }
 
+fn local_offer(n: u8, to: Option<u64>) -> Body {
+    Body::Offer { instance: 7, to, sdp: format!("local {n}") }
+}
+
 fn create_answer(n: u8) -> Action {
     Action::CreateAnswer { connection_id: conn(n), sdp: format!("offer {n}"), fingerprint: [n; 32] }
 }
@@ -76,11 +98,11 @@ fn add(n: u8, list: &[&str]) -> Action {
 // proves S041 S059 S064 S065: the peer connection is played by the test.
 #[test]
 fn a_dial_offers_and_applies_the_answer_and_every_candidate() {
-    let mut m = machine(false);
+    let mut m = acquainted(false);
     assert_eq!(m.dial(conn(1), NOW), conn(1));
     assert_eq!(actions(&mut m), [Action::CreateOffer { connection_id: conn(1) }]);
     describe(&mut m, 1);
-    assert_eq!(actions(&mut m), [sent(1, 1, Body::Offer { instance: 7, sdp: "local 1".into() })]);
+    assert_eq!(actions(&mut m), [sent(1, 1, local_offer(1, Some(99)))]);
     // Candidates may overtake the answer.
     m.handle_remote(candidates(1, 1, &["a", "b"]), NOW);
     assert_eq!(actions(&mut m), []);
@@ -101,7 +123,7 @@ fn an_offer_is_answered_under_its_own_connection_id() {
     m.handle_remote(offer(1, 5), NOW);
     assert_eq!(actions(&mut m), [create_answer(1), add(1, &["a"])]);
     describe(&mut m, 1);
-    assert_eq!(actions(&mut m), [sent(1, 5, Body::Answer { sdp: "local 1".into() })]);
+    assert_eq!(actions(&mut m), [sent(1, 5, Body::Answer { instance: 7, sdp: "local 1".into() })]);
 }
 
 // proves S061
@@ -129,7 +151,7 @@ fn what_is_ready_while_signaling_is_down_is_sent_in_order_when_it_is_up() {
     m.handle_timeout(NOW + Duration::from_secs(1));
     assert_eq!(actions(&mut m), [Action::CreateOffer { connection_id: conn(1) }]);
     m.handle_signaling(true, NOW + Duration::from_secs(2));
-    let offer = sent(1, 1, Body::Offer { instance: 7, sdp: "local 1".into() });
+    let offer = sent(1, 1, local_offer(1, None));
     assert_eq!(actions(&mut m), [offer, sent(1, 1, Body::Candidates(vec!["a".into()]))]);
 }
 
@@ -147,7 +169,7 @@ fn an_attempt_that_ends_before_its_offer_was_sent_leaves_no_trace() {
 
 #[test]
 fn a_stale_answer_is_dropped() {
-    let mut m = machine(false);
+    let mut m = acquainted(false);
     m.dial(conn(1), NOW);
     describe(&mut m, 1);
     m.hang_up(NOW);
@@ -239,12 +261,115 @@ fn a_newer_offer_replaces_the_one_being_answered_and_an_overtaken_one_does_not()
 
     // A restarted process counts from one again.
     let mut restarted = offer(4, 1);
-    restarted.body = Body::Offer { instance: 100, sdp: "offer 4".into() };
+    restarted.body = Body::Offer { instance: 100, to: Some(7), sdp: "offer 4".into() };
     m.handle_remote(restarted, NOW);
     assert_eq!(m.current(), Some(conn(4)));
     // And what the process before it said is not new because of that.
     m.handle_remote(offer(3, 3), NOW);
     assert_eq!(m.current(), Some(conn(4)));
+}
+
+// proves S132: freshness comes from instances, never from clocks.
+#[test]
+fn a_restarted_device_does_not_answer_an_old_offer() {
+    for to in [None, Some(6)] {
+        let mut m = machine(true);
+        m.handle_remote(candidates(1, 5, &["a"]), NOW);
+        m.handle_remote(offer_to(1, 5, to), NOW);
+        m.handle_remote(offer_to(1, 5, to), NOW); // a copy
+        assert_eq!(actions(&mut m), [Action::Send(retry(1, 5, 7))]);
+        assert_eq!((m.current(), m.poll_timeout()), (None, None));
+        // Its sender is there, and makes it again.
+        m.handle_remote(offer(1, 5), NOW);
+        assert_eq!(actions(&mut m), [create_answer(1), add(1, &["a"])]);
+        m.handle_remote(offer_to(1, 5, to), NOW); // a replay
+        assert_eq!((actions(&mut m), m.current()), (vec![], Some(conn(1))));
+    }
+}
+
+#[test]
+fn an_offer_is_made_again_once_for_the_instance_that_asks() {
+    let mut m = machine(false);
+    m.dial(conn(1), NOW);
+    describe(&mut m, 1);
+    assert_eq!(actions(&mut m)[1..], [sent(1, 1, local_offer(1, None))]);
+    m.handle_remote(answer(1, 1), NOW); // nobody can have answered that
+    m.handle_remote(retry(2, 1, 99), NOW); // of another attempt
+    m.handle_remote(retry(1, 2, 99), NOW); // of another generation
+    assert_eq!(actions(&mut m), []);
+    m.handle_remote(retry(1, 1, 99), NOW);
+    assert_eq!(actions(&mut m), [sent(1, 1, local_offer(1, Some(99)))]);
+    m.handle_remote(retry(1, 1, 99), NOW); // a copy
+    m.handle_remote(retry(1, 1, 98), NOW); // of an instance before it
+    assert_eq!(actions(&mut m), []);
+    m.handle_remote(answer(1, 1), NOW);
+    assert_eq!(actions(&mut m).len(), 1);
+    m.handle_remote(retry(1, 1, 99), NOW);
+    assert_eq!(actions(&mut m), []);
+    // The next one needs no second round trip.
+    m.handle_connected(conn(1), NOW);
+    m.dial(conn(3), NOW);
+    describe(&mut m, 3);
+    assert_eq!(actions(&mut m)[1..], [sent(3, 2, local_offer(3, Some(99)))]);
+}
+
+#[test]
+fn an_answer_of_an_instance_that_is_no_more_is_dropped() {
+    let mut m = acquainted(false);
+    m.dial(conn(1), NOW);
+    describe(&mut m, 1);
+    m.handle_remote(retry(1, 1, 101), NOW); // it was restarted
+    actions(&mut m);
+    m.handle_remote(answer(1, 1), NOW); // of 99, on its way since
+    assert_eq!(actions(&mut m), []);
+    let body = Body::Answer { instance: 101, sdp: "answer 1".into() };
+    m.handle_remote(Contents { body, ..answer(1, 1) }, NOW);
+    assert_eq!(actions(&mut m).len(), 1);
+}
+
+#[test]
+fn an_instance_is_learned_only_from_what_is_no_replay() {
+    let mut m = acquainted(true);
+    for mut old in [offer_to(1, 9, Some(6)), answer(2, 9), retry(3, 9, 0)] {
+        match &mut old.body {
+            Body::Offer { instance, .. } | Body::Answer { instance, .. } | Body::Retry { instance } => {
+                *instance = 98
+            }
+            _ => {}
+        }
+        m.handle_remote(old, NOW);
+    }
+    actions(&mut m);
+    m.dial(conn(5), NOW);
+    describe(&mut m, 5);
+    assert_eq!(actions(&mut m)[1..], [sent(5, 1, local_offer(5, Some(99)))]);
+}
+
+#[test]
+fn replays_make_a_device_say_little() {
+    let mut m = machine(true);
+    let mut replay = |now| {
+        for n in 0..100 {
+            m.handle_remote(offer_to(n, u32::from(n), None), now);
+        }
+        actions(&mut m).len() as u64
+    };
+    assert_eq!(replay(NOW), limits::RETRY_BURST);
+    assert_eq!(replay(NOW), 0);
+    assert_eq!(replay(NOW + Duration::from_secs(1)), 1);
+}
+
+#[test]
+fn what_waits_while_signaling_is_down_is_bounded() {
+    let mut m = machine(true);
+    m.handle_signaling(false, NOW);
+    for n in 0..200 {
+        m.handle_remote(offer(n, u32::from(n) + 1), NOW);
+        m.handle_closed(conn(n), NOW);
+        actions(&mut m);
+    }
+    m.handle_signaling(true, NOW);
+    assert_eq!(actions(&mut m).len(), limits::MAX_HELD_CONTENTS);
 }
 
 #[test]
@@ -268,9 +393,10 @@ fn contents_survive_the_envelope_and_descriptions_need_a_fingerprint() {
             ExchangeKind::IceCandidate => assert_eq!(bare.map(|c| c.fingerprint), Ok(None)),
         }
     }
-    let welcome = welcome();
-    assert_eq!(welcome.kind(), ExchangeKind::Answer);
-    assert_eq!(Contents::from_envelope(&welcome.to_envelope(UnixTime(5)).unwrap()), Ok(welcome));
+    for bare in [welcome(), retry(1, 2, 99)] {
+        assert_eq!(bare.kind(), ExchangeKind::Answer);
+        assert_eq!(Contents::from_envelope(&bare.to_envelope(UnixTime(5)).unwrap()), Ok(bare));
+    }
 }
 
 #[test]
