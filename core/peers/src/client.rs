@@ -13,6 +13,7 @@ use crate::builder::ClientBuilder;
 use crate::clock::Clock;
 use crate::engine::admission::Admissions;
 use crate::engine::dial::Dials;
+use crate::engine::negotiations::Negotiations;
 use crate::engine::network::Surroundings;
 use crate::engine::policy::Policy;
 use crate::engine::registry::Registry;
@@ -87,10 +88,11 @@ impl Client {
             registry: Registry::default(),
             relays: Relays::new(clients),
             dials: Dials::default(),
-            negotiations: crate::engine::rtc::Negotiations::default(),
+            negotiations: Negotiations::default(),
             surroundings: Surroundings::default(),
             policy: dialing,
             admissions: Admissions::default(),
+            contacts: Arc::default(),
             seen: Seen::default(),
             tasks,
             over,
@@ -247,6 +249,11 @@ impl Engine {
                 // The same message comes through every relay both devices share.
                 if self.seen.first(from, message) {
                     self.handle_envelopes(from, connection, envelopes);
+                }
+            }
+            RelayEvent::Knock { from, connection, message, knock } => {
+                if self.seen.first(from, message) {
+                    self.handle_knock(from, connection, knock);
                 }
             }
             RelayEvent::Online(device) => {

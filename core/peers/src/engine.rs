@@ -7,19 +7,21 @@
 //! | places of callers, questions to the app | `admission` | the engine | with the client |
 //! | relay connections | `relays` | one task each | with the client |
 //! | dials in progress | `dial` | one task each | with their outcome |
-//! | negotiations | `rtc` | one task each | connected, failed, or after 20 s |
+//! | keys before they are pinned, knocks | `contacts` | the engine | with the client |
+//! | negotiations | `negotiations` | one task each | after a minute without an attempt |
 //! | whom to dial, whom to keep | `policy` | one task | with the client |
 //! | network and app | `network` | one task | with the client |
 
 pub(crate) mod accept;
 pub(crate) mod admission;
+pub(crate) mod contacts;
 pub(crate) mod dial;
 pub(crate) mod handshake;
+pub(crate) mod negotiations;
 pub(crate) mod network;
 pub(crate) mod policy;
 pub(crate) mod registry;
 pub(crate) mod relays;
-pub(crate) mod rtc;
 pub(crate) mod trust;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,12 +38,13 @@ use crate::builder::Settings;
 use crate::clock::Clock;
 use crate::event::{ClientState, EventSender};
 use admission::Admissions;
+use contacts::Contacts;
 use dial::Dials;
+use negotiations::Negotiations;
 use network::Surroundings;
 use policy::Policy;
 use registry::Registry;
 use relays::Relays;
-use rtc::Negotiations;
 use trust::TrustBook;
 
 /// Everything the tasks of one client share.
@@ -62,6 +65,7 @@ pub(crate) struct Engine {
     /// Messages that came already, through this relay or another.
     pub(crate) seen: Seen,
     pub(crate) admissions: Admissions,
+    pub(crate) contacts: Arc<Contacts>,
     pub(crate) tasks: TaskTracker,
     pub(crate) over: CancellationToken,
 }

@@ -103,6 +103,21 @@ impl RelayClient {
         Ok(id)
     }
 
+    /// Knocks at a device that has not let this one in ([`peers_proto::signaling::knock`]); the relay answers nothing.
+    /// `message` is the same on every relay the knock goes through.
+    ///
+    /// # Errors
+    /// [`RelayError::NotRegistered`], [`RelayError::Full`], and what ended the client.
+    pub fn knock(
+        &self,
+        to: DeviceId,
+        connection: ConnectionId,
+        message: MessageId,
+        knock: Vec<u8>,
+    ) -> Result<(), RelayError> {
+        self.shared.knock(to, connection, message, knock)
+    }
+
     /// Asks for a device's certificate. It proves itself: whatever the relay says is checked against the id. Whether
     /// it is still valid is the caller's to check.
     ///

@@ -109,6 +109,18 @@ pub const MAX_SEEN_MESSAGES: usize = 4096;
 /// Bytes inside one sealed envelope, certificate and signature apart: with them, in base64 and in its JSON message it
 /// stays below [`MAX_SIGNALING`].
 pub const MAX_ENVELOPE_BODY: usize = 40 * 1024;
+/// Envelopes of one device that are opened in a second: opening one takes a third of a millisecond.
+pub const ENVELOPES_PER_SECOND: u64 = 16;
+/// The same at once: two attempts with all their candidates in envelopes of their own.
+pub const ENVELOPE_BURST: u64 = 2 * (MAX_CANDIDATES as u64 + 2);
+/// Envelopes of one device that are kept, sealed, until the app has decided about it.
+pub const MAX_HELD_ENVELOPES: usize = 16;
+/// Bytes of the kept envelopes of all devices.
+pub const MAX_HELD_ENVELOPE_BYTES: usize = 512 * 1024;
+/// Knocks opened in a second: opening one takes a third of a millisecond, and each may become a question to a person.
+pub const KNOCKS_PER_SECOND: u64 = 4;
+/// The same at once: a class of thirty whose devices all start to look for one.
+pub const KNOCK_BURST: u64 = 32;
 /// Remote candidates accepted in one attempt.
 pub const MAX_CANDIDATES: usize = 32;
 /// Bytes of one candidate line. Real ones stay below 200.

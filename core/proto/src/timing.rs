@@ -63,6 +63,11 @@ pub const RECONNECT_MIN: Duration = Duration::from_millis(250);
 pub const RECONNECT_MAX: Duration = Duration::from_secs(30);
 /// A relay that does not answer registration within this is treated as down.
 pub const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(10);
+/// A negotiation in which nothing happened for this long is forgotten.
+pub const NEGOTIATION_IDLE: Duration = Duration::from_secs(60);
+/// A dial to a device whose keys are known, and which no relay sees, waits this long for it to answer a knock: its process
+/// may have been started anew and know nothing of this one.
+pub const KNOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// An offer older than this is not worth answering.
 pub const OFFER_TTL: Duration = Duration::from_secs(30);
 /// How wrong a phone's wall clock may be before envelopes it wrote are called expired. Replays are caught by the

@@ -8,7 +8,7 @@ use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::keys::DeviceKeys;
 use peers_proto::session::Resume;
 use peers_proto::timing::{APPROVAL_TIMEOUT, HANDSHAKE_TIMEOUT};
-use peers_proto::trust::{KnownKeys, TrustLevel};
+use peers_proto::trust::TrustLevel;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Engine;
@@ -29,7 +29,7 @@ impl Engine {
         connection: ConnectionId,
         from: Option<DeviceId>,
     ) -> Result<Option<Session>, Failure> {
-        let known = from.is_some_and(|device| Admission::Admit == self.trust.level(device, None).into());
+        let known = from.is_some_and(|device| Admission::Admit == self.level_of(device).into());
         // Beyond the places each waits for its turn, until its caller has given up.
         let given_up = self.clock.now() + HANDSHAKE_TIMEOUT;
         let place = tokio::select! {
@@ -50,13 +50,10 @@ impl Engine {
         self: &Arc<Self>,
         transport: Transport,
         connection: ConnectionId,
-        peer: &DeviceCertificate,
+        device: DeviceId,
         name: u64,
     ) -> Result<Option<Session>, Failure> {
-        let device = peer.device_id();
-        // Keys it was seen with before outweigh what a relay says now.
-        let keys = self.trust.known_keys(device).unwrap_or_else(|| KnownKeys::of(peer));
-        let expected = Expected { device, keys: Some(keys) };
+        let expected = Expected { device, keys: self.keys_of(device) };
         let config = self.handshake_config(&transport, connection);
         let handshake = Handshake::initiator(config, expected, self.clock.now())?;
         self.shake_hands(transport, handshake, Some(name), None).await
@@ -159,7 +156,7 @@ impl Engine {
             }
             self.apply_level(&session.shared, level);
         }
-        self.deliver_pending(device);
+        self.deliver_held(device);
         self.publish_visible();
     }
 

@@ -4,11 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use peers_proto::certificate::DeviceCertificate;
 use peers_proto::dial::Purpose;
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::network::AppState;
-use peers_proto::timing::REGISTRATION_TIMEOUT;
 use peers_proto::trust::TrustLevel;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -60,13 +58,14 @@ impl Engine {
             return Err(Error::Config("a device cannot dial itself".into()));
         }
         // The app's own rules outweigh its wish.
-        if self.trust.level(device, None) <= TrustLevel::Untrusted {
+        if self.level_of(device) <= TrustLevel::Untrusted {
             return Err(Error::Denied);
         }
         if self.trust.handle_dialed(device) {
-            self.deliver_pending(device);
+            self.deliver_held(device);
             self.publish_visible();
         }
+        let _wanted = self.contacts.want(device);
         self.decide(|dialer, _| dialer.handle_asked(device));
         loop {
             if self.over.is_cancelled() {
@@ -102,7 +101,7 @@ impl Engine {
                     () = session.shared.over.cancelled() => continue,
                 }
             }
-            if self.trust.level(device, None) <= TrustLevel::Untrusted {
+            if self.level_of(device) <= TrustLevel::Untrusted {
                 return Err(Error::Denied);
             }
             if let Some(outcome) = outcome {
@@ -167,14 +166,14 @@ impl Attempt<'_> {
         let settings = &self.engine.settings;
         let mut ways: Vec<_> =
             settings.addresses.get(&self.device).into_iter().flatten().cloned().map(Way::Address).collect();
-        let peer = self.certificate().await?;
+        self.engine.find_keys(self.device).await?;
         if settings.transports.relay && self.purpose == Purpose::Path {
             ways.push(Way::Relay);
         }
         if settings.transports.webrtc {
             ways.push(Way::WebRtc);
         }
-        let mut attempts: FuturesUnordered<_> = ways.iter().map(|way| self.take(way, &peer)).collect();
+        let mut attempts: FuturesUnordered<_> = ways.iter().map(|way| self.take(way)).collect();
         let mut failures = Vec::new();
         let mut outcome = None;
         while let Some((name, result)) = attempts.next().await {
@@ -194,24 +193,16 @@ impl Attempt<'_> {
         outcome.unwrap_or_else(|| Err(Error::Unreachable(failures.join("; "))))
     }
 
-    /// The certificate that makes the peer answer: it ignores callers that do not know its key.
-    async fn certificate(&self) -> Result<DeviceCertificate, Error> {
-        let relays = &self.engine.relays;
-        relays.online(REGISTRATION_TIMEOUT).await?;
-        let found = relays.certificate(self.device).await;
-        found.ok_or_else(|| Error::Unreachable("no relay knows this device".into()))
-    }
-
-    async fn take(&self, way: &Way, peer: &DeviceCertificate) -> (&'static str, Result<(), Error>) {
+    async fn take(&self, way: &Way) -> (&'static str, Result<(), Error>) {
         match way {
-            Way::Relay => ("relay", self.by_relay(peer).await),
-            Way::WebRtc => ("webrtc", self.by_webrtc(peer).await),
-            Way::Address(url) => ("address", self.by_address(url, peer).await),
+            Way::Relay => ("relay", self.by_relay().await),
+            Way::WebRtc => ("webrtc", self.engine.negotiate(self.device).await),
+            Way::Address(url) => ("address", self.by_address(url).await),
         }
     }
 
     /// Through the first relay that both share: where the peer is known to be, then wherever it may be.
-    async fn by_relay(&self, peer: &DeviceCertificate) -> Result<(), Error> {
+    async fn by_relay(&self) -> Result<(), Error> {
         let mut why = Error::Offline;
         for relay in self.engine.relays.towards(self.device) {
             let connection = ConnectionId::from_bytes(random::array());
@@ -222,7 +213,7 @@ impl Attempt<'_> {
                     continue;
                 }
             };
-            match settled(self.engine.initiate(transport, connection, peer, self.name).await) {
+            match settled(self.engine.initiate(transport, connection, self.device, self.name).await) {
                 Err(e @ Error::Unreachable(_)) => why = e,
                 outcome => return outcome,
             }
@@ -230,14 +221,10 @@ impl Attempt<'_> {
         Err(why)
     }
 
-    async fn by_webrtc(&self, peer: &DeviceCertificate) -> Result<(), Error> {
-        self.engine.negotiate(peer).await
-    }
-
-    async fn by_address(&self, url: &str, peer: &DeviceCertificate) -> Result<(), Error> {
+    async fn by_address(&self, url: &str) -> Result<(), Error> {
         let dialed = websocket::dial(url, &DialOptions::default()).await;
         let (connection, transport) = dialed.map_err(|e| Error::Unreachable(e.to_string()))?;
-        settled(self.engine.initiate(transport, connection, peer, self.name).await)
+        settled(self.engine.initiate(transport, connection, self.device, self.name).await)
     }
 }
 

@@ -193,6 +193,7 @@ impl Engine {
                 dialer.handle_connected(device, peer, now);
             });
             self.events.send(Event::Connected { session: session.clone(), path: kind });
+            self.deliver_held(device);
         }
         Some(session)
     }

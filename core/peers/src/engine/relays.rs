@@ -9,10 +9,12 @@ use futures_util::future::select_ok;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use peers_proto::certificate::DeviceCertificate;
 use peers_proto::id::{ConnectionId, DeviceId};
-use peers_proto::signaling::{ExchangeKind, IceServer};
+use peers_proto::signaling::{ExchangeKind, IceServer, MessageId};
+use tokio::sync::Notify;
 
 use crate::error::Error;
 use crate::event::ClientState;
+use crate::random;
 use crate::relay_client::{RelayClient, RelayState};
 
 /// The relays of a client.
@@ -21,13 +23,15 @@ pub(crate) struct Relays {
     clients: Vec<RelayClient>,
     /// Which relays see a device. Bounded by the devices that are watched.
     present: Mutex<HashMap<DeviceId, BTreeSet<usize>>>,
+    /// Tells, without memory, that a relay sees another device.
+    arrivals: Notify,
     /// The device was suspended or its network changed, and no relay has answered or failed since.
     doubtful: AtomicBool,
 }
 
 impl Relays {
     pub(crate) fn new(clients: Vec<RelayClient>) -> Self {
-        Self { clients, present: Mutex::default(), doubtful: AtomicBool::new(false) }
+        Self { clients, present: Mutex::default(), arrivals: Notify::new(), doubtful: AtomicBool::new(false) }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &RelayClient> {
@@ -120,6 +124,7 @@ impl Relays {
         let relays = present.entry(device).or_default();
         if online {
             relays.insert(relay);
+            self.arrivals.notify_waiters();
         } else {
             relays.remove(&relay);
         }
@@ -128,6 +133,37 @@ impl Relays {
             present.remove(&device);
         }
         anywhere
+    }
+
+    /// Whether a relay sees this device, which takes the consent of both.
+    pub(crate) fn sees(&self, device: DeviceId) -> bool {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&device)
+    }
+
+    /// Waits until a relay sees this device.
+    pub(crate) async fn seen(&self, device: DeviceId) {
+        loop {
+            let arrival = self.arrivals.notified();
+            if self.sees(device) {
+                return;
+            }
+            arrival.await;
+        }
+    }
+
+    /// Whether a relay knows this device now.
+    pub(crate) fn any_online(&self) -> bool {
+        self.clients.iter().any(|client| *client.state().borrow() == RelayState::Registered)
+    }
+
+    /// Knocks at a device through every relay; the recipient drops the copies.
+    pub(crate) fn knock(&self, device: DeviceId, connection: ConnectionId, knock: &[u8]) {
+        let message = MessageId::from_bytes(random::array());
+        for client in &self.clients {
+            if let Err(error) = client.knock(device, connection, message, knock.to_vec()) {
+                tracing::debug!(%device, %error, "knock lost");
+            }
+        }
     }
 
     /// Relays through which a device may be reached: first those that see it.

@@ -109,8 +109,7 @@ impl TrustBook {
         before.is_none()
     }
 
-    /// The level of a device now. Its user is the pinned one unless the caller knows it: without a user neither the
-    /// app's policy nor the own user's devices count.
+    /// The level of a device now. Without its user neither the app's policy nor the own user's devices count.
     pub(crate) fn level(&self, device: DeviceId, user: Option<UserId>) -> TrustLevel {
         self.judge(device, user).level
     }
@@ -123,7 +122,6 @@ impl TrustBook {
         if let Some(level) = book.levels.get(&device) {
             return judged(*level);
         }
-        let user = user.or_else(|| book.pins.get(&device).map(|keys| UserId::derive(&keys.user_pk)));
         let dialed = book.met.iter().any(|met| met.device == device && met.dialed);
         // The policy is the app's code: it may call the client, which may need the book.
         drop(book);

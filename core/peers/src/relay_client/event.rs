@@ -28,6 +28,17 @@ pub enum RelayEvent {
         /// Whether it waited at the relay while this device was away.
         queued: bool,
     },
+    /// A device that this one does not watch asks to be let in.
+    Knock {
+        /// The device that the relay names; the knock proves it.
+        from: DeviceId,
+        /// The attempt.
+        connection: ConnectionId,
+        /// Names the message on every relay, so that copies can be dropped.
+        message: MessageId,
+        /// See [`peers_proto::signaling::knock`].
+        knock: Vec<u8>,
+    },
     /// A device opened a transport through the relay.
     Incoming {
         /// Who, as the relay says; the handshake proves it.

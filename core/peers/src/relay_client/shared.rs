@@ -7,7 +7,7 @@ use bytes::Bytes;
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::limits;
 use peers_proto::signaling::{
-    Exchange, ExchangeKind, IceServer, IceServers, MessageId, RelayFrame, ServerMessage,
+    Exchange, ExchangeKind, IceServer, IceServers, Knock, MessageId, RelayFrame, ServerMessage,
 };
 use peers_proto::time::Instant;
 use tokio::sync::{Notify, oneshot, watch};
@@ -95,6 +95,26 @@ impl Shared {
     ) -> Result<(), RelayError> {
         let exchange = signaling::exchange(kind, self.device, to, connection, id, envelopes)?;
         self.lock_live()?.signaling.send(kind, exchange, self.clock.now())?;
+        self.work.notify_one();
+        Ok(())
+    }
+
+    pub(super) fn knock(
+        &self,
+        to: DeviceId,
+        connection: ConnectionId,
+        message: MessageId,
+        knock: Vec<u8>,
+    ) -> Result<(), RelayError> {
+        let knock = Knock {
+            connection_id: connection,
+            from_device_id: self.device,
+            to_device_id: to,
+            message_id: message,
+            knock,
+            queued: false,
+        };
+        self.lock_live()?.signaling.knock(knock)?;
         self.work.notify_one();
         Ok(())
     }
@@ -317,6 +337,7 @@ impl Shared {
             ServerMessage::Offer(exchange) => self.exchanged(ExchangeKind::Offer, exchange),
             ServerMessage::Answer(exchange) => self.exchanged(ExchangeKind::Answer, exchange),
             ServerMessage::IceCandidate(exchange) => self.exchanged(ExchangeKind::IceCandidate, exchange),
+            ServerMessage::Knock(knock) => self.knocked(knock),
             ServerMessage::DeviceOnline { device_id } if inner.signaling.watches(device_id) => {
                 Some(Queued::Presence(device_id, true))
             }
@@ -362,6 +383,15 @@ impl Shared {
             message: exchange.message_id,
             queued: exchange.queued,
             envelopes: exchange.sdi.into_iter().chain(exchange.ice_candidates).collect(),
+        }))
+    }
+
+    fn knocked(&self, knock: Knock) -> Option<Queued> {
+        (knock.to_device_id == self.device).then_some(Queued::Other(RelayEvent::Knock {
+            from: knock.from_device_id,
+            connection: knock.connection_id,
+            message: knock.message_id,
+            knock: knock.knock,
         }))
     }
 

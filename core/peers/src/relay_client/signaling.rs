@@ -4,7 +4,9 @@ use std::collections::{HashMap, VecDeque};
 
 use peers_proto::certificate::DeviceCertificate;
 use peers_proto::id::{ConnectionId, DeviceId};
-use peers_proto::signaling::{ClientMessage, Exchange, ExchangeKind, IceServer, IceServers, MessageId};
+use peers_proto::signaling::{
+    ClientMessage, Exchange, ExchangeKind, IceServer, IceServers, Knock, MessageId,
+};
 use peers_proto::time::Instant;
 use peers_proto::{limits, timing};
 use tokio::sync::oneshot;
@@ -19,10 +21,12 @@ pub(super) struct Signaling {
     registered: bool,
     /// At most [`limits::MAX_HELD_EXCHANGES`].
     exchanges: VecDeque<(Instant, String)>,
-    /// Small requests, at most one per lookup and kind. Only while registered.
+    /// Small requests: knocks, and at most one per lookup and kind. Only while registered.
     requests: VecDeque<ClientMessage>,
     /// At most [`limits::MAX_WATCHED`].
     watched: Vec<DeviceId>,
+    /// Every device may reach this one.
+    open: bool,
     /// At most [`limits::MAX_LOOKUPS`] devices.
     lookups: HashMap<DeviceId, Vec<oneshot::Sender<Answer>>>,
     ice: IceServers,
@@ -38,9 +42,8 @@ impl Signaling {
     pub(super) fn handle_registered(&mut self, ice: IceServers, now: Instant) {
         self.registered = true;
         self.requests.clear();
-        if !self.watched.is_empty() {
-            self.requests.push_back(ClientMessage::Watch { device_ids: self.watched.clone(), open: false });
-        }
+        // Also when it is empty: what waited for this device is delivered after it.
+        self.requests.push_back(self.watch_request());
         let lookups = self.lookups.keys().map(|device| ClientMessage::GetCertificate { device_id: *device });
         self.requests.extend(lookups);
         self.exchanges.retain(|(since, _)| now - *since < timing::OFFER_TTL);
@@ -72,11 +75,26 @@ impl Signaling {
 
     pub(super) fn watch(&mut self, mut devices: Vec<DeviceId>) {
         devices.truncate(limits::MAX_WATCHED);
-        self.watched = devices;
-        if self.registered {
+        if std::mem::replace(&mut self.watched, devices) != self.watched && self.registered {
             self.requests.retain(|r| !matches!(r, ClientMessage::Watch { .. }));
-            self.requests.push_back(ClientMessage::Watch { device_ids: self.watched.clone(), open: false });
+            self.requests.push_back(self.watch_request());
         }
+    }
+
+    fn watch_request(&self) -> ClientMessage {
+        ClientMessage::Watch { device_ids: self.watched.clone(), open: self.open }
+    }
+
+    /// Knocks are not held: a relay that comes back later is asked anew.
+    pub(super) fn knock(&mut self, knock: Knock) -> Result<(), RelayError> {
+        if !self.registered {
+            return Err(RelayError::NotRegistered);
+        }
+        if self.requests.len() >= limits::MAX_LOOKUPS + limits::MAX_HELD_EXCHANGES {
+            return Err(RelayError::Full);
+        }
+        self.requests.push_back(ClientMessage::Knock(knock));
+        Ok(())
     }
 
     pub(super) fn watches(&self, device: DeviceId) -> bool {

@@ -31,12 +31,13 @@ impl FakeRelay {
         FakeSocket(soon(tokio_tungstenite::accept_async(tcp)).await.unwrap())
     }
 
-    /// Accepts whoever comes as whoever they say they are.
+    /// Accepts any device under the id it gives. Its first message after that names the devices it lets in.
     pub(super) async fn register(&self, ice: IceServers) -> FakeSocket {
         let mut socket = self.accept().await;
         socket.say(&self.challenge(&self.name())).await;
         assert!(matches!(socket.hear().await, ClientMessage::DeviceRegistered(_)));
         socket.say(&ServerMessage::Registered(ice)).await;
+        assert!(matches!(socket.hear().await, ClientMessage::Watch { .. }));
         socket
     }
 

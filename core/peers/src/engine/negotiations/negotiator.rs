@@ -1,185 +1,39 @@
-//! WebRTC attempts: one task per peer around the sans-IO negotiation.
-//!
-//! ```text
-//!  dial ─────────┐                      ┌─> Attempt::offer / answer, apply, add candidate
-//!  envelopes ────┼─> Negotiation ─ Action ┼─> seal, send through the relays
-//!  attempts ─────┘                      └─> close
-//! ```
+//! The negotiation with one peer: a task around the sans-IO machine.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use peers_proto::certificate::DeviceCertificate;
-use peers_proto::envelope::{self, Content};
+use peers_proto::bucket::Bucket;
+use peers_proto::envelope::{self, Opened};
 use peers_proto::id::{ConnectionId, DeviceId};
-use peers_proto::signaling::{Action, Body, Contents, ExchangeKind, Negotiation, base64};
-use peers_proto::time::UnixTime;
-use peers_proto::timing::OFFER_TTL;
-use peers_proto::trust::{KnownKeys, TrustLevel};
+use peers_proto::limits::{ENVELOPE_BURST, ENVELOPES_PER_SECOND};
+use peers_proto::signaling::{Action, Body, Contents, Negotiation, base64};
+use peers_proto::time::{Instant, UnixTime, earliest};
+use peers_proto::timing::{NEGOTIATION_IDLE, OFFER_TTL};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::Engine;
+use super::super::Engine;
+use super::super::dial::settled;
+use super::Input;
 use crate::error::Error;
 use crate::random;
-use crate::transport::webrtc::{self, Attempt, WebRtcConfig};
+use crate::transport::webrtc::{self, Attempt};
 use crate::transport::{CloseReason, Transport};
 
-/// Inputs that may wait for one peer's task. More than an attempt's envelopes and candidates is a flood, and dropped:
-/// the attempt then ends by its deadline.
-const INPUTS: usize = 128;
-/// Devices nobody has decided about whose envelopes are kept until somebody does.
-const PENDING_DEVICES: usize = 16;
-/// Envelopes kept for each.
-const PENDING_ENVELOPES: usize = 16;
-
-/// The negotiations of a client, by peer.
-#[derive(Default)]
-pub(crate) struct Negotiations {
-    tasks: Mutex<HashMap<DeviceId, mpsc::Sender<Input>>>,
-    pending: Mutex<HashMap<DeviceId, Vec<(DeviceCertificate, Contents)>>>,
-}
-
-enum Input {
-    Dial(oneshot::Sender<Result<(), Error>>),
-    Remote(Contents),
-    /// The session is being closed, if `true` by this device.
-    SessionCloses(bool),
-}
-
-impl Engine {
-    /// Connects to a device by WebRTC: an attempt of this side, or of the other if both begin at once.
-    pub(crate) async fn negotiate(self: &Arc<Self>, peer: &DeviceCertificate) -> Result<(), Error> {
-        let (tell, outcome) = oneshot::channel();
-        let task = self.negotiation_with(peer);
-        task.send(Input::Dial(tell)).await.map_err(|_| Error::Closed)?;
-        outcome.await.map_err(|_| Error::Closed)?
-    }
-
-    /// Takes sealed envelopes that a relay brought. Nothing in them counts before they open and verify.
-    pub(crate) fn handle_envelopes(
-        self: &Arc<Self>,
-        from: DeviceId,
-        connection: ConnectionId,
-        sealed: Vec<String>,
-    ) {
-        if !self.settings.transports.webrtc {
-            return;
-        }
-        for text in sealed {
-            match self.open_envelope(from, connection, &text) {
-                Ok((sender, contents)) => self.deliver(sender, contents),
-                Err(why) => tracing::info!(device = %from, %why, "an envelope was refused"),
-            }
-        }
-    }
-
-    fn open_envelope(
-        &self,
-        from: DeviceId,
-        connection: ConnectionId,
-        text: &str,
-    ) -> Result<(DeviceCertificate, Contents), String> {
-        let sealed = base64::decode(text).ok_or("not base64")?;
-        let opened = envelope::open(&sealed, &self.keys, self.clock.unix_now()).map_err(|e| e.to_string())?;
-        let Content { connection_id, attempt, fingerprint, body, .. } = opened.content;
-        if opened.sender.device_id() != from || connection_id != connection {
-            return Err("the relay put another label on it".into());
-        }
-        let body = Body::decode(&body).map_err(|e| e.to_string())?;
-        let contents = Contents { connection_id, attempt, fingerprint, body };
-        Ok((opened.sender, contents))
-    }
-
-    /// Addresses are for devices that are trusted (S135): the others' envelopes wait for a decision.
-    fn deliver(self: &Arc<Self>, sender: DeviceCertificate, contents: Contents) {
-        let device = sender.device_id();
-        let level = self.trust.level(device, Some(sender.user_id()));
-        if level <= TrustLevel::Untrusted {
-            return;
-        }
-        if level < TrustLevel::NewDevice {
-            let mut pending = lock(&self.negotiations.pending);
-            if pending.contains_key(&device) || pending.len() < PENDING_DEVICES {
-                let waiting = pending.entry(device).or_default();
-                if waiting.len() < PENDING_ENVELOPES {
-                    waiting.push((sender, contents));
-                }
-            }
-            return;
-        }
-        if let Err(e) = self.trust.check(&sender) {
-            tracing::warn!(%device, error = %e, "an envelope was refused");
-            return;
-        }
-        // A full queue is a flood; the attempt ends by its deadline.
-        let _ = self.negotiation_with(&sender).try_send(Input::Remote(contents));
-    }
-
-    /// A device became trusted: what it sent meanwhile counts.
-    pub(crate) fn deliver_pending(self: &Arc<Self>, device: DeviceId) {
-        let waiting = lock(&self.negotiations.pending).remove(&device);
-        for (sender, contents) in waiting.into_iter().flatten() {
-            self.deliver(sender, contents);
-        }
-    }
-
-    /// The session with a device is being closed, if `own` by this one. Called before the peer hears of it: what it sends
-    /// afterwards is for another session.
-    pub(crate) fn session_closes(&self, device: DeviceId, own: bool) {
-        if let Some(task) = lock(&self.negotiations.tasks).get(&device) {
-            let _ = task.try_send(Input::SessionCloses(own));
-        }
-    }
-
-    fn negotiation_with(self: &Arc<Self>, peer: &DeviceCertificate) -> mpsc::Sender<Input> {
-        let mut tasks = lock(&self.negotiations.tasks);
-        let entry = tasks.entry(peer.device_id());
-        let task = entry.or_insert_with(|| {
-            let (tx, inputs) = mpsc::channel(INPUTS);
-            let instance = u64::from_be_bytes(random::array());
-            let machine = Negotiation::new(self.device_id(), peer.device_id(), instance, true);
-            let negotiator = Negotiator {
-                engine: self.clone(),
-                peer: peer.clone(),
-                machine,
-                inputs,
-                waiting: Vec::new(),
-                attempts: HashMap::new(),
-                work: JoinSet::new(),
-            };
-            self.spawn(negotiator.run());
-            tx
-        });
-        task.clone()
-    }
-
-    fn webrtc_config(&self) -> WebRtcConfig {
-        let named = self.settings.ice_servers.iter().cloned().chain(self.relays.ice_servers());
-        WebRtcConfig {
-            ice_servers: named
-                .map(|s| webrtc::IceServer {
-                    urls: s.urls,
-                    username: s.username.unwrap_or_default(),
-                    credential: s.credential.unwrap_or_default(),
-                })
-                .collect(),
-            relay_only: self.settings.relay_only,
-            include_loopback: self.settings.loopback,
-            ..WebRtcConfig::default()
-        }
-    }
-}
-
 /// The negotiation with one peer.
-struct Negotiator {
+pub(super) struct Negotiator {
     engine: Arc<Engine>,
-    peer: DeviceCertificate,
+    peer: DeviceId,
     machine: Negotiation,
     inputs: mpsc::Receiver<Input>,
     waiting: Vec<oneshot::Sender<Result<(), Error>>>,
     attempts: HashMap<ConnectionId, Live>,
     work: JoinSet<Done>,
+    /// The processor time that envelopes from this peer may take: opening one costs three signatures and a key agreement.
+    envelopes: Bucket,
+    /// The end of this task, unless something happens before.
+    idle_at: Instant,
 }
 
 /// An attempt's peer connection.
@@ -209,21 +63,48 @@ enum Done {
 }
 
 impl Negotiator {
-    async fn run(mut self) {
+    pub(super) fn new(engine: Arc<Engine>, peer: DeviceId, inputs: mpsc::Receiver<Input>) -> Self {
+        // Its own instance: what an earlier negotiation with this peer has answered is forgotten.
+        let instance = u64::from_be_bytes(random::array());
+        let machine = Negotiation::new(engine.device_id(), peer, instance, true);
+        let idle_at = engine.clock.now() + NEGOTIATION_IDLE;
+        Self {
+            engine,
+            peer,
+            machine,
+            inputs,
+            waiting: Vec::new(),
+            attempts: HashMap::new(),
+            work: JoinSet::new(),
+            envelopes: Bucket::new(ENVELOPES_PER_SECOND, ENVELOPE_BURST),
+            idle_at,
+        }
+    }
+
+    /// Runs until nothing has happened for [`NEGOTIATION_IDLE`].
+    pub(super) async fn run(mut self) {
         loop {
             self.act().await;
-            let deadline = self.machine.poll_timeout();
             let clock = self.engine.clock.clone();
+            let idle =
+                self.attempts.is_empty() && self.work.is_empty() && self.machine.poll_timeout().is_none();
+            if idle && self.idle_at <= clock.now() && self.engine.end_negotiation(self.peer, &self.inputs) {
+                return;
+            }
+            let deadline = earliest(self.machine.poll_timeout(), idle.then_some(self.idle_at));
             tokio::select! {
-                input = self.inputs.recv() => match input {
-                    Some(Input::Dial(tell)) => {
-                        self.waiting.push(tell);
-                        self.dial();
+                input = self.inputs.recv() => {
+                    self.idle_at = clock.now() + NEGOTIATION_IDLE;
+                    match input {
+                        Some(Input::Dial(tell)) => {
+                            self.waiting.push(tell);
+                            self.dial();
+                        }
+                        Some(Input::Envelope(connection, text)) => self.handle_envelope(connection, &text),
+                        Some(Input::SessionCloses(own)) => self.session_closes(own),
+                        None => return,
                     }
-                    Some(Input::Remote(contents)) => self.machine.handle_remote(contents, clock.now()),
-                    Some(Input::SessionCloses(own)) => self.session_closes(own),
-                    None => return,
-                },
+                }
                 Some(done) = self.work.join_next() => {
                     // An aborted task has nothing to say.
                     if let Ok(done) = done {
@@ -233,6 +114,37 @@ impl Negotiator {
                 () = clock.sleep_until_any(deadline) => self.machine.handle_timeout(clock.now()),
             }
         }
+    }
+
+    /// Opens a sealed envelope of the peer. Nothing in it counts before it opens and verifies.
+    fn handle_envelope(&mut self, connection: ConnectionId, text: &str) {
+        let now = self.engine.clock.now();
+        // Beyond its rate an envelope is dropped, as a network would: the attempt goes on without it or ends.
+        let opened = match self.envelopes.take(1, now) {
+            Some(_) => Err("too many of them".to_owned()),
+            None => self.open(connection, text),
+        };
+        match opened {
+            Ok(contents) if contents.body == Body::Welcome => {}
+            Ok(contents) if self.engine.settings.transports.webrtc => {
+                self.machine.handle_remote(contents, now)
+            }
+            Ok(_) => {}
+            Err(error) => tracing::info!(device = %self.peer, %error, "envelope refused"),
+        }
+    }
+
+    fn open(&self, connection: ConnectionId, text: &str) -> Result<Contents, String> {
+        let engine = &self.engine;
+        let sealed = base64::decode(text).ok_or("not base64")?;
+        let opened = envelope::open(&sealed, &engine.keys, engine.clock.unix_now());
+        let Opened { sender, content } = opened.map_err(|e| e.to_string())?;
+        if sender.device_id() != self.peer || content.connection_id != connection {
+            return Err("the relay put another label on it".into());
+        }
+        engine.trust.check(&sender).map_err(|e| e.to_string())?;
+        engine.contacts.handle_certificate(&sender);
+        Contents::from_envelope(&content).map_err(|e| e.to_string())
     }
 
     async fn act(&mut self) {
@@ -266,7 +178,7 @@ impl Negotiator {
                     }
                 }
             }
-            Action::Send(contents) => self.send(contents),
+            Action::Send(contents) => self.send(&contents),
             Action::Abandon { connection_id, reason } => {
                 tracing::debug!(%connection_id, %reason, "attempt abandoned");
                 return Some((reason.to_string(), self.give_up(connection_id)));
@@ -308,7 +220,7 @@ impl Negotiator {
     fn make(&mut self, id: ConnectionId, offer: Option<(String, [u8; 32])>) {
         let config = self.engine.webrtc_config();
         let initiator = offer.is_none();
-        let name = self.engine.registry.name(self.peer.device_id());
+        let name = self.engine.registry.name(self.peer);
         let task = self.work.spawn(async move {
             let made = match offer {
                 None => Attempt::offer(&config).await.map_err(|e| e.to_string()),
@@ -356,15 +268,15 @@ impl Negotiator {
             }
             Done::Connected(id, Ok(transport)) => {
                 let Some(live) = self.attempts.get_mut(&id) else { return };
-                let (engine, peer) = (self.engine.clone(), self.peer.clone());
+                let (engine, peer) = (self.engine.clone(), self.peer);
                 let (initiator, name) = (live.initiator, live.name);
                 live.tasks.push(self.work.spawn(async move {
                     let outcome = if initiator {
-                        engine.initiate(transport, id, &peer, name).await
+                        engine.initiate(transport, id, peer, name).await
                     } else {
-                        engine.accept(transport, id, Some(peer.device_id())).await
+                        engine.accept(transport, id, Some(peer)).await
                     };
-                    Done::Settled(id, super::dial::settled(outcome))
+                    Done::Settled(id, settled(outcome))
                 }));
             }
             Done::Connected(id, Err(reason)) => {
@@ -383,31 +295,23 @@ impl Negotiator {
         }
     }
 
-    fn send(&self, contents: Contents) {
-        let (connection, kind) = (contents.connection_id, contents.kind());
-        if let Err(why) = self.seal_and_send(contents, connection, kind) {
-            tracing::info!(error = %why, "an envelope was not sent");
+    fn send(&self, contents: &Contents) {
+        if let Err(error) = self.engine.send_envelope(self.peer, contents) {
+            tracing::info!(device = %self.peer, %error, "envelope lost");
         }
     }
+}
 
-    fn seal_and_send(
-        &self,
-        contents: Contents,
-        connection_id: ConnectionId,
-        kind: ExchangeKind,
-    ) -> Result<(), String> {
-        let content = Content {
-            connection_id,
-            attempt: contents.attempt,
-            expiry: UnixTime(self.engine.clock.unix_now().0 + OFFER_TTL.as_secs()),
-            fingerprint: contents.fingerprint,
-            body: contents.body.encode().map_err(|e| e.to_string())?,
-        };
-        let (engine, to) = (&self.engine, KnownKeys::of(&self.peer));
-        let sealed = envelope::seal(&content, &engine.keys, &engine.certificate, &to, random::array())
+impl Engine {
+    /// Seals contents for a device whose keys are known, and sends them through the relays.
+    pub(in crate::engine) fn send_envelope(&self, to: DeviceId, contents: &Contents) -> Result<(), String> {
+        let keys = self.keys_of(to).ok_or("no keys of this device are known")?;
+        let expiry = UnixTime(self.clock.unix_now().0 + OFFER_TTL.as_secs());
+        let content = contents.to_envelope(expiry).map_err(|e| e.to_string())?;
+        let sealed = envelope::seal(&content, &self.keys, &self.certificate, &keys, random::array())
             .map_err(|e| e.to_string())?;
         let envelopes = vec![base64::encode(&sealed)];
-        engine.relays.send(kind, self.peer.device_id(), connection_id, envelopes).map_err(|e| e.to_string())
+        self.relays.send(contents.kind(), to, contents.connection_id, envelopes).map_err(|e| e.to_string())
     }
 }
 
@@ -432,8 +336,4 @@ fn check_fingerprint(sdp: &str, signed: [u8; 32]) -> Result<(), String> {
         Ok(_) => Err("the description's fingerprint is not the signed one".into()),
         Err(e) => Err(e.to_string()),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,209 @@
+//! First contact: keys of devices before they are pinned, and knocks.
+//!
+//! A relay brings nothing from a device that this one does not let in, but knocks. Whoever dials without consent knocks:
+//! it shows its certificate, signed for this device, and that becomes a question to the app. The answer to an accepted
+//! knock is a sealed envelope with this device's own certificate; a refused one has no answer, like an absent device's.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use peers_proto::bucket::Bucket;
+use peers_proto::certificate::DeviceCertificate;
+use peers_proto::id::{ConnectionId, DeviceId, UserId};
+use peers_proto::limits::{KNOCK_BURST, KNOCKS_PER_SECOND, MAX_WATCHED};
+use peers_proto::signaling::{Body, Contents, knock};
+use peers_proto::time::{Instant, UnixTime};
+use peers_proto::timing::{APPROVAL_TIMEOUT, KNOCK_PATIENCE, OFFER_TTL, REGISTRATION_TIMEOUT};
+use peers_proto::trust::{KnownKeys, TrustLevel};
+use tokio::sync::Notify;
+
+use super::Engine;
+use crate::error::Error;
+use crate::random;
+
+/// Devices met through signaling, and those that are asked for.
+pub(crate) struct Contacts {
+    inner: Mutex<Inner>,
+    /// Tells, without memory, that there are keys of another device.
+    changed: Notify,
+}
+
+struct Inner {
+    /// Certified by the device itself, the latest last: at most [`MAX_WATCHED`].
+    found: VecDeque<(DeviceId, KnownKeys)>,
+    /// Devices that the app waits for, and how often. Others are not knocked at.
+    wanted: HashMap<DeviceId, usize>,
+    knocks: Bucket,
+}
+
+impl Default for Contacts {
+    fn default() -> Self {
+        let knocks = Bucket::new(KNOCKS_PER_SECOND, KNOCK_BURST);
+        let inner = Inner { found: VecDeque::new(), wanted: HashMap::new(), knocks };
+        Self { inner: Mutex::new(inner), changed: Notify::new() }
+    }
+}
+
+impl Contacts {
+    /// A device has shown its certificate, which proves itself against the id.
+    pub(crate) fn handle_certificate(&self, certificate: &DeviceCertificate) {
+        let (device, keys) = (certificate.device_id(), KnownKeys::of(certificate));
+        let mut inner = self.lock();
+        // The first ones stay: a device never changes its keys.
+        if inner.found.iter().any(|(known, _)| *known == device) {
+            return;
+        }
+        if inner.found.len() >= MAX_WATCHED {
+            inner.found.pop_front();
+        }
+        inner.found.push_back((device, keys));
+        drop(inner);
+        self.changed.notify_waiters();
+    }
+
+    /// The app waits for this device until the guard is dropped.
+    pub(crate) fn want(self: &Arc<Self>, device: DeviceId) -> Wanted {
+        *self.lock().wanted.entry(device).or_default() += 1;
+        Wanted { device, contacts: self.clone() }
+    }
+
+    fn is_wanted(&self, device: DeviceId) -> bool {
+        self.lock().wanted.contains_key(&device)
+    }
+
+    fn keys_of(&self, device: DeviceId) -> Option<KnownKeys> {
+        self.lock().found.iter().find(|(known, _)| *known == device).map(|(_, keys)| *keys)
+    }
+
+    /// Whether one more knock may be opened now.
+    fn admits_knock(&self, now: Instant) -> bool {
+        self.lock().knocks.take(1, now).is_none()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// See [`Contacts::want`].
+pub(crate) struct Wanted {
+    device: DeviceId,
+    contacts: Arc<Contacts>,
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        let mut inner = self.contacts.lock();
+        if let Some(count) = inner.wanted.get_mut(&self.device) {
+            *count -= 1;
+            if *count == 0 {
+                inner.wanted.remove(&self.device);
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// The keys of a device: pinned, or shown by itself.
+    pub(crate) fn keys_of(&self, device: DeviceId) -> Option<KnownKeys> {
+        self.trust.known_keys(device).or_else(|| self.contacts.keys_of(device))
+    }
+
+    /// The level of a device now, by its user too if its keys are known.
+    pub(crate) fn level_of(&self, device: DeviceId) -> TrustLevel {
+        let user = self.keys_of(device).map(|keys| UserId::derive(&keys.user_pk));
+        self.trust.level(device, user)
+    }
+
+    /// The keys to dial a device with. They are asked of the relays, which give them only with the device's consent, and
+    /// then of the device by a knock if the app waits for it: for a person to decide, if need be.
+    ///
+    /// # Errors
+    /// [`Error::Offline`], [`Error::Unreachable`].
+    pub(super) async fn find_keys(self: &Arc<Self>, device: DeviceId) -> Result<KnownKeys, Error> {
+        if let Some(keys) = self.keys_of(device) {
+            self.await_consent(device).await;
+            return Ok(keys);
+        }
+        self.relays.online(REGISTRATION_TIMEOUT).await?;
+        if let Some(certificate) = self.relays.certificate(device).await {
+            self.contacts.handle_certificate(&certificate);
+            return Ok(KnownKeys::of(&certificate));
+        }
+        let unknown = Error::Unreachable("it is away, or does not let this device in".into());
+        if !self.contacts.is_wanted(device) {
+            return Err(unknown);
+        }
+        self.knock(device);
+        let shown = async {
+            loop {
+                let changed = self.contacts.changed.notified();
+                if let Some(keys) = self.keys_of(device) {
+                    return keys;
+                }
+                changed.await;
+            }
+        };
+        self.clock.timeout(APPROVAL_TIMEOUT, shown).await.ok_or(unknown)
+    }
+
+    /// A device that is known but seen by no relay is away, or was started anew and knows nothing of this one: it is
+    /// knocked at, and has a moment to answer.
+    async fn await_consent(self: &Arc<Self>, device: DeviceId) {
+        if !self.contacts.is_wanted(device) || self.relays.sees(device) || !self.relays.any_online() {
+            return;
+        }
+        self.knock(device);
+        let _ = self.clock.timeout(KNOCK_PATIENCE, self.relays.seen(device)).await;
+    }
+
+    fn knock(&self, device: DeviceId) {
+        let connection = ConnectionId::from_bytes(random::array());
+        let expiry = UnixTime(self.clock.unix_now().0 + OFFER_TTL.as_secs());
+        let knock = knock::make(&self.keys, &self.certificate, device, connection, expiry);
+        self.relays.knock(device, connection, &knock);
+    }
+
+    /// A device without consent asks to be let in. A refusal has no answer.
+    pub(crate) fn handle_knock(self: &Arc<Self>, from: DeviceId, connection: ConnectionId, knock: Vec<u8>) {
+        if !self.contacts.admits_knock(self.clock.now()) {
+            tracing::info!(device = %from, "knock dropped");
+            return;
+        }
+        let engine = self.clone();
+        self.spawn(async move {
+            match engine.open_knock(from, connection, &knock) {
+                Ok(certificate) => engine.answer_knock(&certificate, connection).await,
+                Err(error) => tracing::info!(device = %from, %error, "knock refused"),
+            }
+        });
+    }
+
+    fn open_knock(
+        &self,
+        from: DeviceId,
+        connection: ConnectionId,
+        bytes: &[u8],
+    ) -> Result<DeviceCertificate, String> {
+        let opened = knock::open(bytes, self.device_id(), connection, self.clock.unix_now());
+        let certificate = opened.map_err(|e| e.to_string())?;
+        if certificate.device_id() != from {
+            return Err("the relay put another label on it".into());
+        }
+        self.trust.check(&certificate).map_err(|e| e.to_string())?;
+        Ok(certificate)
+    }
+
+    async fn answer_knock(self: &Arc<Self>, peer: &DeviceCertificate, connection_id: ConnectionId) {
+        let device = peer.device_id();
+        if !self.admits(peer, None).await {
+            return;
+        }
+        self.contacts.handle_certificate(peer);
+        self.deliver_held(device);
+        let welcome = Contents { connection_id, attempt: 0, fingerprint: None, body: Body::Welcome };
+        if let Err(error) = self.send_envelope(device, &welcome) {
+            tracing::info!(%device, %error, "welcome lost");
+        }
+    }
+}
