@@ -72,6 +72,12 @@ pub const MAX_DEVICE_NAME: usize = 64;
 /// Devices in one user's revocation list: many times what a person owns in a lifetime, 10 KiB on the wire.
 pub const MAX_REVOKED: usize = 512;
 
+/// Devices whose keys are pinned: far more than a person meets, and 1 MB. A listener for anybody meets more, and forgets
+/// strangers.
+pub const MAX_PINNED: usize = 4096;
+/// Devices that dials are decided about. Those beyond 30 connections are looked for in vain anyway.
+pub const MAX_DIALED: usize = 4096;
+
 /// Bytes of one handshake message.
 pub const MAX_HANDSHAKE: usize = 4096;
 /// Bytes of a transport's channel binding: two SHA-256 hashes.

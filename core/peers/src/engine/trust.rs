@@ -1,6 +1,6 @@
 //! The levels of devices, and the keys each was first seen with.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use peers_proto::certificate::DeviceCertificate;
@@ -148,7 +148,16 @@ impl TrustBook {
     /// # Errors
     /// It is known with others: whatever it proved, it is refused (D06).
     pub(crate) fn pin(&self, certificate: &DeviceCertificate) -> Result<(), KeyChanged> {
-        self.lock().pins.pin(certificate)
+        let mut book = self.lock();
+        let Book { levels, met, pins, .. } = &mut *book;
+        let dialed: HashSet<_> = met.iter().filter(|met| met.dialed).map(|met| met.device).collect();
+        // Without the policy: it is the app's code, and may call the client, which may need the book.
+        pins.pin(certificate, |device, user| match levels.get(&device) {
+            Some(level) => *level,
+            None if user == self.own_user => TrustLevel::Own,
+            None if dialed.contains(&device) => TrustLevel::Trusted,
+            None => TrustLevel::Unknown,
+        })
     }
 
     /// Whether a device presents the keys it is known with.

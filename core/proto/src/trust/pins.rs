@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::certificate::DeviceCertificate;
-use crate::id::DeviceId;
+use crate::id::{DeviceId, UserId};
 use crate::keys::KEY_LEN;
+use crate::limits::MAX_PINNED;
+
+use super::TrustLevel;
 
 /// Which key differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +61,11 @@ impl KnownKeys {
         DeviceId::derive(&self.sign_pk)
     }
 
+    /// The owner of the device.
+    pub fn user_id(&self) -> UserId {
+        UserId::derive(&self.user_pk)
+    }
+
     /// Whether `presented` shows exactly these keys.
     ///
     /// # Errors
@@ -79,14 +87,26 @@ impl KnownKeys {
     }
 }
 
-/// The keys stored for every device this one has accepted. Grows only by decisions of this side, never by strangers.
+/// The keys stored for the devices this one has accepted, at most [`MAX_PINNED`]. When all places are taken, the device goes
+/// that was used least recently of those below [`TrustLevel::Trusted`]: whatever strangers an app accepts, none of them
+/// makes it forget the keys of a device that a person trusts.
 #[derive(Debug, Clone, Default)]
-pub struct Pins(BTreeMap<DeviceId, KnownKeys>);
+pub struct Pins {
+    all: BTreeMap<DeviceId, Pin>,
+    /// Counts uses.
+    uses: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Pin {
+    keys: KnownKeys,
+    used: u64,
+}
 
 impl Pins {
     /// The keys stored for `device`.
     pub fn get(&self, device: &DeviceId) -> Option<&KnownKeys> {
-        self.0.get(device)
+        self.all.get(device).map(|pin| &pin.keys)
     }
 
     /// Whether the device is known; with other keys it is rejected.
@@ -100,19 +120,36 @@ impl Pins {
         }
     }
 
-    /// Stores the keys of a device this side accepts.
+    /// Stores the keys of a device this side accepts, or notes that they were used. `level` tells how far each device, with
+    /// its owner, is trusted now; it is asked only when all places are taken. A device that is less trusted than all those
+    /// there are is not stored.
     ///
     /// # Errors
     /// [`KeyChanged`]; what is stored stays.
-    pub fn pin(&mut self, accepted: &DeviceCertificate) -> Result<(), KeyChanged> {
-        if !self.check(accepted)? {
-            self.0.insert(accepted.device_id(), KnownKeys::of(accepted));
+    pub fn pin(
+        &mut self,
+        accepted: &DeviceCertificate,
+        level: impl Fn(DeviceId, UserId) -> TrustLevel,
+    ) -> Result<(), KeyChanged> {
+        let (device, keys) = (accepted.device_id(), KnownKeys::of(accepted));
+        if !self.check(accepted)? && self.all.len() >= MAX_PINNED {
+            let kept = |device, keys: &KnownKeys| level(device, keys.user_id()) >= TrustLevel::Trusted;
+            let places = self.all.iter().map(|(device, pin)| (kept(*device, &pin.keys), pin.used, *device));
+            let least = places.min();
+            if least.is_some_and(|(trusted, ..)| trusted) && !kept(device, &keys) {
+                return Ok(());
+            }
+            if let Some((.., oldest)) = least {
+                self.all.remove(&oldest);
+            }
         }
+        self.uses += 1;
+        self.all.insert(device, Pin { keys, used: self.uses });
         Ok(())
     }
 
     /// Forgets a device, by decision of the user.
     pub fn forget(&mut self, device: &DeviceId) {
-        self.0.remove(device);
+        self.all.remove(device);
     }
 }

@@ -1,6 +1,8 @@
 use super::*;
 use crate::certificate::DeviceCertificate;
+use crate::id::{DeviceId, UserId};
 use crate::keys::{DeviceKeys, UserKeys};
+use crate::limits::MAX_PINNED;
 use crate::time::UnixTime;
 
 const LADDER: [TrustLevel; 8] = [
@@ -63,19 +65,60 @@ fn malicious_outweighs_every_other_judgement() {
     assert_eq!(TrustLevel::combine([]), TrustLevel::Unknown);
 }
 
+fn unknown(_: DeviceId, _: UserId) -> TrustLevel {
+    TrustLevel::Unknown
+}
+
+/// The certificate of one of many devices of one user.
+fn one_of_many(n: u16) -> DeviceCertificate {
+    let mut seed = [0x55; 32];
+    seed[..2].copy_from_slice(&n.to_be_bytes());
+    let (user, device) = (UserKeys::from_seed([9; 32]), DeviceKeys::from_seed(seed));
+    DeviceCertificate::issue(&user, &device, UnixTime(1), UnixTime(0), "").unwrap()
+}
+
+#[test]
+fn a_full_book_forgets_who_was_used_least_recently_and_never_a_trusted_device_for_another() {
+    let mut pins = Pins::default();
+    let (friend, newcomer) = (certificate(1, 2), certificate(3, 4));
+    let trusted = |device: DeviceId, _: UserId| {
+        if device == friend.device_id() { TrustLevel::Trusted } else { TrustLevel::Known }
+    };
+    pins.pin(&friend, trusted).unwrap();
+    let strangers: Vec<_> = (1..MAX_PINNED as u16).map(one_of_many).collect();
+    for stranger in &strangers {
+        pins.pin(stranger, trusted).unwrap();
+    }
+    pins.pin(&strangers[0], trusted).unwrap(); // used again
+    pins.pin(&newcomer, trusted).unwrap();
+    let kept = |pins: &Pins, of: &DeviceCertificate| pins.get(&of.device_id()).is_some();
+    assert!([&friend, &newcomer, &strangers[0], &strangers[2]].iter().all(|of| kept(&pins, of)));
+    assert!(!kept(&pins, &strangers[1]));
+
+    // Where all are trusted, one that is not gets no place, and one that is gets the oldest one.
+    let all = |_, _| TrustLevel::Trusted;
+    let but_one = |device, _| {
+        if device == strangers[1].device_id() { TrustLevel::Known } else { TrustLevel::Trusted }
+    };
+    pins.pin(&strangers[1], but_one).unwrap();
+    assert!(!kept(&pins, &strangers[1]) && kept(&pins, &friend));
+    pins.pin(&strangers[1], all).unwrap();
+    assert!(kept(&pins, &strangers[1]) && !kept(&pins, &friend));
+}
+
 // proves D06
 #[test]
 fn stored_keys_that_differ_always_reject() {
     let mut pins = Pins::default();
     assert_eq!(pins.check(&certificate(1, 2)), Ok(false));
-    pins.pin(&certificate(1, 2)).unwrap();
+    pins.pin(&certificate(1, 2), unknown).unwrap();
     assert_eq!(pins.check(&certificate(1, 2)), Ok(true));
 
     // The same device under another user: genuine signatures, and still refused.
     let moved = certificate(3, 2);
     let changed = KeyChanged { device: moved.device_id(), key: PinnedKey::User };
     assert_eq!(pins.check(&moved), Err(changed));
-    assert_eq!(pins.pin(&moved), Err(changed));
+    assert_eq!(pins.pin(&moved, unknown), Err(changed));
     assert_eq!(pins.check(&certificate(1, 2)), Ok(true), "what was stored stays");
 
     let known = KnownKeys::of(&certificate(1, 2));
