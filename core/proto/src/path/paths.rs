@@ -1,12 +1,12 @@
 //! The paths of one session and the choice between them.
 
+mod choice;
+mod event;
 mod standing;
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::limits::MAX_PATHS;
 use crate::network::AppState;
 use crate::time::{Instant, earliest};
 use crate::timing::{IDLE_AFTER, MAX_AWAY, RETURN_AFTER};
@@ -17,64 +17,7 @@ use super::quality::{Level, Quality};
 use super::route::{Preference, Route, Tier};
 use standing::Standing;
 
-/// Names a path among those of its session. Later paths have greater ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PathId(pub u64);
-
-/// Whether a session can be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Status {
-    /// A path carries it.
-    Usable,
-    /// There is a path, but it does not answer, or has not yet.
-    Verifying,
-    /// There is no path; what is sent waits for one.
-    Down,
-    /// The peer said that it would be away; what is sent waits for its return.
-    Away,
-}
-
-/// What follows from what happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PathEvent {
-    /// This path carries the session from now on.
-    Current(PathId),
-    /// No path is left.
-    Down,
-    /// [`Paths::poll_beat`] has something for this path.
-    Ask(PathId),
-    /// This path is not needed any more: say goodbye.
-    Leave(PathId),
-    /// This path has been silent for too long: close it.
-    Dead(PathId),
-    /// The status has changed.
-    Status(Status),
-    /// The path in use feels different now (S092, S160).
-    Quality(Quality),
-    /// No path came back within the window: the session is lost.
-    Lost,
-}
-
-/// What is known about a path, for people and programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PathInfo {
-    /// What it runs over.
-    pub route: Route,
-    /// Moving average of the round trip, once measured.
-    pub rtt: Option<Duration>,
-    /// How much round trips differ from one to the next.
-    pub jitter: Duration,
-    /// Percent of the last ten pings that were not answered in time.
-    pub loss: u8,
-    /// Bytes per second in both directions over the last second.
-    pub throughput: u64,
-    /// Bytes sent in all.
-    pub sent: u64,
-    /// Bytes received in all.
-    pub received: u64,
-    /// All of this as one number.
-    pub quality: Quality,
-}
+pub use event::{PathEvent, PathId, PathInfo, Status};
 
 #[derive(Debug)]
 struct Path {
@@ -156,7 +99,7 @@ impl Paths {
             self.set_current(Some(id), now);
         } else {
             // The peer may have made it because it cannot use the current one any more.
-            self.events.push_back(PathEvent::Ask(id));
+            self.ask(id);
             self.probe_current(now);
         }
         self.keep_few();
@@ -199,7 +142,7 @@ impl Paths {
     pub fn handle_ping(&mut self, id: PathId, number: u64) {
         if let Some(path) = self.all.get_mut(&id) {
             path.liveness.handle_ping(number);
-            self.events.push_back(PathEvent::Ask(id));
+            self.ask(id);
         }
     }
 
@@ -217,10 +160,12 @@ impl Paths {
     /// The network may have changed. If it did not, every path answers; if it has become `another` one, none is relied
     /// on before it does.
     pub fn network_changed(&mut self, another: bool, now: Instant) {
-        for (id, path) in &mut self.all {
+        for path in self.all.values_mut() {
             path.suspect |= another;
             path.liveness.probe(now);
-            self.events.push_back(PathEvent::Ask(*id));
+        }
+        for id in self.all.keys().copied().collect::<Vec<_>>() {
+            self.ask(id);
         }
         self.settle(now);
     }
@@ -276,7 +221,7 @@ impl Paths {
                 }
             }
             if asks {
-                self.events.push_back(PathEvent::Ask(id));
+                self.ask(id);
             }
         }
         self.settle(now);
@@ -386,116 +331,18 @@ impl Paths {
         }
     }
 
-    // ---- the choice ----
-
-    fn settle(&mut self, now: Instant) {
-        let best = self.best();
-        if best != self.current {
-            self.set_current(best, now);
-        }
-        self.leave_the_others();
-        self.tell_status();
-    }
-
-    /// The best by standing; of equals the one in use, unless another feels much better, then the newest.
-    fn best(&self) -> Option<PathId> {
-        let standing = self.all.values().map(|path| self.standing(path)).min()?;
-        let equals = || self.all.iter().filter(|(_, path)| self.standing(path) == standing);
-        let newest = equals().next_back().map(|(id, _)| *id);
-        let Some((id, current)) = equals().find(|(id, _)| Some(**id) == self.current) else { return newest };
-        let challenger = equals().max_by_key(|(_, path)| path.quality.score());
-        let measured = current.metrics.rtt().is_some();
-        let better = challenger.filter(|(_, path)| measured && path.quality.clearly_beats(current.quality));
-        Some(better.map_or(*id, |(id, _)| *id))
-    }
-
-    fn set_current(&mut self, id: Option<PathId>, now: Instant) {
-        self.current = id;
-        self.down = id.is_none().then_some(now);
-        self.events.push_back(id.map_or(PathEvent::Down, PathEvent::Current));
-        // A path in reserve was not asked for a while.
-        self.probe_current(now);
-        if let Some(path) = self.current_path() {
-            self.events.push_back(PathEvent::Quality(path.quality));
-        }
-    }
-
-    /// The peer, which has used the current path, sends on one that was made after anything was heard on it: it knows that
-    /// the current one does not work any more, because its network has changed, long before silence tells.
-    fn follow_peer(&mut self, id: PathId, now: Instant) {
-        let Some(theirs) = self.all.get(&id).map(|path| path.made) else { return };
-        let Some(current) = self.current.and_then(|ours| self.all.get_mut(&ours)) else { return };
-        let heard = current.liveness.heard_at();
-        // Of two paths made at once, the peer may have known one a moment earlier.
-        if !current.suspect && current.carried && heard < theirs {
-            current.suspect = true;
-            self.probe_current(now);
-            self.settle(now);
-        }
-    }
-
-    fn probe_current(&mut self, now: Instant) {
-        let Some(id) = self.current else { return };
-        if let Some(path) = self.all.get_mut(&id) {
-            path.liveness.probe(now);
-            self.events.push_back(PathEvent::Ask(id));
-        }
-    }
-
-    /// Many paths to a peer are a sign of trouble, not of plenty: the worst and oldest go.
-    fn keep_few(&mut self) {
-        while self.all.len() > MAX_PATHS {
-            let others = self.all.iter().filter(|(id, _)| Some(**id) != self.current);
-            let worst = others.max_by_key(|(id, path)| (self.standing(path), Reverse(**id)));
-            let Some(id) = worst.map(|(id, _)| *id) else { return };
-            self.all.remove(&id);
-            self.events.push_back(PathEvent::Dead(id));
-        }
-    }
-
-    /// Make before break: once the current path has answered since another was made, a worse one is left, but for the
-    /// reserve. Of equal ones only the end that leads leaves any, or each would leave what the other has chosen.
-    fn leave_the_others(&mut self) {
-        let Some(current) = self.current_path() else { return };
-        let Some(answered) = current.answered.filter(|_| !current.suspect) else { return };
-        let (rank, mut reserve) = (self.preference.rank(current.route.tier()), false);
-        let mut left = Vec::new();
-        let others =
-            self.all.iter().rev().filter(|(id, path)| Some(**id) != self.current && path.made < answered);
-        for (id, path) in others {
-            let theirs = self.preference.rank(path.route.tier());
-            let kept = path.route.tier() == Tier::Relay && self.app == AppState::Foreground;
-            let superfluous = if theirs > rank && kept {
-                std::mem::replace(&mut reserve, true) && self.leads
-            } else {
-                theirs > rank || (theirs == rank && self.leads)
-            };
-            if superfluous {
-                left.push(*id);
-            }
-        }
-        for id in left {
-            self.all.remove(&id);
-            self.events.push_back(PathEvent::Leave(id));
-        }
-    }
-
-    fn tell_status(&mut self) {
-        let status = match self.current_path() {
-            Some(path) if path.suspect => Status::Verifying,
-            Some(_) => Status::Usable,
-            None if self.away.is_some() => Status::Away,
-            None => Status::Down,
-        };
-        if std::mem::replace(&mut self.status, status) != status {
-            self.events.push_back(PathEvent::Status(status));
-        }
-    }
-
     fn measured(&mut self, id: PathId) {
         let Some(path) = self.all.get_mut(&id) else { return };
         if path.quality.update(&path.metrics).is_some() && self.current == Some(id) {
             self.events.push_back(PathEvent::Quality(path.quality));
+        }
+    }
+
+    /// A ping or pong waits. Told once, however many pings of the peer it answers: the last one counts.
+    fn ask(&mut self, id: PathId) {
+        let event = PathEvent::Ask(id);
+        if !self.events.contains(&event) {
+            self.events.push_back(event);
         }
     }
 }

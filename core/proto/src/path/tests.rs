@@ -308,6 +308,21 @@ fn idle(w: &mut World, time: Duration, wakes: &mut Vec<Instant>) {
 }
 
 #[test]
+fn a_peer_that_asks_again_and_again_is_owed_one_answer() {
+    let mut w = World::new(true);
+    let direct = w.proven(DIRECT);
+    w.took();
+    w.events.clear();
+    for number in 0..10_000 {
+        w.paths.handle_ping(direct, number);
+    }
+    w.drain();
+    assert_eq!(w.events, [PathEvent::Ask(direct)]);
+    assert_eq!(w.paths.poll_beat(direct, w.now), Some(Beat::Pong(9_999)));
+    assert_eq!(w.paths.poll_beat(direct, w.now), None);
+}
+
+#[test]
 fn an_unanswered_first_ping_makes_a_path_suspect() {
     let mut w = World::new(true);
     w.add(DIRECT);
