@@ -15,18 +15,20 @@
 //! other gives it a moment; what both begin all the same is settled by the handshakes' meeting and by negotiation.
 
 mod backoff;
+mod device;
 mod keep;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use crate::id::{DeviceId, GroupId, UserId};
-use crate::limits::{DIAL_BURST, MAX_CONNECTIONS};
+use crate::limits::{DIAL_BURST, MAX_CONNECTIONS, MAX_DIALED};
 use crate::network::AppState;
 use crate::path::{Status, Tier};
 use crate::time::{Instant, earliest};
-use crate::timing::{DIAL_REFILL, FOLLOWER_PATIENCE, REST_MAX, REST_MIN, SCAN};
+use crate::timing::{DIAL_REFILL, FOLLOWER_PATIENCE, SCAN};
 use crate::trust::TrustLevel;
-use backoff::Backoff;
+use device::{Device, Session};
+
 pub use backoff::full_jitter;
 pub use keep::Why;
 
@@ -93,39 +95,13 @@ pub struct Standing {
     pub tier: Option<Tier>,
 }
 
-#[derive(Debug)]
-struct Device {
-    level: TrustLevel,
-    /// To be looked for, although nobody asks.
-    known: bool,
-    /// The app asked for it.
-    asked: bool,
-    session: Option<Session>,
-    /// As far as relays say.
-    online: Option<bool>,
-    dialing: Option<Purpose>,
-    backoff: Backoff,
-    /// It is not looked for before.
-    rests_until: Option<Instant>,
-    /// Sessions in a row that were ended for want of room or by the peer.
-    goodbyes: u32,
-    /// When to dial next, if that is still wanted then.
-    due: Option<Instant>,
-}
-
-#[derive(Debug)]
-struct Session {
-    standing: Standing,
-    user: UserId,
-    groups: HashSet<GroupId>,
-    used: Instant,
-}
-
 /// Decides for one device whom to dial, and when.
 #[derive(Debug)]
 pub struct Dialer {
     local: DeviceId,
     devices: BTreeMap<DeviceId, Device>,
+    /// Counts devices met.
+    met: u64,
     app: AppState,
     /// Whether there is a way that is better than a detour.
     upgrades: bool,
@@ -143,6 +119,7 @@ impl Dialer {
         Self {
             local,
             devices: BTreeMap::new(),
+            met: 0,
             app: AppState::default(),
             upgrades,
             next_scan: now,
@@ -160,6 +137,7 @@ impl Dialer {
         let entry = self.entry(device);
         (entry.level, entry.known) = (level, level >= TrustLevel::Known);
         self.plan(device, now);
+        self.forget_idle(device);
     }
 
     /// The app wants to speak with this device: of equals, it is kept.
@@ -189,11 +167,12 @@ impl Dialer {
 
     /// The standing of a session has changed.
     pub fn handle_standing(&mut self, device: DeviceId, standing: Standing, now: Instant) {
-        let Some(session) = self.entry(device).session.as_mut() else { return };
+        let Some(entry) = self.devices.get_mut(&device) else { return };
+        let Some(session) = entry.session.as_mut() else { return };
         let before = std::mem::replace(&mut session.standing, standing);
         if before != standing {
             session.used = now;
-            self.entry(device).backoff.reset();
+            entry.backoff.reset();
             self.plan(device, now);
         }
     }
@@ -201,7 +180,7 @@ impl Dialer {
     /// A session has ended.
     pub fn handle_ended(&mut self, device: DeviceId, ending: Ending, now: Instant) {
         let random = self.random();
-        let entry = self.entry(device);
+        let Some(entry) = self.devices.get_mut(&device) else { return };
         (entry.session, entry.due) = (None, None);
         if ending != Ending::Lost {
             // The dial for a better path, if there is one, ends with the session.
@@ -212,11 +191,12 @@ impl Dialer {
             Ending::Peer | Ending::Evicted => entry.rest(random, now),
             Ending::Lost => self.plan(device, now),
         }
+        self.forget_idle(device);
     }
 
-    /// A relay says that a device came or went.
+    /// A relay says that a device came or went, which counts for devices that are looked for or connected.
     pub fn handle_presence(&mut self, device: DeviceId, online: bool, now: Instant) {
-        let entry = self.entry(device);
+        let Some(entry) = self.devices.get_mut(&device) else { return };
         let before = entry.online.replace(online);
         if online {
             if before == Some(false) {
@@ -232,7 +212,7 @@ impl Dialer {
     /// What came of a dial.
     pub fn handle_outcome(&mut self, device: DeviceId, dialed: Purpose, outcome: Outcome, now: Instant) {
         let (random, app, upgrades) = (self.random(), self.app, self.upgrades);
-        let entry = self.entry(device);
+        let Some(entry) = self.devices.get_mut(&device) else { return };
         // Another one has taken its place, or the network has changed: nobody waits for this one.
         if entry.dialing.take_if(|dialing| *dialing == dialed).is_none() {
             return;
@@ -246,6 +226,7 @@ impl Dialer {
         let next = entry.purpose(app, upgrades).unwrap_or(dialed);
         let at = entry.backoff.failed(next, app, random, now);
         entry.due = (!entry.rests(now)).then_some(at);
+        self.forget_idle(device);
         self.dial_due(now);
     }
 
@@ -326,26 +307,31 @@ impl Dialer {
 
     // ---- how ----
 
+    /// The entry of a device that the app, its trust or a session names. Relays name none: they may invent as many as they
+    /// like. The least of more than [`MAX_DIALED`] is forgotten.
     fn entry(&mut self, device: DeviceId) -> &mut Device {
-        self.devices.entry(device).or_insert_with(|| Device {
-            level: TrustLevel::Unknown,
-            known: false,
-            asked: false,
-            session: None,
-            online: None,
-            dialing: None,
-            backoff: Backoff::default(),
-            rests_until: None,
-            goodbyes: 0,
-            due: None,
-        })
+        if self.devices.len() >= MAX_DIALED
+            && !self.devices.contains_key(&device)
+            && let Some(least) = keep::forgettable(&self.devices)
+        {
+            self.devices.remove(&least);
+        }
+        self.met += 1;
+        self.devices.entry(device).or_insert_with(|| Device::new(self.met))
+    }
+
+    /// Forgets a device that nothing follows from any more.
+    fn forget_idle(&mut self, device: DeviceId) {
+        if self.devices.get(&device).is_some_and(Device::is_idle) {
+            self.devices.remove(&device);
+        }
     }
 
     /// Decides when to dial a device whose state has changed.
     fn plan(&mut self, device: DeviceId, now: Instant) {
         let (leads, random) = (self.local < device, self.random());
         let (app, upgrades) = (self.app, self.upgrades);
-        let entry = self.entry(device);
+        let Some(entry) = self.devices.get_mut(&device) else { return };
         entry.due = match (entry.purpose(app, upgrades), &entry.session) {
             (None, _) => None,
             (Some(_), None) if entry.rests(now) => None,
@@ -406,9 +392,10 @@ impl Dialer {
         }
         let (device, why) = keep::least(&self.devices, newcomer);
         let random = self.random();
-        let entry = self.entry(device);
-        (entry.session, entry.due) = (None, None);
-        entry.rest(random, now);
+        if let Some(entry) = self.devices.get_mut(&device) {
+            (entry.session, entry.due) = (None, None);
+            entry.rest(random, now);
+        }
         self.outputs.push_back(DialOutput::Evict(device, why));
     }
 
@@ -419,48 +406,6 @@ impl Dialer {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z >> 32) as u32
-    }
-}
-
-impl Device {
-    /// What a dial would be for now.
-    fn purpose(&self, app: AppState, upgrades: bool) -> Option<Purpose> {
-        let Some(session) = &self.session else {
-            let worth_it = self.known && self.online != Some(false) && app == AppState::Foreground;
-            return worth_it.then_some(Purpose::Path);
-        };
-        match (session.standing.status, session.standing.tier) {
-            (Status::Down | Status::Verifying, _) => Some(Purpose::Path),
-            // It said so; a relay tells when it is back.
-            (Status::Away, _) => (self.online == Some(true)).then_some(Purpose::Path),
-            (Status::Usable, Some(Tier::Forwarded | Tier::Relay)) => {
-                (upgrades && app == AppState::Foreground).then_some(Purpose::Better)
-            }
-            (Status::Usable, _) => None,
-        }
-    }
-
-    /// What to dial it for now: the search for something better does not hold up the search for anything at all.
-    fn to_dial(&self, app: AppState, upgrades: bool) -> Option<Purpose> {
-        let purpose = self.purpose(app, upgrades)?;
-        match self.dialing {
-            None => Some(purpose),
-            Some(Purpose::Better) if purpose == Purpose::Path => Some(purpose),
-            Some(_) => None,
-        }
-    }
-
-    /// It said goodbye, or was told so: both may have better to do than to meet again and again.
-    fn rest(&mut self, random: u32, now: Instant) {
-        // Told twice of the same end?
-        if !self.rests(now) {
-            self.goodbyes = self.goodbyes.saturating_add(1);
-            self.rests_until = Some(now + full_jitter(REST_MIN, REST_MAX, self.goodbyes, random));
-        }
-    }
-
-    fn rests(&self, now: Instant) -> bool {
-        self.rests_until.is_some_and(|until| now < until)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
-use super::Device;
+use super::device::Device;
 use crate::id::{DeviceId, GroupId, UserId};
 use crate::path::{Status, Tier};
 use crate::time::Instant;
@@ -83,6 +83,15 @@ pub(super) fn least(devices: &BTreeMap<DeviceId, Device>, newcomer: DeviceId) ->
 /// The trust of the least trusted device that may be given up.
 pub(super) fn weakest(devices: &BTreeMap<DeviceId, Device>) -> Option<TrustLevel> {
     Census::of(devices).expendable(devices).map(|keep| keep.level).min()
+}
+
+/// The device to forget when too many are known: none with a session, one that is not looked for before one that is, and of
+/// equals the one met first.
+pub(super) fn forgettable(devices: &BTreeMap<DeviceId, Device>) -> Option<DeviceId> {
+    let without = devices.iter().filter(|(_, device)| device.session.is_none());
+    let worth =
+        without.map(|(id, device)| (device.known, device.asked, device.dialing.is_some(), device.order, *id));
+    worth.min().map(|(.., id)| id)
 }
 
 /// How many connections each group and user has.

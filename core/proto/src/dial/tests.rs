@@ -4,7 +4,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::timing::{BEAT, RECONNECT_MAX, UPGRADE_MAX};
+use crate::timing::{BEAT, RECONNECT_MAX, REST_MAX, REST_MIN, UPGRADE_MAX};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -373,6 +373,58 @@ fn a_crowd_of_devices_shares_one_bucket() {
         began += w.pass(SECOND).len();
     }
     assert!(began <= 40 + 2 * 41, "{began} dials in 40 s");
+}
+
+// A relay may name as many devices as it likes.
+#[test]
+fn presence_of_devices_that_nobody_looks_for_leaves_nothing() {
+    let mut w = World::knows(1);
+    for n in 2..=255 {
+        w.dialer.handle_presence(device(n), true, w.now);
+        w.dialer.handle_standing(device(n), standing(Status::Down, None), w.now);
+        w.dialer.handle_outcome(device(n), Purpose::Path, Outcome::Failed, w.now);
+        w.dialer.handle_ended(device(n), Ending::Peer, w.now);
+    }
+    assert_eq!(w.dialer.devices.len(), 1);
+}
+
+#[test]
+fn a_device_is_forgotten_once_nothing_follows_from_it() {
+    let mut w = World::new();
+    for (n, ending) in [(1, Ending::Lost), (2, Ending::Peer), (3, Ending::Evicted), (4, Ending::App)] {
+        w.meet(peer(n, TrustLevel::NewDevice, &[]), n, Tier::Direct);
+        assert_eq!(w.dialer.devices.len(), 1);
+        w.dialer.handle_ended(device(n), ending, w.now);
+        assert_eq!(w.dialer.devices.len(), 0, "{ending:?}");
+    }
+    w.dialer.set_trust(device(1), TrustLevel::Trusted, w.now);
+    w.dialer.set_trust(device(1), TrustLevel::Malicious, w.now);
+    assert_eq!(w.dialer.devices.len(), 1, "the dial is under way");
+    w.dialer.handle_outcome(device(1), Purpose::Path, Outcome::Failed, w.now);
+    assert_eq!(w.dialer.devices.len(), 0);
+    w.dialer.set_trust(device(1), TrustLevel::Trusted, w.now);
+    w.dialer.handle_outcome(device(1), Purpose::Path, Outcome::Denied, w.now);
+    assert_eq!(w.dialer.devices.len(), 0);
+}
+
+#[test]
+fn too_many_devices_cost_those_that_are_not_looked_for_first() {
+    let many = |n: u32| DeviceId::derive(&n.to_be_bytes());
+    let mut w = World::knows(1);
+    w.connect(2, Tier::Direct);
+    w.outputs();
+    w.dialer.handle_outcome(device(1), Purpose::Path, Outcome::Failed, w.now);
+    w.dialer.set_app_state(AppState::Suspended, w.now);
+    for n in 0..MAX_DIALED as u32 + 100 {
+        w.dialer.handle_asked(many(n));
+        assert!(w.dialer.devices.len() <= MAX_DIALED);
+    }
+    assert!([1, 2].iter().all(|n| w.dialer.devices.contains_key(&device(*n))));
+    for n in 0..MAX_DIALED as u32 {
+        w.dialer.set_trust(many(n), TrustLevel::Trusted, w.now);
+    }
+    assert_eq!((w.dialer.devices.len(), w.dialer.connections()), (MAX_DIALED, 1));
+    assert!(!w.dialer.devices.contains_key(&device(1)) && w.dialer.devices.contains_key(&device(2)));
 }
 
 #[derive(Debug, Clone)]

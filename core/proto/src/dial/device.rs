@@ -1,0 +1,106 @@
+//! What the dialer knows about one device.
+
+use std::collections::HashSet;
+
+use super::backoff::{Backoff, full_jitter};
+use super::{Purpose, Standing};
+use crate::id::{GroupId, UserId};
+use crate::network::AppState;
+use crate::path::{Status, Tier};
+use crate::time::Instant;
+use crate::timing::{REST_MAX, REST_MIN};
+use crate::trust::TrustLevel;
+
+#[derive(Debug)]
+pub(super) struct Device {
+    /// Later ones were met, or asked for, later.
+    pub(super) order: u64,
+    pub(super) level: TrustLevel,
+    /// To be looked for, although nobody asks.
+    pub(super) known: bool,
+    /// The app asked for it.
+    pub(super) asked: bool,
+    pub(super) session: Option<Session>,
+    /// As far as relays say.
+    pub(super) online: Option<bool>,
+    pub(super) dialing: Option<Purpose>,
+    pub(super) backoff: Backoff,
+    /// It is not looked for before.
+    pub(super) rests_until: Option<Instant>,
+    /// Sessions in a row that were ended for want of room or by the peer.
+    pub(super) goodbyes: u32,
+    /// When to dial next, if that is still wanted then.
+    pub(super) due: Option<Instant>,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) standing: Standing,
+    pub(super) user: UserId,
+    pub(super) groups: HashSet<GroupId>,
+    pub(super) used: Instant,
+}
+
+impl Device {
+    /// A device that nothing is known about.
+    pub(super) fn new(order: u64) -> Self {
+        Self {
+            order,
+            level: TrustLevel::Unknown,
+            known: false,
+            asked: false,
+            session: None,
+            online: None,
+            dialing: None,
+            backoff: Backoff::default(),
+            rests_until: None,
+            goodbyes: 0,
+            due: None,
+        }
+    }
+
+    /// Whether nothing follows from what is known about it: it is not looked for, and nobody waits for it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.session.is_none() && self.dialing.is_none() && !self.known && !self.asked
+    }
+
+    /// What a dial would be for now.
+    pub(super) fn purpose(&self, app: AppState, upgrades: bool) -> Option<Purpose> {
+        let Some(session) = &self.session else {
+            let worth_it = self.known && self.online != Some(false) && app == AppState::Foreground;
+            return worth_it.then_some(Purpose::Path);
+        };
+        match (session.standing.status, session.standing.tier) {
+            (Status::Down | Status::Verifying, _) => Some(Purpose::Path),
+            // It said so; a relay tells when it is back.
+            (Status::Away, _) => (self.online == Some(true)).then_some(Purpose::Path),
+            (Status::Usable, Some(Tier::Forwarded | Tier::Relay)) => {
+                (upgrades && app == AppState::Foreground).then_some(Purpose::Better)
+            }
+            (Status::Usable, _) => None,
+        }
+    }
+
+    /// What to dial it for now: the search for something better does not hold up the search for anything at all.
+    pub(super) fn to_dial(&self, app: AppState, upgrades: bool) -> Option<Purpose> {
+        let purpose = self.purpose(app, upgrades)?;
+        match self.dialing {
+            None => Some(purpose),
+            Some(Purpose::Better) if purpose == Purpose::Path => Some(purpose),
+            Some(_) => None,
+        }
+    }
+
+    /// It said goodbye, or was told so: both may have better to do than to meet again and again.
+    pub(super) fn rest(&mut self, random: u32, now: Instant) {
+        // Told twice of the same end?
+        if !self.rests(now) {
+            self.goodbyes = self.goodbyes.saturating_add(1);
+            self.rests_until = Some(now + full_jitter(REST_MIN, REST_MAX, self.goodbyes, random));
+        }
+    }
+
+    pub(super) fn rests(&self, now: Instant) -> bool {
+        self.rests_until.is_some_and(|until| now < until)
+    }
+}
