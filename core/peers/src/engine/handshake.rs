@@ -117,7 +117,7 @@ mod tests {
     use peers_proto::trust::KnownKeys;
 
     use super::*;
-    use crate::transport::{FrameSink, FrameSource, TransportKind};
+    use crate::transport::{FrameSink, FrameSource, TransportKind, memory};
 
     /// A peer that refuses and closes as soon as it knows who calls.
     struct Refuser {
@@ -176,6 +176,22 @@ mod tests {
             pairing: false,
             clock: UnixTime(2),
             entropy: [seed; 32],
+        }
+    }
+
+    // proves S132
+    #[tokio::test]
+    async fn a_refusal_that_anybody_can_write_is_a_failure_of_this_connection() {
+        for forged in [&[0xf4][..], &[0xf5, 1], &[0xf6; 17]] {
+            let clock = Clock::manual();
+            let (caller, callee) = (config(1), config(2));
+            let expected = Expected { device: callee.certificate.device_id(), keys: None };
+            let handshake = Handshake::initiator(caller, expected, clock.now()).unwrap();
+            let (mut here, mut there) = memory::pair(TransportKind::Relay);
+            there.sink.send(BytesMut::from(forged)).await.unwrap();
+            there.sink.flush().await.unwrap();
+            let outcome = run(&mut here, handshake, &clock, async |_| Some(Vec::new())).await;
+            assert!(!outcome.unwrap_err().is_refusal());
         }
     }
 
