@@ -35,6 +35,7 @@ impl Default for Transports {
 /// Settings, as the engine uses them.
 pub(crate) struct Settings {
     pub(crate) transports: Transports,
+    pub(crate) open: bool,
     pub(crate) relay_only: bool,
     pub(crate) loopback: bool,
     pub(crate) require_sealing: bool,
@@ -47,10 +48,16 @@ pub(crate) struct Settings {
     pub(crate) resume_window: Duration,
 }
 
+/// A relay to register at.
+pub(crate) struct RelayAddress {
+    pub(crate) url: String,
+    pub(crate) token: Option<String>,
+}
+
 /// Builds a [`Client`]. Nothing connects before [`ClientBuilder::start`].
 #[must_use = "a client begins with `start`"]
 pub struct ClientBuilder {
-    pub(crate) relays: Vec<String>,
+    pub(crate) relays: Vec<RelayAddress>,
     pub(crate) identity: Option<Identity>,
     pub(crate) name: String,
     pub(crate) levels: HashMap<DeviceId, TrustLevel>,
@@ -70,6 +77,7 @@ impl ClientBuilder {
             handlers: HashMap::new(),
             settings: Settings {
                 transports: Transports::default(),
+                open: false,
                 relay_only: false,
                 loopback: false,
                 require_sealing: false,
@@ -86,7 +94,22 @@ impl ClientBuilder {
 
     /// A relay, as `wss://host` or `ws://host:port`. Several are used at once.
     pub fn relay(mut self, url: impl Into<String>) -> Self {
-        self.relays.push(url.into());
+        self.relays.push(RelayAddress { url: url.into(), token: None });
+        self
+    }
+
+    /// A relay that admits devices with its operator's token only, at most 256 bytes. See [`ClientState::NotAdmitted`].
+    ///
+    /// [`ClientState::NotAdmitted`]: crate::ClientState::NotAdmitted
+    pub fn relay_with_token(mut self, url: impl Into<String>, token: impl Into<String>) -> Self {
+        self.relays.push(RelayAddress { url: url.into(), token: Some(token.into()) });
+        self
+    }
+
+    /// Lets every device reach this one through its relays, as a service for the public does. Without it a device that is
+    /// not trusted can knock, and nothing else.
+    pub fn open(mut self, yes: bool) -> Self {
+        self.settings.open = yes;
         self
     }
 
@@ -121,7 +144,8 @@ impl ClientBuilder {
         self
     }
 
-    /// A group this device carries.
+    /// A group this device carries. Its data passes to and from the devices that [`ClientBuilder::member`] names, from
+    /// [`TrustLevel::NewDevice`] on, and no others. The peer checks the same on its side.
     pub fn group(mut self, group: GroupId) -> Self {
         self.settings.groups.insert(group);
         self

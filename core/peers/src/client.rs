@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::builder::ClientBuilder;
+use crate::builder::{ClientBuilder, RelayAddress};
 use crate::clock::Clock;
 use crate::engine::admission::Admissions;
 use crate::engine::dial::Dials;
@@ -59,13 +59,15 @@ impl Client {
         let tasks = TaskTracker::new();
         let mut clients = Vec::new();
         let mut inputs = Vec::new();
-        for url in urls {
+        for RelayAddress { url, token } in urls {
             let config = RelayConfig {
                 url: url.clone(),
                 keys: keys.clone(),
                 certificate: certificate.clone(),
                 clock: clock.clone(),
                 tls: None,
+                token,
+                open: settings.open,
             };
             let (client, events, task) =
                 RelayClient::start(config).map_err(|e| Error::Config(format!("relay {url}: {e}")))?;

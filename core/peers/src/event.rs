@@ -24,6 +24,8 @@ pub enum ClientState {
     Online,
     /// No relay is reachable; the client keeps trying.
     Offline,
+    /// No relay admits this device: a token is missing or wrong, or the device is not on the relay's list.
+    NotAdmitted,
     /// The device was suspended or its network changed; no relay has answered since.
     Verifying,
     /// The app is suspended: peers and relays were told goodbye.

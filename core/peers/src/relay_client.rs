@@ -58,6 +58,10 @@ pub struct RelayConfig {
     pub clock: Clock,
     /// Whom TLS trusts; [`public_roots`] if nothing.
     pub tls: Option<Arc<ClientConfig>>,
+    /// The relay's access token, if its operator gave one.
+    pub token: Option<String>,
+    /// Whether every device may reach this one, and not only those it watches.
+    pub open: bool,
 }
 
 /// A handle; clones are the same client. It does not keep the connection alive, [`RelayTask`] does.
@@ -74,7 +78,7 @@ impl RelayClient {
     pub fn start(config: RelayConfig) -> Result<(Self, RelayEvents, RelayTask), RelayError> {
         let endpoint = Endpoint::parse(&config.url).map_err(|_| RelayError::Url)?;
         let server_name = peers_proto::signaling::server_name(&config.url).ok_or(RelayError::Url)?;
-        let shared = Arc::new(Shared::new(config.keys.device_id(), config.clock.clone()));
+        let shared = Arc::new(Shared::new(config.keys.device_id(), config.open, config.clock.clone()));
         let tls = config.tls.clone().unwrap_or_else(public_roots);
         let task = RelayTask::spawn(task::Dialer { config, endpoint, server_name, tls }, shared.clone());
         Ok((Self { shared: shared.clone() }, RelayEvents::new(shared), task))

@@ -176,6 +176,10 @@ pub const MAX_RELAY_TRANSPORTS: usize = 128;
 pub const MAX_RELAY_INCOMING: usize = MAX_CONNECTIONS + MAX_HANDSHAKES;
 /// Of those, from one peer: an old one that it lost, its successor, and room for impatience.
 pub const MAX_RELAY_INCOMING_PER_PEER: usize = 4;
+/// The same for all devices that this one does not watch, together: each needs a handshake's place next.
+pub const MAX_RELAY_STRANGERS: usize = MAX_STRANGER_HANDSHAKES;
+/// Of those, from one device.
+pub const MAX_RELAY_LANES_PER_STRANGER: usize = 2;
 /// Events of one relay not yet taken by the app's side. Beyond it exchanges are dropped, as a network would.
 pub const MAX_RELAY_EVENTS: usize = 256;
 /// Exchanges held while the relay is away. More were not going to be answered in time.

@@ -119,6 +119,8 @@ pub const REST_MIN: Duration = Duration::from_secs(60);
 pub const REST_MAX: Duration = Duration::from_secs(600);
 /// A registration that lasted this long was a success; a shorter one does not reset the backoff.
 pub const RECONNECT_STABLE: Duration = Duration::from_secs(10);
+/// A relay that does not admit this device is tried again after this: its operator has to change something first.
+pub const NOT_ADMITTED_RETRY: Duration = Duration::from_secs(600);
 /// A pinged relay that stays silent for this long is gone.
 pub const RELAY_PONG: Duration = Duration::from_secs(10);
 /// The same right after the network changed, when a dead socket is likely and a live one answers at once.

@@ -9,13 +9,13 @@ use futures_util::future::select_ok;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use peers_proto::certificate::DeviceCertificate;
 use peers_proto::id::{ConnectionId, DeviceId};
-use peers_proto::signaling::{ExchangeKind, IceServer, MessageId};
+use peers_proto::signaling::{ErrorCode, ExchangeKind, IceServer, MessageId};
 use tokio::sync::Notify;
 
 use crate::error::Error;
 use crate::event::ClientState;
 use crate::random;
-use crate::relay_client::{RelayClient, RelayState};
+use crate::relay_client::{Disconnect, RelayClient, RelayState};
 
 /// The relays of a client.
 #[derive(Default)]
@@ -51,6 +51,8 @@ impl Relays {
             ClientState::Verifying
         } else if any(|s| matches!(s, RelayState::Superseded)) {
             ClientState::Superseded
+        } else if states.iter().all(is_closed_to) {
+            ClientState::NotAdmitted
         } else if any(|s| matches!(s, RelayState::Connecting)) {
             ClientState::Connecting
         } else {
@@ -174,4 +176,9 @@ impl Relays {
             self.clients.iter().enumerate().partition(|(relay, _)| seen.is_some_and(|s| s.contains(relay)));
         there.into_iter().chain(elsewhere).map(|(_, client)| client.clone()).collect()
     }
+}
+
+/// Whether the relay's access rule does not admit this device.
+fn is_closed_to(state: &RelayState) -> bool {
+    matches!(state, RelayState::Waiting { reason: Disconnect::Refused(ErrorCode::NotAdmitted), .. })
 }

@@ -84,7 +84,7 @@ impl RelayEvents {
 
     fn event(&self, queued: Queued) -> RelayEvent {
         match queued {
-            Queued::Incoming(key, signals) => RelayEvent::Incoming {
+            Queued::Incoming(key, signals, _) => RelayEvent::Incoming {
                 peer: key.peer,
                 connection: key.connection,
                 transport: relay::transport(self.shared.clone(), key, signals),
@@ -105,7 +105,8 @@ impl Drop for RelayEvents {
 /// An event as it waits. A transport has halves only once somebody takes it: halves hold [`Shared`], and so must
 /// not wait inside it.
 pub(super) enum Queued {
-    Incoming(Key, Arc<Signals>),
+    /// With whether the device that opened it is let in.
+    Incoming(Key, Arc<Signals>, bool),
     Presence(DeviceId, bool),
     Other(RelayEvent),
 }
@@ -141,11 +142,13 @@ impl Inbox {
     pub(super) fn close(&mut self) -> Vec<Key> {
         self.closed = true;
         let waiting = self.queue.drain(..);
-        waiting.filter_map(|q| if let Queued::Incoming(key, _) = q { Some(key) } else { None }).collect()
+        waiting.filter_map(|q| if let Queued::Incoming(key, ..) = q { Some(key) } else { None }).collect()
     }
 
-    /// Transports opened by peers and not yet taken.
-    pub(super) fn incoming(&self) -> usize {
-        self.queue.iter().filter(|q| matches!(q, Queued::Incoming(..))).count()
+    /// Whether one more transport that a peer has opened may wait: strangers have fewer places, and not those of others.
+    pub(super) fn has_room(&self, known: bool) -> bool {
+        let alike = |queued: &&Queued| matches!(queued, Queued::Incoming(_, _, other) if *other == known);
+        let places = if known { limits::MAX_HANDSHAKES } else { limits::MAX_STRANGER_HANDSHAKES };
+        self.queue.iter().filter(alike).count() < places
     }
 }

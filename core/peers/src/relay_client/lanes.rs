@@ -74,7 +74,8 @@ pub(super) struct Lanes {
 
 #[derive(Debug, Default)]
 struct Lane {
-    incoming: bool,
+    /// The device that opened it, if this one did not.
+    caller: Option<Caller>,
     inbound: VecDeque<Bytes>,
     inbound_bytes: usize,
     outbound: VecDeque<Bytes>,
@@ -88,6 +89,12 @@ struct Lane {
     signals: Arc<Signals>,
 }
 
+/// What was known of a peer when it opened a lane.
+#[derive(Debug, Clone, Copy)]
+struct Caller {
+    known: bool,
+}
+
 impl Lanes {
     /// A lane of this side's own.
     pub(super) fn open(&mut self, key: Key) -> Result<Arc<Signals>, RelayError> {
@@ -97,21 +104,22 @@ impl Lanes {
         if self.lanes.len() >= limits::MAX_RELAY_TRANSPORTS {
             return Err(RelayError::TooMany);
         }
-        Ok(self.insert(key, false))
+        Ok(self.insert(key, None))
     }
 
-    /// A frame arrived. `room` is whether one more lane of a peer's could be reported.
-    pub(super) fn handle_data(&mut self, key: Key, frame: &[u8], room: bool) -> Received {
+    /// A frame arrived. `room` is whether one more lane of a peer's could be reported, `known` whether this device lets
+    /// the peer in: all others share a few lanes.
+    pub(super) fn handle_data(&mut self, key: Key, frame: &[u8], room: bool, known: bool) -> Received {
         let mut received = Received::Done;
         if !self.lanes.contains_key(&key) {
             if self.ended.contains(&key) {
                 return Received::Done;
             }
-            if !room || !self.admits(key.peer) {
+            if !room || !self.admits(key.peer, known) {
                 self.refuse(key, RelayCloseReason::TooMany);
                 return Received::Done;
             }
-            received = Received::Opened(self.insert(key, true));
+            received = Received::Opened(self.insert(key, Some(Caller { known })));
         }
         let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.end.is_none()) else {
             return Received::Done;
@@ -257,19 +265,26 @@ impl Lanes {
         std::mem::take(&mut self.wake)
     }
 
-    fn insert(&mut self, key: Key, incoming: bool) -> Arc<Signals> {
-        let lane = Lane { incoming, ..Lane::default() };
+    fn insert(&mut self, key: Key, caller: Option<Caller>) -> Arc<Signals> {
+        let lane = Lane { caller, ..Lane::default() };
         let signals = lane.signals.clone();
         self.lanes.insert(key, lane);
         signals
     }
 
     /// Whether `peer` may open one more lane.
-    fn admits(&self, peer: DeviceId) -> bool {
-        let incoming = || self.lanes.iter().filter(|(_, lane)| lane.incoming);
+    fn admits(&self, peer: DeviceId, known: bool) -> bool {
+        let alike = || {
+            let callers = self.lanes.iter().filter_map(|(key, lane)| Some((key.peer, lane.caller?)));
+            callers.filter(|(_, caller)| caller.known == known)
+        };
+        let (all, each) = match known {
+            true => (limits::MAX_RELAY_INCOMING, limits::MAX_RELAY_INCOMING_PER_PEER),
+            false => (limits::MAX_RELAY_STRANGERS, limits::MAX_RELAY_LANES_PER_STRANGER),
+        };
         self.lanes.len() < limits::MAX_RELAY_TRANSPORTS
-            && incoming().count() < limits::MAX_RELAY_INCOMING
-            && incoming().filter(|(key, _)| key.peer == peer).count() < limits::MAX_RELAY_INCOMING_PER_PEER
+            && alike().count() < all
+            && alike().filter(|(other, _)| *other == peer).count() < each
     }
 
     fn refuse(&mut self, key: Key, reason: RelayCloseReason) {

@@ -1,7 +1,9 @@
 //! The first messages on a socket.
 
 use futures_util::{SinkExt, StreamExt};
-use peers_proto::signaling::{ClientMessage, IceServers, MessageError, ServerMessage, close_code};
+use peers_proto::signaling::{
+    ClientMessage, IceServers, MessageError, Registration, ServerMessage, close_code,
+};
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::RelayConfig;
@@ -23,6 +25,7 @@ pub(super) async fn register(
         }
     };
     let registration = challenge.answer(server_name, &config.keys, &config.certificate)?;
+    let registration = Registration { token: config.token.clone(), ..registration };
     let text = ClientMessage::DeviceRegistered(registration).to_json();
     let text = text.map_err(|error| Disconnect::Protocol(error.to_string()))?;
     socket.send(Message::text(text)).await.map_err(|error| broken(&error))?;

@@ -58,11 +58,12 @@ pub(super) struct Batch {
 
 /// For the handles.
 impl Shared {
-    pub(super) fn new(device: DeviceId, clock: Clock) -> Self {
+    pub(super) fn new(device: DeviceId, open: bool, clock: Clock) -> Self {
+        let inner = Inner { signaling: Signaling::new(open), ..Inner::default() };
         Self {
             device,
             clock,
-            inner: Mutex::default(),
+            inner: Mutex::new(inner),
             status: watch::Sender::new(RelayState::Connecting),
             work: Notify::new(),
             events: Notify::new(),
@@ -401,9 +402,10 @@ impl Shared {
         match frame {
             RelayFrame::Data { peer, connection, frame } => {
                 let key = Key { peer: *peer, connection: *connection };
-                let room = !inner.stopping && inner.inbox.incoming() < limits::MAX_HANDSHAKES;
-                if let Received::Opened(signals) = inner.lanes.handle_data(key, frame, room) {
-                    if !inner.inbox.push(Queued::Incoming(key, signals)) {
+                let known = inner.signaling.watches(key.peer);
+                let room = !inner.stopping && inner.inbox.has_room(known);
+                if let Received::Opened(signals) = inner.lanes.handle_data(key, frame, room, known) {
+                    if !inner.inbox.push(Queued::Incoming(key, signals, known)) {
                         inner.lanes.discard(key);
                     }
                     self.events.notify_one();

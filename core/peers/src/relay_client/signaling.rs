@@ -35,6 +35,11 @@ pub(super) struct Signaling {
 }
 
 impl Signaling {
+    /// `open`: every device may reach this one.
+    pub(super) fn new(open: bool) -> Self {
+        Self { open, ..Self::default() }
+    }
+
     pub(super) fn registered(&self) -> bool {
         self.registered
     }

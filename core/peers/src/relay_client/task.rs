@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
+use peers_proto::signaling::ErrorCode;
 use peers_proto::time::Instant;
 use peers_proto::{limits, signaling, timing};
 use rustls::ClientConfig;
@@ -164,7 +165,11 @@ async fn run(dialer: Dialer, ending: Ending, stop: CancellationToken) {
         if since.get().is_some_and(|since| clock.now() - *since >= timing::RECONNECT_STABLE) {
             backoff.reset();
         }
-        let retry_in = backoff.failed(u32::from_ne_bytes(random::array()));
+        let retry_in = match reason {
+            // The operator has to change something first.
+            Disconnect::Refused(ErrorCode::NotAdmitted) => timing::NOT_ADMITTED_RETRY,
+            _ => backoff.failed(u32::from_ne_bytes(random::array())),
+        };
         tracing::debug!(%reason, ?retry_in, "no relay");
         shared.set_state(RelayState::Waiting { retry_in, reason });
         tokio::select! {

@@ -49,6 +49,8 @@ impl Device {
             certificate: self.certificate.clone(),
             clock: clock.clone(),
             tls: None,
+            token: None,
+            open: false,
         };
         let (client, events, task) = RelayClient::start(config).unwrap();
         Online { id: self.id(), client, events, task }

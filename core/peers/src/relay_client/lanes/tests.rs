@@ -44,24 +44,34 @@ fn a_full_queue_holds_the_sender_until_something_was_written() {
 #[test]
 fn late_frames_of_a_closed_transport_open_nothing() {
     let mut lanes = Lanes::default();
-    assert!(opened(&lanes.handle_data(key(1), b"first", true)));
-    assert!(!opened(&lanes.handle_data(key(1), b"second", true)));
+    assert!(opened(&lanes.handle_data(key(1), b"first", true, true)));
+    assert!(!opened(&lanes.handle_data(key(1), b"second", true, true)));
     lanes.discard(key(1));
     assert_eq!(output(&mut lanes).len(), 1, "the peer is told");
-    assert!(!opened(&lanes.handle_data(key(1), b"late", true)));
+    assert!(!opened(&lanes.handle_data(key(1), b"late", true, true)));
     assert!(lanes.lanes.is_empty());
     assert_eq!(lanes.inbound_bytes, 0);
     assert!(output(&mut lanes).is_empty());
 }
 
 #[test]
-fn strangers_are_bounded_per_peer_and_in_total() {
+fn strangers_leave_the_lanes_of_known_devices_alone() {
     let mut lanes = Lanes::default();
-    let count = (0..=255).filter(|n| opened(&lanes.handle_data(key(*n), b"hello", true))).count();
+    let stranger =
+        |n: u8| Key { peer: DeviceId::from_bytes([n; 20]), connection: ConnectionId::from_bytes([n; 16]) };
+    let count = (0..=255).filter(|n| opened(&lanes.handle_data(stranger(*n), b"hello", true, false))).count();
+    assert_eq!(count, limits::MAX_RELAY_STRANGERS);
+    assert!(opened(&lanes.handle_data(key(255), b"hello", true, true)));
+}
+
+#[test]
+fn callers_are_bounded_per_peer_and_in_total() {
+    let mut lanes = Lanes::default();
+    let count = (0..=255).filter(|n| opened(&lanes.handle_data(key(*n), b"hello", true, true))).count();
     assert_eq!(count, limits::MAX_RELAY_INCOMING);
     let of_one = lanes.lanes.keys().filter(|k| k.peer == key(0).peer).count();
     assert_eq!(of_one, limits::MAX_RELAY_INCOMING_PER_PEER);
-    assert!(!opened(&lanes.handle_data(key(255), b"hello", false)), "no room to report it");
+    assert!(!opened(&lanes.handle_data(key(255), b"hello", false, true)), "no room to report it");
 }
 
 #[test]
@@ -70,7 +80,7 @@ fn many_slow_readers_together_are_bounded_too_and_the_fullest_pays() {
     let frame = vec![0; limits::MAX_FRAME];
     let fill = |lanes: &mut Lanes, n, bytes: usize| {
         for _ in 0..bytes / limits::MAX_FRAME - bytes / limits::MAX_FRAME / 100 {
-            lanes.handle_data(key(n), &frame, true);
+            lanes.handle_data(key(n), &frame, true, true);
         }
     };
     fill(&mut lanes, 0, limits::RELAY_INBOUND);
@@ -87,9 +97,9 @@ fn many_slow_readers_together_are_bounded_too_and_the_fullest_pays() {
 fn tiny_frames_are_not_free() {
     let mut lanes = Lanes::default();
     let mut frames = 0;
-    lanes.handle_data(key(1), b"", true);
+    lanes.handle_data(key(1), b"", true, true);
     while lanes.lanes[&key(1)].end.is_none() {
-        lanes.handle_data(key(1), b"", true);
+        lanes.handle_data(key(1), b"", true, true);
         frames += 1;
     }
     assert!(frames <= limits::RELAY_INBOUND / limits::OBJECT_COST);
@@ -98,7 +108,7 @@ fn tiny_frames_are_not_free() {
 #[test]
 fn what_arrived_before_the_end_is_read_before_it() {
     let mut lanes = Lanes::default();
-    lanes.handle_data(key(1), b"a", true);
+    lanes.handle_data(key(1), b"a", true, true);
     lanes.handle_close(key(1), RelayCloseReason::Closed);
     lanes.handle_close(key(1), RelayCloseReason::Overflow);
     let mut read = VecDeque::new();
@@ -114,7 +124,7 @@ fn refusals_are_bounded() {
         let mut connection = [0; 16];
         connection[..4].copy_from_slice(&n.to_be_bytes());
         let key = Key { peer: key(1).peer, connection: ConnectionId::from_bytes(connection) };
-        lanes.handle_data(key, b"", false);
+        lanes.handle_data(key, b"", false, true);
     }
     assert_eq!(output(&mut lanes).len(), MAX_REFUSALS);
     assert!(lanes.ended.len() <= MAX_ENDED);
