@@ -158,9 +158,35 @@ pub const WEBRTC_MIN_WINDOW: usize = 256 * 1024;
 pub const WEBRTC_MAX_WINDOW: usize = 4 * 1024 * 1024;
 /// Datagrams beside the stack's, received on one socket and not yet taken: a burst of 1.4 MB. Who sends them bears loss.
 pub const LANE_QUEUE: usize = 1024;
-/// DTLS handshake records accepted by one peer connection. A handshake has about 20, repeated at most a few times in
-/// the time it may take.
-pub const MAX_DTLS_HANDSHAKE_RECORDS: u64 = 256;
+/// Bytes of one DTLS handshake message. A certificate is the longest; real ones stay below 4 KiB with their chain.
+pub const MAX_DTLS_MESSAGE: usize = 16 * 1024;
+/// Handshake messages one side of a DTLS connection may send. A handshake has seven a side.
+pub const MAX_DTLS_MESSAGES: usize = 16;
+/// Pieces of one handshake message. The stack joins them by calling itself once for each, and even over the smallest path
+/// MTU the longest real message has fewer.
+pub const MAX_DTLS_PIECES: usize = 16;
+/// Handshake messages one connection may receive, in bytes the stack keeps, repeats included.
+pub const MAX_DTLS_HANDSHAKE: usize = 256 * 1024;
+/// The same from one address: a flight takes 3 KiB at most, and is repeated 20 times in the time an attempt has.
+pub const MAX_DTLS_HANDSHAKE_PER_SENDER: usize = 64 * 1024;
+/// Pieces accepted after the handshake: the last flight, repeated as long as ours is lost.
+pub const MAX_DTLS_LAST_FLIGHT: usize = 64;
+/// Handshake records under the handshake's keys: one, and its repeats.
+pub const MAX_DTLS_SEALED_RECORDS: usize = 32;
+/// Bytes of such a record, or of an alert: `Finished` takes 48.
+pub const MAX_DTLS_SEALED_RECORD: usize = 128;
+/// Records that may arrive before the keys that open them, which the stack keeps: the end of a flight that was reordered.
+pub const MAX_DTLS_PARKED: usize = 64;
+/// Their bytes.
+pub const MAX_DTLS_PARKED_BYTES: usize = 64 * 1024;
+/// Small SCTP chunks received for which no frame was delivered: what waits behind a lost packet when calls are short. Each
+/// takes the stack 200 bytes beside its content.
+pub const MAX_SCTP_SMALL_CHUNKS: usize = 32 * 1024;
+/// SCTP chunks at once that are neither data nor acknowledgement. An association begins with four, and then has a
+/// heartbeat now and then.
+pub const SCTP_CONTROL_BURST: usize = 64;
+/// Stream resets on one connection: the one channel's, repeated as long as the answer is lost.
+pub const MAX_SCTP_RESETS: usize = 32;
 /// Bytes received through the relay for one transport and not yet taken by its reader: twice the session's send
 /// window, so only a peer that ignores the window, or a reader that stopped, gets there. The transport is closed.
 pub const RELAY_INBOUND: usize = 2 * SEND_WINDOW;

@@ -9,28 +9,38 @@
 //! | part | does |
 //! |---|---|
 //! | [`attempt`] | builds the peer connection, exchanges descriptions and candidates |
-//! | [`sdp`], [`candidate`] | what may pass from a remote description into the stack |
+//! | [`settings`], [`pair`] | how the stack is set up, and what it says of a candidate pair |
+//! | [`sdp`], [`candidate`] | descriptions and candidates: read, judged and written anew |
+//! | [`gate`], [`stun`], [`record`], [`handshake`] | which datagrams the stack may see, and from whom |
+//! | [`opener`], [`chunk`] | which records the stack may see once DTLS has opened them |
 //! | [`life`], [`connection`] | one close reason, and the task that always closes the peer connection |
 //! | [`pipe`], [`inbox`], [`window`] | the two halves of the transport, and how much may be under way |
 //! | [`lane`] | QUIC's share of the sockets |
-//! | [`runtime`], [`socket`], [`batch`], [`kick`], [`record`] | the stack's runtime and UDP sockets: buffers, GSO, flood caps |
+//! | [`runtime`], [`socket`], [`batch`], [`kick`] | the stack's runtime and UDP sockets: buffers, GSO |
 
 mod attempt;
 mod batch;
 mod candidate;
+mod chunk;
 mod config;
 mod connection;
 mod counters;
+mod gate;
+mod handshake;
 mod inbox;
 mod kick;
 mod lane;
 mod life;
+mod opener;
+mod pair;
 mod pipe;
 mod record;
 mod rest;
 mod runtime;
 mod sdp;
+mod settings;
 mod socket;
+mod stun;
 mod window;
 
 pub use attempt::{Attempt, Connecting, Negotiation, WebRtcError};

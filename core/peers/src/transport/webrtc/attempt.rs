@@ -1,32 +1,31 @@
 //! From two descriptions and some candidates to a transport.
 
 use std::collections::VecDeque;
-use std::net::UdpSocket;
 use std::sync::Arc;
 
-use peers_proto::{limits, timing};
-use rtc::crypto::{self, SignatureScheme};
-use rtc::ice::mdns::MulticastDnsMode;
-use rtc::peer_connection::certificate::CertificateParams;
+use peers_proto::limits;
 use rtc::peer_connection::transport::RTCIceCandidatePair;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use webrtc::data_channel::{DataChannel, RTCDataChannelInit};
 use webrtc::peer_connection::{
-    PeerConnection, PeerConnectionBuilder, RTCCertificate, RTCConfigurationBuilder, RTCIceCandidateInit,
-    RTCIceServer, RTCIceTransportPolicy, RTCSessionDescription, SettingEngine, SettingEngineBuilder,
+    PeerConnection, PeerConnectionBuilder, RTCIceCandidateInit, RTCSessionDescription,
 };
 
-use super::candidate::{self, CandidateError, CandidateFilter};
+use super::candidate::{Candidate, CandidateError, CandidateFilter};
 use super::config::WebRtcConfig;
-use super::connection::{Connection, Events, Guard};
+use super::connection::{Connection, Events, Guard, Said};
 use super::counters::CounterSnapshot;
 use super::inbox::Inbox;
 use super::lane::{Lane, LaneError};
 use super::life::Life;
+use super::opener::JudgingCrypto;
+use super::pair;
 use super::pipe::{MAX_WIRE_FRAME, Sink, Source};
 use super::runtime::{Shared, TunedRuntime};
-use super::sdp::{self, DescriptionError, Fingerprint, Vetted};
+use super::sdp::{Description, DescriptionError, Fingerprint};
+use super::settings::{self, CHANNEL_ID};
+use super::stun::Credentials;
 use super::window::Window;
 use crate::transport::{CloseReason, Route, Transport, TransportKind};
 
@@ -111,15 +110,16 @@ impl Negotiation {
     /// [`WebRtcError::Candidate`]; the attempt goes on.
     pub async fn add_candidate(&self, candidate: &str) -> Result<(), WebRtcError> {
         let mut remote = self.0.remote.lock().await;
-        if let Err(refused) = remote.filter.admit(candidate) {
+        let candidate = remote.filter.admit(candidate).inspect_err(|_| {
             self.0.shared.counters.candidates_refused.add(1);
-            return Err(refused.into());
+        })?;
+        match &remote.promised {
+            Some(promised) => self.apply(&candidate, &promised.mid).await,
+            None => {
+                remote.early.push(candidate);
+                Ok(())
+            }
         }
-        if remote.fingerprint.is_none() {
-            remote.early.push(candidate.to_owned());
-            return Ok(());
-        }
-        self.apply(candidate).await
     }
 
     /// The connection's [`Lane`]: datagrams of another protocol on its nominated pair.
@@ -131,7 +131,7 @@ impl Negotiation {
         if relayed {
             return Err(LaneError::Relayed);
         }
-        let (local, peer) = (candidate::base(pair.local()), candidate::address(pair.remote()));
+        let (local, peer) = (pair::base(pair.local()), pair::address(pair.remote()));
         let socket = local.and_then(|local| self.0.shared.socket(local)).ok_or(LaneError::NotConnected)?;
         Lane::open(&socket, peer.ok_or(LaneError::NotConnected)?)
     }
@@ -148,25 +148,24 @@ impl Negotiation {
         kind: fn(String) -> Result<RTCSessionDescription, webrtc::error::Error>,
     ) -> Result<(), WebRtcError> {
         let mut remote = self.0.remote.lock().await;
-        if remote.fingerprint.is_some() {
+        if remote.promised.is_some() {
             return Err(WebRtcError::UnexpectedAnswer);
         }
-        let Vetted { sdp, fingerprint, refused } = sdp::vet(text, &mut remote.filter)?;
-        self.0.shared.counters.candidates_refused.add(refused);
-        self.0.pc.set_remote_description(kind(sdp)?).await?;
-        remote.fingerprint = Some(fingerprint);
+        let mut described = Description::parse(text)?;
+        self.0.shared.counters.candidates_refused.add(described.admit(&mut remote.filter));
+        self.0.pc.set_remote_description(kind(described.to_string())?).await?;
         self.0.shared.kick.fire();
         for early in std::mem::take(&mut remote.early) {
-            self.apply(&early).await?;
+            self.apply(&early, &described.mid).await?;
         }
+        remote.promised = Some(Promised { fingerprint: described.fingerprint, mid: described.mid });
         Ok(())
     }
 
-    async fn apply(&self, candidate: &str) -> Result<(), WebRtcError> {
-        let candidate = candidate.trim();
+    async fn apply(&self, candidate: &Candidate, mid: &str) -> Result<(), WebRtcError> {
         let init = RTCIceCandidateInit {
-            candidate: candidate.strip_prefix("a=").unwrap_or(candidate).to_owned(),
-            sdp_mid: Some("0".into()),
+            candidate: candidate.to_string(),
+            sdp_mid: Some(mid.to_owned()),
             sdp_mline_index: Some(0),
             ..Default::default()
         };
@@ -229,9 +228,14 @@ struct Inner {
 
 struct Remote {
     filter: CandidateFilter,
-    early: Vec<String>,
+    early: Vec<Candidate>,
     /// What the remote description promised, once there is one.
-    fingerprint: Option<Fingerprint>,
+    promised: Option<Promised>,
+}
+
+struct Promised {
+    fingerprint: Fingerprint,
+    mid: String,
 }
 
 impl Inner {
@@ -246,7 +250,7 @@ impl Inner {
         let certificate = chain.first().ok_or(CloseReason::Protocol("no DTLS certificate"))?;
         let seen = Fingerprint::from(Sha256::digest(certificate));
         // The stack checked this already; our promise (S131) does not rest on that alone.
-        if self.remote.lock().await.fingerprint != Some(seen) {
+        if self.remote.lock().await.promised.as_ref().map(|promised| promised.fingerprint) != Some(seen) {
             return Err(CloseReason::Protocol("another DTLS certificate than promised"));
         }
         Ok(match self.role {
@@ -264,7 +268,7 @@ impl Inner {
         let pair = ice.get_selected_candidate_pair().await.map_err(stack)?;
         let pair = pair.ok_or_else(|| CloseReason::Network("no nominated pair".into()))?;
         let signaled = ice.get_remote_candidates().await.map_err(stack)?;
-        let relayed = candidate::forwarded(pair.local(), pair.remote(), &signaled);
+        let relayed = pair::forwarded(pair.local(), pair.remote(), &signaled);
         Ok((pair, relayed))
     }
 }
@@ -279,7 +283,7 @@ struct Parts {
 
 impl Parts {
     async fn new(config: &WebRtcConfig, role: Role) -> Result<Self, WebRtcError> {
-        let (certificate, local_fingerprint) = fresh_certificate()?;
+        let (certificate, local_fingerprint) = settings::fresh_certificate()?;
         let shared = Arc::new(Shared::new(Life::new()));
         let gathered = Arc::<Notify>::default();
         let (candidate_sender, candidates) = mpsc::channel(limits::MAX_CANDIDATES);
@@ -289,12 +293,13 @@ impl Parts {
             gathered: gathered.clone(),
             relay_only: config.relay_only,
         };
+        let crypto = JudgingCrypto::new(shared.clone()).map_err(crypto_failed)?;
         let pc = PeerConnectionBuilder::new()
-            .with_configuration(configuration(config, certificate))
-            .with_setting_engine(settings(config))
+            .with_configuration(settings::configuration(config, certificate))
+            .with_setting_engine(settings::settings(config, Arc::new(crypto)))
             .with_handler(Arc::new(events))
             .with_runtime(Arc::new(TunedRuntime::new(shared.clone())))
-            .with_udp_addrs(bind_addresses(config))
+            .with_udp_addrs(settings::bind_addresses(config))
             .build()
             .await?;
         let pc: Arc<dyn PeerConnection> = Arc::new(pc);
@@ -312,13 +317,14 @@ impl Parts {
             channel: channel.clone(),
             inbox: inbox.clone(),
             shared: shared.clone(),
+            said: Said::default(),
         };
         let (opened_sender, opened) = oneshot::channel();
         let guard = Arc::new(connection.spawn(config.establishment, opened_sender));
         let remote = Remote {
             filter: CandidateFilter::new(config.include_loopback),
             early: Vec::new(),
-            fingerprint: None,
+            promised: None,
         };
         let negotiation =
             Negotiation(Arc::new(Inner { pc, role, local_fingerprint, remote: Mutex::new(remote), shared }));
@@ -342,69 +348,15 @@ impl Parts {
             }
         }
         let described = inner.pc.local_description().await.unwrap_or(local);
-        let sdp = sdp::publishable(&described.sdp, config.relay_only);
+        let described = Description::parse(&described.sdp)?;
+        // The peer learns this side's password from the description, so no check of its own came before.
+        let credentials = Credentials::new(&described.ufrag, &described.password).map_err(crypto_failed)?;
+        inner.shared.gate().expect(credentials);
+        let sdp = described.published(config.relay_only).to_string();
         Ok(Attempt { sdp, negotiation, candidates, connecting })
     }
 }
 
-fn configuration(
-    config: &WebRtcConfig,
-    certificate: RTCCertificate,
-) -> rtc::peer_connection::configuration::RTCConfiguration {
-    let servers = config.ice_servers.iter().map(|server| RTCIceServer {
-        urls: server.urls.clone(),
-        username: server.username.clone(),
-        credential: server.credential.clone(),
-    });
-    let policy = match config.relay_only {
-        true => RTCIceTransportPolicy::Relay,
-        false => RTCIceTransportPolicy::All,
-    };
-    RTCConfigurationBuilder::new()
-        .with_certificates(vec![certificate])
-        .with_ice_servers(servers.collect())
-        .with_ice_transport_policy(policy)
-        .build()
+fn crypto_failed(error: rtc::crypto::CryptoError) -> webrtc::error::Error {
+    webrtc::error::Error::Other(error.to_string())
 }
-
-fn settings(config: &WebRtcConfig) -> SettingEngine {
-    let (interval, attempts) = timing::ICE_CHECKS;
-    SettingEngineBuilder::new()
-        .with_multicast_dns_mode(MulticastDnsMode::Disabled)
-        .with_include_loopback_candidate(config.include_loopback)
-        .with_ice_connection_attempts(Some(interval), Some(attempts))
-        .with_ice_timeouts(Some(timing::ICE_GIVE_UP), Some(timing::ICE_GIVE_UP), Some(timing::ICE_KEEP_ALIVE))
-        // A check from the peer that overtakes its candidate must not hold up the nomination for a second.
-        .with_prflx_acceptance_min_wait(Some(std::time::Duration::ZERO))
-        .with_host_acceptance_min_wait(Some(std::time::Duration::ZERO))
-        .with_srflx_acceptance_min_wait(Some(timing::ICE_SRFLX_WAIT))
-        .with_relay_acceptance_min_wait(Some(timing::ICE_RELAY_WAIT))
-        .with_discard_local_candidates_during_ice_restart(true)
-        .with_sctp_max_receive_buffer_size(limits::WEBRTC_MAX_WINDOW as u32)
-        .build()
-}
-
-/// Wildcards are bound per interface by the stack, again at every ICE restart. They leave loopback out.
-fn bind_addresses(config: &WebRtcConfig) -> Vec<String> {
-    let mut addresses = vec!["0.0.0.0:0".to_owned()];
-    if UdpSocket::bind("[::]:0").is_ok() {
-        addresses.push("[::]:0".to_owned());
-    }
-    if config.include_loopback {
-        addresses.push("127.0.0.1:0".to_owned());
-    }
-    addresses
-}
-
-fn fresh_certificate() -> Result<(RTCCertificate, Fingerprint), webrtc::error::Error> {
-    let failed = |e: &dyn std::fmt::Display| webrtc::error::Error::Other(e.to_string());
-    let provider = crypto::default_provider().map_err(|e| failed(&e))?;
-    let params = CertificateParams::new(Vec::<String>::new()).map_err(|e| failed(&e))?;
-    let certificate = RTCCertificate::generate(provider.crypto(), SignatureScheme::EcdsaP256Sha256, params)?;
-    let der = certificate.dtls_certificate.certificate.first().ok_or_else(|| failed(&"no certificate"))?;
-    let fingerprint = Sha256::digest(der.as_ref()).into();
-    Ok((certificate, fingerprint))
-}
-
-/// Both sides create it under this id, so it needs no opening message (RFC 8832 §4).
-const CHANNEL_ID: u16 = 0;

@@ -1,9 +1,10 @@
-//! Which remote ICE candidates may reach the stack: it would send packets, and for TCP connect, to any of them.
+//! ICE candidates: read, judged, and written anew. The stack would send packets to any address in a remote one, and read
+//! its text in its own way, so it gets only what [`Candidate`] prints.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use peers_proto::limits;
-use webrtc::peer_connection::{RTCIceCandidate, RTCIceCandidateType};
 
 /// Why a remote candidate was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -20,9 +21,109 @@ pub enum CandidateError {
     /// Only UDP candidates are used.
     #[error("not UDP")]
     NotUdp,
+    /// A data channel has one component.
+    #[error("not component 1")]
+    Component,
     /// More than `MAX_CANDIDATES` in one attempt.
     #[error("too many candidates")]
     TooMany,
+}
+
+/// One way to reach an end, over UDP. Its `Display` is the attribute's text without `a=`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Candidate {
+    foundation: String,
+    component: u16,
+    priority: u32,
+    address: SocketAddr,
+    pub(super) kind: Kind,
+    /// The address it was derived from.
+    related: Option<SocketAddr>,
+}
+
+/// How a candidate was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// An address of the device, which a peer learns from the description itself.
+    Host,
+    ServerReflexive,
+    PeerReflexive,
+    /// On a TURN server.
+    Relay,
+}
+
+impl Candidate {
+    /// Reads the attribute's text, with or without `a=`. Extensions are left out.
+    pub(super) fn parse(text: &str) -> Result<Self, CandidateError> {
+        use CandidateError::{Malformed, Name, NotUdp};
+        if text.len() > limits::MAX_CANDIDATE || text.chars().any(char::is_control) {
+            return Err(Malformed);
+        }
+        let text = text.trim();
+        let value = text.strip_prefix("a=").unwrap_or(text).strip_prefix("candidate:").ok_or(Malformed)?;
+        let words: Vec<&str> = value.split_ascii_whitespace().collect();
+        let [foundation, component, protocol, priority, ip, port, "typ", kind, extensions @ ..] = &words[..]
+        else {
+            return Err(Malformed);
+        };
+        if !protocol.eq_ignore_ascii_case("udp") {
+            return Err(NotUdp);
+        }
+        if foundation.len() > MAX_FOUNDATION || !foundation.bytes().all(is_ice_char) {
+            return Err(Malformed);
+        }
+        let ip: IpAddr = ip.parse().map_err(|_| Name)?;
+        Ok(Self {
+            foundation: (*foundation).to_owned(),
+            component: number(component).ok_or(Malformed)?,
+            priority: number(priority).ok_or(Malformed)?,
+            // The address that is judged is the one that is written.
+            address: SocketAddr::new(ip.to_canonical(), number(port).ok_or(Malformed)?),
+            kind: Kind::parse(kind).ok_or(Malformed)?,
+            related: related(extensions)?,
+        })
+    }
+
+    /// The one kind of component there is, with an address the peer can send to.
+    pub(super) fn is_usable(&self) -> bool {
+        self.component == 1 && !self.address.ip().is_unspecified()
+    }
+
+    /// The same without the address it was derived from, which would name this device's own (S136).
+    #[must_use]
+    pub(super) fn hidden(self) -> Self {
+        let hide = |_| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+        Self { related: self.related.map(hide), ..self }
+    }
+}
+
+impl fmt::Display for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { foundation, component, priority, address, kind, related } = self;
+        let (ip, port, kind) = (address.ip(), address.port(), kind.name());
+        write!(f, "candidate:{foundation} {component} udp {priority} {ip} {port} typ {kind}")?;
+        match related {
+            Some(from) => write!(f, " raddr {} rport {}", from.ip(), from.port()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Host, Self::ServerReflexive, Self::PeerReflexive, Self::Relay];
+
+    fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::ServerReflexive => "srflx",
+            Self::PeerReflexive => "prflx",
+            Self::Relay => "relay",
+        }
+    }
 }
 
 /// Filters and counts the remote candidates of one attempt.
@@ -37,104 +138,54 @@ impl CandidateFilter {
         Self { include_loopback, left: limits::MAX_CANDIDATES }
     }
 
-    /// Checks `candidate` (with or without `a=`) and counts it if it passes.
-    pub(super) fn admit(&mut self, candidate: &str) -> Result<(), CandidateError> {
-        check(candidate, self.include_loopback)?;
+    /// Reads `text`, judges the candidate and counts it if it passes.
+    pub(super) fn admit(&mut self, text: &str) -> Result<Candidate, CandidateError> {
+        let candidate = Candidate::parse(text)?;
+        if candidate.component != 1 {
+            return Err(CandidateError::Component);
+        }
+        let ip = candidate.address.ip();
+        let unusable = ip.is_unspecified()
+            || ip.is_multicast()
+            || ip == IpAddr::V4(Ipv4Addr::BROADCAST)
+            || (ip.is_loopback() && !self.include_loopback);
+        if unusable || candidate.address.port() == 0 {
+            return Err(CandidateError::Address);
+        }
         self.left = self.left.checked_sub(1).ok_or(CandidateError::TooMany)?;
-        Ok(())
+        Ok(candidate)
     }
 }
 
-/// `true` for the candidate kinds a peer learns from the description itself.
-pub(super) fn is_host(candidate: &str) -> bool {
-    kind(candidate) == Some("host")
+/// A character of ICE's own names (RFC 8839 §5.1).
+pub(super) fn is_ice_char(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
 }
 
-/// `true` for candidates on a TURN server.
-pub(super) fn is_relay(candidate: &str) -> bool {
-    kind(candidate) == Some("relay")
+/// A decimal number without a sign.
+pub(super) fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-/// Whether a TURN server forwards what goes between `local` and `remote`, the nominated pair. A check that overtook the
-/// candidate it came from made `remote` peer-reflexive: the address tells that it is the same as one of `signaled`.
-pub(super) fn forwarded(
-    local: &RTCIceCandidate,
-    remote: &RTCIceCandidate,
-    signaled: &[RTCIceCandidate],
-) -> bool {
-    let on_turn = |candidate: &RTCIceCandidate| candidate.typ == RTCIceCandidateType::Relay;
-    let same = |other: &&RTCIceCandidate| (&other.address, other.port) == (&remote.address, remote.port);
-    on_turn(local) || on_turn(remote) || signaled.iter().filter(same).any(on_turn)
-}
-
-/// The address of the socket a local candidate stands for (RFC 8445 section 5.1.1).
-pub(super) fn base(local: &RTCIceCandidate) -> Option<SocketAddr> {
-    match local.typ {
-        RTCIceCandidateType::Host => address(local),
-        _ => Some(SocketAddr::new(local.related_address.parse().ok()?, local.related_port)),
-    }
-}
-
-pub(super) fn address(candidate: &RTCIceCandidate) -> Option<SocketAddr> {
-    Some(SocketAddr::new(candidate.address.parse().ok()?, candidate.port))
-}
-
-/// The address field is one the peer can send to.
-pub(super) fn is_specified(candidate: &str) -> bool {
-    let address = attribute(candidate).and_then(|a| a.split_ascii_whitespace().nth(4));
-    address.and_then(|a| a.parse::<IpAddr>().ok()).is_some_and(|ip| !ip.is_unspecified())
-}
-
-/// `candidate` without the address it was derived from, which would name this device's own (S136).
-pub(super) fn hide_related(candidate: &str) -> String {
-    let mut words: Vec<&str> = candidate.split_ascii_whitespace().collect();
-    for i in 1..words.len() {
-        match words[i - 1] {
-            "raddr" => words[i] = "0.0.0.0",
-            "rport" => words[i] = "0",
-            _ => {}
+/// The related address among the extensions. One that is a name is left out.
+fn related(extensions: &[&str]) -> Result<Option<SocketAddr>, CandidateError> {
+    let (mut ip, mut port) = (None, None);
+    for pair in extensions.chunks(2) {
+        let [name, value] = pair else { return Err(CandidateError::Malformed) };
+        let replaced = match *name {
+            "raddr" => ip.replace(*value),
+            "rport" => port.replace(*value),
+            _ => None,
+        };
+        if replaced.is_some() {
+            return Err(CandidateError::Malformed);
         }
     }
-    words.join(" ")
+    let (ip, port) = (ip.and_then(|ip| ip.parse().ok()), port.and_then(number));
+    Ok(ip.zip(port).map(|(ip, port)| SocketAddr::new(ip, port)))
 }
 
-/// The attribute's value, without `a=` and `candidate:`.
-pub(super) fn attribute(candidate: &str) -> Option<&str> {
-    let candidate = candidate.trim();
-    candidate.strip_prefix("a=").unwrap_or(candidate).strip_prefix("candidate:")
-}
-
-fn kind(candidate: &str) -> Option<&str> {
-    let mut words = attribute(candidate)?.split_ascii_whitespace().skip(6);
-    (words.next()? == "typ").then(|| words.next())?
-}
-
-fn check(candidate: &str, include_loopback: bool) -> Result<(), CandidateError> {
-    use CandidateError::{Address, Malformed, Name, NotUdp};
-    if candidate.len() > MAX_CANDIDATE_TEXT {
-        return Err(Malformed);
-    }
-    let words: Vec<&str> = attribute(candidate).ok_or(Malformed)?.split_ascii_whitespace().collect();
-    let [_foundation, _component, protocol, _priority, address, port, "typ", _kind, ..] = words[..] else {
-        return Err(Malformed);
-    };
-    if !protocol.eq_ignore_ascii_case("udp") {
-        return Err(NotUdp);
-    }
-    let Ok(ip) = address.parse::<IpAddr>() else {
-        return Err(Name);
-    };
-    let port: u16 = port.parse().map_err(|_| Malformed)?;
-    let ip = ip.to_canonical();
-    let unusable = ip.is_unspecified()
-        || ip.is_multicast()
-        || ip == IpAddr::V4(Ipv4Addr::BROADCAST)
-        || (ip.is_loopback() && !include_loopback);
-    if unusable || port == 0 { Err(Address) } else { Ok(()) }
-}
-
-/// The longest real ones (IPv6, relay, extensions) stay below 250.
-const MAX_CANDIDATE_TEXT: usize = 512;
+const MAX_FOUNDATION: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -163,19 +214,34 @@ mod tests {
         }
         assert_eq!(filter.admit(&udp("192.0.2.1", "0")), Err(CandidateError::Address));
         for good in ["192.168.1.2", "10.0.0.1", "2001:db8::1", "100.64.0.1"] {
-            assert_eq!(filter.admit(&udp(good, "5000")), Ok(()), "{good}");
+            assert!(filter.admit(&udp(good, "5000")).is_ok(), "{good}");
         }
-        assert_eq!(CandidateFilter::new(true).admit(&udp("127.0.0.1", "5000")), Ok(()));
+        assert!(CandidateFilter::new(true).admit(&udp("127.0.0.1", "5000")).is_ok());
     }
 
     #[test]
-    fn names_tcp_and_garbage_are_refused() {
+    fn names_tcp_other_components_and_garbage_are_refused() {
         let mut filter = CandidateFilter::new(true);
         assert_eq!(filter.admit(&udp("d1f2.local", "5000")), Err(CandidateError::Name));
         let tcp = "candidate:1 1 tcp 1 192.0.2.1 22 typ host tcptype passive";
         assert_eq!(filter.admit(tcp), Err(CandidateError::NotUdp));
-        for garbage in ["", "candidate:", "candidate:1 1 udp 1 192.0.2.1", "m=audio 9", &"a".repeat(9000)] {
-            assert_eq!(filter.admit(garbage), Err(CandidateError::Malformed), "{garbage:.20}");
+        let rtcp = "candidate:1 2 udp 1 192.0.2.1 22 typ host";
+        assert_eq!(filter.admit(rtcp), Err(CandidateError::Component));
+        for garbage in [
+            "",
+            "candidate:",
+            "candidate:1 1 udp 1 192.0.2.1",
+            "m=audio 9",
+            &"a".repeat(9000),
+            "candidate:1 1 udp 1 192.0.2.1 5 typ host raddr",
+            "candidate:1 1 udp 1 192.0.2.1 5 typ host raddr 10.0.0.1 rport 1 raddr 10.0.0.2 rport 2",
+            "candidate:1 1 udp 1 192.0.2.1 5 typ hosts",
+            "candidate:1 1 udp +1 192.0.2.1 5 typ host",
+            "candidate:1 1 udp 1 192.0.2.1 70000 typ host",
+            "candidate:1\u{b} 1 udp 1 192.0.2.1 5 typ host",
+            "candidate:1 1 udp 1 192.0.2.1 5 typ host\ra=setup:active",
+        ] {
+            assert_eq!(filter.admit(garbage), Err(CandidateError::Malformed), "{garbage:.40}");
         }
     }
 
@@ -183,31 +249,42 @@ mod tests {
     fn only_so_many_are_admitted() {
         let mut filter = CandidateFilter::new(false);
         for i in 0..limits::MAX_CANDIDATES {
-            assert_eq!(filter.admit(&udp("192.0.2.1", &(i + 1).to_string())), Ok(()));
+            assert!(filter.admit(&udp("192.0.2.1", &(i + 1).to_string())).is_ok());
         }
         assert_eq!(filter.admit(&udp("192.0.2.1", "9")), Err(CandidateError::TooMany));
     }
 
     #[test]
-    fn a_pair_is_forwarded_if_either_end_is_on_a_turn_server() {
-        use RTCIceCandidateType::{Host, Prflx, Relay, Srflx};
-        let at = |port, typ| RTCIceCandidate { address: "192.0.2.1".into(), port, typ, ..Default::default() };
-        let (host, relay, early) = (at(1, Host), at(2, Relay), at(2, Prflx));
-        assert!(!forwarded(&host, &at(3, Srflx), &[at(3, Srflx), relay.clone()]));
-        assert!(forwarded(&relay, &host, &[]));
-        assert!(forwarded(&host, &relay, &[]));
-        assert!(!forwarded(&host, &early, &[]), "nothing says so");
-        assert!(forwarded(&host, &early, &[early.clone(), relay]));
+    fn what_is_written_is_what_was_read_and_nothing_else() {
+        for (text, written) in [
+            (" a=candidate:1 1 UDP 5 192.0.2.1 5000 typ host", "candidate:1 1 udp 5 192.0.2.1 5000 typ host"),
+            // Chromium's.
+            (
+                "candidate:842163049 1 udp 1677729535 198.51.100.7 46154 typ srflx raddr 0.0.0.0 rport 0 generation 0 \
+                 ufrag Ab+/ network-cost 999",
+                "candidate:842163049 1 udp 1677729535 198.51.100.7 46154 typ srflx raddr 0.0.0.0 rport 0",
+            ),
+            (
+                "candidate:1 1 udp 1 198.51.100.7 9 typ srflx raddr x.local rport 4",
+                "candidate:1 1 udp 1 198.51.100.7 9 typ srflx",
+            ),
+            ("candidate:1 1 udp 1 ::ffff:192.0.2.1 9 typ prflx", "candidate:1 1 udp 1 192.0.2.1 9 typ prflx"),
+        ] {
+            let candidate = Candidate::parse(text).unwrap();
+            assert_eq!(candidate.to_string(), written);
+            assert_eq!(Candidate::parse(written), Ok(candidate));
+        }
     }
 
     // proves S136
     #[test]
     fn a_hidden_candidate_does_not_name_its_base() {
         let relay = "candidate:1 1 udp 1 198.51.100.7 49152 typ relay raddr 10.0.0.5 rport 4000";
+        let relay = Candidate::parse(relay).unwrap();
+        assert_eq!(relay.kind, Kind::Relay);
         assert_eq!(
-            hide_related(relay),
+            relay.hidden().to_string(),
             "candidate:1 1 udp 1 198.51.100.7 49152 typ relay raddr 0.0.0.0 rport 0"
         );
-        assert!(is_relay(relay) && !is_host(relay));
     }
 }

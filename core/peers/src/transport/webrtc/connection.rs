@@ -20,6 +20,7 @@ use super::inbox::Inbox;
 use super::life::Life;
 use super::pipe::MAX_WIRE_FRAME;
 use super::runtime::Shared;
+use super::sdp;
 use crate::transport::CloseReason;
 
 /// Ends the peer connection when the last holder drops it. The stack itself leaks a connection that is dropped.
@@ -52,6 +53,29 @@ pub(super) struct Connection {
     pub(super) channel: Arc<dyn DataChannel>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) shared: Arc<Shared>,
+    pub(super) said: Said,
+}
+
+/// The words the peer has said. It says each once: an answer to every one of many would pile up unacknowledged.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    open: bool,
+    heard: bool,
+}
+
+impl Said {
+    /// Takes a text, and says what it must be answered with.
+    fn take(&mut self, text: &[u8]) -> Result<Option<&'static str>, CloseReason> {
+        let (said, answer) = match text {
+            b if b == OPEN.as_bytes() => (&mut self.open, Some(HEARD)),
+            b if b == HEARD.as_bytes() => (&mut self.heard, None),
+            _ => return Err(CloseReason::Protocol("a text beside the frames")),
+        };
+        if std::mem::replace(said, true) {
+            return Err(CloseReason::Protocol("a word said twice"));
+        }
+        Ok(answer)
+    }
 }
 
 impl Connection {
@@ -62,7 +86,7 @@ impl Connection {
         Guard { life, task: Mutex::new(Some(task)) }
     }
 
-    async fn run(self, establishment: Duration, opened: oneshot::Sender<()>) {
+    async fn run(mut self, establishment: Duration, opened: oneshot::Sender<()>) {
         let life = self.shared.life.clone();
         let reason = tokio::select! {
             biased;
@@ -78,7 +102,7 @@ impl Connection {
         self.inbox.finish(reason);
     }
 
-    async fn serve(&self, establishment: Duration, opened: oneshot::Sender<()>) -> CloseReason {
+    async fn serve(&mut self, establishment: Duration, opened: oneshot::Sender<()>) -> CloseReason {
         match tokio::time::timeout(establishment, self.open()).await {
             Err(_) => return CloseReason::TimedOut,
             Ok(Err(reason)) => return reason,
@@ -106,7 +130,7 @@ impl Connection {
     /// The stack drops what arrives before its own side has opened, and the sender never learns of it. So each side
     /// says [`OPEN`] when it has opened, and nothing else until it has heard from the peer: of the two, the one that
     /// opens later is always heard, and its answer tells the other.
-    async fn open(&self) -> Result<(), CloseReason> {
+    async fn open(&mut self) -> Result<(), CloseReason> {
         loop {
             match self.event().await {
                 Some(DataChannelEvent::OnOpen) => self.say(OPEN).await?,
@@ -118,18 +142,17 @@ impl Connection {
         }
     }
 
-    async fn arrived(&self, message: RTCDataChannelMessage) -> Result<(), CloseReason> {
+    async fn arrived(&mut self, message: RTCDataChannelMessage) -> Result<(), CloseReason> {
+        self.shared.delivered();
         if message.is_string {
-            return match &message.data[..] {
-                b if b == OPEN.as_bytes() => self.say(HEARD).await,
-                b if b == HEARD.as_bytes() => Ok(()),
-                _ => Err(CloseReason::Protocol("a text beside the frames")),
+            return match self.said.take(&message.data)? {
+                Some(answer) => self.say(answer).await,
+                None => Ok(()),
             };
         }
         if message.data.len() > MAX_WIRE_FRAME {
             return Err(CloseReason::Protocol("a frame beyond the limit"));
         }
-        self.shared.kick.delivered();
         self.inbox.push(message.data.freeze())
     }
 
@@ -170,15 +193,13 @@ impl PeerConnectionEventHandler for Events {
     async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
         self.gathered.notify_one();
         let Ok(init) = event.candidate.to_json() else { return };
-        let mut text = init.candidate;
         // Host candidates are inside the description.
-        if candidate::is_host(&text) || (self.relay_only && !candidate::is_relay(&text)) {
+        let Some(candidate) = sdp::publishable(&init.candidate, self.relay_only)
+            .filter(|candidate| candidate.kind != candidate::Kind::Host)
+        else {
             return;
-        }
-        if self.relay_only {
-            text = candidate::hide_related(&text);
-        }
-        if self.candidates.try_send(text).is_err() {
+        };
+        if self.candidates.try_send(candidate.to_string()).is_err() {
             self.shared.counters.local_candidates_dropped.add(1);
         }
     }

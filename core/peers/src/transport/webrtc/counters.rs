@@ -3,9 +3,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What one peer connection refused, dropped or was nudged for, since it began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CounterSnapshot {
-    /// DTLS handshake records beyond the cap, dropped with their datagram.
-    pub handshake_records_dropped: u64,
-    /// Datagrams nobody here speaks, dropped: neither STUN, TURN channel data nor DTLS, nor QUIC for a lane.
+    /// DTLS datagrams that were not the peer's, malformed or beyond a limit, dropped.
+    pub dtls_refused: u64,
+    /// STUN messages that were not the peer's or asked for what is not served, dropped.
+    pub stun_refused: u64,
+    /// Datagrams of no protocol in use, dropped: neither STUN, TURN channel data nor DTLS, nor QUIC for a lane.
     pub datagrams_refused: u64,
     /// Datagrams a lane was too slow for, dropped.
     pub lane_datagrams_dropped: u64,
@@ -29,7 +31,8 @@ pub struct CounterSnapshot {
 
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    pub(super) handshake_records_dropped: Counter,
+    pub(super) dtls_refused: Counter,
+    pub(super) stun_refused: Counter,
     pub(super) datagrams_refused: Counter,
     pub(super) lane_datagrams_dropped: Counter,
     pub(super) datagrams_sent: Counter,
@@ -45,7 +48,8 @@ pub(super) struct Counters {
 impl Counters {
     pub(super) fn snapshot(&self) -> CounterSnapshot {
         CounterSnapshot {
-            handshake_records_dropped: self.handshake_records_dropped.get(),
+            dtls_refused: self.dtls_refused.get(),
+            stun_refused: self.stun_refused.get(),
             datagrams_refused: self.datagrams_refused.get(),
             lane_datagrams_dropped: self.lane_datagrams_dropped.get(),
             datagrams_sent: self.datagrams_sent.get(),

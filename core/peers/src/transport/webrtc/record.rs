@@ -27,39 +27,54 @@ pub(super) fn may_be_quic(datagram: &[u8]) -> bool {
     matches!(classify(datagram), Kind::ChannelData | Kind::Quic)
 }
 
-/// What matters about the DTLS records of one datagram.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Records {
-    pub(super) handshake: u64,
-    /// A fatal alert before there were keys: the handshake is over, though the stack reports nothing.
-    pub(super) fatal_alert: bool,
+/// One DTLS record.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Record<'a> {
+    pub(super) kind: u8,
+    /// 0 in the clear, 1 under the handshake's keys.
+    pub(super) epoch: u16,
+    pub(super) body: &'a [u8],
 }
 
-pub(super) fn records(mut datagram: &[u8]) -> Records {
-    let mut found = Records::default();
-    while let Some((header, rest)) = datagram.split_first_chunk::<HEADER>() {
-        let epoch = u16::from_be_bytes([header[3], header[4]]);
-        let length = usize::from(u16::from_be_bytes([header[11], header[12]]));
-        match header[0] {
-            HANDSHAKE => found.handshake += 1,
-            ALERT if epoch == 0 && rest.first() == Some(&FATAL) => found.fatal_alert = true,
-            _ => {}
-        }
-        datagram = rest.get(length..).unwrap_or_default();
+impl Record<'_> {
+    /// The sender gives the handshake up.
+    pub(super) fn is_fatal_alert(&self) -> bool {
+        self.kind == ALERT && self.epoch == 0 && self.body.first() == Some(&FATAL)
     }
-    found
+}
+
+/// The records of a datagram; `None` in place of one that is cut short, empty or beyond the datagram's end.
+pub(super) fn records(mut datagram: &[u8]) -> impl Iterator<Item = Option<Record<'_>>> {
+    std::iter::from_fn(move || {
+        if datagram.is_empty() {
+            return None;
+        }
+        let read = read(datagram);
+        datagram = read.as_ref().map_or(&[], |(_, rest)| rest);
+        Some(read.map(|(record, _)| record))
+    })
+}
+
+fn read(datagram: &[u8]) -> Option<(Record<'_>, &[u8])> {
+    let (header, rest) = datagram.split_first_chunk::<HEADER>()?;
+    let length = usize::from(u16::from_be_bytes([header[11], header[12]]));
+    let (body, rest) = rest.split_at_checked(length).filter(|(body, _)| !body.is_empty())?;
+    let epoch = u16::from_be_bytes([header[3], header[4]]);
+    Some((Record { kind: header[0], epoch, body }, rest))
 }
 
 const HEADER: usize = 13;
-const ALERT: u8 = 21;
-const HANDSHAKE: u8 = 22;
+pub(super) const CHANGE_CIPHER_SPEC: u8 = 20;
+pub(super) const ALERT: u8 = 21;
+pub(super) const HANDSHAKE: u8 = 22;
+pub(super) const APPLICATION_DATA: u8 = 23;
 const FATAL: u8 = 2;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn record(kind: u8, epoch: u16, body: &[u8]) -> Vec<u8> {
+    pub(in super::super) fn record(kind: u8, epoch: u16, body: &[u8]) -> Vec<u8> {
         let mut r = vec![kind, 254, 253];
         r.extend(epoch.to_be_bytes());
         r.extend([0; 6]);
@@ -70,19 +85,30 @@ mod tests {
 
     #[test]
     fn every_record_of_a_datagram_is_seen() {
-        let datagram = [record(23, 1, b"data"), record(22, 0, b"hello"), record(22, 1, b"")].concat();
-        assert_eq!(records(&datagram), Records { handshake: 2, fatal_alert: false });
-        assert!(records(&record(21, 0, &[2, 40])).fatal_alert);
-        assert!(!records(&record(21, 0, &[1, 0])).fatal_alert, "close_notify is a warning");
-        assert!(!records(&record(21, 1, &[2, 40])).fatal_alert, "encrypted: the bytes mean nothing");
+        let datagram = [record(23, 1, b"data"), record(22, 0, b"hello")].concat();
+        let data = Record { kind: 23, epoch: 1, body: b"data" };
+        let hello = Record { kind: 22, epoch: 0, body: b"hello" };
+        assert_eq!(records(&datagram).collect::<Vec<_>>(), [Some(data), Some(hello)]);
+    }
+
+    #[test]
+    fn only_a_plain_fatal_alert_is_one() {
+        let is_fatal = |kind, epoch, body: &[u8]| {
+            records(&record(kind, epoch, body)).flatten().any(|record| record.is_fatal_alert())
+        };
+        assert!(is_fatal(21, 0, &[2, 40]));
+        assert!(!is_fatal(21, 0, &[1, 0]), "close_notify is a warning");
+        assert!(!is_fatal(21, 1, &[2, 40]), "encrypted: the bytes mean nothing");
     }
 
     #[test]
     fn lengths_that_lie_end_the_walk() {
         let mut lying = record(22, 0, b"x");
         lying[11] = 255;
-        assert_eq!(records(&lying).handshake, 1);
-        assert_eq!(records(&lying[..HEADER - 1]), Records::default());
+        assert_eq!(records(&lying).collect::<Vec<_>>(), [None]);
+        assert_eq!(records(&lying[..HEADER - 1]).collect::<Vec<_>>(), [None]);
+        assert_eq!(records(&record(23, 1, b"")).collect::<Vec<_>>(), [None]);
+        assert_eq!(records(b"").count(), 0);
     }
 
     #[test]

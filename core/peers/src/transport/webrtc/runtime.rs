@@ -5,20 +5,23 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
-use peers_proto::{limits, timing};
+use peers_proto::timing;
 use tokio::sync::Notify;
 use webrtc::runtime::{
     AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, Runtime, TokioRuntime,
 };
 
+use super::chunk::Chunks;
 use super::counters::Counters;
+use super::gate::Gate;
 use super::kick::Kick;
 use super::life::Life;
-use super::record::Records;
+use super::record::{self, Kind};
 use super::rest::Rest;
+use super::settings::CHANNEL_ID;
 use super::socket::Socket;
 use crate::transport::CloseReason;
 
@@ -33,7 +36,10 @@ pub(super) struct Shared {
     pub(super) rounds: Notify,
     /// The stack's sockets, which ICE restarts replace. The stack alone keeps them open.
     sockets: Mutex<Vec<Weak<Socket>>>,
-    handshake_records: AtomicU64,
+    gate: Mutex<Gate>,
+    chunks: Mutex<Chunks>,
+    /// Messages taken from the data channel.
+    delivered: AtomicU64,
     opened: AtomicBool,
 }
 
@@ -48,7 +54,9 @@ impl Shared {
             rest: Rest::default(),
             rounds: Notify::new(),
             sockets: Mutex::default(),
-            handshake_records: AtomicU64::new(0),
+            gate: Mutex::default(),
+            chunks: Mutex::new(Chunks::new(CHANNEL_ID)),
+            delivered: AtomicU64::new(0),
             opened: AtomicBool::new(false),
         }
     }
@@ -71,30 +79,37 @@ impl Shared {
         self.kick.opened();
     }
 
-    /// Counts received DTLS records, and says whether their datagram may pass.
-    pub(super) fn admit_records(&self, records: Records) -> bool {
-        self.watch(&records);
-        if records.handshake == 0 {
-            return true;
-        }
-        let before = self.handshake_records.fetch_add(records.handshake, Ordering::Relaxed);
-        let admitted = before + records.handshake <= limits::MAX_DTLS_HANDSHAKE_RECORDS;
-        if !admitted {
-            self.counters.handshake_records_dropped.add(records.handshake);
-        }
-        admitted
+    pub(super) fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at DTLS records on their way out.
-    pub(super) fn sending(&self, records: &Records) {
-        self.watch(records);
-    }
-
-    /// The stack gives up at a fatal alert without telling anybody.
-    fn watch(&self, records: &Records) {
-        if records.fatal_alert && !self.opened.load(Ordering::Relaxed) {
+    /// Looks at a datagram of the stack. It gives up with a fatal alert, without telling this side.
+    pub(super) fn sending(&self, datagram: &[u8], to: SocketAddr) {
+        let opened = self.opened.load(Ordering::Relaxed);
+        // Once data flows there is nothing to learn but which TURN servers are in use.
+        if opened && record::classify(datagram) != Kind::Stun {
+            return;
+        }
+        if self.gate().sending(datagram, to) && !opened {
             self.life.end(CloseReason::Network("DTLS handshake failed".into()));
         }
+    }
+
+    /// A message was taken from the data channel.
+    pub(super) fn delivered(&self) {
+        self.delivered.fetch_add(1, Ordering::Relaxed);
+        self.kick.delivered();
+    }
+
+    /// Says whether the stack may see an SCTP packet of the peer. One that may not ends the connection.
+    pub(super) fn admit_packet(&self, packet: &[u8], now: Instant) -> bool {
+        let delivered = self.delivered.load(Ordering::Relaxed);
+        let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        let judged = chunks.judge(packet, delivered, now);
+        if let Err(violation) = judged {
+            self.life.end(CloseReason::Protocol(violation));
+        }
+        judged.is_ok()
     }
 }
 
@@ -169,28 +184,23 @@ impl Runtime for TunedRuntime {
 mod tests {
     use super::*;
 
-    fn handshake(records: u64) -> Records {
-        Records { handshake: records, fatal_alert: false }
-    }
-
     #[test]
-    fn a_flood_of_handshake_records_is_capped_and_data_still_passes() {
-        let shared = Shared::new(Life::new());
-        let admitted = (0..10_000).filter(|_| shared.admit_records(handshake(1))).count() as u64;
-        assert_eq!(admitted, limits::MAX_DTLS_HANDSHAKE_RECORDS);
-        assert_eq!(shared.counters.snapshot().handshake_records_dropped, 10_000 - admitted);
-        assert!(shared.admit_records(handshake(0)));
-    }
-
-    #[test]
-    fn a_forged_alert_cannot_end_an_open_connection() {
-        let alert = || Records { handshake: 0, fatal_alert: true };
+    fn the_stack_giving_up_ends_an_attempt_and_no_open_connection() {
+        let alert = record::tests::record(record::ALERT, 0, &[2, 40]);
+        let to = ([192, 0, 2, 1], 5000).into();
         let open = Shared::new(Life::new());
         open.open();
-        open.admit_records(alert());
+        open.sending(&alert, to);
         assert_eq!(open.life.reason(), None);
         let opening = Shared::new(Life::new());
-        opening.sending(&alert());
+        opening.sending(&alert, to);
         assert!(matches!(opening.life.reason(), Some(CloseReason::Network(_))));
+    }
+
+    #[test]
+    fn a_packet_that_breaks_the_protocol_ends_the_connection() {
+        let shared = Shared::new(Life::new());
+        assert!(!shared.admit_packet(b"no packet", Instant::now()));
+        assert!(matches!(shared.life.reason(), Some(CloseReason::Protocol(_))));
     }
 }

@@ -11,6 +11,7 @@ use tokio::io::Interest;
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 
 use super::batch::{Batch, WouldBlock};
+use super::gate::Gate;
 use super::kick::{self, SYNTHETIC};
 use super::lane::{LaneSlot, Offered};
 use super::record::{self, Kind};
@@ -105,9 +106,10 @@ impl Socket {
     fn sift(&self, buffer: &mut [u8], meta: &RecvMeta) -> usize {
         let (step, mut kept) = (meta.stride.max(1), 0);
         self.shared.counters.datagrams_received.add(meta.len.div_ceil(step) as u64);
+        let mut gate = self.shared.gate();
         for start in (0..meta.len).step_by(step) {
             let end = (start + step).min(meta.len);
-            if buffer.get(start..end).is_some_and(|datagram| self.admit(datagram, meta.addr)) {
+            if buffer.get(start..end).is_some_and(|datagram| self.admit(&mut gate, datagram, meta.addr)) {
                 if kept != start {
                     buffer.copy_within(start..end, kept);
                 }
@@ -118,27 +120,30 @@ impl Socket {
     }
 
     /// Says whether the stack may see a datagram. The others go to the lane, or nowhere.
-    fn admit(&self, datagram: &[u8], from: SocketAddr) -> bool {
+    fn admit(&self, gate: &mut Gate, datagram: &[u8], from: SocketAddr) -> bool {
         let counters = &self.shared.counters;
         let kind = record::classify(datagram);
-        let offered = match kind {
-            // ICE keeps its own pace: hurried, it takes a pair through TURN before the direct one has answered.
-            Kind::Stun => return true,
-            Kind::Dtls => {
-                self.shared.kick.received();
-                return self.shared.admit_records(record::records(datagram));
+        if matches!(kind, Kind::ChannelData | Kind::Quic) {
+            match self.lane.offer(datagram, from) {
+                Offered::Taken => return false,
+                Offered::Full => {
+                    counters.lane_datagrams_dropped.add(1);
+                    return false;
+                }
+                // Not from the lane's peer, so from a TURN server.
+                Offered::Refused => {}
             }
-            Kind::ChannelData | Kind::Quic => self.lane.offer(datagram, from),
-            Kind::Foreign => Offered::Refused,
-        };
-        match offered {
-            Offered::Taken => {}
-            Offered::Full => counters.lane_datagrams_dropped.add(1),
-            // Not from the lane's peer, so from a TURN server.
-            Offered::Refused if kind == Kind::ChannelData => return true,
-            Offered::Refused => counters.datagrams_refused.add(1),
         }
-        false
+        let admitted = gate.admit(datagram, from);
+        match kind {
+            // ICE keeps its own pace: hurried, it takes a pair through TURN before the direct one has answered.
+            Kind::Dtls if admitted => self.shared.kick.received(),
+            _ if admitted => {}
+            Kind::Dtls => counters.dtls_refused.add(1),
+            Kind::Stun => counters.stun_refused.add(1),
+            _ => counters.datagrams_refused.add(1),
+        }
+        admitted
     }
 }
 
@@ -158,9 +163,7 @@ impl AsyncUdpSocket for Socket {
     fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
         let size = transmit.contents.len();
         let mut batch = self.outgoing();
-        if record::classify(transmit.contents) == Kind::Dtls {
-            self.shared.sending(&record::records(transmit.contents));
-        }
+        self.shared.sending(transmit.contents, transmit.destination);
         let whole = transmit.segment_size.is_some();
         if whole || !batch.fits(transmit.destination, transmit.contents, self.state.max_gso_segments()) {
             ready!(self.poll_flush(cx, &mut batch))?;
