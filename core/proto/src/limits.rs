@@ -184,7 +184,9 @@ pub const MAX_DTLS_PARKED_BYTES: usize = 64 * 1024;
 pub const MAX_SCTP_SMALL_CHUNKS: usize = 32 * 1024;
 /// SCTP chunks at once that are neither data nor acknowledgement. An association begins with four, and then has a
 /// heartbeat now and then.
-pub const SCTP_CONTROL_BURST: usize = 64;
+pub const SCTP_CONTROL_BURST: u64 = 64;
+/// The same, a second in the long run.
+pub const SCTP_CONTROL_RATE: u64 = 4;
 /// Stream resets on one connection: the one channel's, repeated as long as the answer is lost.
 pub const MAX_SCTP_RESETS: usize = 32;
 /// Bytes received through the relay for one transport and not yet taken by its reader: twice the session's send

@@ -94,8 +94,6 @@ pub const ICE_RELAY_WAIT: Duration = Duration::from_millis(300);
 pub const ICE_RESOLVE: Duration = Duration::from_secs(1);
 /// A closing data channel waits this long for its last acknowledgement.
 pub const WEBRTC_CLOSE: Duration = Duration::from_secs(1);
-/// An SCTP control chunk more than [`crate::limits::SCTP_CONTROL_BURST`] may come after each of these.
-pub const SCTP_CONTROL_REFILL: Duration = Duration::from_millis(250);
 /// A path that ends has this long to tell the peer.
 pub const GOODBYE: Duration = Duration::from_secs(1);
 

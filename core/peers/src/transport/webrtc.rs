@@ -10,7 +10,7 @@
 //! |---|---|
 //! | [`attempt`] | builds the peer connection, exchanges descriptions and candidates |
 //! | [`settings`], [`pair`] | how the stack is set up, and what it says of a candidate pair |
-//! | [`sdp`], [`candidate`] | descriptions and candidates: read, judged and written anew |
+//! | [`sdp`], [`attribute`], [`candidate`] | descriptions and candidates: read, judged and written anew |
 //! | [`gate`], [`stun`], [`record`], [`handshake`] | which datagrams the stack may see, and from whom |
 //! | [`opener`], [`chunk`] | which records the stack may see once DTLS has opened them |
 //! | [`life`], [`connection`] | one close reason, and the task that always closes the peer connection |
@@ -19,6 +19,7 @@
 //! | [`runtime`], [`socket`], [`batch`], [`kick`] | the stack's runtime and UDP sockets: buffers, GSO |
 
 mod attempt;
+mod attribute;
 mod batch;
 mod candidate;
 mod chunk;

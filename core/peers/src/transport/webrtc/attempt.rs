@@ -155,10 +155,12 @@ impl Negotiation {
         self.0.shared.counters.candidates_refused.add(described.admit(&mut remote.filter));
         self.0.pc.set_remote_description(kind(described.to_string())?).await?;
         self.0.shared.kick.fire();
-        for early in std::mem::take(&mut remote.early) {
-            self.apply(&early, &described.mid).await?;
+        let early = std::mem::take(&mut remote.early);
+        let Description { fingerprint, mid, .. } = described;
+        remote.promised = Some(Promised { fingerprint, mid: mid.clone() });
+        for candidate in early {
+            self.apply(&candidate, &mid).await?;
         }
-        remote.promised = Some(Promised { fingerprint: described.fingerprint, mid: described.mid });
         Ok(())
     }
 

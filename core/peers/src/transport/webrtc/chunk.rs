@@ -4,9 +4,9 @@
 //! over, skips data or asks for answers without end is no use of it, and the stack has no bound for what it keeps or
 //! answers: a second channel, a reset that waits, a reply the peer never acknowledges.
 
-use std::time::Instant;
-
-use peers_proto::{limits, timing};
+use peers_proto::bucket::Bucket;
+use peers_proto::limits;
+use peers_proto::time::Instant;
 
 /// The chunks of one association so far.
 #[derive(Debug)]
@@ -16,15 +16,16 @@ pub(super) struct Chunks {
     small: usize,
     delivered: u64,
     resets: usize,
-    /// Control chunks that may come now, and since when there are so many.
-    control: usize,
-    since: Option<Instant>,
+    control: Bucket,
+    /// How the protocol was broken: the peer is not heard again.
+    broken: Option<&'static str>,
 }
 
 impl Chunks {
     /// For an association whose only channel is `channel`.
     pub(super) fn new(channel: u16) -> Self {
-        Self { channel, small: 0, delivered: 0, resets: 0, control: limits::SCTP_CONTROL_BURST, since: None }
+        let control = Bucket::new(limits::SCTP_CONTROL_RATE, limits::SCTP_CONTROL_BURST);
+        Self { channel, small: 0, delivered: 0, resets: 0, control, broken: None }
     }
 
     /// Judges a packet. `delivered` counts the frames taken from the channel so far.
@@ -32,6 +33,15 @@ impl Chunks {
     /// # Errors
     /// How the peer breaks the protocol.
     pub(super) fn judge(&mut self, packet: &[u8], delivered: u64, now: Instant) -> Result<(), &'static str> {
+        if let Some(broken) = self.broken {
+            return Err(broken);
+        }
+        let judged = self.judge_all(packet, delivered, now);
+        self.broken = judged.err();
+        judged
+    }
+
+    fn judge_all(&mut self, packet: &[u8], delivered: u64, now: Instant) -> Result<(), &'static str> {
         let mut rest = packet.get(COMMON_HEADER..).ok_or(MALFORMED)?;
         while !rest.is_empty() {
             let (chunk, after) = split(rest).ok_or(MALFORMED)?;
@@ -58,7 +68,7 @@ impl Chunks {
         }
         if payload.len() < SMALL {
             // A message has a short last chunk, and a sender may use the rest of a packet for its first.
-            let frames = delivered - self.delivered;
+            let frames = delivered.saturating_sub(self.delivered);
             self.delivered = delivered;
             self.small =
                 self.small.saturating_sub(usize::try_from(frames).unwrap_or(usize::MAX).saturating_mul(2));
@@ -76,16 +86,10 @@ impl Chunks {
     }
 
     fn control(&mut self, now: Instant) -> Result<(), &'static str> {
-        let since = *self.since.get_or_insert(now);
-        let earned =
-            now.saturating_duration_since(since).as_millis() / timing::SCTP_CONTROL_REFILL.as_millis();
-        if earned > 0 {
-            self.since = Some(now);
-            let earned = usize::try_from(earned).unwrap_or(usize::MAX);
-            self.control = self.control.saturating_add(earned).min(limits::SCTP_CONTROL_BURST);
+        match self.control.take(1, now) {
+            None => Ok(()),
+            Some(_) => Err("too many SCTP control chunks"),
         }
-        self.control = self.control.checked_sub(1).ok_or("too many SCTP control chunks")?;
-        Ok(())
     }
 }
 
@@ -116,6 +120,8 @@ mod tests {
 
     use super::*;
 
+    const NOW: Instant = Instant::from_micros(1 << 40);
+
     fn packet(chunks: &[Vec<u8>]) -> Vec<u8> {
         [vec![0; COMMON_HEADER], chunks.concat()].concat()
     }
@@ -133,7 +139,7 @@ mod tests {
     }
 
     fn judge(chunks: &[Vec<u8>]) -> Result<(), &'static str> {
-        Chunks::new(0).judge(&packet(chunks), 0, Instant::now())
+        Chunks::new(0).judge(&packet(chunks), 0, NOW)
     }
 
     #[test]
@@ -141,7 +147,7 @@ mod tests {
         assert_eq!(judge(&[data(0, 53, &[7; 1000]), chunk(SACK, &[0; 12]), data(0, 51, b"open")]), Ok(()));
         assert_eq!(judge(&[]), Ok(()));
         let unpadded = &packet(&[data(0, 51, b"open!")])[..COMMON_HEADER + DATA_HEADER + 5];
-        assert_eq!(Chunks::new(0).judge(unpadded, 0, Instant::now()), Ok(()));
+        assert_eq!(Chunks::new(0).judge(unpadded, 0, NOW), Ok(()));
     }
 
     #[test]
@@ -157,7 +163,7 @@ mod tests {
     #[test]
     fn resets_are_counted_for_good() {
         let mut chunks = Chunks::new(0);
-        let (reset, mut now) = (packet(&[chunk(RE_CONFIG, &[0; 16])]), Instant::now());
+        let (reset, mut now) = (packet(&[chunk(RE_CONFIG, &[0; 16])]), NOW);
         let admitted = (0..1000).take_while(|_| {
             now += Duration::from_secs(60);
             chunks.judge(&reset, 0, now).is_ok()
@@ -166,19 +172,26 @@ mod tests {
     }
 
     #[test]
-    fn control_chunks_are_few_at_once_and_come_back_with_time() {
-        let mut chunks = Chunks::new(0);
-        let (heartbeat, now) = (packet(&[chunk(4, &[0; 8])]), Instant::now());
-        let mut burst = |now| (0..1000).take_while(|_| chunks.judge(&heartbeat, 0, now).is_ok()).count();
-        assert_eq!(burst(now), limits::SCTP_CONTROL_BURST);
-        assert_eq!(burst(now), 0);
-        assert_eq!(burst(now + timing::SCTP_CONTROL_REFILL * 3), 3);
-        assert_eq!(burst(now + Duration::from_secs(3600)), limits::SCTP_CONTROL_BURST);
+    fn control_chunks_come_slowly_or_few_at_once() {
+        let (heartbeat, mut now) = (packet(&[chunk(4, &[0; 8])]), NOW);
+        let mut slow = Chunks::new(0);
+        for _ in 0..1000 {
+            now += Duration::from_secs(1);
+            assert!((0..limits::SCTP_CONTROL_RATE).all(|_| slow.judge(&heartbeat, 0, now).is_ok()));
+        }
+        let mut burst = Chunks::new(0);
+        let admitted = (0..1000).take_while(|_| burst.judge(&heartbeat, 0, NOW).is_ok()).count() as u64;
+        assert_eq!(admitted, limits::SCTP_CONTROL_BURST);
+        let later = NOW + Duration::from_secs(3600);
+        assert!(
+            burst.judge(&packet(&[]), 0, later).is_err(),
+            "a peer that broke the protocol is not heard again"
+        );
     }
 
     #[test]
     fn small_chunks_pass_for_ever_if_they_make_frames_and_not_otherwise() {
-        let (now, small) = (Instant::now(), packet(&[data(0, 53, b"x")]));
+        let (now, small) = (NOW, packet(&[data(0, 53, b"x")]));
         let mut busy = Chunks::new(0);
         assert!((0..1_000_000).all(|delivered| busy.judge(&small, delivered, now).is_ok()));
         let mut stuck = Chunks::new(0);
@@ -192,6 +205,6 @@ mod tests {
         assert_eq!(judge(&[vec![DATA, 0, 0, 3]]), Err(MALFORMED));
         assert_eq!(judge(&[vec![DATA, 0, 1, 0]]), Err(MALFORMED));
         assert_eq!(judge(&[chunk(DATA, &[0; 4])]), Err(MALFORMED));
-        assert_eq!(Chunks::new(0).judge(&[0; 5], 0, Instant::now()), Err(MALFORMED));
+        assert_eq!(Chunks::new(0).judge(&[0; 5], 0, NOW), Err(MALFORMED));
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use peers_proto::limits;
 
+use super::attribute::{Attributes, Setup};
 use super::candidate::{self, Candidate, CandidateFilter, Kind};
 
 /// SHA-256 of a DTLS certificate in DER.
@@ -50,14 +51,6 @@ pub(super) struct Description {
     max_message_size: u32,
     /// The text of each candidate, to be judged one by one.
     candidates: Vec<String>,
-}
-
-/// Which side begins with DTLS (RFC 8842 §5.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Setup {
-    Either,
-    Active,
-    Passive,
 }
 
 impl Description {
@@ -143,72 +136,6 @@ impl fmt::Display for Description {
     }
 }
 
-impl Setup {
-    const ALL: [Self; 3] = [Self::Either, Self::Active, Self::Passive];
-
-    fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|setup| setup.name() == name)
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Either => "actpass",
-            Self::Active => "active",
-            Self::Passive => "passive",
-        }
-    }
-}
-
-#[derive(Default)]
-struct Attributes {
-    ufrag: Option<String>,
-    password: Option<String>,
-    fingerprint: Option<Fingerprint>,
-    setup: Option<Setup>,
-    mid: Option<String>,
-    sctp_port: Option<u16>,
-    max_message_size: Option<u32>,
-    candidates: Vec<String>,
-}
-
-impl Attributes {
-    fn take(&mut self, attribute: &str) -> Result<(), DescriptionError> {
-        use DescriptionError::Attribute;
-        let (name, value) = attribute.split_once(':').unwrap_or((attribute, ""));
-        let taken = match name {
-            "ice-ufrag" => once(&mut self.ufrag, word(value, 4..=256, candidate::is_ice_char)),
-            "ice-pwd" => once(&mut self.password, word(value, 22..=256, candidate::is_ice_char)),
-            "fingerprint" => {
-                return once(&mut self.fingerprint, parse_fingerprint(value))
-                    .ok_or(DescriptionError::Fingerprint);
-            }
-            "setup" => once(&mut self.setup, Setup::parse(value)),
-            "mid" => once(&mut self.mid, word(value, 1..=32, is_token_char)),
-            "sctp-port" => once(&mut self.sctp_port, candidate::number(value).filter(|port| *port > 0)),
-            "max-message-size" => once(&mut self.max_message_size, message_size(value)),
-            // Such a peer sends no check of its own, by which it would be known.
-            "ice-lite" => None,
-            "candidate" => {
-                self.candidates.push(attribute.to_owned());
-                Some(())
-            }
-            _ => Some(()),
-        };
-        taken.ok_or_else(|| {
-            let names = ["ice-ufrag", "ice-pwd", "setup", "mid", "sctp-port", "max-message-size", "ice-lite"];
-            Attribute(names.into_iter().find(|known| *known == name).unwrap_or_default())
-        })
-    }
-}
-
-/// Fills `slot`, unless there is another value, or none.
-fn once<T: PartialEq>(slot: &mut Option<T>, value: Option<T>) -> Option<()> {
-    let value = value?;
-    let same = slot.as_ref().is_none_or(|before| *before == value);
-    *slot = Some(value);
-    same.then_some(())
-}
-
 /// A line's letter and value. Nothing but the end of a line is a control character.
 fn split(line: &str) -> Option<(char, &str)> {
     let (letter, value) = line.split_once('=')?;
@@ -223,35 +150,6 @@ fn is_data_section(section: &str) -> bool {
         return false;
     };
     candidate::number::<u16>(port).is_some_and(|port| port > 0)
-}
-
-fn word(value: &str, length: std::ops::RangeInclusive<usize>, is_allowed: fn(u8) -> bool) -> Option<String> {
-    (length.contains(&value.len()) && value.bytes().all(is_allowed)).then(|| value.to_owned())
-}
-
-/// A character of a token (RFC 8866 §9).
-fn is_token_char(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`{|}~".contains(&byte)
-}
-
-/// 0 stands for any size, and so does one beyond what fits here.
-fn message_size(value: &str) -> Option<u32> {
-    let size: u64 = candidate::number(value)?;
-    Some(u32::try_from(size).unwrap_or(u32::MAX))
-}
-
-fn parse_fingerprint(value: &str) -> Option<Fingerprint> {
-    let (algorithm, hex) = value.split_once(' ')?;
-    if !algorithm.eq_ignore_ascii_case("sha-256") {
-        return None;
-    }
-    let mut out = [0; 32];
-    let mut bytes = hex.trim().split(':');
-    for slot in &mut out {
-        let byte = bytes.next().filter(|b| b.len() == 2 && b.bytes().all(|c| c.is_ascii_hexdigit()))?;
-        *slot = u8::from_str_radix(byte, 16).ok()?;
-    }
-    bytes.next().is_none().then_some(out)
 }
 
 /// What the attribute's absence means (RFC 8841 §5.1, RFC 8841 §6.1).
