@@ -9,7 +9,7 @@
 //! | part | does |
 //! |---|---|
 //! | [`attempt`] | builds the peer connection, exchanges descriptions and candidates |
-//! | [`settings`], [`pair`] | how the stack is set up, and what it says of a candidate pair |
+//! | [`settings`], [`pair`] | the stack's settings, facts about the pair in use |
 //! | [`sdp`], [`attribute`], [`candidate`] | descriptions and candidates: read, judged and written anew |
 //! | [`gate`], [`stun`], [`record`], [`handshake`] | which datagrams the stack may see, and from whom |
 //! | [`opener`], [`chunk`] | which records the stack may see once DTLS has opened them |

@@ -3,7 +3,7 @@
 use super::candidate::{is_ice_char, number};
 use super::sdp::{DescriptionError, Fingerprint};
 
-/// What was read so far. Each has one value, however often it is there.
+/// The attributes read so far. Each has one value, however often it is there.
 #[derive(Default)]
 pub(super) struct Attributes {
     pub(super) ufrag: Option<String>,
@@ -87,7 +87,7 @@ fn parse_fingerprint(value: &str) -> Option<Fingerprint> {
     bytes.next().is_none().then_some(out)
 }
 
-/// Which side begins with DTLS (RFC 8842 §5.2).
+/// The side that begins with DTLS (RFC 8842 §5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Setup {
     Either,

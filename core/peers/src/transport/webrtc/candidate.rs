@@ -41,7 +41,7 @@ pub(super) struct Candidate {
     related: Option<SocketAddr>,
 }
 
-/// How a candidate was found.
+/// The way a candidate was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// An address of the device, which a peer learns from the description itself.

@@ -1,4 +1,4 @@
-//! What the peer may ask of SCTP (RFC 9260), judged once DTLS has opened a record and before the stack acts on it.
+//! The peer's SCTP chunks (RFC 9260), judged once DTLS has opened a record and before the stack acts on it.
 //!
 //! One channel exists, negotiated beforehand, ordered and reliable. So whatever opens another, resets streams over and
 //! over, skips data or asks for answers without end is no use of it, and the stack has no bound for what it keeps or
@@ -17,7 +17,7 @@ pub(super) struct Chunks {
     delivered: u64,
     resets: usize,
     control: Bucket,
-    /// How the protocol was broken: the peer is not heard again.
+    /// The breach of the protocol after which nothing passes.
     broken: Option<&'static str>,
 }
 
@@ -31,7 +31,7 @@ impl Chunks {
     /// Judges a packet. `delivered` counts the frames taken from the channel so far.
     ///
     /// # Errors
-    /// How the peer breaks the protocol.
+    /// The breach of the protocol: this packet and all later ones must not pass.
     pub(super) fn judge(&mut self, packet: &[u8], delivered: u64, now: Instant) -> Result<(), &'static str> {
         if let Some(broken) = self.broken {
             return Err(broken);

@@ -56,7 +56,7 @@ pub(super) struct Connection {
     pub(super) said: Said,
 }
 
-/// The words the peer has said. It says each once: an answer to every one of many would pile up unacknowledged.
+/// The words received. Each comes once: an answer to every one of many would pile up unacknowledged.
 #[derive(Debug, Default)]
 pub(super) struct Said {
     open: bool,
@@ -64,7 +64,7 @@ pub(super) struct Said {
 }
 
 impl Said {
-    /// Takes a text, and says what it must be answered with.
+    /// Takes a text, and returns its answer.
     fn take(&mut self, text: &[u8]) -> Result<Option<&'static str>, CloseReason> {
         let (said, answer) = match text {
             b if b == OPEN.as_bytes() => (&mut self.open, Some(HEARD)),

@@ -1,18 +1,19 @@
-//! Which datagrams of a connection's sockets the stack may see.
+//! The datagrams of a connection's sockets that the stack may see.
 //!
-//! Anybody can send to a socket. The stack takes DTLS from any address once a pair is nominated, follows a role conflict
-//! before it checks who claims one, unwraps TURN data whoever wrapped it, and gives an attempt up at a plain alert. So a
+//! Any host can send to a socket. The stack takes DTLS from any address once a pair is nominated, follows a role conflict
+//! before it verifies the claim, unwraps TURN data from any address, and gives an attempt up at a plain alert. So a
 //! datagram passes only if its sender is known:
 //!
 //! | datagram | passes from |
 //! |---|---|
-//! | ICE check | who knows this side's password; its address is then the peer's |
-//! | answer to a STUN or TURN request | anybody: it must know the request's random number |
-//! | TURN data | a TURN server in use, if what is inside passes |
+//! | ICE check | an address whose check is signed with this side's password: it is the peer's from then on |
+//! | answer to a STUN or TURN request | any address: it repeats the request's random number, or the stack drops it |
+//! | TURN data | a TURN server in use, if what is inside would pass from the address it came from |
 //! | DTLS | the peer, within the limits of [`Handshake`] |
 //!
 //! In the clear, DTLS is its handshake and nothing else: no alert, and no data.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use peers_proto::limits;
@@ -25,7 +26,12 @@ use super::stun::{self, Credentials, Message};
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     credentials: Option<Credentials>,
-    senders: Vec<Sender>,
+    /// Addresses that sent a check signed with the password.
+    peers: Vec<Sender>,
+    /// TURN servers the stack asked for an allocation.
+    servers: BTreeSet<Address>,
+    /// The address a TURN server's channel leads to, as the stack bound it.
+    channels: BTreeMap<(Address, u16), Address>,
     handshake: Handshake,
     /// Records the stack may hold until it has keys.
     parked: usize,
@@ -38,21 +44,12 @@ pub(super) struct Gate {
 #[derive(Debug)]
 struct Sender {
     address: Address,
-    role: Role,
-    /// What its handshake records cost.
+    /// The cost of its handshake records.
     spent: usize,
 }
 
 /// Without an IPv6 address's scope: the system's have one, those in candidates do not.
 type Address = (IpAddr, u16);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    /// A check came from there that knew the password.
-    Peer,
-    /// The stack asked it for an allocation.
-    Server,
-}
 
 impl Gate {
     /// Checks may come from now on.
@@ -62,32 +59,33 @@ impl Gate {
 
     /// Says whether the stack may see a datagram.
     pub(super) fn admit(&mut self, datagram: &[u8], from: SocketAddr) -> bool {
-        let from = (from.ip(), from.port());
-        let wrapped = match record::classify(datagram) {
+        let from = address(from);
+        match record::classify(datagram) {
+            Kind::Dtls => self.admit_dtls(datagram, from),
             Kind::Stun => match Message::read(datagram) {
-                Some(message) if message.kind == stun::DATA_INDICATION => {
-                    message.wrapped().map(|(peer, inner)| (inner, (peer.ip(), peer.port()), Role::Peer))
-                }
-                message => {
-                    return message.is_some_and(|message| self.admit_stun(&message, from, Role::Peer));
-                }
+                Some(message) if message.kind == stun::DATA_INDICATION => message
+                    .wrapped()
+                    .filter(|_| self.servers.contains(&from))
+                    .is_some_and(|(peer, inner)| self.admit_inner(inner, address(peer))),
+                message => message.is_some_and(|message| self.admit_stun(&message, from)),
             },
-            Kind::Dtls => return self.admit_dtls(datagram, from, Role::Peer),
-            // The stack chose the address this channel leads to.
-            Kind::ChannelData => stun::channel_data(datagram).map(|inner| (inner, from, Role::Server)),
-            Kind::Quic | Kind::Foreign => None,
-        };
-        let Some((inner, peer, role)) = wrapped.filter(|_| self.find(from, Role::Server).is_some()) else {
-            return false;
-        };
-        match record::classify(inner) {
-            Kind::Stun => Message::read(inner).is_some_and(|message| self.admit_stun(&message, peer, role)),
-            Kind::Dtls => self.admit_dtls(inner, peer, role),
+            Kind::ChannelData => stun::channel_data(datagram)
+                .and_then(|(channel, inner)| Some((*self.channels.get(&(from, channel))?, inner)))
+                .is_some_and(|(peer, inner)| self.admit_inner(inner, peer)),
+            Kind::Quic | Kind::Foreign => false,
+        }
+    }
+
+    /// The same for a datagram that a TURN server wrapped.
+    fn admit_inner(&mut self, datagram: &[u8], from: Address) -> bool {
+        match record::classify(datagram) {
+            Kind::Dtls => self.admit_dtls(datagram, from),
+            Kind::Stun => Message::read(datagram).is_some_and(|message| self.admit_stun(&message, from)),
             Kind::ChannelData | Kind::Quic | Kind::Foreign => false,
         }
     }
 
-    /// Says whether the stack may see what DTLS opened: a handshake record's `body`.
+    /// Says whether the stack may see a handshake record's `body` that DTLS has opened.
     pub(super) fn admit_opened(&mut self, body: &[u8]) -> bool {
         self.handshake.admit(body).is_some()
     }
@@ -95,20 +93,33 @@ impl Gate {
     /// Learns from a datagram of the stack. Says whether it gives the handshake up.
     pub(super) fn sending(&mut self, datagram: &[u8], to: SocketAddr) -> bool {
         match record::classify(datagram) {
-            Kind::Stun => match Message::read(datagram) {
-                Some(message) if message.kind == stun::ALLOCATE_REQUEST => {
-                    self.remember((to.ip(), to.port()), Role::Server);
-                    false
-                }
-                Some(message) if message.kind == stun::SEND_INDICATION => {
-                    message.wrapped().is_some_and(|(_, inner)| self.sending_dtls(inner))
-                }
-                _ => false,
-            },
             Kind::Dtls => self.sending_dtls(datagram),
-            Kind::ChannelData => stun::channel_data(datagram).is_some_and(|inner| self.sending_dtls(inner)),
+            Kind::Stun => {
+                Message::read(datagram).is_some_and(|message| self.sending_stun(&message, address(to)))
+            }
+            Kind::ChannelData => {
+                stun::channel_data(datagram).is_some_and(|(_, inner)| self.sending_dtls(inner))
+            }
             Kind::Quic | Kind::Foreign => false,
         }
+    }
+
+    fn sending_stun(&mut self, message: &Message<'_>, to: Address) -> bool {
+        match message.kind {
+            stun::ALLOCATE_REQUEST => {
+                self.servers.insert(to);
+            }
+            stun::CHANNEL_BIND_REQUEST => {
+                if let Some((channel, peer)) = message.channel() {
+                    self.channels.insert((to, channel), address(peer));
+                }
+            }
+            stun::SEND_INDICATION => {
+                return message.wrapped().is_some_and(|(_, inner)| self.sending_dtls(inner));
+            }
+            _ => {}
+        }
+        false
     }
 
     fn sending_dtls(&mut self, datagram: &[u8]) -> bool {
@@ -127,18 +138,18 @@ impl Gate {
         gives_up
     }
 
-    fn admit_stun(&mut self, message: &Message<'_>, from: Address, role: Role) -> bool {
+    fn admit_stun(&mut self, message: &Message<'_>, from: Address) -> bool {
         match message.kind {
             stun::BINDING_REQUEST => {
                 let authentic = self.credentials.as_mut().is_some_and(|ours| ours.verify(message));
-                authentic && self.remember(from, role)
+                authentic && self.remember(from)
             }
             kind => stun::is_response(kind),
         }
     }
 
-    fn admit_dtls(&mut self, datagram: &[u8], from: Address, role: Role) -> bool {
-        let Some(sender) = self.find(from, role) else { return false };
+    fn admit_dtls(&mut self, datagram: &[u8], from: Address) -> bool {
+        let Some(sender) = self.find(from) else { return false };
         record::records(datagram)
             .all(|record| record.is_some_and(|record| self.admit_record(&record, sender)))
     }
@@ -148,7 +159,7 @@ impl Gate {
         match (record.kind, record.epoch) {
             (record::APPLICATION_DATA, 1) => self.established || self.park(size),
             (record::HANDSHAKE, 0) => {
-                let Some(sender) = self.senders.get_mut(sender) else { return false };
+                let Some(sender) = self.peers.get_mut(sender) else { return false };
                 let cost = Some(()).filter(|()| sender.spent < limits::MAX_DTLS_HANDSHAKE_PER_SENDER);
                 let cost = cost.and_then(|()| self.handshake.admit(record.body));
                 sender.spent += cost.unwrap_or_default();
@@ -176,27 +187,29 @@ impl Gate {
         self.parked <= limits::MAX_DTLS_PARKED && self.parked_bytes <= limits::MAX_DTLS_PARKED_BYTES
     }
 
-    fn find(&self, address: Address, role: Role) -> Option<usize> {
-        self.senders.iter().position(|sender| (sender.address, sender.role) == (address, role))
+    fn find(&self, address: Address) -> Option<usize> {
+        self.peers.iter().position(|sender| sender.address == address)
     }
 
-    fn remember(&mut self, address: Address, role: Role) -> bool {
-        if self.find(address, role).is_some() {
-            return true;
+    fn remember(&mut self, address: Address) -> bool {
+        let known = self.find(address).is_some();
+        let room = self.peers.len() < limits::MAX_CANDIDATES;
+        if !known && room {
+            self.peers.push(Sender { address, spent: 0 });
         }
-        let room = self.senders.iter().filter(|sender| sender.role == role).count() < limits::MAX_CANDIDATES;
-        if room {
-            self.senders.push(Sender { address, role, spent: 0 });
-        }
-        room
+        known || room
     }
+}
+
+fn address(address: SocketAddr) -> Address {
+    (address.ip(), address.port())
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::handshake::tests::piece;
     use super::super::record::tests::record;
-    use super::super::stun::tests::{check, indication, message};
+    use super::super::stun::tests::{bind, check, indication, message};
     use super::*;
 
     const DATA: u8 = record::APPLICATION_DATA;
@@ -228,8 +241,8 @@ mod tests {
         record(record::HANDSHAKE, 0, &piece(message, 100, 0, 100))
     }
 
-    fn channel_data(inner: &[u8]) -> Vec<u8> {
-        [&[64, 1][..], &u16::try_from(inner.len()).unwrap().to_be_bytes(), inner].concat()
+    fn channel_data(channel: u16, inner: &[u8]) -> Vec<u8> {
+        [&channel.to_be_bytes()[..], &u16::try_from(inner.len()).unwrap().to_be_bytes(), inner].concat()
     }
 
     #[test]
@@ -252,7 +265,7 @@ mod tests {
         }
         assert!(gate.admit(&hello(0), at(1)));
         assert!(gate.admit(&record(DATA, 1, b"x"), at(1)));
-        assert_eq!(gate.senders.len(), 1);
+        assert_eq!(gate.peers.len(), 1);
     }
 
     #[test]
@@ -327,15 +340,21 @@ mod tests {
         let (server, elsewhere) = (at(3478), at(3479));
         let mut gate = gate();
         gate.sending(&message(stun::ALLOCATE_REQUEST, &[]), server);
+        gate.sending(&bind(0x4001, at(1)), server);
+        gate.sending(&bind(0x4002, at(5)), server);
         for (inner, passes) in
             [(known(), true), (hello(0), true), (record(record::ALERT, 0, &[2, 40]), false)]
         {
             assert_eq!(gate.admit(&indication(at(1), &inner), server), passes);
-            assert_eq!(gate.admit(&channel_data(&inner), server), passes);
+            assert_eq!(gate.admit(&channel_data(0x4001, &inner), server), passes);
             assert!(!gate.admit(&indication(at(1), &inner), elsewhere));
-            assert!(!gate.admit(&channel_data(&inner), elsewhere));
+            assert!(!gate.admit(&channel_data(0x4001, &inner), elsewhere));
         }
         assert!(!gate.admit(&indication(at(5), &hello(0)), server), "not from the peer");
+        assert!(!gate.admit(&channel_data(0x4002, &hello(0)), server), "another channel");
+        assert!(!gate.admit(&channel_data(0x4003, &hello(0)), server), "no channel");
+        assert!(gate.admit(&channel_data(0x4002, &known()), server), "until the peer shows itself there");
+        assert!(gate.admit(&channel_data(0x4002, &hello(0)), server));
         assert!(!gate.admit(&hello(0), server), "not wrapped");
     }
 
@@ -353,7 +372,7 @@ mod tests {
     fn the_stack_gives_up_with_a_fatal_alert_wherever_it_is_sent() {
         let alert = record(record::ALERT, 0, &[2, 40]);
         assert!(gate().sending(&alert, at(1)));
-        assert!(gate().sending(&channel_data(&alert), at(3478)));
+        assert!(gate().sending(&channel_data(0x4001, &alert), at(3478)));
         assert!(!gate().sending(&hello(0), at(1)));
     }
 }

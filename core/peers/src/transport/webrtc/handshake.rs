@@ -1,4 +1,4 @@
-//! What reassembling DTLS handshake messages may cost (RFC 6347 section 4.2).
+//! The cost of reassembling DTLS handshake messages, and its bounds (RFC 6347 section 4.2).
 //!
 //! The stack keeps every piece it is given and joins a message by calling itself once per piece, so the number of pieces
 //! is bounded, not the number of records: one record can hold thousands. A piece passes if it can be part of a handshake
@@ -74,7 +74,7 @@ impl Handshake {
 }
 
 impl Message {
-    /// Whether a piece is a repeat, or new and disjoint from the others.
+    /// `true` for a piece that is a repeat, or new and disjoint from the others.
     fn fits(&mut self, (offset, size): (usize, usize)) -> bool {
         if self.pieces.contains(&(offset, size)) {
             return true;
@@ -132,7 +132,7 @@ fn spend(left: &mut usize) -> bool {
 }
 
 const HEADER: usize = 12;
-/// What the stack keeps beside the bytes of a piece: both headers, and a place in two lists.
+/// The stack's memory for a piece beside its bytes: both headers, and a place in two lists.
 const PIECE_COST: usize = 128;
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! What the stack says of a candidate pair.
+//! Facts about the candidate pair in use.
 
 use std::net::SocketAddr;
 
 use webrtc::peer_connection::{RTCIceCandidate, RTCIceCandidateType};
 
-/// Whether a TURN server forwards what goes between `local` and `remote`, the nominated pair. A check that overtook the
+/// `true` if a TURN server forwards what goes between `local` and `remote`, the nominated pair. A check that overtook the
 /// candidate it came from made `remote` peer-reflexive: the address tells that it is the same as one of `signaled`.
 pub(super) fn forwarded(
     local: &RTCIceCandidate,

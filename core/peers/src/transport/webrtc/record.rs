@@ -1,4 +1,4 @@
-//! What a datagram is (RFC 7983, RFC 9443) and which DTLS records it holds (RFC 6347 §4.1).
+//! The kind of a datagram (RFC 7983, RFC 9443) and its DTLS records (RFC 6347 §4.1).
 
 /// What the first byte says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

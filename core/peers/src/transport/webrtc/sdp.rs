@@ -152,7 +152,7 @@ fn is_data_section(section: &str) -> bool {
     candidate::number::<u16>(port).is_some_and(|port| port > 0)
 }
 
-/// What the attribute's absence means (RFC 8841 §5.1, RFC 8841 §6.1).
+/// The values that the attributes' absence stands for (RFC 8841 §5.1, RFC 8841 §6.1).
 const SCTP_PORT: u16 = 5000;
 const MAX_MESSAGE_SIZE: u32 = 65_536;
 

@@ -1,4 +1,4 @@
-//! How the stack is set up.
+//! The stack's settings.
 
 use std::net::UdpSocket;
 use std::sync::Arc;

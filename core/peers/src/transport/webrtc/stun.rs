@@ -1,4 +1,4 @@
-//! Reading STUN (RFC 8489) and what TURN wraps (RFC 8656), as far as it says who sent a datagram.
+//! STUN messages (RFC 8489) and TURN's wrapping (RFC 8656), read as far as they tell the sender of a datagram.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -24,6 +24,13 @@ impl<'a> Message<'a> {
     pub(super) fn wrapped(&self) -> Option<(SocketAddr, &'a [u8])> {
         let from = self.attribute(XOR_PEER_ADDRESS).and_then(|value| self.address(value))?;
         Some((from, self.attribute(DATA)?))
+    }
+
+    /// The channel this request binds, and the address it leads to.
+    pub(super) fn channel(&self) -> Option<(u16, SocketAddr)> {
+        let number = self.attribute(CHANNEL_NUMBER)?.first_chunk::<2>()?;
+        let peer = self.attribute(XOR_PEER_ADDRESS).and_then(|value| self.address(value))?;
+        Some((u16::from_be_bytes(*number), peer))
     }
 
     fn attribute(&self, kind: u16) -> Option<&'a [u8]> {
@@ -71,10 +78,11 @@ fn xor(bytes: &[u8], mask: &[u8]) -> Vec<u8> {
     bytes.iter().zip(mask).map(|(a, b)| a ^ b).collect()
 }
 
-/// The datagram inside TURN channel data.
-pub(super) fn channel_data(datagram: &[u8]) -> Option<&[u8]> {
+/// The channel's number and the datagram inside TURN channel data.
+pub(super) fn channel_data(datagram: &[u8]) -> Option<(u16, &[u8])> {
     let (header, data) = datagram.split_first_chunk::<4>()?;
-    data.get(..usize::from(u16::from_be_bytes([header[2], header[3]])))
+    let data = data.get(..usize::from(u16::from_be_bytes([header[2], header[3]])))?;
+    Some((u16::from_be_bytes([header[0], header[1]]), data))
 }
 
 /// This side's ICE credentials: a check that knows them comes from the peer (RFC 8445 section 7.3).
@@ -91,7 +99,7 @@ impl Credentials {
         Ok(Self { user: format!("{ufrag}:"), password })
     }
 
-    /// Whether `message` is authentic (RFC 8489 section 14.5), and nothing in it is not covered.
+    /// `true` if `message` is authentic (RFC 8489 section 14.5), and nothing in it is not covered.
     pub(super) fn verify(&mut self, message: &Message<'_>) -> bool {
         let named = message.attribute(USERNAME).is_some_and(|user| user.starts_with(self.user.as_bytes()));
         // Strangers are told from the peer before anything is computed for them.
@@ -118,10 +126,11 @@ impl std::fmt::Debug for Credentials {
 
 pub(super) const BINDING_REQUEST: u16 = 0x0001;
 pub(super) const ALLOCATE_REQUEST: u16 = 0x0003;
+pub(super) const CHANNEL_BIND_REQUEST: u16 = 0x0009;
 pub(super) const SEND_INDICATION: u16 = 0x0016;
 pub(super) const DATA_INDICATION: u16 = 0x0017;
 
-/// Whether `kind` answers a request: the request's random number says who may.
+/// `true` if `kind` answers a request. The stack compares the request's random number.
 pub(super) fn is_response(kind: u16) -> bool {
     kind & 0x0100 != 0
 }
@@ -131,6 +140,7 @@ const COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
 const TAG: usize = 20;
 const USERNAME: u16 = 0x0006;
 const MESSAGE_INTEGRITY: u16 = 0x0008;
+const CHANNEL_NUMBER: u16 = 0x000C;
 const XOR_PEER_ADDRESS: u16 = 0x0012;
 const DATA: u16 = 0x0013;
 /// MESSAGE-INTEGRITY-SHA256 and FINGERPRINT.
@@ -168,10 +178,19 @@ pub(super) mod tests {
 
     /// `inner` as a TURN server passes it on.
     pub(in super::super) fn indication(from: SocketAddr, inner: &[u8]) -> Vec<u8> {
-        let SocketAddr::V4(from) = from else { panic!("IPv4 only") };
-        let port = (from.port() ^ 0x2112).to_be_bytes();
-        let address = [&[0, 1][..], &port, &xor(&from.ip().octets(), &COOKIE)].concat();
-        message(DATA_INDICATION, &[(XOR_PEER_ADDRESS, &address), (DATA, inner)])
+        message(DATA_INDICATION, &[(XOR_PEER_ADDRESS, &xored(from)), (DATA, inner)])
+    }
+
+    /// Asks a TURN server for a channel.
+    pub(in super::super) fn bind(channel: u16, to: SocketAddr) -> Vec<u8> {
+        let [high, low] = channel.to_be_bytes();
+        message(CHANNEL_BIND_REQUEST, &[(CHANNEL_NUMBER, &[high, low, 0, 0]), (XOR_PEER_ADDRESS, &xored(to))])
+    }
+
+    fn xored(address: SocketAddr) -> Vec<u8> {
+        let SocketAddr::V4(address) = address else { panic!("IPv4 only") };
+        let port = (address.port() ^ 0x2112).to_be_bytes();
+        [&[0, 1][..], &port, &xor(&address.ip().octets(), &COOKIE)].concat()
     }
 
     fn verifies(datagram: &[u8]) -> bool {
@@ -222,9 +241,13 @@ pub(super) mod tests {
     #[test]
     fn what_turn_wraps_is_unwrapped() {
         let from = "192.0.2.7:4000".parse().unwrap();
+        assert_eq!(Message::read(&bind(0x4001, from)).unwrap().channel(), Some((0x4001, from)));
         let wrapped = indication(from, b"inner");
         assert_eq!(Message::read(&wrapped).unwrap().wrapped(), Some((from, &b"inner"[..])));
-        assert_eq!(channel_data(&[64, 0, 0, 5, b'i', b'n', b'n', b'e', b'r', 0, 0, 0]), Some(&b"inner"[..]));
+        assert_eq!(
+            channel_data(&[64, 0, 0, 5, b'i', b'n', b'n', b'e', b'r', 0, 0, 0]),
+            Some((0x4000, &b"inner"[..]))
+        );
         assert_eq!(channel_data(&[64, 0, 0, 9, b'i']), None);
     }
 }
