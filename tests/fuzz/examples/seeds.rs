@@ -97,7 +97,8 @@ fn envelope() -> Seeds {
             fingerprint: None,
             body: body.clone(),
         };
-        let sealed = envelope::seal(&content, &from.keys, &from.certificate, &KnownKeys::of(&to.certificate), [3; 32]);
+        let sealed =
+            envelope::seal(&content, &from.keys, &from.certificate, &KnownKeys::of(&to.certificate), [3; 32]);
         join([sealed.expect("a small body"), body])
     };
     bodies().into_iter().map(seed).collect()
@@ -112,6 +113,7 @@ fn handshake() -> Seeds {
         after(5, &[&m2]),
         after(3, &[&vec![0xf3; 17]]),
         after(5, &[&vec![0xf5, 1]]),
+        after(7, &[&vec![0xf6; 17]]),
     ]
 }
 
@@ -152,12 +154,14 @@ fn msgpack() -> Seeds {
 
 fn negotiation() -> Seeds {
     let remote = |what: u8, body: &Vec<u8>| [&[what, 1, 1][..], body].concat();
-    let [offer, answer, candidates] = bodies().try_into().expect("three bodies");
+    let [offer, stale, retry, answer, _, candidates] = bodies().try_into().expect("six bodies");
     let dial = vec![0, 1, 0];
     let connected = vec![2, 1, 0];
     let signaling_up = vec![12, 0, 0];
     let story = |first: u8, chunks: &[&Vec<u8>]| [vec![first], join(chunks)].concat();
     vec![
+        story(2, &[&remote(5, &stale), &remote(5, &candidates), &remote(5, &offer), &connected]),
+        story(0, &[&dial, &remote(5, &retry), &remote(5, &answer), &connected]),
         story(0, &[&dial, &remote(5, &answer), &remote(5, &candidates), &connected]),
         story(0, &[&remote(5, &candidates), &remote(5, &offer), &connected]),
         story(1, &[&dial, &remote(6, &offer), &signaling_up]),
