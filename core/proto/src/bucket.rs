@@ -29,6 +29,21 @@ impl Bucket {
         (ready > now)
             .then(|| Instant::from_micros(u64::try_from(ready.as_nanos().div_ceil(1000)).unwrap_or(u64::MAX)))
     }
+
+    /// Takes `cost` units if they are there. False costs nothing.
+    #[must_use]
+    pub fn try_take(&mut self, cost: u64, now: Instant) -> bool {
+        let there = self.debt(now) + at_rate(cost, self.rate) <= self.burst;
+        if there {
+            self.take(cost, now);
+        }
+        there
+    }
+
+    /// Time until it is full.
+    pub fn debt(&self, now: Instant) -> Duration {
+        self.paid.saturating_sub(Duration::from_micros(now.as_micros()))
+    }
 }
 
 fn at_rate(units: u64, rate: u64) -> Duration {
@@ -52,6 +67,16 @@ mod tests {
             now = bucket.take(1, now).unwrap();
         }
         assert_eq!(now - start, Duration::from_secs(2), "20 units beyond the burst at 10 a second");
+    }
+
+    #[test]
+    fn a_refused_try_costs_nothing() {
+        let mut bucket = Bucket::new(1, 10);
+        assert!(bucket.try_take(5, Instant::ZERO) && bucket.try_take(5, Instant::ZERO));
+        assert!(!bucket.try_take(5, Instant::ZERO));
+        let later = Instant::ZERO + Duration::from_secs(5);
+        assert!(bucket.try_take(5, later) && !bucket.try_take(1, later));
+        assert_eq!(bucket.debt(later), Duration::from_secs(10));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Configuration: a TOML file, then `PEERS_RELAY_*`, then what the command line says; later wins, key by key.
 
+mod access;
 mod limits;
 mod sources;
 
+pub use access::{AccessConfig, AccessRule};
 pub use limits::Limits;
 pub use sources::ConfigError;
 
@@ -23,6 +25,8 @@ pub struct RelayConfig {
     pub names: Vec<String>,
     /// Whether to take the device's address from `X-Forwarded-For`. Only behind a proxy that sets it.
     pub trust_forwarded_for: bool,
+    /// Which devices may register.
+    pub access: AccessConfig,
     /// What devices are told about STUN and TURN.
     pub ice: IceConfig,
     /// What one device, one address and the whole relay may use.
@@ -35,6 +39,7 @@ impl Default for RelayConfig {
             bind: (Ipv4Addr::LOCALHOST, 8443).into(),
             names: Vec::new(),
             trust_forwarded_for: false,
+            access: AccessConfig::default(),
             ice: IceConfig::default(),
             limits: Limits::default(),
         }

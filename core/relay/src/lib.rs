@@ -12,6 +12,6 @@ mod config;
 mod ice;
 mod server;
 
-pub use broker::{Broker, Inbound, Outbound, Refused, SocketId, Stats};
-pub use config::{ConfigError, IceConfig, Limits, RelayConfig, TurnConfig};
+pub use broker::{Broker, Inbound, Outbound, Proof, Refused, SocketId, Stats};
+pub use config::{AccessConfig, AccessRule, ConfigError, IceConfig, Limits, RelayConfig, TurnConfig};
 pub use server::{Relay, StartError};

@@ -1,5 +1,6 @@
 //! The broker on real sockets: one task per WebSocket, one that sweeps, one that accepts. TLS ends at a reverse proxy.
 
+mod connection;
 mod metrics;
 mod routes;
 mod shared;
@@ -9,10 +10,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
+use axum::Router;
 use peers_proto::signaling;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -24,6 +24,9 @@ use shared::Shared;
 /// How long [`Relay::shutdown`] lets devices take what waits for them. Init systems kill after ten seconds or more.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// After an error of `accept`: most mean that there is no descriptor left.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
 /// A running relay. Dropping it cuts every connection; [`Relay::shutdown`] says goodbye first.
 #[derive(Debug)]
 pub struct Relay {
@@ -32,7 +35,6 @@ pub struct Relay {
     tasks: TaskTracker,
     accepting: CancellationToken,
     running: CancellationToken,
-    server: JoinHandle<()>,
 }
 
 /// A relay that did not start.
@@ -69,21 +71,11 @@ impl Relay {
             trust_forwarded_for: config.trust_forwarded_for,
         };
         tasks.spawn(running.clone().run_until_cancelled_owned(shared::sweep(shared.clone())));
-        let listener = listener.tap_io(|tcp| {
-            // Signaling is small messages that wait for nobody; relayed data is batched before it is written.
-            if let Err(error) = tcp.set_nodelay(true) {
-                tracing::debug!(%error, "no TCP_NODELAY");
-            }
-        });
-        let stop = accepting.clone().cancelled_owned();
-        let service = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
-        let server = tasks.spawn(async move {
-            if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stop).await {
-                tracing::error!(%error, "the relay stopped accepting");
-            }
-        });
+        let router = routes::router(app);
+        let accept = accept(listener, shared.clone(), router, tasks.clone(), running.clone());
+        tasks.spawn(accepting.clone().run_until_cancelled_owned(accept));
         tracing::info!(%addr, "relay listens");
-        Ok(Self { addr, shared, tasks, accepting, running, server })
+        Ok(Self { addr, shared, tasks, accepting, running })
     }
 
     /// Where it listens.
@@ -115,7 +107,6 @@ impl Relay {
             tracing::warn!(sockets = self.shared.stats().sockets, "devices did not drain in time");
         }
         self.running.cancel();
-        self.server.abort();
         self.tasks.wait().await;
     }
 }
@@ -124,7 +115,29 @@ impl Drop for Relay {
     fn drop(&mut self) {
         self.accepting.cancel();
         self.running.cancel();
-        self.server.abort();
+    }
+}
+
+/// Accepts for ever.
+async fn accept(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    router: Router,
+    tasks: TaskTracker,
+    running: CancellationToken,
+) {
+    loop {
+        match listener.accept().await {
+            Ok((tcp, peer)) => {
+                let served = connection::serve(shared.clone(), router.clone(), tcp, peer);
+                tasks.spawn(running.clone().run_until_cancelled_owned(served));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "connection not accepted");
+                // No event says when there are descriptors again.
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
     }
 }
 

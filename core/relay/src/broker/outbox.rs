@@ -1,23 +1,27 @@
-//! What waits to be written to one socket.
+//! What waits to be written to one socket, messages of other devices apart (see [`super::mail`]).
 //!
-//! Policy: messages go before relayed data, so signaling never waits behind bulk. A device that lets more than
-//! [`MAX_EVENTS`] messages or [`MAX_EVENT_BYTES`] of them pile up is too slow and loses its socket; relayed data beyond its bound
-//! closes the relayed connection it belongs to.
+//! Policy: the relay's own messages go first. A device that lets more than [`MAX_OWN`] bytes of them pile up is too
+//! slow and loses its socket: nothing but its own requests makes them. Relayed data waits in one lane per connection.
+//! What was handed to the writer counts until it asks for more.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use peers_proto::id::{ConnectionId, DeviceId};
-use peers_proto::signaling::{Exchange, ExchangeKind, ServerMessage};
+use peers_proto::signaling::ServerMessage;
 
-use super::offline_queue;
+use super::fair_queue::FairQueue;
 
-/// A reader that is alive takes a message in milliseconds; a full offline queue and full presence fit.
-const MAX_EVENTS: usize = 4096;
-/// See [`MAX_EVENTS`].
-const MAX_EVENT_BYTES: usize = 8 << 20;
-/// Relayed closes and the like that may wait: 38 bytes each.
-const MAX_DATA_ITEMS: usize = 1 << 17;
+/// Answers to all the requests a device may make at once by default.
+const MAX_OWN: usize = 512 << 10;
+/// What a piece of relayed data takes beside its bytes: its places in queues, its allocation.
+const DATA_COST: usize = 128;
+/// One entry of [`Outbox::presence`], and its place.
+const PRESENCE_COST: usize = 256;
+
+/// A relayed connection, from one of its ends: the other device and the connection's id.
+pub(super) type Link = (DeviceId, ConnectionId);
 
 /// One thing to write to a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,114 +36,185 @@ pub enum Outbound {
 
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    events: VecDeque<ServerMessage>,
-    event_bytes: usize,
-    data: VecDeque<Data>,
-    data_bytes: usize,
-    close: Option<(u16, &'static str)>,
+    own: VecDeque<Own>,
+    own_bytes: usize,
+    /// The newest of each device that has a place in `own`; bounded by what the device watches.
+    presence: BTreeMap<DeviceId, bool>,
+    data: FairQueue<Link, Data>,
+    /// Ends of connections that wait in `data`. They cost nothing there: they are bounded with the connections.
+    ends: usize,
+    /// Bytes of messages and of data that the writer has and may still be writing.
+    writing: (usize, usize),
+    last: Option<LastWords>,
+}
+
+#[derive(Debug)]
+enum Own {
+    Answer(Outbound),
+    /// See [`Outbox::presence`].
+    Presence(DeviceId),
 }
 
 #[derive(Debug)]
 struct Data {
-    peer: DeviceId,
-    connection: ConnectionId,
     message: Bytes,
+    /// It ends its connection.
+    end: bool,
+}
+
+#[derive(Debug)]
+struct LastWords {
+    message: Option<ServerMessage>,
+    code: u16,
+    reason: &'static str,
 }
 
 impl Outbox {
-    /// False if there is no room: the device is too slow.
+    /// An answer of the relay. False if there is no room: the device is too slow.
     #[must_use]
-    pub(super) fn push_event(&mut self, message: ServerMessage) -> bool {
-        self.event_bytes += weight(&message);
-        self.events.push_back(message);
-        self.events.len() <= MAX_EVENTS && self.event_bytes <= MAX_EVENT_BYTES
+    pub(super) fn push_own(&mut self, outbound: Outbound) -> bool {
+        self.own_bytes += cost(&outbound);
+        self.own.push_back(Own::Answer(outbound));
+        self.own_bytes <= MAX_OWN
     }
 
-    /// False if there is no room for more. Whether the bytes fit is the caller's to ask first.
-    #[must_use]
-    pub(super) fn push_data(&mut self, peer: DeviceId, connection: ConnectionId, message: Bytes) -> bool {
-        self.data_bytes += message.len();
-        self.data.push_back(Data { peer, connection, message });
-        self.data.len() <= MAX_DATA_ITEMS
+    pub(super) fn push_presence(&mut self, device: DeviceId, online: bool) {
+        if self.presence.insert(device, online).is_none() {
+            self.own.push_back(Own::Presence(device));
+        }
     }
 
-    pub(super) fn data_bytes(&self) -> usize {
-        self.data_bytes
+    /// Relayed data, sent from `address`.
+    pub(super) fn push_data(&mut self, address: IpAddr, link: Link, message: Bytes) {
+        let bytes = message.len() + DATA_COST;
+        self.data.push(address, link, Data { message, end: false }, bytes);
     }
 
-    /// Drops the frames of one relayed connection.
-    pub(super) fn purge(&mut self, peer: DeviceId, connection: ConnectionId) {
-        let bytes = &mut self.data_bytes;
-        self.data.retain(|d| {
-            let other = (d.peer, d.connection) != (peer, connection);
-            if !other {
-                *bytes -= d.message.len();
-            }
-            other
-        });
+    /// The end of a connection, after its data.
+    pub(super) fn push_end(&mut self, address: IpAddr, link: Link, message: Bytes) {
+        self.ends += 1;
+        self.data.push(address, link, Data { message, end: true }, 0);
     }
 
-    /// Ends the socket after what already waits.
-    pub(super) fn close(&mut self, code: u16, reason: &'static str) {
-        self.close.get_or_insert((code, reason));
+    /// Drops the data of one relayed connection.
+    pub(super) fn purge(&mut self, link: Link) {
+        self.ends -= self.data.lane(link).filter(|data| data.end).count();
+        self.data.remove(link);
     }
 
-    /// Drops relayed data and takes back the relayed messages nobody will read.
-    pub(super) fn abandon(&mut self) -> Vec<(ExchangeKind, Exchange)> {
-        self.data = VecDeque::new();
-        self.data_bytes = 0;
-        let (exchanges, rest) = std::mem::take(&mut self.events).into_iter().partition(|event| {
-            matches!(
-                event,
-                ServerMessage::Offer(_) | ServerMessage::Answer(_) | ServerMessage::IceCandidate(_)
-            )
-        });
-        self.events = rest;
-        self.event_bytes = self.events.iter().map(weight).sum();
-        let exchanges: VecDeque<_> = exchanges;
-        exchanges
-            .into_iter()
-            .filter_map(|event| match event {
-                ServerMessage::Offer(e) => Some((ExchangeKind::Offer, e)),
-                ServerMessage::Answer(e) => Some((ExchangeKind::Answer, e)),
-                ServerMessage::IceCandidate(e) => Some((ExchangeKind::IceCandidate, e)),
-                _ => None,
-            })
-            .collect()
+    /// Address, connection and bytes of the data that waits.
+    pub(super) fn links(&self) -> impl Iterator<Item = (IpAddr, Link, usize)> {
+        self.data.lanes()
     }
 
-    /// Moves what is next into `batch`, until that holds about `bytes`.
-    pub(super) fn take(&mut self, bytes: usize, batch: &mut Vec<Outbound>) {
+    /// Connections that ended, whose device has not been told yet.
+    pub(super) fn ends(&self) -> usize {
+        self.ends
+    }
+
+    /// Ends the socket after what already waits, with `message` as the last one.
+    pub(super) fn close(&mut self, message: Option<ServerMessage>, code: u16, reason: &'static str) {
+        self.last.get_or_insert(LastWords { message, code, reason });
+    }
+
+    /// Drops relayed data.
+    pub(super) fn abandon_data(&mut self) {
+        self.data = FairQueue::default();
+        self.ends = 0;
+    }
+
+    /// What was taken before is written.
+    pub(super) fn handle_written(&mut self) {
+        self.writing = (0, 0);
+    }
+
+    /// Moves the relay's own messages into `batch`. Returns their bytes.
+    pub(super) fn take_own(&mut self, batch: &mut Vec<Outbound>) -> usize {
+        let bytes = self.own_bytes + self.presence.len() * PRESENCE_COST;
+        batch.extend(std::mem::take(&mut self.own).into_iter().filter_map(|own| match own {
+            Own::Answer(outbound) => Some(outbound),
+            Own::Presence(device_id) => Some(Outbound::Text(match self.presence.remove(&device_id)? {
+                true => ServerMessage::DeviceOnline { device_id },
+                false => ServerMessage::DeviceOffline { device_id },
+            })),
+        }));
+        self.own_bytes = 0;
+        self.writing.0 += bytes;
+        bytes
+    }
+
+    /// A message that was not kept here goes to the writer.
+    pub(super) fn handle_taken(&mut self, bytes: usize) {
+        self.writing.0 += bytes;
+    }
+
+    /// Moves about `bytes` of relayed data into `batch`.
+    pub(super) fn take_data(&mut self, bytes: usize, batch: &mut Vec<Outbound>) {
         let mut taken = 0;
         while taken < bytes
-            && let Some(event) = self.events.pop_front()
+            && let Some(next) = self.data.pop()
         {
-            let weight = weight(&event);
-            self.event_bytes -= weight;
-            taken += weight;
-            batch.push(Outbound::Text(event));
+            self.ends -= usize::from(next.item.end);
+            taken += next.item.message.len();
+            self.writing.1 += next.bytes;
+            batch.push(Outbound::Binary(next.item.message));
         }
-        while taken < bytes
-            && let Some(data) = self.data.pop_front()
-        {
-            self.data_bytes -= data.message.len();
-            taken += data.message.len();
-            batch.push(Outbound::Binary(data.message));
-        }
-        if self.events.is_empty()
+    }
+
+    /// The last words, once nothing else waits here.
+    pub(super) fn take_last(&mut self, batch: &mut Vec<Outbound>) {
+        if self.own.is_empty()
             && self.data.is_empty()
-            && let Some((code, reason)) = self.close.take()
+            && let Some(LastWords { message, code, reason }) = self.last.take()
         {
+            batch.extend(message.map(Outbound::Text));
             batch.push(Outbound::Close(code, reason));
         }
     }
+
+    pub(super) fn has_data(&self) -> bool {
+        !self.data.is_empty()
+    }
+
+    /// Bytes of relayed data that wait.
+    pub(super) fn data_bytes(&self) -> usize {
+        self.data.bytes()
+    }
+
+    /// Bytes of messages held here or by the writer.
+    pub(super) fn messages_held(&self) -> usize {
+        self.own_bytes + self.presence.len() * PRESENCE_COST + self.writing.0
+    }
+
+    /// Bytes of relayed data held here or by the writer.
+    pub(super) fn data_held(&self) -> usize {
+        self.data.bytes() + self.writing.1
+    }
+
+    /// Of those, what the writer has.
+    pub(super) fn data_writing(&self) -> usize {
+        self.writing.1
+    }
 }
 
-fn weight(message: &ServerMessage) -> usize {
-    match message {
-        ServerMessage::Offer(e) | ServerMessage::Answer(e) | ServerMessage::IceCandidate(e) => {
-            offline_queue::size(e)
+/// What one of the relay's own messages takes while it waits.
+fn cost(outbound: &Outbound) -> usize {
+    let heap = match outbound {
+        Outbound::Text(ServerMessage::Registered(ice) | ServerMessage::IceServers(ice)) => {
+            ice.ice_servers.iter().map(server_cost).sum()
         }
-        _ => 512,
-    }
+        Outbound::Text(ServerMessage::Certificate { certificate, .. }) => {
+            certificate.as_ref().map_or(0, Vec::capacity)
+        }
+        Outbound::Text(ServerMessage::Error { text, .. }) => text.capacity(),
+        Outbound::Text(ServerMessage::Challenge(challenge)) => challenge.server_name.capacity(),
+        Outbound::Text(_) | Outbound::Close(..) => 0,
+        Outbound::Binary(bytes) => bytes.len() + DATA_COST,
+    };
+    size_of::<Outbound>() + heap
+}
+
+fn server_cost(server: &peers_proto::signaling::IceServer) -> usize {
+    let texts = server.urls.iter().chain(&server.username).chain(&server.credential);
+    size_of_val(server) + texts.map(|text| size_of::<String>() + text.capacity()).sum::<usize>()
 }

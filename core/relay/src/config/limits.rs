@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-/// See each field. Rates delay the reading of a socket; nothing is dropped because of them.
+/// See each field. Rates delay the reading of a socket; nothing but knocks is dropped because of them. Where something is
+/// full, the address that holds most of it pays, and of its devices the one that holds most.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -25,18 +26,31 @@ pub struct Limits {
     /// Relayed bytes waiting for one device. A session has at most 8 MiB unacknowledged, so below that a
     /// well-behaved pair never overflows.
     pub relay_queue_bytes: usize,
-    /// Relayed bytes waiting for all devices together: what bounds the relay's memory.
+    /// Relayed bytes held for all devices together, those being written included.
     pub relay_queue_total: usize,
-    /// Messages waiting for an offline device from one sender.
+    /// Messages waiting for an absent device from one sender.
     pub queue_per_pair: usize,
-    /// Messages waiting for an offline device from all senders.
+    /// Messages waiting for an absent device from all senders.
     pub queue_per_device: usize,
-    /// Bytes of messages waiting for offline devices, all together.
-    pub queue_total_bytes: usize,
-    /// Certificates remembered for devices that ask for them.
-    pub max_certificates: usize,
-    /// How long a certificate is remembered after its device last registered.
-    pub certificate_days: u64,
+    /// Bytes of other devices' messages waiting for one device, absent or slow: forty attempts to connect fit.
+    pub message_bytes_per_device: usize,
+    /// Bytes of messages held for all devices together, the relay's own and those being written included.
+    pub message_memory_total: usize,
+    /// Knocks of one socket at once: a person adds a few devices of others at a time.
+    pub knock_burst: u64,
+    /// Seconds between two knocks of one socket after that.
+    pub knock_seconds: u64,
+    /// Knocks delivered at once to one device after a rest; more wait their turn.
+    pub knocked_burst: u64,
+    /// Knocks a second delivered to one device: a tenth of a percent of a slow phone's link.
+    pub knocked_per_second: u64,
+    /// Registrations a second verified for one address: each takes a fifth of a millisecond of a core.
+    pub registrations_per_second: u64,
+    /// Registrations at once from one address after a rest: all its devices after a restart of the relay.
+    pub registrations_burst: u64,
+    /// Connections at once that are no sockets yet, beside `max_sockets`; from one address at most
+    /// `max_sockets_per_ip` of them. Beyond it the oldest of the address that has most is cut.
+    pub max_half_open: usize,
 }
 
 impl Default for Limits {
@@ -54,9 +68,15 @@ impl Default for Limits {
             relay_queue_total: 512 << 20,
             queue_per_pair: 64,
             queue_per_device: 512,
-            queue_total_bytes: 64 << 20,
-            max_certificates: 100_000,
-            certificate_days: 30,
+            message_bytes_per_device: 1 << 20,
+            message_memory_total: 64 << 20,
+            knock_burst: 8,
+            knock_seconds: 5,
+            knocked_burst: 16,
+            knocked_per_second: 2,
+            registrations_per_second: 50,
+            registrations_burst: 512,
+            max_half_open: 2048,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Where configuration comes from, and what is said when it is wrong.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
@@ -75,7 +76,14 @@ impl RelayConfig {
             })?;
             check(&table, &origin)?;
         }
-        check(&table, "configuration")
+        let config = check(&table, "configuration")?;
+        // What sources say together: `access.rule` may come from one and its list from another.
+        config.access.check_whole().map_err(|(key, expected)| ConfigError::Value {
+            origin: "configuration".to_owned(),
+            key: key.to_owned(),
+            expected,
+        })?;
+        Ok(config)
     }
 }
 
@@ -111,6 +119,9 @@ fn check(table: &Table, origin: &str) -> Result<RelayConfig, ConfigError> {
             &format!("`{name}` is not a name, expected `host` or `host:port` in lower case"),
         );
     }
+    if let Err((key, expected)) = config.access.check() {
+        return wrong(key, &expected);
+    }
     Ok(config)
 }
 
@@ -136,19 +147,25 @@ fn set(table: &mut Table, key: &str, value: Value) -> Result<(), &'static str> {
 }
 
 /// A list, or one text with commas: what fits into an environment variable.
-pub(super) fn one_or_many<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<String>, D::Error> {
+pub(super) fn one_or_many<'de, D, T, C>(d: D) -> Result<C, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: std::fmt::Display>,
+    C: FromIterator<T> + IntoIterator<Item = T>,
+{
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "expected a list of texts, or one text with commas")]
     enum OneOrMany {
         One(String),
         Many(Vec<String>),
     }
-    Ok(match OneOrMany::deserialize(d)? {
+    let texts = match OneOrMany::deserialize(d)? {
         OneOrMany::One(text) => {
             text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(Into::into).collect()
         }
         OneOrMany::Many(list) => list,
-    })
+    };
+    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
 }
 
 #[cfg(test)]
@@ -156,7 +173,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
     use super::*;
-    use crate::config::TurnConfig;
+    use crate::config::{AccessRule, TurnConfig};
 
     fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
         list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
@@ -246,11 +263,45 @@ mod tests {
     }
 
     #[test]
+    fn access_is_a_rule_and_its_list_from_any_source() {
+        let (device, user) = ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "mzxw6ytbojtg633cmfzgm33pmjqxeztp");
+        let file = format!("access.devices = [\"{device}\"]\n");
+        let env = [("PEERS_RELAY_ACCESS__USERS", user), ("PEERS_RELAY_ACCESS__RULE", "list")];
+        let config = load(&file, &env, &[]).unwrap();
+        assert_eq!(config.access.rule, AccessRule::List);
+        assert!(config.access.devices.contains(&device.parse().unwrap()));
+        assert!(config.access.users.contains(&user.parse().unwrap()));
+
+        let flags = [("access.rule", "token"), ("access.tokens", "one, two")];
+        let config = load("", &[], &flags).unwrap();
+        assert_eq!(
+            (config.access.rule, config.access.tokens),
+            (AccessRule::Token, vec!["one".into(), "two".into()])
+        );
+
+        let error = |file: &str| load(file, &[], &[]).unwrap_err();
+        for (file, parts) in [
+            ("access.rule = \"nobody\"", ["`access.rule`", "`everyone`"]),
+            ("access.rule = \"list\"", ["`access.rule`", "`access.devices`"]),
+            ("access.rule = \"token\"", ["`access.rule`", "`access.tokens`"]),
+            ("access.tokens = [\"hush\"]", ["`access.rule`", "the rule `token`"]),
+            (&file, ["`access.rule`", "the rule `list`"]),
+            ("access.devices = [\"me\"]", ["FILE", "`access.devices`"]),
+            ("access.tokens = [\"\"]", ["`access.tokens`", "1 to 256 bytes"]),
+        ] {
+            let found = error(file);
+            assert!(parts.iter().all(|part| found.contains(part)), "{found}");
+        }
+    }
+
+    #[test]
     fn secrets_are_not_in_debug_output() {
         let turn =
             r#"[{urls=["turn:x"], secret="hush"}, {urls=["turn:y"], username="u", credential="hush"}]"#;
         let config = load("", &[("PEERS_RELAY_ICE__TURN", turn)], &[]).unwrap();
         let text = format!("{config:?}");
         assert!(text.contains("turn:x") && !text.contains("hush"), "{text}");
+        let token = load("", &[], &[("access.rule", "token"), ("access.tokens", "hush")]).unwrap();
+        assert!(!format!("{token:?}").contains("hush"));
     }
 }

@@ -1,18 +1,19 @@
 //! The HTTP side: `/v1`, `/health`, `/metrics`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::Router;
+use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use peers_proto::{limits, signaling};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::connection::Connection;
 use super::metrics::Metrics;
 use super::shared::Shared;
 use super::socket;
@@ -36,11 +37,11 @@ pub(super) fn router(app: App) -> Router {
 
 async fn open(
     State(app): State<App>,
-    ConnectInfo(addr): ConnectInfo<SocketAddr>,
+    Extension(Connection { place, peer }): Extension<Connection>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let ip = if app.trust_forwarded_for { forwarded_for(&headers) } else { None }.unwrap_or(addr.ip());
+    let ip = if app.trust_forwarded_for { forwarded_for(&headers) } else { None }.unwrap_or(peer.ip());
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).map(str::to_owned);
     // Twice the limit, so that what is a little above it is told so; what is far above just ends.
     let upgrade =
@@ -48,7 +49,7 @@ async fn open(
     let App { shared, tasks, running, .. } = app;
     upgrade.on_upgrade(move |socket| {
         tasks.track_future(async move {
-            running.run_until_cancelled(socket::run(shared, socket, ip, host)).await;
+            running.run_until_cancelled(socket::run(shared, place, socket, ip, host)).await;
         })
     })
 }

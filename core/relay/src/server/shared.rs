@@ -5,30 +5,47 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use peers_proto::signaling::NONCE_LEN;
+use peers_proto::signaling::{Challenge, NONCE_LEN, RegistrationError};
 use peers_proto::time::{Instant, UnixTime};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
-use crate::broker::{Broker, Inbound, Outbound, Refused, SocketId, Stats};
+use crate::broker::{Broker, Inbound, Outbound, Proof, Refused, SocketId, Stats};
 
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
     started: std::time::Instant,
     closed: Notify,
+    /// Registrations verified at once: half the cores, so that a flood of them leaves the other half to those who
+    /// are registered.
+    pub(super) verifications: Semaphore,
+}
+
+/// What the broker wants of one connection's task.
+#[derive(Debug, Default)]
+pub(super) struct Signals {
+    /// There is output.
+    pub(super) wake: Notify,
+    /// The connection ends.
+    pub(super) cut: Notify,
 }
 
 #[derive(Debug)]
 struct State {
     broker: Broker,
-    writers: HashMap<SocketId, Arc<Notify>>,
+    connections: HashMap<SocketId, Arc<Signals>>,
 }
 
 impl State {
     fn wake(&mut self) {
         while let Some(id) = self.broker.poll_output() {
-            if let Some(writer) = self.writers.get(&id) {
-                writer.notify_one();
+            if let Some(signals) = self.connections.get(&id) {
+                signals.wake.notify_one();
+            }
+        }
+        while let Some(id) = self.broker.poll_cut() {
+            if let Some(signals) = self.connections.get(&id) {
+                signals.cut.notify_one();
             }
         }
     }
@@ -36,27 +53,54 @@ impl State {
 
 impl Shared {
     pub(super) fn new(broker: Broker) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            state: Mutex::new(State { broker, writers: HashMap::new() }),
+            state: Mutex::new(State { broker, connections: HashMap::new() }),
             started: std::time::Instant::now(),
             closed: Notify::new(),
+            verifications: Semaphore::new((cores / 2).max(1)),
         }
     }
 
-    /// A new socket, and what wakes its writer.
+    /// A new connection.
+    pub(super) fn accept(&self, ip: IpAddr) -> Result<(SocketId, Arc<Signals>), Refused> {
+        let mut state = self.lock();
+        let id = state.broker.handle_accept(ip)?;
+        let signals = Arc::new(Signals::default());
+        state.connections.insert(id, signals.clone());
+        state.wake();
+        Ok((id, signals))
+    }
+
+    /// The connection is a WebSocket now.
     pub(super) fn open(
         &self,
+        id: SocketId,
         ip: IpAddr,
         host: Option<&str>,
         nonce: [u8; NONCE_LEN],
-    ) -> Result<(SocketId, Arc<Notify>), Refused> {
+    ) -> Result<(), Refused> {
         let now = self.now();
         let mut state = self.lock();
-        let id = state.broker.handle_open(ip, host, nonce, now)?;
-        let writer = Arc::new(Notify::new());
-        state.writers.insert(id, writer.clone());
+        state.broker.handle_open(id, ip, host, nonce, now)?;
         state.wake();
-        Ok((id, writer))
+        Ok(())
+    }
+
+    /// The challenge a registration has to answer, and when it may be verified.
+    pub(super) fn registering(&self, id: SocketId) -> Option<(Challenge, Instant)> {
+        let now = self.now();
+        let mut state = self.lock();
+        let registering = state.broker.handle_registering(id, now);
+        state.wake();
+        registering
+    }
+
+    pub(super) fn registered(&self, id: SocketId, proof: Result<Proof, RegistrationError>) {
+        let unix = unix_now();
+        let mut state = self.lock();
+        state.broker.handle_registration(id, proof, unix);
+        state.wake();
     }
 
     pub(super) fn message(&self, id: SocketId, message: Inbound) -> Option<Instant> {
@@ -68,19 +112,17 @@ impl Shared {
     }
 
     pub(super) fn close(&self, id: SocketId) {
-        let now = self.now();
         let mut state = self.lock();
-        state.writers.remove(&id);
-        state.broker.handle_closed(id, now);
+        state.connections.remove(&id);
+        state.broker.handle_closed(id);
         state.wake();
         drop(state);
         self.closed.notify_one();
     }
 
     pub(super) fn stalled(&self, id: SocketId) {
-        let now = self.now();
         let mut state = self.lock();
-        state.broker.handle_stalled(id, now);
+        state.broker.handle_stalled(id);
         state.wake();
     }
 
@@ -93,9 +135,8 @@ impl Shared {
     }
 
     pub(super) fn shut_down(&self) {
-        let now = self.now();
         let mut state = self.lock();
-        state.broker.handle_shutdown(now);
+        state.broker.handle_shutdown();
         state.wake();
     }
 

@@ -8,6 +8,10 @@
 
 mod world;
 
+mod access;
+mod consent;
+mod knocks;
 mod offline_queue;
 mod output;
+mod shares;
 mod sockets;

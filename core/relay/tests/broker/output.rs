@@ -4,21 +4,22 @@ use std::time::Duration;
 
 use peers_proto::signaling::ExchangeKind::{Answer, IceCandidate};
 use peers_proto::signaling::{ClientMessage, RelayCloseReason, ServerMessage};
-use peers_relay::{Limits, Outbound};
+use peers_proto::time::UnixTime;
+use peers_relay::{Inbound, Limits, Outbound};
 
-use crate::world::{World, closes, device, frame};
+use crate::world::{World, closes, device, frame, mail};
 
 #[test]
 fn relayed_data_is_bounded_over_all_devices_and_accounted_to_the_byte() {
     let limits = Limits { relay_queue_bytes: 1 << 20, relay_queue_total: 100_000, ..Limits::default() };
     let mut w = World::new(limits);
-    let (a, _) = w.register(1);
-    let sockets: Vec<_> = (2..12).map(|seed| w.register(seed).0).collect();
+    let (a, _) = w.arrive(1);
+    let sockets: Vec<_> = (2..12).map(|seed| w.arrive(seed).0).collect();
     for seed in 2..12 {
         w.binary(a, &frame(device(seed), 1, 16_000));
     }
     let stats = w.broker.stats();
-    assert_eq!((stats.relay_frames, stats.relay_overflows), (6, 4));
+    assert_eq!((stats.relay_frames, stats.relay_overflows, stats.relay_connections), (10, 4, 6));
     assert!(stats.relay_queued_bytes <= 100_000 + 1000, "{stats:?}");
     assert_eq!(closes(&w.output(a)), [RelayCloseReason::Overflow; 4]);
     for socket in sockets {
@@ -26,19 +27,19 @@ fn relayed_data_is_bounded_over_all_devices_and_accounted_to_the_byte() {
     }
     assert_eq!(w.broker.stats().relay_queued_bytes, 0);
     // Sockets that go with data waiting give it back.
-    let (b, _) = w.register(2);
+    let (b, _) = w.arrive(2);
     w.binary(a, &frame(device(2), 2, 16_000));
-    w.broker.handle_closed(b, w.now);
+    w.broker.handle_closed(b);
     w.output(a);
     assert_eq!(w.broker.stats().relay_queued_bytes, 0);
-    assert_eq!(w.broker.stats().relay_connections, 5);
+    assert_eq!(w.broker.stats().relay_connections, 6);
 }
 
 #[test]
 fn signaling_overtakes_relayed_data() {
     let mut w = World::new(Limits::default());
-    let (a, _) = w.register(1);
-    let (b, _) = w.register(2);
+    let (a, _) = w.arrive(1);
+    let (b, _) = w.arrive(2);
     for _ in 0..100 {
         w.binary(a, &frame(device(2), 1, 16_000));
     }
@@ -49,45 +50,91 @@ fn signaling_overtakes_relayed_data() {
 }
 
 #[test]
-fn a_device_that_takes_no_messages_loses_its_socket_and_the_relay_no_memory() {
-    let mut w = World::new(Limits::default());
-    let (a, _) = w.register(1);
-    w.register(2);
+fn a_flood_of_messages_takes_from_its_sender_and_not_the_recipients_place() {
+    let limits = Limits::default();
+    let mut w = World::new(limits);
+    let (flood, _) = w.arrive(1);
+    let (honest, _) = w.arrive_from([198, 51, 100, 1].into(), 2);
+    let (b, _) = w.arrive(3);
+    let kept = w.say(honest, Answer, device(3), 1, 1000);
     for _ in 0..1000 {
-        w.say(a, IceCandidate, device(2), 1, 50_000);
+        w.say(flood, IceCandidate, device(3), 1, 50_000);
     }
     let stats = w.broker.stats();
-    assert_eq!((stats.too_slow, stats.devices), (1, 1));
-    assert!(stats.queued_messages <= Limits::default().queue_per_pair as u64);
+    assert_eq!((stats.too_slow, stats.devices), (0, 3));
+    assert!(stats.queued_bytes <= limits.message_bytes_per_device as u64, "{stats:?}");
+    assert!(stats.share_dropped >= 970, "{stats:?}");
+    // One message of the flood is ahead at most.
+    assert!(mail(&w.output(b))[..2].contains(&(kept, false)));
+    assert_eq!(w.broker.stats().message_bytes, 0);
+}
+
+#[test]
+fn a_device_that_does_not_read_the_relays_own_answers_loses_its_socket() {
+    let mut w = World::new(Limits::default());
+    let (a, _) = w.arrive(1);
+    for _ in 0..10_000 {
+        w.text(a, ClientMessage::GetIceServers);
+    }
+    let stats = w.broker.stats();
+    assert_eq!((stats.too_slow, stats.devices), (1, 0));
+    assert!(stats.message_bytes < 1 << 20, "{stats:?}");
+    assert_eq!(w.broker.poll_cut(), Some(a), "it would not read the end either");
+}
+
+#[test]
+fn presence_of_others_throws_no_device_off() {
+    let mut w = World::new(Limits::default());
+    let (a, _) = w.register(1);
+    w.watch(a, &[2]);
+    let held = w.broker.stats().message_bytes;
+    for _ in 0..10_000 {
+        let (b, _) = w.register(2);
+        w.watch(b, &[1]);
+        w.broker.handle_closed(b);
+        w.now = w.now + Duration::from_millis(100);
+    }
+    let stats = w.broker.stats();
+    assert_eq!((stats.too_slow, stats.devices), (0, 1));
+    assert!(stats.message_bytes <= held + 1000, "only the newest waits: {stats:?}");
+    assert_eq!(w.output(a), [Outbound::Text(ServerMessage::DeviceOffline { device_id: device(2) })]);
 }
 
 #[test]
 fn slow_devices_that_fall_one_after_the_other_need_no_stack() {
     const DEVICES: u8 = 100;
-    /// What may wait for one socket.
-    const EVENTS: usize = 4096;
     const STACK: usize = 64 << 10;
-    let mut w = World::new(Limits::default());
+    let mut w = World::new(Limits { message_memory_total: 1 << 20, ..Limits::default() });
     let sockets: Vec<_> = (0..DEVICES).map(|seed| w.register(seed).0).collect();
     for (seed, socket) in (0..).zip(&sockets) {
-        let neighbours = [u8::wrapping_sub(seed, 1), seed + 1].map(device).to_vec();
-        w.text(*socket, ClientMessage::Watch { device_ids: neighbours, open: false });
+        w.watch(*socket, &[u8::wrapping_sub(seed, 1), seed + 1]);
     }
-    // Each has as much waiting as it may: one more event, a neighbour that left, is too much.
-    for socket in &sockets[1..] {
-        w.output(*socket);
-        for _ in 0..EVENTS {
+    // Together they have as much waiting as the relay holds: a neighbour that left is too much for one, and so on.
+    'full: for _ in 0.. {
+        for socket in &sockets[1..] {
             w.text(*socket, ClientMessage::GetIceServers);
+            if w.broker.stats().message_bytes > (1 << 20) - 512 {
+                break 'full;
+            }
         }
     }
     assert_eq!(w.broker.stats().too_slow, 0);
-    let (first, now) = (sockets[0], w.now);
+    let (first, second) = (sockets[0], sockets[1]);
     let fall = std::thread::Builder::new().stack_size(STACK).spawn(move || {
-        w.broker.handle_closed(first, now);
+        w.broker.handle_closed(first);
+        let now = w.now;
+        for _ in 0..3 {
+            w.broker.handle_message(
+                second,
+                Inbound::Text(Ok(ClientMessage::GetIceServers)),
+                now,
+                UnixTime(0),
+            );
+        }
         w.broker.stats()
     });
     let stats = fall.unwrap().join().unwrap();
-    assert_eq!((stats.devices, stats.too_slow), (0, u64::from(DEVICES) - 1));
+    assert!(stats.too_slow >= 1 && stats.devices < u64::from(DEVICES) - 1, "{stats:?}");
 }
 
 #[test]
@@ -100,7 +147,7 @@ fn rates_tell_the_reader_when_to_go_on() {
         ..Limits::default()
     };
     let mut w = World::new(limits);
-    let (a, _) = w.register(1);
+    let (a, _) = w.arrive(1);
     assert_eq!(w.text(a, ClientMessage::GetIceServers), None);
     let later = w.text(a, ClientMessage::GetIceServers).unwrap();
     assert_eq!(later - w.now, Duration::from_millis(100));

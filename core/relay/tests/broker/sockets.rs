@@ -59,44 +59,16 @@ fn addresses_and_totals_are_limited_and_a_subscriber_has_a_whole_ipv6_network() 
     w.open_from([192, 0, 2, 1].into()).unwrap();
     w.open_from(v6("::ffff:192.0.2.1")).unwrap();
     assert_eq!(w.open_from([198, 51, 100, 1].into()), Err(Refused::Full));
-    w.broker.handle_closed(first, w.now);
+    w.broker.handle_closed(first);
     assert_eq!(w.open_from(v6("::ffff:192.0.2.1")), Err(Refused::Address), "one address in two spellings");
     w.open_from(v6("2001:db8::3")).unwrap();
-}
-
-#[test]
-fn certificates_are_remembered_for_a_while_and_in_bounded_number() {
-    let mut w = World::new(Limits {
-        max_certificates: 3,
-        certificate_days: 1,
-        idle_seconds: u64::MAX,
-        ..Limits::default()
-    });
-    let ask = |w: &mut World, socket, seed| {
-        w.text(socket, ClientMessage::GetCertificate { device_id: device(seed) });
-        match w.output(socket).pop() {
-            Some(Outbound::Text(ServerMessage::Certificate { certificate, .. })) => certificate.is_some(),
-            other => panic!("{other:?}"),
-        }
-    };
-    for seed in 2..5 {
-        let (socket, _) = w.register(seed);
-        w.broker.handle_closed(socket, w.now);
-        w.advance(Duration::from_secs(60));
-    }
-    let (a, _) = w.register(1);
-    assert!(!ask(&mut w, a, 2), "the fourth pushed out the first");
-    assert!(ask(&mut w, a, 3) && ask(&mut w, a, 4));
-    w.advance(Duration::from_secs(86_400));
-    assert!(!ask(&mut w, a, 3) && !ask(&mut w, a, 4), "a day later");
-    assert!(ask(&mut w, a, 1), "still here");
 }
 
 #[test]
 fn nothing_after_shutdown_lets_anybody_in() {
     let mut w = World::new(Limits::default());
     let (a, _) = w.register(1);
-    w.broker.handle_shutdown(w.now);
+    w.broker.handle_shutdown();
     assert_eq!(w.open(), Err(Refused::ShuttingDown));
     w.text(a, ClientMessage::GetIceServers);
     let output = w.output(a);
@@ -116,11 +88,11 @@ fn nothing_after_shutdown_lets_anybody_in() {
 fn a_closed_socket_takes_and_gives_nothing() {
     let mut w = World::new(Limits::default());
     let (a, _) = w.register(1);
-    w.broker.handle_closed(a, w.now);
+    w.broker.handle_closed(a);
     assert_eq!(w.binary(a, &frame(device(2), 1, 1)), None);
     assert_eq!(w.broker.handle_message(a, Inbound::Binary(Bytes::new()), w.now, UnixTime(0)), None);
     assert_eq!(w.output(a), []);
-    w.broker.handle_closed(a, w.now);
+    w.broker.handle_closed(a);
     let stats = w.broker.stats();
     assert_eq!((stats.sockets, stats.devices), (0, 0));
 }
@@ -134,17 +106,65 @@ fn numbers_of_any_size_break_nothing() {
             messages_burst: number,
             relay_bytes_per_second: number,
             relay_burst: number,
-            certificate_days: number,
+            knock_burst: number,
+            knock_seconds: number,
+            knocked_burst: number,
+            knocked_per_second: number,
+            registrations_per_second: number,
             ..Limits::default()
         };
         let mut w = World::new(limits);
         let (a, _) = w.register(1);
         w.text(a, ClientMessage::GetIceServers);
         w.binary(a, &frame(device(2), 1, 1000));
+        w.knock(a, device(2));
         w.broker.handle_timeout(w.now);
-        w.broker.handle_closed(a, w.now);
+        w.broker.handle_closed(a);
         w.broker.handle_timeout(w.now + Duration::from_secs(60));
-        let remembered = u64::from(number > 0);
-        assert_eq!(w.broker.stats().certificates, remembered, "{number}");
+        assert_eq!(w.broker.stats().queued_messages, 0, "{number}");
     }
+}
+
+#[test]
+fn half_open_connections_are_bounded_and_the_oldest_of_the_heaviest_address_goes() {
+    let mut w = World::new(Limits { max_half_open: 6, max_sockets_per_ip: 4, ..Limits::default() });
+    let address = |n: u8| IpAddr::from([192, 0, 2, n]);
+    let honest = w.broker.handle_accept(address(1)).unwrap();
+    let many: Vec<_> = (0..5).map(|_| w.broker.handle_accept(address(2)).unwrap()).collect();
+    assert_eq!(w.broker.poll_cut(), Some(many[0]), "an address has as many as it may have sockets");
+    w.broker.handle_accept(address(3)).unwrap();
+    assert_eq!(w.broker.poll_cut(), None);
+    w.broker.handle_accept(address(4)).unwrap();
+    assert_eq!(w.broker.poll_cut(), Some(many[1]));
+    let stats = w.broker.stats();
+    assert_eq!((stats.half_open, stats.half_open_dropped, stats.sockets), (6, 2, 0));
+    assert_eq!(w.upgrade(many[0], address(2)), Err(Refused::Full), "cut");
+    w.upgrade(honest, address(1)).unwrap();
+    assert_eq!((w.broker.stats().half_open, w.broker.stats().sockets), (5, 1));
+    for id in many.into_iter().chain([honest]) {
+        w.broker.handle_closed(id);
+    }
+    assert_eq!((w.broker.stats().half_open, w.broker.stats().sockets), (2, 0));
+}
+
+#[test]
+fn attempts_to_register_are_limited_per_address_across_sockets() {
+    let limits = Limits { registrations_per_second: 1, registrations_burst: 2, ..Limits::default() };
+    let mut w = World::new(limits);
+    let start = w.now;
+    let at = |w: &mut World, ip: [u8; 4]| {
+        let socket = w.open_from(ip.into()).unwrap();
+        let at = w.broker.handle_registering(socket, start).map(|(_, at)| at - start);
+        w.broker.handle_closed(socket);
+        at
+    };
+    let waits: Vec<_> = (0..13).map(|_| at(&mut w, [192, 0, 2, 1])).collect();
+    assert_eq!(waits[..2], [Some(Duration::ZERO); 2]);
+    assert_eq!(waits[2..12], (1..=10).map(|s| Some(Duration::from_secs(s))).collect::<Vec<_>>());
+    assert_eq!(waits[12], None, "later than a device would wait");
+    assert_eq!(at(&mut w, [192, 0, 2, 2]), Some(Duration::ZERO), "another address");
+    // Its own sockets do not matter to what is remembered, and nothing is remembered for ever.
+    w.advance(Duration::from_secs(60));
+    let again = w.open_from([192, 0, 2, 1].into()).unwrap();
+    assert_eq!(w.broker.handle_registering(again, w.now).map(|(_, at)| at), Some(w.now));
 }

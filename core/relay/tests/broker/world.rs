@@ -7,10 +7,11 @@ use peers_proto::certificate::DeviceCertificate;
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::keys::{DeviceKeys, UserKeys};
 use peers_proto::signaling::{
-    ClientMessage, Exchange, ExchangeKind, MessageId, RelayCloseReason, RelayFrame, ServerMessage,
+    ClientMessage, Exchange, ExchangeKind, Knock, MessageId, Registration, RelayCloseReason, RelayFrame,
+    ServerMessage,
 };
 use peers_proto::time::{Instant, UnixTime};
-use peers_relay::{Broker, Inbound, Limits, Outbound, Refused, RelayConfig, SocketId};
+use peers_relay::{Broker, Inbound, Limits, Outbound, Proof, Refused, RelayConfig, SocketId};
 
 pub(crate) const NAME: &str = "relay.example.com";
 
@@ -23,7 +24,10 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(limits: Limits) -> Self {
-        let config = RelayConfig { limits, ..RelayConfig::default() };
+        Self::with(RelayConfig { limits, ..RelayConfig::default() })
+    }
+
+    pub(crate) fn with(config: RelayConfig) -> Self {
         let broker = Broker::new(&config, vec![NAME.to_owned()]);
         // An hour in: whatever reads another clock is far off.
         let now = Instant::ZERO + Duration::from_secs(3600);
@@ -35,8 +39,14 @@ impl World {
     }
 
     pub(crate) fn open_from(&mut self, ip: IpAddr) -> Result<SocketId, Refused> {
-        self.nonce += 1;
-        self.broker.handle_open(ip, Some(NAME), [self.nonce; 32], self.now)
+        let id = self.broker.handle_accept(ip)?;
+        self.upgrade(id, ip).map(|()| id)
+    }
+
+    /// An accepted connection becomes a socket.
+    pub(crate) fn upgrade(&mut self, id: SocketId, ip: IpAddr) -> Result<(), Refused> {
+        self.nonce = self.nonce.wrapping_add(1);
+        self.broker.handle_open(id, ip, Some(NAME), [self.nonce; 32], self.now)
     }
 
     pub(crate) fn text(&mut self, socket: SocketId, message: ClientMessage) -> Option<Instant> {
@@ -49,15 +59,64 @@ impl World {
 
     /// Registers the device of `seed` and returns what came after `registered`.
     pub(crate) fn register(&mut self, seed: u8) -> (SocketId, Vec<Outbound>) {
-        let socket = self.open().unwrap();
+        self.register_from([192, 0, 2, 1].into(), seed)
+    }
+
+    pub(crate) fn register_from(&mut self, ip: IpAddr, seed: u8) -> (SocketId, Vec<Outbound>) {
+        let socket = self.open_from(ip).unwrap();
+        let mut output = self.prove(socket, seed, None);
+        assert!(matches!(output.remove(0), Outbound::Text(ServerMessage::Registered(_))));
+        (socket, output)
+    }
+
+    /// Answers the challenge of a socket and returns what came then.
+    pub(crate) fn prove(&mut self, socket: SocketId, seed: u8, token: Option<&str>) -> Vec<Outbound> {
         let Some(Outbound::Text(ServerMessage::Challenge(challenge))) = self.output(socket).pop() else {
             panic!("no challenge")
         };
         let registration = challenge.answer(NAME, &keys(seed), &certificate(seed)).unwrap();
-        self.text(socket, ClientMessage::DeviceRegistered(registration));
-        let mut output = self.output(socket);
-        assert!(matches!(output.remove(0), Outbound::Text(ServerMessage::Registered(_))));
+        let registration = Registration { token: token.map(str::to_owned), ..registration };
+        if let Some((challenge, at)) = self.broker.handle_registering(socket, self.now) {
+            self.now = self.now.max(at);
+            let proof = Proof::verify(&challenge, registration);
+            self.broker.handle_registration(socket, proof, UnixTime(0));
+        }
+        self.output(socket)
+    }
+
+    /// Registers a device that anybody may reach, and returns what waited for it.
+    pub(crate) fn arrive(&mut self, seed: u8) -> (SocketId, Vec<Outbound>) {
+        self.arrive_from([192, 0, 2, 1].into(), seed)
+    }
+
+    pub(crate) fn arrive_from(&mut self, ip: IpAddr, seed: u8) -> (SocketId, Vec<Outbound>) {
+        let (socket, before) = self.register_from(ip, seed);
+        assert_eq!(before, [], "nothing comes before consent");
+        self.text(socket, ClientMessage::Watch { device_ids: vec![], open: true });
+        let output = self.output(socket);
         (socket, output)
+    }
+
+    /// The device at `socket` accepts those of `seeds` and no others. Returns what came then.
+    pub(crate) fn watch(&mut self, socket: SocketId, seeds: &[u8]) -> Vec<Outbound> {
+        let device_ids = seeds.iter().map(|seed| device(*seed)).collect();
+        self.text(socket, ClientMessage::Watch { device_ids, open: false });
+        self.output(socket)
+    }
+
+    pub(crate) fn knock(&mut self, from: SocketId, to: DeviceId) -> MessageId {
+        self.messages += 1;
+        let message_id = MessageId::from_bytes(self.messages.to_be_bytes());
+        let knock = Knock {
+            connection_id: ConnectionId::from_bytes([1; 16]),
+            from_device_id: DeviceId::derive(b"whoever"),
+            to_device_id: to,
+            message_id,
+            knock: vec![7; 300],
+            queued: true,
+        };
+        self.text(from, ClientMessage::Knock(knock));
+        message_id
     }
 
     pub(crate) fn say(
@@ -118,6 +177,18 @@ pub(crate) fn device(seed: u8) -> DeviceId {
 pub(crate) fn certificate(seed: u8) -> DeviceCertificate {
     let user = UserKeys::from_seed([200; 32]);
     DeviceCertificate::issue(&user, &keys(seed), UnixTime(1), UnixTime(0), "test").unwrap()
+}
+
+/// Messages of other devices in an output, and whether each waited for its recipient to come.
+pub(crate) fn mail(output: &[Outbound]) -> Vec<(MessageId, bool)> {
+    let letter = |outbound: &Outbound| match outbound {
+        Outbound::Text(
+            ServerMessage::Offer(e) | ServerMessage::Answer(e) | ServerMessage::IceCandidate(e),
+        ) => Some((e.message_id, e.queued)),
+        Outbound::Text(ServerMessage::Knock(knock)) => Some((knock.message_id, knock.queued)),
+        _ => None,
+    };
+    output.iter().filter_map(letter).collect()
 }
 
 /// The ids of the queued messages in an output.

@@ -14,3 +14,4 @@ mod presence;
 mod registration;
 mod relaying;
 mod routing;
+mod strangers;

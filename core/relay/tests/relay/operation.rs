@@ -63,7 +63,7 @@ async fn an_oversized_message_ends_the_socket() {
 async fn too_many_messages_are_delayed_not_dropped() {
     let limits = Limits { messages_per_second: 100, messages_burst: 10, ..Limits::default() };
     let relay = relay_with(limits).await;
-    let (mut a, mut b) = (Device::register(&relay, 1).await, Device::register(&relay, 2).await);
+    let (mut a, mut b) = (Device::arrive(&relay, 1).await, Device::arrive(&relay, 2).await);
     let started = Instant::now();
     let mut sent = Vec::new();
     for _ in 0..60 {
@@ -121,7 +121,7 @@ async fn five_hundred_devices_register_at_once_and_reach_each_other() {
     let relay = std::sync::Arc::new(relay);
     for seed in 0..500 {
         let relay = relay.clone();
-        tasks.spawn(async move { Device::register(&relay, seed).await });
+        tasks.spawn(async move { Device::arrive(&relay, seed).await });
     }
     let mut devices = tasks.join_all().await;
     assert_eq!(relay.stats().devices, 500);
@@ -164,7 +164,7 @@ async fn two_relays_in_one_process_count_apart() {
 #[tokio::test]
 async fn shutdown_tells_devices_and_delivers_what_waits() {
     let relay = relay().await;
-    let (mut a, mut b) = (Device::register(&relay, 1).await, Device::register(&relay, 2).await);
+    let (mut a, mut b) = (Device::arrive(&relay, 1).await, Device::arrive(&relay, 2).await);
     let offer = a.say(ExchangeKind::Offer, b.id, 1, "eA==").await;
     a.socket.settle().await;
     let ends = async {

@@ -65,7 +65,7 @@ async fn a_replayed_registration_is_refused() {
 #[tokio::test]
 async fn an_unproven_id_gets_nothing_of_anothers_queue() {
     let relay = relay().await;
-    let mut sender = Device::register(&relay, 1).await;
+    let mut sender = Device::arrive(&relay, 1).await;
     let (victim, thief) = (keys(2), keys(3));
     sender.say(ExchangeKind::Offer, victim.device_id(), 1, "c2VjcmV0").await;
     sender.socket.settle().await;
@@ -79,6 +79,7 @@ async fn an_unproven_id_gets_nothing_of_anothers_queue() {
     assert_eq!(relay.stats().queued_messages, 1, "still waits for the real one");
 
     let mut victim = Device::register(&relay, 2).await;
+    victim.watch(&[sender.id]).await;
     assert!(matches!(victim.socket.event().await, ServerMessage::Offer(e) if e.queued));
 }
 
@@ -115,9 +116,9 @@ async fn nothing_is_accepted_before_registration() {
 #[tokio::test]
 async fn the_newest_registration_wins_and_the_older_is_told() {
     let relay = relay().await;
-    let mut sender = Device::register(&relay, 1).await;
-    let mut old = Device::register(&relay, 2).await;
-    let mut new = Device::register(&relay, 2).await;
+    let mut sender = Device::arrive(&relay, 1).await;
+    let mut old = Device::arrive(&relay, 2).await;
+    let mut new = Device::arrive(&relay, 2).await;
     assert_eq!(old.socket.event().await, ServerMessage::Superseded);
     assert_eq!(old.socket.closed().await, Some(close_code::SUPERSEDED));
 
@@ -165,9 +166,16 @@ async fn ice_servers_come_with_registration_and_on_request() {
 async fn a_certificate_is_found_by_device_id() {
     let relay = relay().await;
     let mut a = Device::register(&relay, 1).await;
-    drop(Device::register(&relay, 2).await);
-    let device_id = keys(2).device_id();
-    a.socket.send(ClientMessage::GetCertificate { device_id }).await;
-    let certificate = Some(certificate(&keys(2)).as_bytes().to_vec());
-    assert_eq!(a.socket.event().await, ServerMessage::Certificate { device_id, certificate });
+    let mut b = Device::register(&relay, 2).await;
+    let device_id = b.id;
+    let found = Some(certificate(&keys(2)).as_bytes().to_vec());
+    // Nothing before B accepts A.
+    for (watched, certificate) in [(None, None), (Some([a.id]), found)] {
+        if let Some(watched) = watched {
+            b.watch(&watched).await;
+            b.socket.settle().await;
+        }
+        a.socket.send(ClientMessage::GetCertificate { device_id }).await;
+        assert_eq!(a.socket.event().await, ServerMessage::Certificate { device_id, certificate });
+    }
 }

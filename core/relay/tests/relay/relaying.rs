@@ -21,7 +21,7 @@ fn close(peer: DeviceId, connection: u8, reason: RelayCloseReason) -> RelayFrame
 #[tokio::test]
 async fn frames_go_both_ways_in_order_with_the_senders_name() {
     let relay = relay().await;
-    let (mut a, mut b) = (Device::register(&relay, 1).await, Device::register(&relay, 2).await);
+    let (mut a, mut b) = (Device::arrive(&relay, 1).await, Device::arrive(&relay, 2).await);
     for n in 0..100u8 {
         a.send_frame(b.id, 1, &[n]).await;
         b.send_frame(a.id, 1, &[n, n]).await;
@@ -36,7 +36,7 @@ async fn frames_go_both_ways_in_order_with_the_senders_name() {
 #[tokio::test]
 async fn a_close_follows_the_data_and_ends_the_connection() {
     let relay = relay().await;
-    let (mut a, mut b) = (Device::register(&relay, 1).await, Device::register(&relay, 2).await);
+    let (mut a, mut b) = (Device::arrive(&relay, 1).await, Device::arrive(&relay, 2).await);
     a.send_frame(b.id, 1, b"last words").await;
     a.socket.send_bytes(close(b.id, 1, RelayCloseReason::Closed).encode()).await;
     assert_eq!(b.socket.frame().await, data(a.id, 1, b"last words"));
@@ -51,7 +51,7 @@ async fn a_close_follows_the_data_and_ends_the_connection() {
 #[tokio::test]
 async fn an_absent_peer_closes_the_connection() {
     let relay = relay().await;
-    let mut a = Device::register(&relay, 1).await;
+    let mut a = Device::arrive(&relay, 1).await;
     let nobody = DeviceId::derive(b"nobody");
     a.send_frame(nobody, 1, b"hello?").await;
     assert_eq!(a.socket.frame().await, close(nobody, 1, RelayCloseReason::Absent));
@@ -60,11 +60,11 @@ async fn an_absent_peer_closes_the_connection() {
 #[tokio::test]
 async fn a_peer_that_leaves_or_registers_anew_ends_its_relayed_connections() {
     let relay = relay().await;
-    let (mut a, mut b) = (Device::register(&relay, 1).await, Device::register(&relay, 2).await);
+    let (mut a, mut b) = (Device::arrive(&relay, 1).await, Device::arrive(&relay, 2).await);
     a.send_frame(b.id, 1, b"x").await;
     assert_eq!(b.socket.frame().await, data(a.id, 1, b"x"));
     // The newer registration never sees the middle of a connection.
-    let mut newer = Device::register(&relay, 2).await;
+    let mut newer = Device::arrive(&relay, 2).await;
     assert_eq!(a.socket.frame().await, close(b.id, 1, RelayCloseReason::Absent));
     a.send_frame(b.id, 1, b"late").await;
     a.send_frame(b.id, 2, b"fresh").await;
@@ -77,9 +77,9 @@ async fn a_peer_that_leaves_or_registers_anew_ends_its_relayed_connections() {
 async fn a_full_queue_closes_the_connection_at_both_ends_and_spares_the_others() {
     let limits = Limits { relay_queue_bytes: 8 << 20, ..Limits::default() };
     let relay = relay_with(limits).await;
-    let mut fast = Device::register(&relay, 1).await;
-    let mut other = Device::register(&relay, 2).await;
-    let mut slow = Device::register(&relay, 3).await;
+    let mut fast = Device::arrive(&relay, 1).await;
+    let mut other = Device::arrive(&relay, 2).await;
+    let mut slow = Device::arrive(&relay, 3).await;
     other.send_frame(slow.id, 2, b"before").await;
     other.socket.settle().await;
     // `slow` does not read: the socket buffers fill, then the relay's queue.
@@ -115,7 +115,7 @@ async fn a_rate_limit_delays_and_loses_nothing() {
     let rate = 1 << 20;
     let limits = Limits { relay_bytes_per_second: rate, relay_burst: 64 << 10, ..Limits::default() };
     let relay = relay_with(limits).await;
-    let (mut a, mut b) = (Device::register(&relay, 1).await, Device::register(&relay, 2).await);
+    let (mut a, mut b) = (Device::arrive(&relay, 1).await, Device::arrive(&relay, 2).await);
     let started = Instant::now();
     let frames = 64u8; // 1 MiB
     for n in 0..frames {
@@ -132,7 +132,7 @@ async fn a_rate_limit_delays_and_loses_nothing() {
 async fn too_many_relayed_connections_are_refused_one_by_one() {
     let limits = Limits { relay_connections: 2, ..Limits::default() };
     let relay = relay_with(limits).await;
-    let (mut a, mut b) = (Device::register(&relay, 1).await, Device::register(&relay, 2).await);
+    let (mut a, mut b) = (Device::arrive(&relay, 1).await, Device::arrive(&relay, 2).await);
     for n in 1..=3 {
         a.send_frame(b.id, n, b"x").await;
     }
@@ -148,7 +148,7 @@ async fn bytes_that_are_no_relay_frame_end_the_socket() {
     let relay = relay().await;
     let peer = DeviceId::derive(b"b");
     for bytes in [Bytes::new(), vec![9; 40].into(), data(peer, 1, &vec![0; MAX_RELAY_FRAME + 1]).encode()] {
-        let mut a = Device::register(&relay, 1).await;
+        let mut a = Device::arrive(&relay, 1).await;
         a.socket.send_bytes(bytes).await;
         let error = a.socket.event().await;
         assert!(matches!(error, ServerMessage::Error { code: ErrorCode::Malformed, .. }), "{error:?}");

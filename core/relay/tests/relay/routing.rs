@@ -9,7 +9,7 @@ use crate::device::{Device, relay};
 #[tokio::test]
 async fn offers_answers_and_candidates_go_both_ways() {
     let relay = relay().await;
-    let (mut a, mut b) = (Device::register(&relay, 1).await, Device::register(&relay, 2).await);
+    let (mut a, mut b) = (Device::arrive(&relay, 1).await, Device::arrive(&relay, 2).await);
 
     let offer = a.say(ExchangeKind::Offer, b.id, 1, "b2ZmZXI=").await;
     assert_eq!(b.socket.event().await, ServerMessage::Offer(offer));
@@ -28,7 +28,7 @@ async fn offers_answers_and_candidates_go_both_ways() {
 #[tokio::test]
 async fn the_sender_is_who_proved_it_whatever_the_message_says() {
     let relay = relay().await;
-    let (mut a, mut b) = (Device::register(&relay, 1).await, Device::register(&relay, 2).await);
+    let (mut a, mut b) = (Device::arrive(&relay, 1).await, Device::arrive(&relay, 2).await);
     let mut forged = a.exchange(ExchangeKind::Offer, b.id, 1, "eA==");
     forged.from_device_id = DeviceId::derive(b"somebody else");
     forged.queued = true;
@@ -41,7 +41,7 @@ async fn the_sender_is_who_proved_it_whatever_the_message_says() {
 #[tokio::test]
 async fn messages_for_an_offline_device_arrive_in_order_when_it_comes_and_only_once() {
     let relay = relay().await;
-    let mut a = Device::register(&relay, 1).await;
+    let mut a = Device::arrive(&relay, 1).await;
     let b = crate::device::keys(2).device_id();
     let offer = a.say(ExchangeKind::Offer, b, 1, "MA==").await;
     let mut candidates = Vec::new();
@@ -52,6 +52,8 @@ async fn messages_for_an_offline_device_arrive_in_order_when_it_comes_and_only_o
     assert_eq!(relay.stats().queued_messages, 4);
 
     let mut b = Device::register(&relay, 2).await;
+    b.socket.settle().await; // nothing before it says from whom
+    b.watch(&[a.id]).await;
     assert_eq!(b.socket.event().await, ServerMessage::Offer(Exchange { queued: true, ..offer }));
     for candidate in candidates {
         let queued = Exchange { queued: true, ..candidate };
@@ -60,14 +62,14 @@ async fn messages_for_an_offline_device_arrive_in_order_when_it_comes_and_only_o
     b.socket.settle().await;
     assert_eq!(relay.stats().queued_messages, 0);
 
-    let mut again = Device::register(&relay, 2).await;
+    let mut again = Device::arrive(&relay, 2).await;
     again.socket.settle().await;
 }
 
 #[tokio::test]
 async fn a_message_to_oneself_is_an_error_that_names_it() {
     let relay = relay().await;
-    let mut a = Device::register(&relay, 1).await;
+    let mut a = Device::arrive(&relay, 1).await;
     let sent = a.say(ExchangeKind::Offer, a.id, 1, "eA==").await;
     let ServerMessage::Error { code, about, .. } = a.socket.event().await else {
         panic!("expected an error")

@@ -1,0 +1,227 @@
+//! What waits for one reader from many senders.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::net::IpAddr;
+
+/// Items in lanes, one lane per `K`, each in order. Addresses take turns, and so do the lanes of an address: what
+/// one sender queues delays nothing of another's by more than one item.
+#[derive(Debug)]
+pub(super) struct FairQueue<K, T> {
+    lanes: HashMap<K, Lane<T>>,
+    /// Every address with lanes, and every lane, is in here once.
+    turns: VecDeque<Turn<K>>,
+    len: usize,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Lane<T> {
+    /// Where its first item came from.
+    address: IpAddr,
+    items: VecDeque<(T, usize)>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Turn<K> {
+    address: IpAddr,
+    keys: VecDeque<K>,
+}
+
+/// An item that was next in turn.
+#[derive(Debug)]
+pub(super) struct Popped<K, T> {
+    pub(super) address: IpAddr,
+    pub(super) key: K,
+    pub(super) item: T,
+    pub(super) bytes: usize,
+}
+
+impl<K, T> Default for FairQueue<K, T> {
+    fn default() -> Self {
+        Self { lanes: HashMap::new(), turns: VecDeque::new(), len: 0, bytes: 0 }
+    }
+}
+
+impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
+    pub(super) fn push(&mut self, address: IpAddr, key: K, item: T, bytes: usize) {
+        let lane = match self.lanes.entry(key) {
+            Entry::Occupied(lane) => lane.into_mut(),
+            Entry::Vacant(place) => {
+                match self.turns.iter_mut().find(|turn| turn.address == address) {
+                    Some(turn) => turn.keys.push_back(key),
+                    None => self.turns.push_back(Turn { address, keys: [key].into() }),
+                }
+                place.insert(Lane { address, items: VecDeque::new(), bytes: 0 })
+            }
+        };
+        lane.items.push_back((item, bytes));
+        lane.bytes += bytes;
+        self.bytes += bytes;
+        self.len += 1;
+    }
+
+    /// What is next in turn.
+    pub(super) fn pop(&mut self) -> Option<Popped<K, T>> {
+        let mut turn = self.turns.pop_front()?;
+        let key = turn.keys.pop_front()?;
+        let lane = self.lanes.get_mut(&key)?;
+        let (item, bytes) = lane.items.pop_front()?;
+        let address = lane.address;
+        lane.bytes -= bytes;
+        self.bytes -= bytes;
+        self.len -= 1;
+        if lane.items.is_empty() {
+            self.lanes.remove(&key);
+        } else {
+            turn.keys.push_back(key);
+        }
+        if !turn.keys.is_empty() {
+            self.turns.push_back(turn);
+        }
+        Some(Popped { address, key, item, bytes })
+    }
+
+    /// Removes the oldest item of a lane and returns its bytes.
+    pub(super) fn drop_oldest(&mut self, key: K) -> Option<usize> {
+        let lane = self.lanes.get_mut(&key)?;
+        let (_, bytes) = lane.items.pop_front()?;
+        lane.bytes -= bytes;
+        self.bytes -= bytes;
+        self.len -= 1;
+        if lane.items.is_empty() {
+            self.remove(key);
+        }
+        Some(bytes)
+    }
+
+    /// Removes a lane and returns how many items it had.
+    pub(super) fn remove(&mut self, key: K) -> usize {
+        let Some(lane) = self.lanes.remove(&key) else { return 0 };
+        if let Some(at) = self.turns.iter().position(|turn| turn.address == lane.address) {
+            self.turns[at].keys.retain(|k| *k != key);
+            if self.turns[at].keys.is_empty() {
+                self.turns.remove(at);
+            }
+        }
+        self.bytes -= lane.bytes;
+        self.len -= lane.items.len();
+        lane.items.len()
+    }
+
+    /// Removes items `keep` is false for. Returns how many.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(K, &mut T) -> bool) -> usize {
+        let before = self.len;
+        let mut empty = Vec::new();
+        for (key, lane) in &mut self.lanes {
+            let (lane_bytes, bytes, len) = (&mut lane.bytes, &mut self.bytes, &mut self.len);
+            lane.items.retain_mut(|(item, cost)| {
+                let keep = keep(*key, item);
+                if !keep {
+                    *lane_bytes -= *cost;
+                    *bytes -= *cost;
+                    *len -= 1;
+                }
+                keep
+            });
+            if lane.items.is_empty() {
+                empty.push(*key);
+            }
+        }
+        for key in empty {
+            self.remove(key);
+        }
+        before - self.len
+    }
+
+    /// The address, key and bytes of every lane.
+    pub(super) fn lanes(&self) -> impl Iterator<Item = (IpAddr, K, usize)> {
+        self.lanes.iter().map(|(key, lane)| (lane.address, *key, lane.bytes))
+    }
+
+    /// The oldest item of every lane.
+    pub(super) fn fronts(&self) -> impl Iterator<Item = &T> {
+        self.lanes.values().filter_map(|lane| lane.items.front().map(|(item, _)| item))
+    }
+
+    pub(super) fn lane(&self, key: K) -> impl Iterator<Item = &T> {
+        self.lanes.get(&key).into_iter().flat_map(|lane| lane.items.iter().map(|(item, _)| item))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn address(n: u8) -> IpAddr {
+        [192, 0, 2, n].into()
+    }
+
+    #[test]
+    fn addresses_take_turns_and_lanes_of_an_address_too() {
+        let mut queue = FairQueue::default();
+        for n in 0..3 {
+            queue.push(address(1), 'a', n, 1);
+            queue.push(address(1), 'b', n, 1);
+        }
+        queue.push(address(2), 'c', 0, 1);
+        queue.push(address(2), 'c', 1, 1);
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|p| (p.key, p.item)).collect();
+        let expected = [('a', 0), ('c', 0), ('b', 0), ('c', 1), ('a', 1), ('b', 1), ('a', 2), ('b', 2)];
+        assert_eq!(order, expected);
+    }
+
+    proptest! {
+        /// Numbers always are those of the items, whatever happens, and every item comes out once.
+        #[test]
+        fn nothing_is_lost_or_counted_twice(steps in proptest::collection::vec((0u8..5, 0u8..4, 0u8..4), 0..200)) {
+            let mut queue = FairQueue::default();
+            let mut model: Vec<(u8, usize)> = Vec::new();
+            for (n, (step, key, place)) in steps.into_iter().enumerate() {
+                match step {
+                    0 | 1 => {
+                        queue.push(address(place), key, n, n);
+                        model.push((key, n));
+                    }
+                    2 => match queue.pop() {
+                        Some(Popped { key, item, bytes, .. }) => {
+                            prop_assert_eq!(item, bytes);
+                            // In order within the lane.
+                            let first = model.iter().position(|(k, _)| *k == key).unwrap();
+                            prop_assert_eq!(model.remove(first), (key, item));
+                        }
+                        None => prop_assert!(model.is_empty()),
+                    },
+                    3 => {
+                        let oldest = model.iter().position(|(k, _)| *k == key).map(|at| model.remove(at).1);
+                        prop_assert_eq!(queue.drop_oldest(key), oldest);
+                    }
+                    _ => {
+                        queue.retain(|k, item| k != key || *item % 2 == 0);
+                        model.retain(|(k, item)| *k != key || *item % 2 == 0);
+                    }
+                }
+                prop_assert_eq!(queue.len(), model.len());
+                prop_assert_eq!(queue.bytes(), model.iter().map(|(_, n)| n).sum::<usize>());
+                prop_assert_eq!(queue.lanes().map(|(_, _, bytes)| bytes).sum::<usize>(), queue.bytes());
+            }
+            prop_assert_eq!(std::iter::from_fn(|| queue.pop()).count(), model.len());
+        }
+    }
+}

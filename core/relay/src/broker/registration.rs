@@ -1,0 +1,116 @@
+//! Who a socket belongs to, from its proof until it leaves.
+
+use peers_proto::certificate::DeviceCertificate;
+use peers_proto::id::DeviceId;
+use peers_proto::signaling::{
+    Challenge, ErrorCode, Registration, RegistrationError, ServerMessage, close_code,
+};
+use peers_proto::time::{Instant, UnixTime};
+
+use super::consent::Consent;
+use super::{Broker, Outbound, SocketId};
+use crate::ice;
+
+/// A registration whose signatures are good.
+#[derive(Debug)]
+pub struct Proof {
+    certificate: DeviceCertificate,
+    token: Option<String>,
+}
+
+impl Proof {
+    /// Verifies three signatures: a fifth of a millisecond, so never under a lock.
+    ///
+    /// # Errors
+    /// Every [`RegistrationError`].
+    pub fn verify(challenge: &Challenge, registration: Registration) -> Result<Self, RegistrationError> {
+        let certificate = challenge.verify(&registration)?;
+        Ok(Self { certificate, token: registration.token })
+    }
+}
+
+impl Broker {
+    /// A device wants to register: the challenge it has to answer, and when its answer may be verified. Nothing if
+    /// it may not; it has been told.
+    pub fn handle_registering(&mut self, id: SocketId, now: Instant) -> Option<(Challenge, Instant)> {
+        let socket = self.sockets.get_mut(&id).filter(|s| !s.closing)?;
+        socket.heard = now;
+        if socket.device.is_some() {
+            self.fault(id, ErrorCode::Malformed, "registered already", None);
+            return None;
+        }
+        match self.places.register(socket.address, &self.limits, now) {
+            Some(at) => Some((socket.challenge.clone(), at)),
+            None => {
+                self.fault(id, ErrorCode::Full, "too many registrations from this address", None);
+                None
+            }
+        }
+    }
+
+    /// What became of the registration [`Self::handle_registering`] let in.
+    pub fn handle_registration(
+        &mut self,
+        id: SocketId,
+        proof: Result<Proof, RegistrationError>,
+        unix: UnixTime,
+    ) {
+        let open = self.sockets.get(&id).is_some_and(|s| !s.closing && s.device.is_none());
+        match proof {
+            _ if !open => {}
+            Ok(proof) if self.access.admits(&proof.certificate, proof.token.as_deref()) => {
+                self.register(id, &proof.certificate, unix);
+            }
+            Ok(_) => {
+                self.counters.not_admitted += 1;
+                self.fault(id, ErrorCode::NotAdmitted, "this relay is not for this device", None);
+            }
+            Err(error) => {
+                self.counters.registrations_denied += 1;
+                self.fault(id, ErrorCode::Denied, &error.to_string(), None);
+            }
+        }
+        self.settle();
+    }
+
+    fn register(&mut self, id: SocketId, certificate: &DeviceCertificate, unix: UnixTime) {
+        let device = certificate.device_id();
+        self.counters.registrations += 1;
+        let consent = self.supersede(device);
+        self.devices.insert(device, id);
+        if let Some(socket) = self.sockets.get_mut(&id) {
+            socket.device = Some(device);
+            socket.certificate = certificate.as_bytes().into();
+            socket.consent = consent;
+        }
+        let registered = ServerMessage::Registered(ice::servers(&self.ice, device, unix));
+        self.send(id, Outbound::Text(registered));
+    }
+
+    /// Ends the registration a newer one replaces. Its consent carries over until the device says otherwise, so
+    /// no other device sees it leave and come back.
+    fn supersede(&mut self, device: DeviceId) -> Consent {
+        let Some(old) = self.devices.remove(&device) else { return Consent::default() };
+        self.counters.superseded += 1;
+        self.end_relayed(old, device);
+        let Some(socket) = self.sockets.get_mut(&old) else { return Consent::default() };
+        socket.device = None;
+        let consent = std::mem::take(&mut socket.consent);
+        self.close(old, Some(ServerMessage::Superseded), close_code::SUPERSEDED, "superseded");
+        consent
+    }
+
+    /// Ends the registration of a socket that closes.
+    pub(super) fn leave(&mut self, id: SocketId) {
+        let Some(socket) = self.sockets.get_mut(&id) else { return };
+        let Some(device) = socket.device.take() else { return };
+        let consent = std::mem::take(&mut socket.consent);
+        self.devices.remove(&device);
+        self.end_relayed(id, device);
+        for other in consent.named() {
+            if let Some(other) = self.watcher(*other, device) {
+                self.send_presence(other, device, false);
+            }
+        }
+    }
+}
