@@ -5,6 +5,8 @@
 //!      │<──────── challenge ────────│──────── challenge ───────>│
 //!      │──── device-registered ────>│<──── device-registered ───│
 //!      │<──────── registered ───────│──────── registered ──────>│
+//!      │────────── watch ──────────>│<───────── watch ──────────│   who may reach this device
+//!      │───────── knock ───────────>│────────── knock ─────────>│   the one message that needs no consent
 //!      │───────── offer ───────────>│────────── offer ─────────>│   sealed; `from` is stamped by the relay
 //!      │<──────── answer ───────────│<───────── answer ─────────│
 //!      │<───── iceCandidate ───────>│<────── iceCandidate ─────>│

@@ -76,5 +76,10 @@ async fn register(relay: &Relay, seed: u8) -> (Socket, DeviceId) {
     let answer = ClientMessage::DeviceRegistered(challenge.answer(&name, &keys, &certificate).unwrap());
     socket.send(Message::text(answer.to_json().unwrap())).await.unwrap();
     socket.next().await.unwrap().unwrap();
+    // Everything sent before the answer to a question is in force once the answer comes.
+    for message in [ClientMessage::Watch { device_ids: vec![], open: true }, ClientMessage::GetIceServers] {
+        socket.send(Message::text(message.to_json().unwrap())).await.unwrap();
+    }
+    socket.next().await.unwrap().unwrap();
     (socket, keys.device_id())
 }

@@ -133,11 +133,13 @@ impl RelayFrame {
     }
 }
 
-/// Replaces the peer of an encoded message: what the relay does on the way. In place if nobody shares the memory.
-/// Messages shorter than a header come back as they are.
+/// Replaces the peer of an encoded message: what the relay does on the way. In place if the memory is not shared and not
+/// much more than the message: a small one would keep a whole read buffer while it waits. Messages shorter than a
+/// header come back as they are.
 pub fn readdress(message: Bytes, peer: DeviceId) -> Bytes {
     let mut message = match message.try_into_mut() {
-        Ok(unique) => unique,
+        Ok(unique) if unique.capacity() <= 2 * unique.len() => unique,
+        Ok(roomy) => BytesMut::from(&roomy[..]),
         Err(shared) => BytesMut::from(&shared[..]),
     };
     if let Some(field) = message.get_mut(1..=ID_LEN) {
@@ -198,6 +200,17 @@ mod tests {
             prop_assert_eq!(moved, expected);
             drop(keep);
         }
+    }
+
+    #[test]
+    fn a_small_message_does_not_keep_a_large_buffer() {
+        let (peer, connection) = (DeviceId::derive(b"b"), ConnectionId::from_bytes([1; 16]));
+        let frame = RelayFrame::Data { peer, connection, frame: Bytes::from_static(b"hi") }.encode();
+        let mut buffer = BytesMut::with_capacity(128 * 1024);
+        buffer.put_slice(&frame);
+        let moved = readdress(buffer.freeze(), peer);
+        assert_eq!(moved, frame);
+        assert!(moved.try_into_mut().is_ok_and(|memory| memory.capacity() < 1024));
     }
 
     #[test]

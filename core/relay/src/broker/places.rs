@@ -7,8 +7,8 @@ use peers_proto::time::Instant;
 
 use super::SocketId;
 use super::heaviest::heaviest;
-use peers_proto::bucket::Bucket;
 use crate::config::Limits;
+use peers_proto::bucket::Bucket;
 
 /// Counts sockets, connections that are no sockets yet, and attempts to register.
 #[derive(Debug, Default)]
@@ -95,7 +95,6 @@ impl Places {
         self.addresses.retain(|_, place| {
             place.sockets + place.half_open > 0 || !place.registrations.debt(now).is_zero()
         });
-        self.addresses.shrink_to_fit();
     }
 
     pub(super) fn sockets(&self) -> usize {

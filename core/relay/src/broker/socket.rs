@@ -9,8 +9,8 @@ use peers_proto::time::Instant;
 
 use super::consent::Consent;
 use super::outbox::{Link, Outbox};
-use peers_proto::bucket::Bucket;
 use crate::config::Limits;
+use peers_proto::bucket::Bucket;
 
 /// Relayed connections that ended lately, remembered per device: more than can have frames under way at once.
 const MAX_ENDED: usize = 128;
@@ -100,5 +100,16 @@ impl Socket {
 
     pub(super) fn ended(&self, link: Link) -> bool {
         self.ended.contains(&link)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_socket_is_small() {
+        let size = size_of::<Socket>();
+        assert!(size <= 1024, "{size}");
     }
 }
