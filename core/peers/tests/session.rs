@@ -99,34 +99,6 @@ async fn the_relay_comes_first_and_webrtc_takes_over() {
     assert_eq!(session.recv().await.unwrap().decode::<String>().unwrap(), "after");
 }
 
-// proves S127, S135: a stranger is shown to the app, and gets nowhere without its word.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stranger_waits_for_a_decision() {
-    let world = World::start().await;
-    let a = world.client("a", Transports::default(), |b| b).await;
-    let mut b = world.client("b", Transports::default(), |b| b).await;
-    let (target, asker) = (b.client.device_id(), a.client.device_id());
-    let dial = tokio::spawn({
-        let client = a.client.clone();
-        async move { client.session(target).await }
-    });
-    let incoming = b.incoming().await;
-    assert_eq!((incoming.device(), incoming.name()), (asker, "a"));
-    incoming.reject();
-    assert_eq!(dial.await.unwrap().unwrap_err(), Error::Denied);
-    assert!(b.client.sessions().is_empty());
-
-    let dial = tokio::spawn({
-        let client = a.client.clone();
-        async move { client.session(target).await }
-    });
-    b.incoming().await.accept();
-    let session = dial.await.unwrap().unwrap();
-    session.send("in").await.unwrap();
-    let there = b.connected().await;
-    assert_eq!(there.recv().await.unwrap().decode::<String>().unwrap(), "in");
-}
-
 // proves S019, S035, S076: the end of a session is told once, to both sides, with its reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_closed_session_is_closed_at_both_ends() {

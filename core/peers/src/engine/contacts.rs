@@ -77,7 +77,7 @@ impl Contacts {
 
     /// Whether one more knock may be opened now.
     fn admits_knock(&self, now: Instant) -> bool {
-        self.lock().knocks.take(1, now).is_none()
+        self.lock().knocks.try_take(1, now)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -8,7 +8,7 @@ use peers_proto::signaling::{ClientMessage, ExchangeKind, IceServer, IceServers,
 use peers_relay::Relay;
 
 use super::fake::FakeRelay;
-use super::{Device, Online, connection, free_address, relay, relay_config};
+use super::{Device, Online, acquainted, connection, free_address, relay, relay_config};
 
 #[derive(Debug, PartialEq)]
 struct Heard {
@@ -21,11 +21,14 @@ struct Heard {
 }
 
 async fn heard(online: &mut Online) -> Heard {
-    match online.event().await {
-        RelayEvent::Exchange { kind, from, connection, message, envelopes, queued } => {
-            Heard { kind, from, connection, message, envelopes, queued }
+    loop {
+        match online.event().await {
+            RelayEvent::Exchange { kind, from, connection, message, envelopes, queued } => {
+                return Heard { kind, from, connection, message, envelopes, queued };
+            }
+            RelayEvent::Online(_) => {}
+            _ => panic!("an exchange was expected"),
         }
-        _ => panic!("an exchange was expected"),
     }
 }
 
@@ -37,8 +40,7 @@ fn sealed(text: &str) -> Vec<String> {
 #[tokio::test]
 async fn offer_answer_and_candidates_cross_the_relay() {
     let relay = relay().await;
-    let mut a = Device::new(1).register(&relay.url()).await;
-    let mut b = Device::new(2).register(&relay.url()).await;
+    let (mut a, mut b) = acquainted(&relay.url()).await;
     let (ida, idb, id) = (a.id, b.id, connection(1));
     let expect = |kind, from, message, text| Heard {
         kind,
@@ -66,14 +68,14 @@ async fn offer_answer_and_candidates_cross_the_relay() {
 #[tokio::test]
 async fn messages_wait_at_the_relay_for_an_absent_device() {
     let relay = relay().await;
-    let a = Device::new(1).register(&relay.url()).await;
     let b = Device::new(2);
+    let a = Device::new(1).register_for(&relay.url(), b.id()).await;
     a.client.send_exchange(ExchangeKind::Offer, b.id(), connection(1), sealed("offer")).unwrap();
     a.client.send_exchange(ExchangeKind::IceCandidate, b.id(), connection(1), sealed("candidate")).unwrap();
     // The relay answers in order: after this it has both.
     assert_eq!(a.client.certificate(DeviceId::derive(b"?")).await, Err(RelayError::UnknownDevice));
     assert_eq!(relay.stats().queued_messages, 2);
-    let mut b = b.register(&relay.url()).await;
+    let mut b = b.register_for(&relay.url(), a.id).await;
     for text in ["offer", "candidate"] {
         let heard = heard(&mut b).await;
         assert_eq!((heard.envelopes, heard.queued), (sealed(text), true));
@@ -87,13 +89,14 @@ async fn messages_wait_here_for_an_absent_relay_and_go_out_in_order() {
     let a = Device::new(1).start(&format!("ws://{bind}"), &Clock::manual());
     a.until(|s| matches!(s, RelayState::Waiting { .. })).await;
     let b = Device::new(2);
+    a.client.watch_devices(vec![b.id()]);
     for n in 0..3 {
         a.client
             .send_exchange(ExchangeKind::IceCandidate, b.id(), connection(1), sealed(&n.to_string()))
             .unwrap();
     }
     let relay = Relay::start(peers_relay::RelayConfig { bind, ..relay_config() }).await.unwrap();
-    let mut b = b.register(&relay.url()).await;
+    let mut b = b.register_for(&relay.url(), a.id).await;
     a.client.network_changed(false);
     for n in 0..3 {
         assert_eq!(heard(&mut b).await.envelopes, sealed(&n.to_string()));
@@ -140,11 +143,15 @@ async fn devices_that_watch_each_other_see_each_other_come_and_go() {
 }
 
 #[tokio::test]
-async fn certificates_are_looked_up_by_id() {
+async fn certificates_are_given_to_devices_that_are_let_in() {
     let relay = relay().await;
     let (a, b) = (Device::new(1).register(&relay.url()).await, Device::new(2));
-    assert_eq!(a.client.certificate(b.id()).await, Err(RelayError::UnknownDevice));
-    let _b = b.register(&relay.url()).await;
+    assert_eq!(a.client.certificate(b.id()).await, Err(RelayError::UnknownDevice), "absent");
+    let online = b.register(&relay.url()).await;
+    assert_eq!(a.client.certificate(b.id()).await, Err(RelayError::UnknownDevice), "unwilling");
+    online.client.watch_devices(vec![a.id]);
+    // The relay answers in order: after this it has the list.
+    assert!(online.client.certificate(DeviceId::derive(b"?")).await.is_err());
     assert_eq!(a.client.certificate(b.id()).await, Ok(b.certificate));
 }
 

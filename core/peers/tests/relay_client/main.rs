@@ -57,10 +57,31 @@ impl Device {
     }
 
     async fn register(&self, url: &str) -> Online {
+        self.register_with(url, vec![]).await
+    }
+
+    /// Registers and lets one other device in.
+    async fn register_for(&self, url: &str, friend: DeviceId) -> Online {
+        self.register_with(url, vec![friend]).await
+    }
+
+    async fn register_with(&self, url: &str, friends: Vec<DeviceId>) -> Online {
         let online = self.start(url, &Clock::system());
+        online.client.watch_devices(friends);
         online.until(|state| *state == RelayState::Registered).await;
         online
     }
+}
+
+/// Two devices that let each other in, and are seen to do so.
+async fn acquainted(url: &str) -> (Online, Online) {
+    let (mut a, mut b) = (Device::new(1).register(url).await, Device::new(2).register(url).await);
+    a.client.watch_devices(vec![b.id]);
+    b.client.watch_devices(vec![a.id]);
+    for side in [&mut a, &mut b] {
+        assert!(matches!(side.event().await, RelayEvent::Online(_)));
+    }
+    (a, b)
 }
 
 struct Online {

@@ -8,7 +8,7 @@ use peers_proto::limits;
 use peers_relay::{Limits, Relay};
 use tokio::sync::Semaphore;
 
-use super::{Device, Online, connection, relay, relay_config, soon};
+use super::{Device, Online, acquainted, connection, relay, relay_config, soon};
 
 /// A relay that does not slow anybody down.
 async fn fast_relay() -> Relay {
@@ -22,13 +22,16 @@ async fn fast_relay() -> Relay {
 }
 
 async fn pair(relay: &Relay) -> (Online, Online) {
-    (Device::new(1).register(&relay.url()).await, Device::new(2).register(&relay.url()).await)
+    acquainted(&relay.url()).await
 }
 
 async fn incoming(online: &mut Online) -> (DeviceId, ConnectionId, Transport) {
-    match online.event().await {
-        RelayEvent::Incoming { peer, connection, transport } => (peer, connection, transport),
-        _ => panic!("a transport was expected"),
+    loop {
+        match online.event().await {
+            RelayEvent::Incoming { peer, connection, transport } => return (peer, connection, transport),
+            RelayEvent::Online(_) | RelayEvent::Offline(_) => {}
+            _ => panic!("a transport was expected"),
+        }
     }
 }
 

@@ -120,9 +120,9 @@ impl Negotiator {
     fn handle_envelope(&mut self, connection: ConnectionId, text: &str) {
         let now = self.engine.clock.now();
         // Beyond its rate an envelope is dropped, as a network would: the attempt goes on without it or ends.
-        let opened = match self.envelopes.take(1, now) {
-            Some(_) => Err("too many of them".to_owned()),
-            None => self.open(connection, text),
+        let opened = match self.envelopes.try_take(1, now) {
+            true => self.open(connection, text),
+            false => Err("too many of them".to_owned()),
         };
         match opened {
             Ok(contents) if contents.body == Body::Welcome => {}
