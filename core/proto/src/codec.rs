@@ -20,6 +20,7 @@ mod keys;
 mod validate;
 mod value;
 
+pub(crate) use compress::is_plausible;
 pub use compress::{Encoding, compress};
 pub use decompress::decompress;
 pub use error::CodecError;

@@ -9,10 +9,20 @@ pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
 /// Multi-frame objects that may be in reassembly at once on one session.
 pub const MAX_OPEN_MESSAGES: usize = 4;
-/// Bytes in reassembly on one connection, counted as they arrive.
+/// Bytes of buffers in reassembly on one connection, filled or not.
 pub const MAX_REASSEMBLY_PER_CONNECTION: usize = 8 * 1024 * 1024;
-/// Bytes in reassembly in the whole process: phones have little memory and many peers.
-pub const MAX_REASSEMBLY_PER_PROCESS: usize = 32 * 1024 * 1024;
+/// Bytes that a session may hold for its peer whatever others hold: what arrived and is not taken, and answers that are not
+/// on their way. A conversation that is read as it comes never needs more.
+pub const RECEIVED_SHARE: usize = 256 * 1024;
+/// Bytes that all sessions of a process may hold for their peers beyond their shares. With the shares of
+/// [`MAX_CONNECTIONS`] and both `SENT` limits that is 55 MiB, if every peer of a device is an enemy: an app that grows
+/// by more than 64 MB while it is not looked at is killed by the phone.
+pub const RECEIVED_POOL: usize = 32 * 1024 * 1024;
+/// Bytes that a session may have unacknowledged whatever others have: eight frames, so that it always gets on.
+pub const SENT_SHARE: usize = 128 * 1024;
+/// Bytes that all sessions may have unacknowledged beyond their shares: one has its whole [`SEND_WINDOW`], and who finds
+/// nothing left sends no more until something is acknowledged.
+pub const SENT_POOL: usize = 12 * 1024 * 1024;
 
 /// MessagePack nesting. Real objects stay below ten; recursion beyond is an attack on the decoder's stack.
 pub const MAX_DEPTH: usize = 32;
@@ -31,8 +41,31 @@ pub const MAX_EXPANSION_FLOOR: usize = 64 * 1024;
 /// Frames and their bytes sent but not yet acknowledged, per session: what a resume must be able to send again.
 /// 8 MiB carry 150 MB/s at 50 ms round trip.
 pub const SEND_WINDOW: usize = 8 * 1024 * 1024;
-/// Bytes of credit an object costs beside its own: what its entry in a queue takes.
-pub const OBJECT_COST: usize = 64;
+/// What a frame costs beside its bytes while it is not acknowledged: its buffer's header and its place in the queue.
+pub const FRAME_COST: usize = 64;
+/// Bytes of credit an object costs beside its own: what its entry takes in a queue that doubles.
+pub const OBJECT_COST: usize = 128;
+/// Bytes a call of the peer takes beside its argument: its entry, its deadline, its handler's task.
+pub const CALL_COST: usize = 1024;
+/// Bytes a stream takes beside what was written to it.
+pub const STREAM_COST: usize = 512;
+/// Bytes a piece of a stream takes beside its own: its entry in a queue that doubles, and its buffer's header.
+pub const CHUNK_COST: usize = 128;
+/// Bytes of answers that wait because the caller takes what it asked for too slowly: two of the largest. Further ones
+/// become failures, which cost next to nothing.
+pub const ANSWER_QUEUE: usize = 2 * MAX_MESSAGE;
+/// Bytes of failures, resets and credit that wait because the peer acknowledges nothing. [`MAX_CALLS`] and [`MAX_STREAMS`]
+/// of an honest peer stay below half of it.
+pub const MAX_OWED: usize = 256 * 1024;
+/// Segments a second that a peer may send in vain: calls that are refused, cancelled calls, streams opened. Each costs little,
+/// but a frame has thousands; beyond it the peer's frames wait.
+pub const VAIN_PER_SECOND: u64 = 10_000;
+/// Of those, as many as may come at once: all calls and streams of a session several times.
+pub const VAIN_BURST: u64 = 5_000;
+/// Bytes a second that one session's objects may become by decompression: a fifth of what a phone's core does.
+pub const UNPACK_PER_SECOND: u64 = 32 * 1024 * 1024;
+/// Of those, as many as may come at once.
+pub const UNPACK_BURST: u64 = 2 * MAX_MESSAGE as u64;
 /// Bytes an app may have queued on one session before `send` suspends.
 pub const SEND_QUEUE: usize = 1024 * 1024;
 /// Bytes of whole objects received and not yet taken by the app, per session; the peer may send no more (credit).

@@ -13,7 +13,7 @@ use peers_proto::envelope::{self, Content};
 use peers_proto::id::{ConnectionId, DeviceId, GroupId};
 use peers_proto::keys::UserKeys;
 use peers_proto::session::wire::Header;
-use peers_proto::session::{Object, ReassemblyBudget, Session, SessionConfig};
+use peers_proto::session::{MemoryBudget, Object, Session, SessionConfig};
 use peers_proto::signaling::{Body, Challenge, Contents, NONCE_LEN, RelayFrame};
 use peers_proto::time::Instant;
 use peers_proto::trust::KnownKeys;
@@ -185,7 +185,7 @@ fn frames() -> Vec<Bytes> {
         remote: DeviceId::from_bytes([1; 20]),
         groups: HashSet::from([group]),
         ungrouped: true,
-        budget: ReassemblyBudget::default(),
+        budget: MemoryBudget::default(),
     });
     session.attach(0).expect("a new session attaches");
     session.send_message(Some(group), Object::plain("hello")).expect("there is room");

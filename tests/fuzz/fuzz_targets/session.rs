@@ -11,13 +11,13 @@ use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
 use peers_fuzz::chunks;
 use peers_proto::id::{DeviceId, GroupId};
-use peers_proto::limits::{MAX_FRAME_CONTENT, MAX_REASSEMBLY_PER_CONNECTION};
+use peers_proto::limits::{MAX_FRAME_CONTENT, RECEIVED_POOL, SENT_POOL};
 use peers_proto::session::wire::{FrameKind, Header};
-use peers_proto::session::{Object, ReassemblyBudget, Request, Session, SessionConfig, SessionEvent};
+use peers_proto::session::{MemoryBudget, Object, Request, Session, SessionConfig, SessionEvent};
 use peers_proto::time::Instant;
 
 fuzz_target!(|data: &[u8]| {
-    let budget = ReassemblyBudget::default();
+    let budget = MemoryBudget::default();
     let group = GroupId::from_bytes([0; 20]);
     let mut now = Instant::from_micros(1);
     let mut session = Session::new(SessionConfig {
@@ -47,7 +47,7 @@ fuzz_target!(|data: &[u8]| {
         now += Duration::from_millis(u64::from(how));
         session.handle_timeout(now);
         drain(&mut session, now, how & 2 == 0);
-        assert!(budget.used() <= MAX_REASSEMBLY_PER_CONNECTION);
+        assert!(budget.used() <= RECEIVED_POOL + SENT_POOL);
     }
     session.end();
     drop(session);

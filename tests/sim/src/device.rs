@@ -10,7 +10,7 @@ use peers_proto::dial::{Dialer, Ending, Purpose};
 use peers_proto::id::DeviceId;
 use peers_proto::path::{PathId, Paths};
 use peers_proto::session::wire::{FrameKind, Header};
-use peers_proto::session::{Instance, ReassemblyBudget, Resume, Session};
+use peers_proto::session::{Instance, MemoryBudget, Resume, Session};
 use peers_proto::time::{Instant, earliest};
 use peers_proto::timing::{BEAT, HANDSHAKE_TIMEOUT};
 use peers_proto::transport_kind::TransportKind;
@@ -122,7 +122,7 @@ pub(crate) struct Device {
     dialer: Dialer,
     peers: BTreeMap<usize, Peer>,
     ends: BTreeMap<PipeId, End>,
-    budget: ReassemblyBudget,
+    budget: MemoryBudget,
     /// Sessions lost since the world last asked.
     losses: Vec<Loss>,
     hushed: bool,
@@ -161,7 +161,7 @@ impl Device {
             dialer,
             peers,
             ends: BTreeMap::new(),
-            budget: ReassemblyBudget::default(),
+            budget: MemoryBudget::default(),
             losses: Vec::new(),
             hushed: false,
             wakes: Wakes::default(),

@@ -7,7 +7,7 @@ use peers_proto::dial::{Ending, Peer};
 use peers_proto::handshake::Established;
 use peers_proto::id::{DeviceId, GroupId, UserId};
 use peers_proto::path::Paths;
-use peers_proto::session::{Instance, Meeting, ReassemblyBudget, Resume, Session as Machine, SessionConfig};
+use peers_proto::session::{Instance, Meeting, MemoryBudget, Resume, Session as Machine, SessionConfig};
 use peers_proto::trust::{Capability, TrustLevel, allows};
 use tokio::sync::{Notify, mpsc};
 
@@ -29,7 +29,7 @@ pub(crate) struct Registry {
     entries: Mutex<Entries>,
     /// Tells, without memory, that a session was closed.
     closes: Notify,
-    budget: ReassemblyBudget,
+    budget: MemoryBudget,
 }
 
 #[derive(Default)]

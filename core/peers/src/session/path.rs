@@ -284,7 +284,7 @@ mod tests {
     use async_trait::async_trait;
     use peers_proto::id::{DeviceId, UserId};
     use peers_proto::path::{Paths, Preference, Route};
-    use peers_proto::session::{ReassemblyBudget, Session, SessionConfig};
+    use peers_proto::session::{MemoryBudget, Session, SessionConfig};
     use peers_proto::timing::RESUME_WINDOW;
     use peers_proto::transport_kind::TransportKind;
 
@@ -318,7 +318,7 @@ mod tests {
     async fn a_goodbye_is_read_although_nothing_can_be_written_any_more() {
         let (here, there) = (DeviceId::derive(b"here"), DeviceId::derive(b"there"));
         let machine = |local, remote| {
-            let budget = ReassemblyBudget::default();
+            let budget = MemoryBudget::default();
             Session::new(SessionConfig { local, remote, groups: Default::default(), ungrouped: true, budget })
         };
         let clock = Clock::manual();

@@ -43,7 +43,7 @@ pub fn compress(body: Bytes) -> (Encoding, Bytes) {
 
 /// Whether `content_len` compressed bytes may declare to become `raw_len`: [`MAX_EXPANSION`] bounds what a few bytes can
 /// cost their receiver.
-pub(super) fn is_plausible(raw_len: usize, content_len: usize) -> bool {
+pub(crate) fn is_plausible(raw_len: usize, content_len: usize) -> bool {
     raw_len <= content_len.saturating_mul(MAX_EXPANSION).saturating_add(MAX_EXPANSION_FLOOR)
 }
 

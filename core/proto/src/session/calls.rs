@@ -21,11 +21,13 @@ pub(super) struct Pending<T> {
     deadlines: BTreeSet<(Instant, u64)>,
 }
 
-impl<T> Pending<T> {
-    pub(super) fn new() -> Self {
+impl<T> Default for Pending<T> {
+    fn default() -> Self {
         Self { calls: HashMap::new(), deadlines: BTreeSet::new() }
     }
+}
 
+impl<T> Pending<T> {
     pub(super) fn is_full(&self) -> bool {
         self.calls.len() >= MAX_CALLS
     }
@@ -48,6 +50,11 @@ impl<T> Pending<T> {
         let (deadline, about) = self.calls.remove(&call)?;
         self.deadlines.remove(&(deadline, call));
         Some(about)
+    }
+
+    /// The calls that `is` true of.
+    pub(super) fn matching(&self, is: impl Fn(&T) -> bool) -> Vec<u64> {
+        self.calls.iter().filter(|(_, (_, about))| is(about)).map(|(call, _)| *call).collect()
     }
 
     pub(super) fn timeout(&self) -> Option<Instant> {

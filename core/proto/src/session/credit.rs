@@ -35,14 +35,22 @@ impl Allowance {
 #[derive(Debug)]
 pub(super) struct Grant {
     window: u64,
+    /// Bytes taken that are worth a grant.
+    step: u64,
     used: u64,
     released: u64,
     granted: u64,
 }
 
 impl Grant {
+    /// Few grants, and little of the window idle: one for every eighth of it.
     pub(super) const fn new(window: u64) -> Self {
-        Self { window, used: 0, released: 0, granted: window }
+        Self::with_step(window, window / 8)
+    }
+
+    /// A sender that needs up to `window - step` at once gets it when all is taken, whatever was not worth a grant.
+    pub(super) const fn with_step(window: u64, step: u64) -> Self {
+        Self { window, step, used: 0, released: 0, granted: window }
     }
 
     /// Counts what arrived; false if the peer had no credit for it.
@@ -51,12 +59,11 @@ impl Grant {
         self.used <= self.granted
     }
 
-    /// Counts what the app has taken. Returns the new limit when it is worth telling: an eighth of the window each
-    /// time, so that grants are few and little of it lies idle.
+    /// Counts what the app has taken. Returns the new limit when it is worth telling.
     pub(super) fn release(&mut self, bytes: u64) -> Option<u64> {
         self.released += bytes;
         let limit = self.released + self.window;
-        (limit - self.granted >= self.window / 8).then(|| {
+        (limit - self.granted >= self.step).then(|| {
             self.granted = limit;
             limit
         })

@@ -14,8 +14,8 @@ pub enum SessionError {
     /// A frame is missing before this one: the transport lost it.
     #[error("a frame is missing")]
     Gap,
-    /// The process holds as many bytes in reassembly as it may.
-    #[error("too much in reassembly")]
+    /// The session holds more than its share, and the process has no memory left for that.
+    #[error("the process holds too much for this session")]
     Overloaded,
     /// An object stopped half-way.
     #[error("an object stopped half-way")]

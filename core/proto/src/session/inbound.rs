@@ -6,23 +6,26 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::id::GroupId;
-use crate::limits::{MAX_GROUPS, MAX_STREAMS};
+use crate::limits::{CALL_COST, MAX_GROUPS, MAX_STREAMS};
 use crate::time::Instant;
 use crate::timing::MAX_CALL_TIMEOUT;
 
 use super::assembly::Key;
-use super::calls::{CallId, InboundCallId};
+use super::calls::{CallId, InboundCallId, Pending};
+use super::control::Control;
 use super::error::SessionError;
-use super::machine::{CallError, Message, Request, Session, SessionEvent};
-use super::object::{Object, cost};
-use super::outbox::Control;
-use super::streams::STREAM_REFUSED;
+use super::event::{CallError, Message, Request, SessionEvent};
+use super::kept::keep;
+use super::machine::Session;
+use super::object::Object;
+use super::outbox::Seen;
+use super::streams::{Origin, STREAM_REFUSED};
 use super::wire::{FailureCode, Piece, RequestHead, Segment};
 
 /// The lanes the peer has declared, and the requests that arrive in pieces.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
-    groups: HashMap<u64, GroupId>,
+    pub(super) groups: HashMap<u64, GroupId>,
     lines: HashMap<u64, Line>,
 }
 
@@ -37,7 +40,56 @@ struct Line {
 /// A call of the peer that waits for the app.
 #[derive(Debug)]
 pub(super) struct InboundCall {
+    /// Its credit.
     pub(super) cost: u64,
+    pub(super) group: Option<GroupId>,
+    /// Bytes it holds.
+    held: usize,
+}
+
+/// The calls of the peer that wait for the app.
+#[derive(Debug, Default)]
+pub(super) struct InboundCalls {
+    calls: Pending<InboundCall>,
+    held: usize,
+}
+
+impl InboundCalls {
+    /// Bytes they hold.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        self.calls.timeout()
+    }
+
+    pub(super) fn matching(&self, is: impl Fn(&InboundCall) -> bool) -> Vec<u64> {
+        self.calls.matching(is)
+    }
+
+    pub(super) fn remove(&mut self, call: u64) -> Option<InboundCall> {
+        let about = self.calls.remove(call)?;
+        self.held -= about.held;
+        Some(about)
+    }
+
+    pub(super) fn expired(&mut self, now: Instant) -> Option<(u64, InboundCall)> {
+        let (call, about) = self.calls.expired(now)?;
+        self.held -= about.held;
+        Some((call, about))
+    }
+
+    fn insert(&mut self, call: u64, request: &Request, now: Instant) {
+        let held = request.object.content.len() + CALL_COST;
+        let about = InboundCall { cost: request.object.cost(), group: request.group, held };
+        self.held += held;
+        self.calls.insert(call, request.timeout, about, now);
+    }
 }
 
 impl Session {
@@ -78,13 +130,11 @@ impl Session {
             }
             Segment::StreamOpen { stream, lane, name } => self.handle_open(stream, lane, name),
             Segment::StreamData { stream, last, data } => {
-                let news = self.streams.handle_data(
-                    stream,
-                    frame.slice_ref(data),
-                    last,
-                    &mut self.outbox.control,
-                )?;
-                self.news.extend(news);
+                if !self.streams.contains(stream) && !self.was_opened(stream) {
+                    return Err(SessionError::Violation("data on no stream"));
+                }
+                let control = &mut self.outbox.control;
+                self.news.extend(self.streams.handle_data(stream, frame, data, last, control)?);
                 Ok(())
             }
             Segment::StreamReset { stream, code } => {
@@ -115,40 +165,37 @@ impl Session {
         Ok(())
     }
 
-    /// The group of a lane; `Err(Denied)` inside if this device does not share it with the peer.
-    fn group_of(&self, lane: u64) -> Result<Result<Option<GroupId>, FailureCode>, SessionError> {
-        if lane == 0 {
-            return Ok(if self.config.ungrouped { Ok(None) } else { Err(FailureCode::Denied) });
-        }
-        let group = self.lanes.groups.get(&lane).ok_or(SessionError::Violation("lane not declared"))?;
-        Ok(if self.config.groups.contains(group) { Ok(Some(*group)) } else { Err(FailureCode::Denied) })
-    }
-
-    /// Adds a piece of an object that needs credit.
+    /// Adds a piece of an object. What the peer sends unasked needs credit.
     fn collect(
         &mut self,
         key: Key,
         piece: &Piece<'_>,
-        frame: &Bytes,
+        keep: impl FnOnce() -> Bytes,
     ) -> Result<Option<Object>, SessionError> {
-        if let Some(head) = piece.head
-            && !self.objects.charge(cost(head.raw_len))
-        {
-            return Err(SessionError::Violation("object without credit"));
+        if let Some(head) = piece.head {
+            if !head.is_plausible() {
+                return Err(SessionError::Violation("object of an implausible length"));
+            }
+            if !matches!(key, Key::Response(_)) && !self.objects.charge(head.cost()) {
+                return Err(SessionError::Violation("object without credit"));
+            }
         }
-        self.assemblies.add(key, piece, frame.slice_ref(piece.content), self.contact)
+        self.assemblies.add(key, piece, keep, self.contact)
     }
 
     fn handle_message(&mut self, lane: u64, piece: Piece<'_>, frame: &Bytes) -> Result<(), SessionError> {
-        let Some(object) = self.collect(Key::Lane(lane), &piece, frame)? else { return Ok(()) };
-        match self.group_of(lane)? {
-            Ok(group) => {
-                if self.inbox.is_empty() {
-                    self.events.push_back(SessionEvent::MessagesReady);
-                }
-                self.inbox.push_back(Message { group, object });
+        // The inbox lets go of the frame if little of it is left there.
+        let whole = || frame.slice_ref(piece.content);
+        let Some(object) = self.collect(Key::Lane(lane), &piece, whole)? else { return Ok(()) };
+        let group = self.group_of(lane)?;
+        if self.config.admits(group) {
+            if self.inbox.is_empty() {
+                self.events.push_back(SessionEvent::MessagesReady);
             }
-            Err(_) => self.release(object.cost()),
+            self.inbox.push(Message { group, object });
+        } else {
+            self.vain.take(1, self.heard);
+            self.release(object.cost());
         }
         Ok(())
     }
@@ -161,39 +208,43 @@ impl Session {
         frame: &Bytes,
         now: Instant,
     ) -> Result<(), SessionError> {
-        let object = self.collect(Key::Request(call), &piece, frame)?;
+        let object = self.collect(Key::Request(call), &piece, || keep(frame, piece.content))?;
         if let Some(head) = head {
             let group = self.group_of(head.lane)?;
-            let line = Line {
-                group: group.unwrap_or(None),
-                timeout: Duration::from_millis(head.timeout_ms).min(MAX_CALL_TIMEOUT),
-                service: head.service.into(),
-                method: head.method.into(),
-            };
-            if let Err(code) = group {
-                self.fail_inbound(call, code, String::new());
-                // The rest of a request in pieces is collected and dropped: its line is not kept.
-            } else {
+            if self.config.admits(group) {
+                let line = Line {
+                    group,
+                    timeout: Duration::from_millis(head.timeout_ms).min(MAX_CALL_TIMEOUT),
+                    service: head.service.into(),
+                    method: head.method.into(),
+                };
                 self.lanes.lines.insert(call, line);
+            } else {
+                // The rest of a request in pieces is collected and dropped: its line is not kept.
+                self.fail_inbound(call, FailureCode::Denied, String::new());
             }
         }
         let Some(object) = object else { return Ok(()) };
-        let cost = object.cost();
-        let Some(line) = self.lanes.lines.remove(&call) else {
-            self.release(cost);
+        let Some(Line { group, timeout, service, method }) = self.lanes.lines.remove(&call) else {
+            self.release(object.cost());
             return Ok(());
         };
-        if self.inbound.contains(call) {
+        if self.inbound.calls.contains(call) {
             return Err(SessionError::Violation("request made twice"));
         }
-        if self.inbound.is_full() {
-            self.release(cost);
-            self.fail_inbound(call, FailureCode::Overloaded, String::new());
+        // Membership may have changed since it began.
+        let refusal = match () {
+            () if !self.config.admits(group) => Some(FailureCode::Denied),
+            () if self.inbound.calls.is_full() => Some(FailureCode::Overloaded),
+            () => None,
+        };
+        if let Some(code) = refusal {
+            self.release(object.cost());
+            self.fail_inbound(call, code, String::new());
             return Ok(());
         }
-        self.inbound.insert(call, line.timeout, InboundCall { cost }, now);
-        let Line { group, timeout, service, method } = line;
         let request = Request { service, method, group, timeout, object };
+        self.inbound.insert(call, &request, now);
         self.events.push_back(SessionEvent::Request(InboundCallId(call), request));
         Ok(())
     }
@@ -203,21 +254,20 @@ impl Session {
             // Given up already: its pieces may still be on their way.
             return self.answered(call, Err(CallError::TimedOut));
         }
-        let content = frame.slice_ref(piece.content);
-        match self.assemblies.add(Key::Response(call), &piece, content, self.contact)? {
+        match self.collect(Key::Response(call), &piece, || keep(frame, piece.content))? {
             Some(object) => self.answered(call, Ok(object)),
             None => Ok(()),
         }
     }
 
     fn answered(&mut self, call: u64, answer: Result<Object, CallError>) -> Result<(), SessionError> {
-        if !self.was_called(call) {
+        if call >= self.next_call {
             return Err(SessionError::Violation("answer to no call"));
         }
         if self.calls.remove(call).is_some() {
             self.assemblies.discard(Key::Response(call));
-            if self.outbox.drop_request(call) {
-                self.outbox.control.push_back(Control::Cancel { call });
+            if self.outbox.drop_request(call) == Seen::Beginning {
+                self.outbox.control.push(Control::Cancel { call });
             }
             self.events.push_back(SessionEvent::Response(CallId(call), answer));
             self.tell_room();
@@ -226,8 +276,9 @@ impl Session {
     }
 
     fn handle_cancel(&mut self, call: u64) {
-        if let Some(raw_len) = self.assemblies.discard(Key::Request(call)) {
-            self.release(cost(raw_len));
+        self.vain.take(1, self.heard);
+        if let Some(head) = self.assemblies.discard(Key::Request(call)) {
+            self.release(head.cost());
         }
         self.lanes.lines.remove(&call);
         self.outbox.drop_response(call);
@@ -237,22 +288,28 @@ impl Session {
         }
     }
 
+    /// Whether either side has opened this stream.
+    fn was_opened(&self, stream: u64) -> bool {
+        let own = stream % 2 == self.next_stream % 2;
+        stream >= 2 && stream < if own { self.next_stream } else { self.next_remote_stream }
+    }
+
     fn handle_open(&mut self, stream: u64, lane: u64, name: &str) -> Result<(), SessionError> {
         if stream != self.next_remote_stream {
             return Err(SessionError::Violation("stream out of order"));
         }
         self.next_remote_stream += 2;
-        self.streams.insert(stream);
+        self.vain.take(1, self.heard);
         let group = self.group_of(lane)?;
         // Both sides count; ours may lag behind while the app reads, so twice the limit is still honest.
-        match group {
-            Ok(group) if self.streams.len() <= 3 * MAX_STREAMS => {
-                self.events.push_back(SessionEvent::StreamOpened { stream, name: name.into(), group });
-            }
-            _ => {
-                self.streams.reset(stream, STREAM_REFUSED, &mut self.outbox.control);
-                self.streams.stop(stream, STREAM_REFUSED, &mut self.outbox.control);
-            }
+        if self.config.admits(group) && self.streams.len() < 3 * MAX_STREAMS {
+            self.streams.insert(stream, Origin { own: false, group });
+            self.events.push_back(SessionEvent::StreamOpened { stream, name: name.into(), group });
+        } else {
+            // Nothing of it is kept: what is on its way already is dropped when it comes.
+            let code = STREAM_REFUSED;
+            self.outbox.control.push(Control::StreamReset { stream, code });
+            self.outbox.control.push(Control::StreamStop { stream, code });
         }
         Ok(())
     }

@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
+use crate::codec;
 use crate::limits::OBJECT_COST;
+
+use super::wire::ObjectHead;
 
 pub use crate::codec::Encoding;
 
@@ -13,7 +16,8 @@ pub struct Object {
     pub encoding: Encoding,
     /// Bytes before compression; equal to `content.len()` for [`Encoding::Plain`].
     pub raw_len: usize,
-    /// What travels.
+    /// What travels. Compressed content is not empty, not longer than `raw_len`, and not shorter than
+    /// [`crate::limits::MAX_EXPANSION`] allows: a peer that sends other content ends the session.
     pub content: Bytes,
 }
 
@@ -24,12 +28,36 @@ impl Object {
         Self { encoding: Encoding::Plain, raw_len: content.len(), content }
     }
 
-    /// What it costs its receiver, in bytes of credit: the memory it takes once decoded, and never nothing.
+    /// What it costs its receiver, in bytes of credit: the memory it takes, as it arrives or once decoded, and never
+    /// nothing.
     pub(super) fn cost(&self) -> u64 {
-        cost(self.raw_len)
+        cost(self.raw_len, self.content.len())
+    }
+
+    /// Bytes it holds until somebody takes it.
+    pub(super) fn held(&self) -> usize {
+        self.content.len() + OBJECT_COST
     }
 }
 
-pub(super) const fn cost(raw_len: usize) -> u64 {
-    (raw_len + OBJECT_COST) as u64
+impl ObjectHead {
+    /// As [`Object::cost`], known before the content.
+    pub(super) fn cost(&self) -> u64 {
+        cost(self.raw_len, self.content_len)
+    }
+
+    /// Whether such content can become an object of such a length.
+    pub(super) fn is_plausible(&self) -> bool {
+        match self.encoding {
+            Encoding::Plain => self.raw_len == self.content_len,
+            Encoding::Brotli => {
+                (1..=self.raw_len).contains(&self.content_len)
+                    && codec::is_plausible(self.raw_len, self.content_len)
+            }
+        }
+    }
+}
+
+fn cost(raw_len: usize, content_len: usize) -> u64 {
+    (raw_len.max(content_len) + OBJECT_COST) as u64
 }

@@ -10,51 +10,17 @@ use std::collections::{HashMap, VecDeque};
 use bytes::BytesMut;
 
 use crate::id::GroupId;
-use crate::limits::{
-    MAX_FRAME_CONTENT, MAX_OPEN_MESSAGES, MAX_REASSEMBLY_PER_CONNECTION, QUANTUM, RECEIVE_BUDGET,
-};
+use crate::limits::{MAX_FRAME_CONTENT, QUANTUM};
 
-use super::credit::Allowance;
+use super::control::Controls;
 use super::object::Object;
 use super::streams::{StreamNews, Streams};
-use super::wire::{FailureCode, ObjectHead, Piece, RequestHead, Segment};
 
-/// Segments that go before all others.
-#[derive(Debug)]
-pub(super) enum Control {
-    Lane { lane: u64, group: GroupId },
-    Failure { call: u64, code: FailureCode, text: String },
-    Cancel { call: u64 },
-    ObjectCredit { limit: u64 },
-    StreamOpen { stream: u64, lane: u64, name: String },
-    StreamReset { stream: u64, code: u64 },
-    StreamStop { stream: u64, code: u64 },
-    StreamCredit { stream: u64, limit: u64 },
-}
+mod departing;
 
-impl Control {
-    fn segment(&self) -> Segment<'_> {
-        match *self {
-            Self::Lane { lane, group } => Segment::Lane { lane, group },
-            Self::Failure { call, code, ref text } => Segment::Failure { call, code, text },
-            Self::Cancel { call } => Segment::Cancel { call },
-            Self::ObjectCredit { limit } => Segment::ObjectCredit { limit },
-            Self::StreamOpen { stream, lane, ref name } => Segment::StreamOpen { stream, lane, name },
-            Self::StreamReset { stream, code } => Segment::StreamReset { stream, code },
-            Self::StreamStop { stream, code } => Segment::StreamStop { stream, code },
-            Self::StreamCredit { stream, limit } => Segment::StreamCredit { stream, limit },
-        }
-    }
+use departing::{Departing, Places, write_next};
 
-    fn max_len(&self) -> usize {
-        let body = match self {
-            Self::Failure { text, .. } => 1 + text.len(),
-            Self::StreamOpen { name, .. } => 8 + name.len(),
-            _ => 24,
-        };
-        Segment::MAX_OVERHEAD + body
-    }
-}
+pub(super) use departing::RequestLine;
 
 /// Who has something to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,20 +46,12 @@ pub(super) enum Turn {
     NoPlace,
 }
 
-/// A request's head, owned.
-#[derive(Debug)]
-pub(super) struct RequestLine {
-    pub(super) lane: u64,
-    pub(super) timeout_ms: u64,
-    pub(super) service: String,
-    pub(super) method: String,
-}
-
-#[derive(Debug)]
-struct Departing {
-    object: Object,
-    sent: usize,
-    request: Option<RequestLine>,
+/// How much of a request has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    Nothing,
+    Beginning,
+    All,
 }
 
 #[derive(Debug, Default)]
@@ -103,9 +61,9 @@ struct Lane {
 }
 
 /// Everything that waits to be sent, except streams' bytes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Outbox {
-    pub(super) control: VecDeque<Control>,
+    pub(super) control: Controls,
     ready: VecDeque<Source>,
     without_credit: VecDeque<Source>,
     without_place: VecDeque<Source>,
@@ -115,38 +73,14 @@ pub(super) struct Outbox {
     places: Places,
     /// Bytes of messages and requests that wait.
     queued: usize,
+    /// Bytes that answers hold.
+    answers: usize,
 }
 
-/// What the peer has promised to hold for us.
-#[derive(Debug)]
-struct Places {
-    allowance: Allowance,
-    open: usize,
-    open_bytes: usize,
-    /// Some source waits for credit: later ones queue behind it.
-    credit_is_short: bool,
-}
+/// What a source takes in a queue that doubles.
+const SOURCE_COST: usize = 2 * size_of::<Source>();
 
 impl Outbox {
-    pub(super) fn new() -> Self {
-        Self {
-            control: VecDeque::new(),
-            ready: VecDeque::new(),
-            without_credit: VecDeque::new(),
-            without_place: VecDeque::new(),
-            lanes: HashMap::new(),
-            requests: HashMap::new(),
-            responses: HashMap::new(),
-            places: Places {
-                allowance: Allowance::new(RECEIVE_BUDGET as u64),
-                open: 0,
-                open_bytes: 0,
-                credit_is_short: false,
-            },
-            queued: 0,
-        }
-    }
-
     pub(super) fn queued(&self) -> usize {
         self.queued
     }
@@ -161,10 +95,21 @@ impl Outbox {
         !self.has_work() && self.without_credit.is_empty() && self.without_place.is_empty()
     }
 
+    /// Bytes of answers to the peer.
+    pub(super) fn answers(&self) -> usize {
+        self.answers
+    }
+
+    /// Bytes of everything else that the peer's segments leave here.
+    pub(super) fn owed(&self) -> usize {
+        let sources = self.ready.len() + self.without_credit.len() + self.without_place.len();
+        self.control.held() + sources * SOURCE_COST
+    }
+
     pub(super) fn push_message(&mut self, lane: u64, object: Object) {
         self.queued += object.content.len();
         let entry = self.lanes.entry(lane).or_default();
-        entry.queue.push_back(Departing { object, sent: 0, request: None });
+        entry.queue.push_back(Departing::new(object));
         if !std::mem::replace(&mut entry.scheduled, true) {
             self.ready.push_back(Source::Lane(lane));
         }
@@ -172,38 +117,74 @@ impl Outbox {
 
     pub(super) fn push_request(&mut self, call: u64, line: RequestLine, object: Object) {
         self.queued += object.content.len();
-        self.requests.insert(call, Departing { object, sent: 0, request: Some(line) });
+        self.requests.insert(call, Departing { request: Some(line), ..Departing::new(object) });
         self.ready.push_back(Source::Request(call));
     }
 
-    pub(super) fn push_response(&mut self, call: u64, object: Object) {
-        self.responses.insert(call, Departing { object, sent: 0, request: None });
+    pub(super) fn push_response(&mut self, call: u64, group: Option<GroupId>, object: Object) {
+        self.answers += object.held();
+        self.responses.insert(call, Departing { group, ..Departing::new(object) });
         self.ready.push_back(Source::Response(call));
+    }
+
+    /// The answers to calls of groups that are not `allowed`.
+    pub(super) fn answers_outside(&self, allowed: impl Fn(Option<GroupId>) -> bool) -> Vec<u64> {
+        self.responses.iter().filter(|(_, d)| !allowed(d.group)).map(|(call, _)| *call).collect()
+    }
+
+    /// Drops the messages of a lane, except for one whose beginning was sent: the rest of it follows.
+    pub(super) fn drop_messages(&mut self, lane: u64) {
+        let Some(entry) = self.lanes.get_mut(&lane) else { return };
+        let begun = usize::from(entry.queue.front().is_some_and(|d| d.sent > 0));
+        self.queued -= entry.queue.drain(begun..).map(|d| d.object.content.len()).sum::<usize>();
+        if begun == 0 {
+            entry.scheduled = false;
+            self.unschedule(Source::Lane(lane));
+        }
     }
 
     pub(super) fn schedule_stream(&mut self, stream: u64) {
         self.ready.push_back(Source::Stream(stream));
     }
 
-    /// Returns whether some of it was sent already, so that the peer holds the beginning of it.
-    pub(super) fn drop_request(&mut self, call: u64) -> bool {
-        let Some(d) = self.requests.remove(&call) else { return false };
+    /// Returns how much of it the peer has seen.
+    pub(super) fn drop_request(&mut self, call: u64) -> Seen {
+        let Some(d) = self.requests.remove(&call) else { return Seen::All };
         self.queued -= d.object.content.len() - d.sent;
+        self.unschedule(Source::Request(call));
         self.leave_place(&d);
-        d.sent > 0
+        if d.sent > 0 { Seen::Beginning } else { Seen::Nothing }
     }
 
     pub(super) fn drop_response(&mut self, call: u64) {
         if let Some(d) = self.responses.remove(&call) {
+            self.answers -= d.object.held();
+            self.unschedule(Source::Response(call));
             self.leave_place(&d);
         }
     }
 
     pub(super) fn raise_credit(&mut self, limit: u64) {
         self.places.allowance.raise(limit);
+        self.retry_credit();
+    }
+
+    /// Lets those that wait for credit ask again.
+    fn retry_credit(&mut self) {
         self.places.credit_is_short = false;
         while let Some(source) = self.without_credit.pop_back() {
             self.ready.push_front(source);
+        }
+    }
+
+    /// Forgets a source that has nothing to send any more.
+    fn unschedule(&mut self, gone: Source) {
+        self.ready.retain(|source| *source != gone);
+        self.without_place.retain(|source| *source != gone);
+        // It may be the one that others queue behind.
+        if self.without_credit.contains(&gone) {
+            self.without_credit.retain(|source| *source != gone);
+            self.retry_credit();
         }
     }
 
@@ -214,12 +195,8 @@ impl Outbox {
         streams: &mut Streams,
         news: &mut VecDeque<StreamNews>,
     ) {
-        while let Some(control) = self.control.front() {
-            if frame.len() + control.max_len() > MAX_FRAME_CONTENT {
-                return;
-            }
-            control.segment().write(frame);
-            self.control.pop_front();
+        if !self.control.write(frame) {
+            return;
         }
         while let Some(source) = self.ready.pop_front() {
             let share = if self.ready.is_empty() { MAX_FRAME_CONTENT } else { QUANTUM };
@@ -233,20 +210,18 @@ impl Outbox {
                 Source::Request(call) => {
                     let mut d = self.requests.remove(&call);
                     let turn = self.visit_single(source, d.as_mut(), share, frame);
-                    if turn != Turn::Done
-                        && let Some(d) = d
-                    {
-                        self.requests.insert(call, d);
+                    if turn != Turn::Done {
+                        self.requests.extend(d.map(|d| (call, d)));
                     }
                     turn
                 }
                 Source::Response(call) => {
                     let mut d = self.responses.remove(&call);
                     let turn = self.visit_single(source, d.as_mut(), share, frame);
-                    if turn != Turn::Done
-                        && let Some(d) = d
-                    {
-                        self.responses.insert(call, d);
+                    if turn == Turn::Done {
+                        self.answers -= d.map_or(0, |d| d.object.held());
+                    } else {
+                        self.responses.extend(d.map(|d| (call, d)));
                     }
                     turn
                 }
@@ -325,77 +300,4 @@ impl Outbox {
             }
         }
     }
-}
-
-/// Writes the object, or its next piece. [`Turn::Done`]: all of it is written.
-fn write_next(
-    source: Source,
-    d: &mut Departing,
-    share: usize,
-    places: &mut Places,
-    queued: &mut usize,
-    frame: &mut BytesMut,
-) -> Turn {
-    let overhead = Segment::MAX_OVERHEAD + if d.sent == 0 { head_len(d) } else { 0 };
-    // Even an empty object needs room for its head.
-    let Some(room) = MAX_FRAME_CONTENT.checked_sub(frame.len() + overhead) else { return Turn::NoRoom };
-    let left = d.object.content.len() - d.sent;
-    let counts = !matches!(source, Source::Response(_));
-    if d.sent == 0 {
-        let fits_a_frame = left + overhead <= MAX_FRAME_CONTENT - super::wire::Header::MAX_LEN;
-        if left > room && (fits_a_frame || room < QUANTUM) {
-            return Turn::NoRoom;
-        }
-        if !fits_a_frame
-            && (places.open == MAX_OPEN_MESSAGES || places.open_bytes + left > MAX_REASSEMBLY_PER_CONNECTION)
-        {
-            return Turn::NoPlace;
-        }
-        if counts && (places.credit_is_short || !places.allowance.take(d.object.cost())) {
-            return Turn::NoCredit;
-        }
-        if fits_a_frame {
-            write_piece(source, d, left, true, frame);
-            *queued -= if counts { left } else { 0 };
-            return Turn::Done;
-        }
-        places.open += 1;
-        places.open_bytes += left;
-    }
-    let len = left.min(room).min(share);
-    if len == 0 {
-        return Turn::NoRoom;
-    }
-    write_piece(source, d, len, len == left, frame);
-    d.sent += len;
-    *queued -= if counts { len } else { 0 };
-    if len == left { Turn::Done } else { Turn::More }
-}
-
-fn head_len(d: &Departing) -> usize {
-    let request = d.request.as_ref().map_or(0, |r| 8 + 8 + 2 + r.service.len() + r.method.len());
-    request + 1 + 4 + 4
-}
-
-fn write_piece(source: Source, d: &Departing, len: usize, last: bool, frame: &mut BytesMut) {
-    let Object { encoding, raw_len, ref content } = d.object;
-    let first = d.sent == 0;
-    let head = first.then_some(ObjectHead { encoding, content_len: content.len(), raw_len });
-    let piece = Piece { head, last, content: &content[d.sent..d.sent + len] };
-    match source {
-        Source::Lane(lane) => Segment::Message { lane, piece },
-        Source::Response(call) => Segment::Response { call, piece },
-        Source::Request(call) => {
-            let line = d.request.as_ref().filter(|_| first);
-            let head = line.map(|r| RequestHead {
-                lane: r.lane,
-                timeout_ms: r.timeout_ms,
-                service: &r.service,
-                method: &r.method,
-            });
-            Segment::Request { call, head, piece }
-        }
-        Source::Stream(_) => return, // streams write their own
-    }
-    .write(frame);
 }

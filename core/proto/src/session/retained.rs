@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
-use crate::limits::SEND_WINDOW;
+use crate::limits::{FRAME_COST, SEND_WINDOW};
+
+use super::kept::fills_a_frame;
 
 /// The send window. Frames leave it when the peer acknowledges them, never when a transport accepts them.
 #[derive(Debug, Default)]
@@ -26,7 +28,8 @@ impl Retained {
         self.bytes < SEND_WINDOW
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    /// Bytes it holds.
+    pub(super) fn held(&self) -> usize {
         self.bytes
     }
 
@@ -34,12 +37,16 @@ impl Retained {
         self.frames.is_empty()
     }
 
-    /// Keeps a frame that is being sent now; only called when nothing older waits for the path.
-    pub(super) fn push(&mut self, frame: Bytes) {
+    /// Keeps a frame that is being sent now; only called when nothing older waits for the path. Returns it for the path.
+    pub(super) fn push(&mut self, frame: BytesMut) -> Bytes {
+        // A small frame must not keep the buffer of a full one.
+        let full = fills_a_frame(frame.len());
+        let frame = if full { frame.freeze() } else { Bytes::copy_from_slice(&frame) };
         debug_assert_eq!(self.on_path, self.frames.len());
-        self.bytes += frame.len();
-        self.frames.push_back(frame);
+        self.bytes += cost(&frame);
+        self.frames.push_back(frame.clone());
         self.on_path += 1;
+        frame
     }
 
     /// Whether frames wait to be repeated on a new path.
@@ -61,7 +68,7 @@ impl Retained {
         }
         while self.first < ack {
             if let Some(frame) = self.frames.pop_front() {
-                self.bytes -= frame.len();
+                self.bytes -= cost(&frame);
             }
             self.first += 1;
             self.on_path = self.on_path.saturating_sub(1);
@@ -69,8 +76,17 @@ impl Retained {
         true
     }
 
+    /// Lets go of all frames: nothing will be sent any more.
+    pub(super) fn clear(&mut self) {
+        *self = Self { first: self.next_seq(), ..Self::default() };
+    }
+
     /// A new path carries nothing yet.
     pub(super) fn rewind(&mut self) {
         self.on_path = 0;
     }
+}
+
+fn cost(frame: &Bytes) -> usize {
+    frame.len() + FRAME_COST
 }

@@ -1,15 +1,25 @@
 //! Byte streams: each direction has its own credit, and all of a session share one more.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
-use crate::limits::{MAX_FRAME_CONTENT, STREAM_QUEUE, STREAM_WINDOW, STREAMS_WINDOW};
+use crate::limits::{MAX_FRAME_CONTENT, STREAM_COST, STREAM_QUEUE, STREAMS_WINDOW};
 
+use super::control::{Control, Controls};
 use super::credit::{Allowance, Grant};
 use super::error::{SessionError, StreamError};
-use super::outbox::{Control, Turn};
+use super::outbox::Turn;
 use super::wire::Segment;
+
+mod halves;
+mod unread;
+mod unsent;
+
+use halves::{End, Incoming, Outgoing, Stream};
+use unsent::Unsent;
+
+pub(super) use halves::Origin;
 
 /// The id under which [`Segment::StreamCredit`] speaks of all streams together.
 pub(super) const ALL_STREAMS: u64 = 0;
@@ -17,58 +27,6 @@ pub(super) const ALL_STREAMS: u64 = 0;
 pub const STREAM_REFUSED: u64 = 1 << 32;
 /// The code of a stream whose handle the app dropped before its end.
 pub const STREAM_DROPPED: u64 = (1 << 32) + 1;
-
-#[derive(Debug)]
-enum End {
-    Open,
-    /// The app finished; the last segment is still to be sent.
-    Finishing,
-    Done,
-    Failed(StreamError),
-}
-
-#[derive(Debug)]
-struct Outgoing {
-    queue: VecDeque<Bytes>,
-    queued: usize,
-    allowance: Allowance,
-    end: End,
-    /// In the outbox's round.
-    scheduled: bool,
-    /// The app was told that the queue is full and waits for room.
-    starved: bool,
-}
-
-#[derive(Debug)]
-struct Incoming {
-    chunks: VecDeque<Bytes>,
-    grant: Grant,
-    end: End,
-    /// The app has been told of the end.
-    read_whole: bool,
-    /// The app does not want the rest.
-    stopped: bool,
-}
-
-#[derive(Debug)]
-struct Stream {
-    outgoing: Outgoing,
-    incoming: Incoming,
-}
-
-impl Stream {
-    fn is_over(&self) -> bool {
-        let (out, inc) = (&self.outgoing, &self.incoming);
-        let sent = matches!(out.end, End::Done | End::Failed(_));
-        let taken = match inc.end {
-            End::Done => inc.read_whole || inc.stopped,
-            // Its reader is still to learn of it, unless it asked for it.
-            End::Failed(_) => inc.stopped,
-            _ => false,
-        };
-        sent && taken
-    }
-}
 
 /// What the session tells the owner of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +42,9 @@ pub(super) struct Streams {
     allowance: Allowance,
     grant: Grant,
     /// Streams that have bytes but found no credit.
-    starved: Vec<u64>,
+    parked: Vec<u64>,
+    /// Bytes that wait to be read.
+    unread: usize,
 }
 
 impl Streams {
@@ -93,7 +53,8 @@ impl Streams {
             streams: HashMap::new(),
             allowance: Allowance::new(STREAMS_WINDOW as u64),
             grant: Grant::new(STREAMS_WINDOW as u64),
-            starved: Vec::new(),
+            parked: Vec::new(),
+            unread: 0,
         }
     }
 
@@ -101,23 +62,42 @@ impl Streams {
         self.streams.len()
     }
 
-    pub(super) fn insert(&mut self, id: u64) {
-        let outgoing = Outgoing {
-            queue: VecDeque::new(),
-            queued: 0,
-            allowance: Allowance::new(STREAM_WINDOW as u64),
-            end: End::Open,
-            scheduled: false,
-            starved: false,
-        };
-        let incoming = Incoming {
-            chunks: VecDeque::new(),
-            grant: Grant::new(STREAM_WINDOW as u64),
-            end: End::Open,
-            read_whole: false,
-            stopped: false,
-        };
-        self.streams.insert(id, Stream { outgoing, incoming });
+    /// Bytes that the peer's part of them holds.
+    pub(super) fn held(&self) -> usize {
+        self.unread + self.streams.len() * STREAM_COST
+    }
+
+    pub(super) fn contains(&self, id: u64) -> bool {
+        self.streams.contains_key(&id)
+    }
+
+    pub(super) fn insert(&mut self, id: u64, origin: Origin) {
+        self.streams.insert(id, Stream::new(origin));
+    }
+
+    /// Ends both directions of the streams whose origin is no longer allowed.
+    pub(super) fn withdraw(
+        &mut self,
+        allowed: impl Fn(Origin) -> bool,
+        control: &mut Controls,
+    ) -> Vec<StreamNews> {
+        let mut news = Vec::new();
+        for (&id, s) in self.streams.iter_mut().filter(|(_, s)| !allowed(s.origin)) {
+            fail(id, &mut s.outgoing, StreamError::Stopped(STREAM_REFUSED), STREAM_REFUSED, control);
+            let inc = &mut s.incoming;
+            if std::mem::replace(&mut inc.withdrawn, true) {
+                continue;
+            }
+            let open = matches!(inc.end, End::Open);
+            inc.end = End::Failed(StreamError::Reset(STREAM_REFUSED));
+            if open && !inc.stopped {
+                control.push(Control::StreamStop { stream: id, code: STREAM_REFUSED });
+            }
+            drop_unread(id, inc, &mut self.grant, &mut self.unread, control);
+            news.extend([StreamNews::Readable(id), StreamNews::Writable(id)]);
+        }
+        self.streams.retain(|_, s| !s.is_over());
+        news
     }
 
     // ---- the app's side ----
@@ -130,13 +110,10 @@ impl Streams {
             End::Failed(e) => return Err(e),
             _ => return Err(StreamError::Closed),
         }
-        let room = STREAM_QUEUE.saturating_sub(out.queued).min(data.len());
-        if room > 0 {
-            out.queue.push_back(data.split_to(room));
-            out.queued += room;
-        }
+        let room = STREAM_QUEUE.saturating_sub(out.queue.len()).min(data.len());
+        out.queue.push(data.split_to(room));
         out.starved = !data.is_empty();
-        Ok(out.queued > 0 && !std::mem::replace(&mut out.scheduled, true))
+        Ok(out.queue.len() > 0 && !std::mem::replace(&mut out.scheduled, true))
     }
 
     /// Ends the outgoing direction after what is queued. Returns whether the stream must join the outbox's round.
@@ -152,7 +129,7 @@ impl Streams {
 
     /// Whether everything written, the end included, is on its way.
     pub(super) fn is_flushed(&self, id: u64) -> Result<bool, StreamError> {
-        match self.streams.get(&id).map(|s| (&s.outgoing.end, s.outgoing.queued)) {
+        match self.streams.get(&id).map(|s| (&s.outgoing.end, s.outgoing.queue.len())) {
             Some((End::Failed(e), _)) => Err(*e),
             Some((End::Open | End::Finishing, _)) => Ok(false),
             Some((End::Done, queued)) => Ok(queued == 0),
@@ -161,7 +138,7 @@ impl Streams {
     }
 
     /// Gives up the outgoing direction.
-    pub(super) fn reset(&mut self, id: u64, code: u64, control: &mut VecDeque<Control>) {
+    pub(super) fn reset(&mut self, id: u64, code: u64, control: &mut Controls) {
         if let Some(s) = self.streams.get_mut(&id) {
             fail(id, &mut s.outgoing, StreamError::Closed, code, control);
         }
@@ -169,18 +146,16 @@ impl Streams {
     }
 
     /// Takes what arrived. `None`: nothing now. Empty bytes: the end.
-    pub(super) fn read(
-        &mut self,
-        id: u64,
-        control: &mut VecDeque<Control>,
-    ) -> Result<Option<Bytes>, StreamError> {
+    pub(super) fn read(&mut self, id: u64, control: &mut Controls) -> Result<Option<Bytes>, StreamError> {
         let inc = &mut self.streams.get_mut(&id).ok_or(StreamError::Closed)?.incoming;
         if let End::Failed(e) = inc.end {
             inc.stopped = true;
             self.forget_if_over(id);
             return Err(e);
         }
-        if let Some(chunk) = inc.chunks.pop_front() {
+        let before = inc.unread.held();
+        if let Some(chunk) = inc.unread.pop() {
+            self.unread = self.unread - before + inc.unread.held();
             release(id, chunk.len(), inc, &mut self.grant, control);
             return Ok(Some(chunk));
         }
@@ -195,33 +170,46 @@ impl Streams {
     }
 
     /// The app does not want the rest of the incoming direction.
-    pub(super) fn stop(&mut self, id: u64, code: u64, control: &mut VecDeque<Control>) {
+    pub(super) fn stop(&mut self, id: u64, code: u64, control: &mut Controls) {
         let Some(s) = self.streams.get_mut(&id) else { return };
         let inc = &mut s.incoming;
-        let unread = inc.chunks.drain(..).map(|c| c.len()).sum();
-        release(id, unread, inc, &mut self.grant, control);
+        drop_unread(id, inc, &mut self.grant, &mut self.unread, control);
         if !std::mem::replace(&mut inc.stopped, true) && matches!(inc.end, End::Open) {
-            control.push_back(Control::StreamStop { stream: id, code });
+            control.push(Control::StreamStop { stream: id, code });
         }
         self.forget_if_over(id);
     }
 
     // ---- the peer's side ----
 
+    /// Takes `data`, a part of `frame`, for a stream that was opened.
     pub(super) fn handle_data(
         &mut self,
         id: u64,
-        data: Bytes,
+        frame: &Bytes,
+        data: &[u8],
         last: bool,
-        control: &mut VecDeque<Control>,
+        control: &mut Controls,
     ) -> Result<Option<StreamNews>, SessionError> {
-        let s = self.streams.get_mut(&id).ok_or(SessionError::Violation("data on no stream"))?;
-        let (inc, len) = (&mut s.incoming, data.len());
+        let len = data.len();
+        if !self.grant.charge(len as u64) {
+            return Err(SessionError::Violation("stream data without credit"));
+        }
+        let Some(s) = self.streams.get_mut(&id) else {
+            // Forgotten here while it was on its way.
+            release_shared(len, &mut self.grant, control);
+            return Ok(None);
+        };
+        let inc = &mut s.incoming;
+        if !inc.grant.charge(len as u64) {
+            return Err(SessionError::Violation("stream data without credit"));
+        }
+        if inc.withdrawn {
+            release_shared(len, &mut self.grant, control);
+            return Ok(None);
+        }
         if !matches!(inc.end, End::Open) {
             return Err(SessionError::Violation("data after the end of a stream"));
-        }
-        if !inc.grant.charge(len as u64) || !self.grant.charge(len as u64) {
-            return Err(SessionError::Violation("stream data without credit"));
         }
         if last {
             inc.end = End::Done;
@@ -231,38 +219,31 @@ impl Streams {
             self.forget_if_over(id);
             return Ok(None);
         }
-        if len > 0 {
-            inc.chunks.push_back(data);
-        }
-        Ok(Some(StreamNews::Readable(id)))
+        // A reader that has something to read is not waiting.
+        let news = last || inc.unread.is_empty() && len > 0;
+        let before = inc.unread.held();
+        inc.unread.push(frame, data);
+        self.unread = self.unread - before + inc.unread.held();
+        Ok(news.then_some(StreamNews::Readable(id)))
     }
 
-    pub(super) fn handle_reset(
-        &mut self,
-        id: u64,
-        code: u64,
-        control: &mut VecDeque<Control>,
-    ) -> Option<StreamNews> {
+    pub(super) fn handle_reset(&mut self, id: u64, code: u64, control: &mut Controls) -> Option<StreamNews> {
         let inc = &mut self.streams.get_mut(&id)?.incoming;
-        if matches!(inc.end, End::Open) {
-            let unread = inc.chunks.drain(..).map(|c| c.len()).sum();
-            inc.end = End::Failed(StreamError::Reset(code));
-            release(id, unread, inc, &mut self.grant, control);
+        if !matches!(inc.end, End::Open) {
+            return None;
         }
+        inc.end = End::Failed(StreamError::Reset(code));
+        drop_unread(id, inc, &mut self.grant, &mut self.unread, control);
         let wanted = !inc.stopped;
         self.forget_if_over(id);
         wanted.then_some(StreamNews::Readable(id))
     }
 
-    pub(super) fn handle_stop(
-        &mut self,
-        id: u64,
-        code: u64,
-        control: &mut VecDeque<Control>,
-    ) -> Option<StreamNews> {
+    pub(super) fn handle_stop(&mut self, id: u64, code: u64, control: &mut Controls) -> Option<StreamNews> {
         let out = &mut self.streams.get_mut(&id)?.outgoing;
-        fail(id, out, StreamError::Stopped(code), code, control);
-        Some(StreamNews::Writable(id))
+        let news = fail(id, out, StreamError::Stopped(code), code, control);
+        self.forget_if_over(id);
+        news.then_some(StreamNews::Writable(id))
     }
 
     /// Raises a limit; returns the streams that must join the outbox's round again.
@@ -272,12 +253,15 @@ impl Streams {
         } else if let Some(s) = self.streams.get_mut(&id) {
             s.outgoing.allowance.raise(limit);
         }
-        let mut starved = std::mem::take(&mut self.starved);
-        starved.retain(|id| {
+        let mut parked = std::mem::take(&mut self.parked);
+        parked.retain(|id| {
             let out = self.streams.get_mut(id).map(|s| &mut s.outgoing);
-            out.is_some_and(|out| !std::mem::replace(&mut out.scheduled, true))
+            out.is_some_and(|out| {
+                out.parked = false;
+                !std::mem::replace(&mut out.scheduled, true)
+            })
         });
-        starved
+        parked
     }
 
     // ---- the outbox's side ----
@@ -295,24 +279,24 @@ impl Streams {
             return (Turn::NoRoom, None);
         };
         let credit = out.allowance.left().min(self.allowance.left());
-        let len = out.queued.min(room).min(share).min(usize::try_from(credit).unwrap_or(usize::MAX));
-        let last = len == out.queued && matches!(out.end, End::Finishing);
+        let queued = out.queue.len();
+        let len = queued.min(room).min(share).min(usize::try_from(credit).unwrap_or(usize::MAX));
+        let last = len == queued && matches!(out.end, End::Finishing);
         if len == 0 && !last {
-            if out.queued > 0 && credit > 0 {
+            if queued > 0 && credit > 0 {
                 return (Turn::NoRoom, None);
             }
             out.scheduled = false;
-            if out.queued > 0 {
-                self.starved.push(id);
+            if queued > 0 && !std::mem::replace(&mut out.parked, true) {
+                self.parked.push(id);
             }
             return (Turn::Done, None);
         }
         out.allowance.take(len as u64);
         self.allowance.take(len as u64);
         Segment::write_stream_data_head(id, last, len, frame);
-        gather(&mut out.queue, len, frame);
-        out.queued -= len;
-        let news = (out.starved && out.queued <= STREAM_QUEUE / 2).then(|| {
+        out.queue.take(len, frame);
+        let news = (out.starved && out.queue.len() <= STREAM_QUEUE / 2).then(|| {
             out.starved = false;
             StreamNews::Writable(id)
         });
@@ -332,37 +316,35 @@ impl Streams {
     }
 }
 
-fn fail(id: u64, out: &mut Outgoing, error: StreamError, code: u64, control: &mut VecDeque<Control>) {
-    if matches!(out.end, End::Open | End::Finishing) {
-        out.queue.clear();
-        out.queued = 0;
+/// Returns whether the direction was still open.
+fn fail(id: u64, out: &mut Outgoing, error: StreamError, code: u64, control: &mut Controls) -> bool {
+    let open = matches!(out.end, End::Open | End::Finishing);
+    if open {
+        out.queue = Unsent::default();
         out.end = End::Failed(error);
-        control.push_back(Control::StreamReset { stream: id, code });
+        control.push(Control::StreamReset { stream: id, code });
     }
+    open
 }
 
-fn release(id: u64, bytes: usize, inc: &mut Incoming, all: &mut Grant, control: &mut VecDeque<Control>) {
+fn drop_unread(id: u64, inc: &mut Incoming, all: &mut Grant, held: &mut usize, control: &mut Controls) {
+    *held -= inc.unread.held();
+    let unread = std::mem::take(&mut inc.unread).len();
+    release(id, unread, inc, all, control);
+}
+
+fn release(id: u64, bytes: usize, inc: &mut Incoming, all: &mut Grant, control: &mut Controls) {
     // A stream that has ended needs no more credit of its own; the session's share is returned all the same.
     if let Some(limit) = inc.grant.release(bytes as u64)
         && matches!(inc.end, End::Open)
     {
-        control.push_back(Control::StreamCredit { stream: id, limit });
+        control.stream_credit(id, limit);
     }
-    if let Some(limit) = all.release(bytes as u64) {
-        control.push_back(Control::StreamCredit { stream: ALL_STREAMS, limit });
-    }
+    release_shared(bytes, all, control);
 }
 
-fn gather(queue: &mut VecDeque<Bytes>, mut len: usize, frame: &mut BytesMut) {
-    while len > 0 {
-        let Some(chunk) = queue.front_mut() else { return };
-        if chunk.len() <= len {
-            frame.put_slice(chunk);
-            len -= chunk.len();
-            queue.pop_front();
-        } else {
-            frame.put_slice(&chunk.split_to(len));
-            return;
-        }
+fn release_shared(bytes: usize, all: &mut Grant, control: &mut Controls) {
+    if let Some(limit) = all.release(bytes as u64) {
+        control.stream_credit(ALL_STREAMS, limit);
     }
 }

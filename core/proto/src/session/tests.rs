@@ -31,7 +31,7 @@ impl End {
             remote: device(remote),
             groups: HashSet::from([group(1), group(2)]),
             ungrouped: true,
-            budget: ReassemblyBudget::default(),
+            budget: MemoryBudget::default(),
         });
         Self { session, wire: VecDeque::new(), events: Vec::new() }
     }

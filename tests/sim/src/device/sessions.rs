@@ -3,7 +3,7 @@
 use peers_proto::dial;
 use peers_proto::path::{Beat, PathEvent, PathId, Paths, Preference};
 use peers_proto::session::wire::{FrameKind, Header};
-use peers_proto::session::{ReassemblyBudget, Resume, Session, SessionConfig};
+use peers_proto::session::{MemoryBudget, Resume, Session, SessionConfig};
 use peers_proto::time::{Instant, earliest};
 use peers_proto::timing::RESUME_WINDOW;
 
@@ -183,14 +183,14 @@ impl Live {
             .fold(None, earliest)
     }
 
-    fn check_memory(&self, budget: &ReassemblyBudget) -> Result<(), Violation> {
-        use peers_proto::limits::{MAX_FRAME, MAX_REASSEMBLY_PER_PROCESS, SEND_WINDOW};
+    fn check_memory(&self, budget: &MemoryBudget) -> Result<(), Violation> {
+        use peers_proto::limits::{MAX_FRAME, RECEIVED_POOL, SEND_WINDOW, SENT_POOL};
         let excess = |what: &str, amount: usize| Err(Violation::Memory(format!("{amount} {what}")));
         if self.session.retained_bytes() > SEND_WINDOW + MAX_FRAME {
             return excess("bytes unacknowledged", self.session.retained_bytes());
         }
-        if budget.used() > MAX_REASSEMBLY_PER_PROCESS {
-            return excess("bytes in reassembly", budget.used());
+        if budget.used() > RECEIVED_POOL + SENT_POOL {
+            return excess("bytes held for peers", budget.used());
         }
         if self.paths.ids().count() > 8 {
             return excess("paths of one session", self.paths.ids().count());

@@ -182,7 +182,7 @@ fn an_outage_or_a_sleep_in_the_middle_of_an_object_does_not_end_the_session() {
 
 #[test]
 fn reassembly_memory_is_shared_by_the_process_and_given_back() {
-    let budget = ReassemblyBudget::default();
+    let budget = MemoryBudget::default();
     let make = |n: u8| {
         let config = SessionConfig {
             local: device(n),
