@@ -1,8 +1,10 @@
 //! What an app holds of a session: messages, calls and streams with one peer.
 
+mod arrivals;
 mod call;
 mod driver;
 mod message;
+mod packing;
 mod path;
 mod shared;
 mod stream;
@@ -112,12 +114,12 @@ impl Session {
     /// # Errors
     /// [`Error::Full`], and as [`Session::send_bytes`].
     pub fn try_send_bytes(&self, body: impl Into<Bytes>) -> Result<(), Error> {
-        let object = message::pack(body.into())?;
+        let object = packing::pack(body.into())?;
         self.shared.update(|s| s.machine.send_message(None, object).map_err(Error::from))?
     }
 
     async fn send_in(&self, group: Option<GroupId>, body: Bytes) -> Result<(), Error> {
-        let object = message::pack(body)?;
+        let object = packing::pack(body)?;
         loop {
             let room = self.shared.signals.room.notified();
             tokio::pin!(room);
@@ -135,17 +137,7 @@ impl Session {
     /// [`Error::Closed`], [`Error::SessionLost`] once every message that arrived was taken; [`Error::Codec`] if the peer
     /// sent something that does not decompress.
     pub async fn recv(&self) -> Result<Message, Error> {
-        loop {
-            let some = self.shared.signals.messages.notified();
-            tokio::pin!(some);
-            some.as_mut().enable();
-            let (message, ended) = self.shared.inspect(|s| (s.machine.next_message(), s.ended.clone()));
-            match (message, ended) {
-                (Some(message), _) => return Message::unpack(message),
-                (None, Some(ended)) => return Err(ended.error()),
-                (None, None) => some.await,
-            }
-        }
+        arrivals::recv(&self.shared).await
     }
 
     /// Waits for a message and takes up to `max` of those that are there.
@@ -154,12 +146,7 @@ impl Session {
     /// As [`Session::recv`].
     pub async fn recv_many(&self, max: usize) -> Result<Vec<Message>, Error> {
         let mut messages = vec![self.recv().await?];
-        let more = self.shared.inspect(|s| {
-            std::iter::from_fn(|| s.machine.next_message()).take(max.saturating_sub(1)).collect::<Vec<_>>()
-        });
-        for message in more {
-            messages.push(Message::unpack(message)?);
-        }
+        messages.extend(arrivals::take_plain(&self.shared, max.saturating_sub(1)));
         Ok(messages)
     }
 
@@ -246,3 +233,6 @@ impl std::fmt::Debug for Session {
         f.debug_struct("Session").field("device", &self.device()).field("path", &self.path()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

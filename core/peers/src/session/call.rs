@@ -12,7 +12,7 @@ use peers_proto::timing::CALL_TIMEOUT;
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::message::{pack, unpack};
+use super::packing::{pack, pack_answer, unpack};
 use super::shared::Shared;
 use crate::error::Error;
 
@@ -60,7 +60,7 @@ impl<'a> CallBuilder<'a> {
         let answer = answer.await;
         guard.call = None;
         match answer {
-            Ok(answer) => unpack(answer?),
+            Ok(answer) => unpack(self.shared, answer?).await,
             // The table of calls went with the session.
             Err(_) => Err(Error::Closed),
         }
@@ -150,19 +150,22 @@ pub trait RequestHandler: Send + Sync + 'static {
 pub(crate) struct Handlers(pub(crate) Arc<HashMap<String, Arc<dyn RequestHandler>>>);
 
 impl Handlers {
-    pub(super) async fn answer(
-        &self,
-        device: DeviceId,
-        request: Request,
-    ) -> Result<Object, (FailureCode, String)> {
+    /// Whether some handler answers calls of this service.
+    pub(super) fn has(&self, service: &str) -> bool {
+        self.0.contains_key(service)
+    }
+
+    async fn answer(&self, shared: &Shared, request: Request) -> Result<Object, (FailureCode, String)> {
+        let device = shared.peer.device;
         let Some(handler) = self.0.get(&request.service) else {
             return Err((FailureCode::NotFound, String::new()));
         };
-        let body = unpack(request.object).map_err(|e| (FailureCode::BadRequest, e.to_string()))?;
+        let body =
+            unpack(shared, request.object).await.map_err(|e| (FailureCode::BadRequest, e.to_string()))?;
         let Request { service, method, group, .. } = request;
         let answer = handler.handle(InboundRequest { device, service, method, group, body }).await;
         match answer {
-            Ok(body) => pack(body).map_err(|e| (FailureCode::Application, e.to_string())),
+            Ok(body) => pack_answer(body).await.map_err(|e| (FailureCode::Application, e.to_string())),
             Err(e) => Err((e.code, e.text)),
         }
     }
@@ -183,7 +186,7 @@ impl Answering {
         let task = self.tasks.spawn(async move {
             let mut pending = PendingAnswer { shared, id, answer: None };
             let shared = &pending.shared;
-            let answer = shared.handlers.answer(shared.peer.device, request).await;
+            let answer = shared.handlers.answer(shared, request).await;
             pending.answer = Some(answer);
         });
         self.running.insert(id, task);

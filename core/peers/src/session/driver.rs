@@ -31,6 +31,17 @@ pub(crate) enum Ended {
     NoPath(String),
     /// The peer broke the protocol.
     Protocol(String),
+    /// It held more than its share, and this device had no memory left for that.
+    Overloaded,
+}
+
+impl From<SessionError> for Ended {
+    fn from(e: SessionError) -> Self {
+        match e {
+            SessionError::Overloaded => Self::Overloaded,
+            broken => Self::Protocol(broken.to_string()),
+        }
+    }
 }
 
 impl Ended {
@@ -42,6 +53,7 @@ impl Ended {
                 Error::SessionLost(format!("no path came back in time, the last one: {last}"))
             }
             Self::Protocol(what) => Error::SessionLost(what.clone()),
+            Self::Overloaded => Error::SessionLost("too much waited here to be taken".into()),
         }
     }
 
@@ -51,7 +63,7 @@ impl Ended {
             Self::Local => Ending::App,
             Self::Evicted => Ending::Evicted,
             Self::Remote => Ending::Peer,
-            Self::Forgotten | Self::NoPath(_) | Self::Protocol(_) => Ending::Lost,
+            Self::Forgotten | Self::NoPath(_) | Self::Protocol(_) | Self::Overloaded => Ending::Lost,
         }
     }
 
@@ -74,6 +86,7 @@ impl Ended {
             Self::Forgotten => "peer-restarted",
             Self::NoPath(_) => "no-path",
             Self::Protocol(_) => "protocol",
+            Self::Overloaded => "overloaded",
         }
     }
 }
@@ -217,7 +230,7 @@ impl Driver {
                 // Under the same lock, so that no frame goes the old way in between.
                 if let Err(e) = self.turn(&mut state, event, fresh) {
                     drop(state);
-                    return self.shared.end(Ended::Protocol(e.to_string()));
+                    return self.shared.end(e.into());
                 }
                 event
             };

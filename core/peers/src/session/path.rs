@@ -15,7 +15,6 @@ use peers_proto::timing::GOODBYE;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::driver::Ended;
 use super::shared::{Shared, State};
 use crate::transport::{CloseReason, FrameSink, FrameSource, Transport};
 
@@ -221,16 +220,26 @@ async fn read(
         }
         let now = shared.clock.now();
         match take(shared, handle, &batch, now) {
-            Ok(true) => return PathEnd::Bye,
-            Ok(false) => {}
+            Ok(Taken::Bye) => return PathEnd::Bye,
+            Ok(Taken::All) => {}
+            Ok(Taken::TooMuch(until)) => shared.clock.sleep_until(until).await,
             Err(end) => return end,
         }
         batch.clear();
     }
 }
 
-/// Feeds a batch to the session; true if the peer said goodbye for good.
-fn take(shared: &Shared, handle: &PathHandle, batch: &[Bytes], now: Instant) -> Result<bool, PathEnd> {
+/// What became of a batch.
+enum Taken {
+    All,
+    /// It asked for so much in vain that the next one waits.
+    TooMuch(Instant),
+    /// The peer said goodbye for good.
+    Bye,
+}
+
+/// Feeds a batch to the session.
+fn take(shared: &Shared, handle: &PathHandle, batch: &[Bytes], now: Instant) -> Result<Taken, PathEnd> {
     let mut state = shared.lock();
     let id = handle.id;
     let outcome = batch.iter().try_fold(false, |bye, frame| {
@@ -245,6 +254,8 @@ fn take(shared: &Shared, handle: &PathHandle, batch: &[Bytes], now: Instant) -> 
             FrameKind::Leave | FrameKind::Bye | FrameKind::Data | FrameKind::Ack => {}
         }
         machine.handle_frame(frame, now)?;
+        // Frame by frame, so that events never pile up.
+        shared.deliver(&mut state);
         match header.kind {
             FrameKind::Leave | FrameKind::Away => Err(Goodbye::Leaves),
             kind => Ok(bye || kind == FrameKind::Bye),
@@ -254,14 +265,18 @@ fn take(shared: &Shared, handle: &PathHandle, batch: &[Bytes], now: Instant) -> 
     if state.machine.is_drained() {
         shared.signals.acknowledged.notify_waiters();
     }
+    let rests = state.machine.rests_until(now);
     drop(state);
-    outcome.map_err(|goodbye| match goodbye {
-        Goodbye::Leaves => PathEnd::Closed(CloseReason::Remote),
-        Goodbye::Broken(e) => {
-            shared.end(Ended::Protocol(e.to_string()));
-            PathEnd::Closed(CloseReason::Protocol("the peer broke the protocol"))
-        }
-    })
+    outcome.map(|bye| if bye { Taken::Bye } else { rests.map_or(Taken::All, Taken::TooMuch) }).map_err(
+        |goodbye| match goodbye {
+            Goodbye::Leaves => PathEnd::Closed(CloseReason::Remote),
+            Goodbye::Broken(e) => {
+                tracing::warn!(device = %shared.peer.device, error = %e, "session broken");
+                shared.end(e.into());
+                PathEnd::Closed(CloseReason::Protocol("the peer broke the protocol"))
+            }
+        },
+    )
 }
 
 /// Why nothing more is taken from a path.

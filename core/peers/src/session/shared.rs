@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use peers_proto::id::{DeviceId, GroupId, UserId};
 use peers_proto::path::{PathInfo, Paths, Route, Status};
-use peers_proto::session::{CallError, CallId, Object, Session as Machine, SessionEvent};
+use peers_proto::session::{CallError, CallId, FailureCode, Object, Session as Machine, SessionEvent};
 use peers_proto::time::{Instant, earliest};
 use peers_proto::transport_kind::TransportKind;
 use tokio::sync::{Notify, oneshot, watch};
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::{Answering, Handlers};
 use super::driver::Ended;
+use super::packing::Unpacking;
 use super::path::PathHandle;
 use super::stream::{InboundStream, StreamSignal, handles};
 use crate::clock::Clock;
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(super) handlers: Handlers,
     pub(crate) signals: Signals,
+    pub(super) unpacking: Unpacking,
     pub(crate) path: watch::Sender<Option<TransportKind>>,
     pub(crate) status: watch::Sender<Status>,
     /// Cancelled when the session has ended; its paths and driver then finish.
@@ -65,6 +67,8 @@ pub(crate) struct State {
     pub(super) answering: Answering,
     pub(crate) signals: HashMap<u64, Arc<StreamSignal>>,
     pub(crate) opened: VecDeque<OpenedStream>,
+    /// Some task of the app decompresses the next message.
+    pub(super) front_is_taken: bool,
     /// The handle of the path that carries the session.
     pub(crate) current: Option<Arc<PathHandle>>,
     /// This device is away: paths are left, and the peer is asked to wait this long.
@@ -102,6 +106,7 @@ impl Shared {
             handlers,
             this: this.clone(),
             signals: Signals::default(),
+            unpacking: Unpacking::default(),
             path: watch::Sender::new(None),
             status: watch::Sender::new(Status::Down),
             over: CancellationToken::new(),
@@ -114,6 +119,7 @@ impl Shared {
                 answering: Answering::default(),
                 signals: HashMap::new(),
                 opened: VecDeque::new(),
+                front_is_taken: false,
                 current: None,
                 leaving: None,
                 driver_wakes: None,
@@ -164,6 +170,10 @@ impl Shared {
                         // A caller that is gone has cancelled.
                         let _ = caller.send(answer);
                     }
+                }
+                // Not worth a task.
+                SessionEvent::Request(id, request) if !self.handlers.has(&request.service) => {
+                    state.machine.respond(id, Err((FailureCode::NotFound, String::new())));
                 }
                 SessionEvent::Request(id, request) => {
                     if let (None, Some(this)) = (&state.ended, self.this.upgrade()) {
