@@ -5,9 +5,10 @@
 //! taken care of apart from the tasks that others wait for, two at a time in the whole process.
 
 use bytes::Bytes;
+use peers_proto::bucket::Bucket;
 use peers_proto::codec;
 use peers_proto::limits::{MAX_MESSAGE, UNPACK_BURST, UNPACK_PER_SECOND};
-use peers_proto::session::{Encoding, Object, Pace};
+use peers_proto::session::{Encoding, Object};
 use tokio::sync::{Mutex, Semaphore};
 
 use super::shared::Shared;
@@ -21,11 +22,11 @@ const PACK_AT_ONCE: usize = 256 * 1024;
 static THREADS: Semaphore = Semaphore::const_new(2);
 
 /// The pace of one session's decompression, held by the one object that is being decompressed.
-pub(crate) struct Unpacking(Mutex<Pace>);
+pub(crate) struct Unpacking(Mutex<Bucket>);
 
 impl Default for Unpacking {
     fn default() -> Self {
-        Self(Mutex::new(Pace::new(UNPACK_PER_SECOND, UNPACK_BURST)))
+        Self(Mutex::new(Bucket::new(UNPACK_PER_SECOND, UNPACK_BURST)))
     }
 }
 
@@ -50,10 +51,10 @@ pub(super) async fn unpack(shared: &Shared, object: Object) -> Result<Bytes, Err
         return inflate(object);
     }
     let mut pace = shared.unpacking.0.lock().await;
-    if let Some(until) = pace.waits_until(shared.clock.now()) {
+    if let Some(until) = pace.take(0, shared.clock.now()) {
         shared.clock.sleep_until(until).await;
     }
-    pace.spend(object.raw_len as u64, shared.clock.now());
+    pace.take(object.raw_len as u64, shared.clock.now());
     if object.raw_len <= AT_ONCE { inflate(object) } else { apart(move || inflate(object)).await }
 }
 
