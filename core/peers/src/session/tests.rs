@@ -96,7 +96,8 @@ async fn messages_keep_their_order_and_none_is_lost_however_often_the_app_stops_
     let mut context = Context::from_waker(Waker::noop());
     for n in 1..=20_usize {
         let len = if n % 2 == 0 { n * 10_000 } else { n };
-        let message = match pin!(session.recv()).poll(&mut context) {
+        let first = pin!(session.recv()).poll(&mut context);
+        let message = match first {
             Poll::Ready(message) => message,
             Poll::Pending => session.recv().await,
         };
