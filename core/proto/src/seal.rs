@@ -31,9 +31,9 @@ pub const SEAL_OVERHEAD: usize = 1 + TAG_LEN;
 const SEALED: u8 = 0xE0;
 const SEALED_LAST: u8 = 0xE1;
 
-/// Opened frames are cut from blocks of this many bytes: one allocation serves four of the largest frames, and none
-/// is needed once the reader lets go of them.
-const BLOCK: usize = 4 * (MAX_FRAME + SEAL_OVERHEAD);
+/// Opened frames are cut from blocks of this many bytes, one of the largest frames: whoever keeps a part of a frame keeps its
+/// block, and is charged for the part. No allocation is needed once the reader lets go of them.
+const BLOCK: usize = MAX_FRAME + SEAL_OVERHEAD;
 
 /// Why a frame could not be sealed or opened. The connection is over: nothing can follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
