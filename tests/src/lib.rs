@@ -2,6 +2,9 @@
 
 pub mod bench;
 pub mod device;
+pub mod hostile_relay;
+pub mod party;
+pub mod process;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -6,8 +6,8 @@ use peers_proto::keys::{DeviceKeys, UserKeys};
 use peers_proto::signaling::{ClientMessage, RelayFrame, ServerMessage};
 use peers_proto::time::UnixTime;
 
-use crate::hostile::{HostileRelay, Parcel, Said, Told};
 use crate::world::{Device, Hits, within};
+use peers_tests::hostile_relay::{HostileRelay, Parcel, Said, Told};
 
 /// Where a certificate holds the device's signing key, see `peers_proto::certificate`.
 const SIGN_PK: std::ops::Range<usize> = 33..65;

@@ -1,16 +1,13 @@
 //! Somebody between the two ends of a WebRTC connection.
 
 use bytes::BytesMut;
-use peers::clock::Clock;
-use peers::random;
 use peers::transport::webrtc::{Attempt, WebRtcConfig};
-use peers::transport::{CloseReason, FrameSink, FrameSource, Transport};
+use peers::transport::{FrameSink, FrameSource, Transport};
 use peers_proto::certificate::DeviceCertificate;
-use peers_proto::handshake::{Alert, Config, Established, Event, Expected, Handshake, HandshakeError, Mode};
+use peers_proto::handshake::{Alert, Established, Handshake, HandshakeError, Mode};
 use peers_proto::id::ConnectionId;
-use peers_proto::keys::{DeviceKeys, UserKeys};
-use peers_proto::time::UnixTime;
-use peers_proto::trust::KnownKeys;
+use peers_proto::keys::DeviceKeys;
+use peers_tests::party::{Failure, Party, shake_hands};
 use tokio::task::JoinHandle;
 
 use crate::world::within;
@@ -20,7 +17,7 @@ use crate::world::within;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_man_in_the_middle_of_dtls_is_noticed_at_both_ends() {
     for sealing in [false, true] {
-        let (alice, bob) = (Party::new("a"), Party::new("b"));
+        let (alice, bob) = (party("a"), party("b"));
         let (mut here, to_alice) = within(pair()).await;
         let (to_bob, mut there) = within(pair()).await;
         assert_ne!(here.binding, there.binding);
@@ -30,8 +27,8 @@ async fn a_man_in_the_middle_of_dtls_is_noticed_at_both_ends() {
 
         let (at_a, at_b) = within(async {
             tokio::join!(
-                run(&mut here, |t| alice.dials(&bob.certificate, t, sealing)),
-                run(&mut there, |t| bob.answers(t, sealing, false)),
+                run(&mut here, |t| dials(&alice, &bob.certificate, t, sealing)),
+                run(&mut there, |t| answers(&bob, t, sealing, false)),
             )
         })
         .await;
@@ -47,12 +44,12 @@ async fn a_man_in_the_middle_of_dtls_is_noticed_at_both_ends() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_nobody_in_between_both_ends_connect() {
     for (sealing, mode) in [(false, Mode::Plain), (true, Mode::Sealed)] {
-        let (alice, bob) = (Party::new("a"), Party::new("b"));
+        let (alice, bob) = (party("a"), party("b"));
         let (mut here, mut there) = within(pair()).await;
         let (at_a, at_b) = within(async {
             tokio::join!(
-                run(&mut here, |t| alice.dials(&bob.certificate, t, sealing)),
-                run(&mut there, |t| bob.answers(t, sealing, false)),
+                run(&mut here, |t| dials(&alice, &bob.certificate, t, sealing)),
+                run(&mut there, |t| answers(&bob, t, sealing, false)),
             )
         })
         .await;
@@ -66,10 +63,11 @@ async fn with_nobody_in_between_both_ends_connect() {
 // proves S126, S130, S131: nor does one that answers itself, with its own certificate or with the victim's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_impostor_is_not_taken_for_the_device_that_was_dialed() {
-    let (alice, bob, mallory) = (Party::new("a"), Party::new("b"), Party::new("m"));
+    let (alice, bob, mallory) = (party("a"), party("b"), party("m"));
     let expected = bob.certificate.device_id();
     let reached = mallory.certificate.device_id();
-    let thief = Party { keys: copy(&mallory.keys), certificate: bob.certificate.clone() };
+    let thief =
+        Party { keys: DeviceKeys::from_seed(*mallory.keys.seed()), certificate: bob.certificate.clone() };
     for (impostor, error) in [
         (mallory, HandshakeError::WrongDevice { expected, reached }),
         (thief, HandshakeError::StolenCertificate),
@@ -77,9 +75,9 @@ async fn an_impostor_is_not_taken_for_the_device_that_was_dialed() {
         let (mut here, mut there) = within(pair()).await;
         let (at_a, at_m) = within(async {
             tokio::join!(
-                run(&mut here, |t| alice.dials(&bob.certificate, t, true)),
+                run(&mut here, |t| dials(&alice, &bob.certificate, t, true)),
                 // It answers callers who mean somebody else.
-                run(&mut there, |t| impostor.answers(t, true, true)),
+                run(&mut there, |t| answers(&impostor, t, true, true)),
             )
         })
         .await;
@@ -88,102 +86,27 @@ async fn an_impostor_is_not_taken_for_the_device_that_was_dialed() {
     }
 }
 
-struct Party {
-    keys: DeviceKeys,
-    certificate: DeviceCertificate,
+const CONNECTION: ConnectionId = ConnectionId::from_bytes([7; 16]);
+
+fn dials(party: &Party, peer: &DeviceCertificate, transport: &Transport, sealing: bool) -> Handshake {
+    party.dials(peer, transport, CONNECTION, sealing).unwrap()
 }
 
-impl Party {
-    fn new(name: &str) -> Self {
-        let keys = DeviceKeys::from_seed(random::array());
-        let user = UserKeys::from_seed(random::array());
-        let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1), UnixTime(0), name).unwrap();
-        Self { keys, certificate }
-    }
-
-    fn dials(&self, peer: &DeviceCertificate, transport: &Transport, sealing: bool) -> Handshake {
-        let expected = Expected { device: peer.device_id(), keys: Some(KnownKeys::of(peer)) };
-        let config = self.config(transport, sealing, false);
-        Handshake::initiator(config, expected, Clock::system().now()).unwrap()
-    }
-
-    fn answers(&self, transport: &Transport, sealing: bool, strangers: bool) -> Handshake {
-        Handshake::responder(self.config(transport, sealing, strangers), Clock::system().now()).unwrap()
-    }
-
-    fn config(&self, transport: &Transport, require_sealing: bool, pairing: bool) -> Config {
-        Config {
-            keys: copy(&self.keys),
-            certificate: self.certificate.clone(),
-            kind: transport.route.kind,
-            connection_id: ConnectionId::from_bytes([7; 16]),
-            binding: transport.binding.clone(),
-            require_sealing,
-            pairing,
-            clock: Clock::system().unix_now(),
-            entropy: random::array(),
-        }
-    }
+fn answers(party: &Party, transport: &Transport, sealing: bool, strangers: bool) -> Handshake {
+    party.answers(transport, CONNECTION, sealing, strangers).unwrap()
 }
 
-fn copy(keys: &DeviceKeys) -> DeviceKeys {
-    DeviceKeys::from_seed(*keys.seed())
+fn party(name: &str) -> Party {
+    Party::new(name).unwrap()
 }
 
-#[derive(Debug, PartialEq)]
-enum Failure {
-    Handshake(HandshakeError),
-    Transport(CloseReason),
-}
-
-impl From<HandshakeError> for Failure {
-    fn from(e: HandshakeError) -> Self {
-        Self::Handshake(e)
-    }
-}
-
-impl From<CloseReason> for Failure {
-    fn from(e: CloseReason) -> Self {
-        Self::Transport(e)
-    }
-}
-
-/// Runs a handshake as the engine does, admitting whoever proves to be somebody.
+/// Runs a handshake that begins with what the transport is bound to.
 async fn run(
     transport: &mut Transport,
     begin: impl FnOnce(&Transport) -> Handshake,
 ) -> Result<Established, Failure> {
-    let mut handshake = begin(transport);
-    let outcome = drive(transport, &mut handshake).await;
-    // Farewell included.
-    let sent = send_output(transport, &mut handshake).await;
-    if outcome.is_err() {
-        transport.sink.close().await;
-    }
-    outcome?;
-    sent?;
-    Ok(handshake.finish()?)
-}
-
-async fn drive(transport: &mut Transport, handshake: &mut Handshake) -> Result<(), Failure> {
-    loop {
-        send_output(transport, handshake).await?;
-        let frame = transport.source.recv().await?;
-        let event = match handshake.handle_frame(&frame, Clock::system().now())? {
-            Some(Event::Authenticated(_)) => handshake.accept(b"")?,
-            event => event,
-        };
-        if event == Some(Event::Established) {
-            return Ok(());
-        }
-    }
-}
-
-async fn send_output(transport: &mut Transport, handshake: &mut Handshake) -> Result<(), CloseReason> {
-    while let Some(frame) = handshake.poll_output() {
-        transport.sink.send(BytesMut::from(&frame[..])).await?;
-    }
-    transport.sink.flush().await
+    let handshake = begin(transport);
+    shake_hands(transport, handshake, b"").await
 }
 
 /// Two connected ends, initiator first.

@@ -11,8 +11,8 @@ use peers_proto::signaling::{Body, ClientMessage, Exchange, ExchangeKind, Messag
 use peers_proto::time::UnixTime;
 use peers_proto::trust::KnownKeys;
 
-use crate::hostile::{HostileRelay, Parcel, Said, Told};
 use crate::world::{Device, Hits, WEBRTC, within};
+use peers_tests::hostile_relay::{HostileRelay, Parcel, Said, Told};
 
 /// What the relay does to an offer or an answer.
 #[derive(Debug, Clone, Copy)]

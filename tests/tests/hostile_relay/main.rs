@@ -13,7 +13,6 @@
 mod certificates;
 mod dtls;
 mod envelopes;
-mod hostile;
 mod registration;
 mod relay_data;
 mod world;

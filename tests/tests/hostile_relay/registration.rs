@@ -7,8 +7,8 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::hostile::HostileRelay;
 use crate::world::{Device, within};
+use peers_tests::hostile_relay::HostileRelay;
 
 // proves S131: what one relay has seen of a device is worth nothing at another one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

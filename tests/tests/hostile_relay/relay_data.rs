@@ -5,8 +5,8 @@ use futures_util::future::join_all;
 use peers::{Error, PathKind, Session, random};
 use peers_proto::signaling::RelayFrame;
 
-use crate::hostile::{HostileRelay, Parcel, Said, Told};
 use crate::world::{Device, Hits, RELAY, within};
+use peers_tests::hostile_relay::{HostileRelay, Parcel, Said, Told};
 
 /// What the relay does to a frame.
 #[derive(Debug, Clone, Copy, PartialEq)]

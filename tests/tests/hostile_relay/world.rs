@@ -9,7 +9,7 @@ use peers::{
 };
 use tokio::sync::watch;
 
-use crate::hostile::HostileRelay;
+use peers_tests::hostile_relay::HostileRelay;
 
 pub(crate) const WEBRTC: Transports = Transports { webrtc: true, relay: false };
 pub(crate) const RELAY: Transports = Transports { webrtc: false, relay: true };

@@ -13,7 +13,6 @@ mod scenarios;
 mod shim;
 mod world;
 
-use std::error::Error;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,8 +20,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use peers::DeviceId;
 use peers_relay::{Relay, RelayConfig};
-
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+use peers_tests::bench::Outcome;
 
 #[derive(Parser)]
 #[command(about)]

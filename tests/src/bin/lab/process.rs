@@ -1,59 +1,15 @@
-//! A process in a world, and the lines it says.
+//! A device in a process of its own, and how often that wakes up.
 
-use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use peers::DeviceId;
+use peers_tests::process::Process;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::Outcome;
 use crate::agent::Command as Order;
 use crate::nat::Carrier;
-
-/// Ends when it is dropped.
-pub(crate) struct Process {
-    child: Child,
-    input: ChildStdin,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Process {
-    pub(crate) fn start(mut command: Command, log: &Path) -> Outcome<Self> {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true).spawn()?;
-        let input = child.stdin.take().ok_or("no input")?;
-        let output = child.stdout.take().ok_or("no output")?;
-        Ok(Self { child, input, lines: BufReader::new(output).lines() })
-    }
-
-    pub(crate) async fn line(&mut self, within: Duration) -> Outcome<String> {
-        let line = tokio::time::timeout(within, self.lines.next_line()).await;
-        let line = line.map_err(|_| format!("a process said nothing within {within:?}"))??;
-        Ok(line.ok_or("a process ended")?)
-    }
-
-    async fn wakes(&self, during: Duration) -> Outcome<Wakes> {
-        let id = self.child.id().ok_or("a process ended")?;
-        let end = Instant::now() + during;
-        let (mut radio, mut processor) = (Bursts::new(packets(id)?), Bursts::new(times_run(id)?));
-        while Instant::now() < end {
-            tokio::time::sleep(LOOKS).await;
-            radio.look(packets(id)?);
-            processor.look(times_run(id)?);
-        }
-        Ok(Wakes { radio: radio.count, processor: processor.count })
-    }
-
-    pub(crate) async fn tell(&mut self, line: &str) -> Outcome<()> {
-        self.input.write_all(line.as_bytes()).await?;
-        Ok(self.input.write_all(b"\n").await?)
-    }
-}
 
 /// How often a device did something. What follows within a second counts as one: no phone sleeps again sooner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -131,7 +87,15 @@ impl Peer {
 
     /// How often it woke up during this time.
     pub(crate) async fn wakes(&self, during: Duration) -> Outcome<Wakes> {
-        self.process.wakes(during).await
+        let id = self.process.id()?;
+        let end = Instant::now() + during;
+        let (mut radio, mut processor) = (Bursts::new(packets(id)?), Bursts::new(times_run(id)?));
+        while Instant::now() < end {
+            tokio::time::sleep(LOOKS).await;
+            radio.look(packets(id)?);
+            processor.look(times_run(id)?);
+        }
+        Ok(Wakes { radio: radio.count, processor: processor.count })
     }
 
     /// A number of the answer.

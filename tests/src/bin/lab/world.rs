@@ -14,12 +14,12 @@ use std::process::Command as Blocking;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use peers_tests::process::Process;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
 use crate::Outcome;
 use crate::nat::{Carrier, Nat};
-use crate::process::Process;
 
 const RELAY: &str = "203.0.113.1:8443";
 pub(crate) const TURN_ADDRESS: &str = "203.0.113.2";

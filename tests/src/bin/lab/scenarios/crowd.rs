@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use peers_tests::process::Process;
 use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::agent::Command;
 use crate::nat::Nat;
-use crate::process::{Peer, Process};
+use crate::process::Peer;
 use crate::runner::Scenario;
 use crate::world::{FAR, Ice, World};
 

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use peers_tests::process::Process;
 use serde_json::{Value, json};
 
 use super::pair::Pair;
 use crate::Outcome;
 use crate::flow::unix_micros;
 use crate::nat::{Carrier, Nat};
-use crate::process::Process;
 use crate::runner::Scenario;
 use crate::world::{FAR, Ice, World};
 

@@ -1,4 +1,5 @@
 //! The hostile relay: everything between the devices and a real relay passes through its hands.
+#![expect(clippy::unwrap_used, missing_docs, reason = "support of tests")]
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -20,34 +21,40 @@ const QUEUE: usize = 64;
 
 /// What the real relay says to a device.
 #[derive(Debug, Clone)]
-pub(crate) enum Told {
+pub enum Told {
     Text(ServerMessage),
     Frame(RelayFrame),
 }
 
 /// What a device says to the relay.
 #[derive(Debug, Clone)]
-pub(crate) enum Said {
+pub enum Said {
     Text(ClientMessage),
     Frame(RelayFrame),
 }
 
 /// Something for a device.
 #[derive(Debug, Clone)]
-pub(crate) struct Parcel {
-    pub(crate) to: DeviceId,
-    pub(crate) told: Told,
+pub struct Parcel {
+    pub to: DeviceId,
+    pub told: Told,
 }
 
 /// What becomes of a parcel: itself, nothing, or others.
 type Attack = Box<dyn FnMut(Parcel) -> Vec<Parcel> + Send>;
 
 /// A real relay behind a socket that reads and rewrites all. Honest until told otherwise.
-pub(crate) struct HostileRelay {
+pub struct HostileRelay {
     addr: SocketAddr,
     real: Relay,
     state: Arc<Mutex<State>>,
     _tasks: JoinSet<()>,
+}
+
+impl std::fmt::Debug for HostileRelay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostileRelay").field("addr", &self.addr).finish_non_exhaustive()
+    }
 }
 
 #[derive(Default)]
@@ -58,7 +65,7 @@ struct State {
 }
 
 impl HostileRelay {
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = tcp.local_addr().unwrap();
         // The real relay answers to the name under which devices dial the hostile one.
@@ -71,34 +78,34 @@ impl HostileRelay {
         Self { addr, real, state, _tasks: tasks }
     }
 
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("ws://{}", self.addr)
     }
 
     /// A socket to the real relay, dialed under the name the devices use.
-    pub(crate) async fn socket(&self) -> WebSocketStream<TcpStream> {
+    pub async fn socket(&self) -> WebSocketStream<TcpStream> {
         dial(self.addr, self.real.local_addr()).await.unwrap()
     }
 
     /// From now on every parcel passes through `attack`.
-    pub(crate) fn attack(&self, attack: impl FnMut(Parcel) -> Vec<Parcel> + Send + 'static) {
+    pub fn attack(&self, attack: impl FnMut(Parcel) -> Vec<Parcel> + Send + 'static) {
         self.state.lock().unwrap().attack = Some(Box::new(attack));
     }
 
     /// Tells a device something that no other device sent.
-    pub(crate) async fn tell(&self, parcel: Parcel) {
+    pub async fn tell(&self, parcel: Parcel) {
         let device = self.state.lock().unwrap().devices[&parcel.to].clone();
         device.send(parcel.told.encode()).await.unwrap();
     }
 
     /// Everything `device` has said, in order.
-    pub(crate) fn heard(&self, device: DeviceId) -> Vec<Said> {
+    pub fn heard(&self, device: DeviceId) -> Vec<Said> {
         let state = self.state.lock().unwrap();
         state.heard.iter().filter(|(from, _)| *from == device).map(|(_, said)| said.clone()).collect()
     }
 
     /// How a device registered.
-    pub(crate) fn registration(&self, device: DeviceId) -> Registration {
+    pub fn registration(&self, device: DeviceId) -> Registration {
         let registered = self.heard(device).into_iter().find_map(|said| match said {
             Said::Text(ClientMessage::DeviceRegistered(registration)) => Some(registration),
             _ => None,
@@ -106,7 +113,7 @@ impl HostileRelay {
         registered.unwrap()
     }
 
-    pub(crate) fn certificate(&self, device: DeviceId) -> DeviceCertificate {
+    pub fn certificate(&self, device: DeviceId) -> DeviceCertificate {
         DeviceCertificate::decode(&self.registration(device).certificate).unwrap()
     }
 }
