@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-/// Messages on their way to one device; whoever sends more waits.
+/// Messages on their way to one device; a sender of more waits.
 const QUEUE: usize = 64;
 
 /// What the real relay says to a device.
@@ -40,10 +40,15 @@ pub struct Parcel {
     pub told: Told,
 }
 
+/// The device is not at the relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the device has left")]
+pub struct Left;
+
 /// What becomes of a parcel: itself, nothing, or others.
 type Attack = Box<dyn FnMut(Parcel) -> Vec<Parcel> + Send>;
 
-/// A real relay behind a socket that reads and rewrites all. Honest until told otherwise.
+/// A real relay behind a socket that reads and rewrites all. Honest until [`HostileRelay::attack`].
 pub struct HostileRelay {
     addr: SocketAddr,
     real: Relay,
@@ -92,10 +97,10 @@ impl HostileRelay {
         self.state.lock().unwrap().attack = Some(Box::new(attack));
     }
 
-    /// Tells a device something that no other device sent.
-    pub async fn tell(&self, parcel: Parcel) {
-        let device = self.state.lock().unwrap().devices[&parcel.to].clone();
-        device.send(parcel.told.encode()).await.unwrap();
+    /// Sends a device something that no other device sent.
+    pub async fn tell(&self, parcel: Parcel) -> Result<(), Left> {
+        let device = self.state.lock().unwrap().devices.get(&parcel.to).cloned().ok_or(Left)?;
+        device.send(parcel.told.encode()).await.map_err(|_| Left)
     }
 
     /// Everything `device` has said, in order.

@@ -64,7 +64,7 @@ impl Party {
         Handshake::initiator(config, expected, Clock::system().now())
     }
 
-    /// The handshake of one that answers, those who mean another device if it is open to `strangers`.
+    /// The handshake of one that answers; with `strangers`, also callers that mean another device.
     ///
     /// # Errors
     /// The binding is too long.
@@ -110,7 +110,7 @@ pub enum Failure {
     Transport(#[from] CloseReason),
 }
 
-/// Runs a handshake as the engine does, admitting whoever proves to be somebody with `ready`.
+/// Runs a handshake as the engine does. Every proven device is admitted, with `ready`.
 ///
 /// # Errors
 /// [`Failure`]; the transport is then closed.

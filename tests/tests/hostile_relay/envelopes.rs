@@ -155,7 +155,7 @@ async fn replayed_offers_and_answers_are_not_heard() {
     for (from, to) in [(a.id(), b.id()), (b.id(), a.id())] {
         for said in relay.heard(from) {
             if let Some(told) = replay(said) {
-                relay.tell(Parcel { to, told }).await;
+                relay.tell(Parcel { to, told }).await.unwrap();
             }
         }
     }
