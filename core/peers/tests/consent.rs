@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use peers::{
-    Client, ClientBuilder, DeviceId, Error, GroupId, Identity, Session, Transports, TrustLevel, TrustPolicy,
-    UserId,
+    Client, ClientBuilder, DeviceId, Error, Event, GroupId, Identity, Session, Transports, TrustLevel,
+    TrustPolicy, UserId,
 };
 use support::{Device, Echo, World, everybody};
 use tokio::task::JoinHandle;
@@ -67,9 +67,16 @@ async fn a_refused_knock_has_no_answer() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_open_device_refuses_a_stranger_after_the_handshake() {
     let world = World::start().await;
+    let (keys, friend) = (Identity::generate(), Identity::generate());
+    let (target, known) = (keys.device_id(), friend.device_id());
+    let mut friend =
+        world.client("friend", RELAY, |b| b.identity(friend).trust(target, TrustLevel::NewDevice)).await;
     let a = world.client("a", RELAY, |b| b).await;
-    let mut b = world.client("b", RELAY, |b| b.open(true)).await;
-    let dialing = dial(&a, b.client.device_id());
+    let open = |b: ClientBuilder| b.identity(keys).trust(known, TrustLevel::NewDevice).open(true);
+    let mut b = world.client("b", RELAY, open).await;
+    // The relay has the friend's name and the open door from the same message.
+    while !matches!(friend.events.next().await, Some(Event::Online(_))) {}
+    let dialing = dial(&a, target);
     let incoming = b.incoming().await;
     assert_eq!(incoming.sas().map(str::len), Some(6));
     incoming.reject();

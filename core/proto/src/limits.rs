@@ -62,6 +62,9 @@ pub const MAX_OWED: usize = 256 * 1024;
 pub const VAIN_PER_SECOND: u64 = 10_000;
 /// Of those, as many as may come at once: all calls and streams of a session several times.
 pub const VAIN_BURST: u64 = 5_000;
+/// Segments that a frame without anything new counts as: an acknowledgement, a ping or its answer, a repetition. An honest
+/// peer sends a few hundred a second, and after a switch of paths its whole window once more.
+pub const VAIN_FRAME: u64 = 2;
 /// Bytes a second that one session's objects may become by decompression: a fifth of what a phone's core does.
 pub const UNPACK_PER_SECOND: u64 = 32 * 1024 * 1024;
 /// Of those, as many as may come at once.
@@ -172,7 +175,7 @@ pub const MAX_EARLY_ATTEMPTS: usize = 4;
 pub const MAX_REMEMBERED_ATTEMPTS: usize = 1024;
 /// Offers of one peer that may be asked for again at once because they were made for another instance; one more each
 /// second. A device makes one per attempt, so more than that are replays.
-pub const RETRY_BURST: u64 = 4;
+pub const RETRY_BURST: u64 = 16;
 /// Offers remembered as asked for again. A replay of an older one costs a token.
 pub const MAX_RETRIED_OFFERS: usize = 64;
 /// Envelopes of one negotiation held while signaling is away: one description, which may have [`MAX_SDP`] bytes, and byes.

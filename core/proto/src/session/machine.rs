@@ -9,7 +9,7 @@ use crate::bucket::Bucket;
 use crate::id::{DeviceId, GroupId};
 use crate::limits::{
     ACK_EVERY, MAX_FRAME, MAX_FRAME_CONTENT, MAX_MESSAGE, MAX_OWED, OBJECT_COST, RECEIVE_BUDGET, SEND_QUEUE,
-    VAIN_BURST, VAIN_PER_SECOND,
+    VAIN_BURST, VAIN_FRAME, VAIN_PER_SECOND,
 };
 use crate::time::{Instant, earliest};
 use crate::timing::{ACK_DELAY, CONTACT_GAP};
@@ -195,6 +195,10 @@ impl Session {
         self.acknowledge(header.ack)?;
         self.contact += (now - self.heard).min(CONTACT_GAP);
         self.heard = now;
+        // It brings nothing new, and costs as much as one that does.
+        if header.kind != FrameKind::Data || header.seq != self.next_in || rest.is_empty() {
+            self.vain.take(VAIN_FRAME, now);
+        }
         if header.kind == FrameKind::Data {
             self.handle_data(header.seq, frame, rest, now)?;
         }

@@ -32,7 +32,7 @@ impl Inbox {
         if state.bytes > INBOX_LIMIT {
             return Err(CloseReason::Protocol("more in flight than the peer has credit for"));
         }
-        state.frames.push_back(frame);
+        state.frames.push_back(if frame.len() <= COPIED { Bytes::copy_from_slice(&frame) } else { frame });
         drop(state);
         self.arrived.notify_one();
         Ok(())
@@ -66,6 +66,8 @@ impl Inbox {
 const INBOX_LIMIT: usize = limits::SEND_WINDOW + limits::SEND_WINDOW / 8;
 /// What an empty frame costs: its buffer's header and its place in the queue.
 const FRAME_COST: usize = 64;
+/// Frames up to this many bytes are copied: the stack's buffer under them is larger than what they are charged with.
+const COPIED: usize = 1024;
 
 #[cfg(test)]
 mod tests {
