@@ -121,11 +121,11 @@ impl Engine {
     /// # Errors
     /// [`Error::Offline`], [`Error::Unreachable`].
     pub(super) async fn find_keys(self: &Arc<Self>, device: DeviceId) -> Result<KnownKeys, Error> {
+        self.relays.online(REGISTRATION_TIMEOUT).await?;
         if let Some(keys) = self.keys_of(device) {
             self.await_consent(device).await;
             return Ok(keys);
         }
-        self.relays.online(REGISTRATION_TIMEOUT).await?;
         if let Some(certificate) = self.relays.certificate(device).await {
             self.contacts.handle_certificate(&certificate);
             return Ok(KnownKeys::of(&certificate));
@@ -150,7 +150,7 @@ impl Engine {
     /// A device that is known but seen by no relay is away, or was started anew and knows nothing of this one: it is
     /// knocked at, and has a moment to answer.
     async fn await_consent(self: &Arc<Self>, device: DeviceId) {
-        if !self.contacts.is_wanted(device) || self.relays.sees(device) || !self.relays.any_online() {
+        if !self.contacts.is_wanted(device) || self.relays.sees(device) {
             return;
         }
         self.knock(device);

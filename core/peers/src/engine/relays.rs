@@ -153,11 +153,6 @@ impl Relays {
         }
     }
 
-    /// Whether a relay knows this device now.
-    pub(crate) fn any_online(&self) -> bool {
-        self.clients.iter().any(|client| *client.state().borrow() == RelayState::Registered)
-    }
-
     /// Knocks at a device through every relay; the recipient drops the copies.
     pub(crate) fn knock(&self, device: DeviceId, connection: ConnectionId, knock: &[u8]) {
         let message = MessageId::from_bytes(random::array());
