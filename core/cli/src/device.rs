@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use peers::{Client, DeviceId, Event, Events, Identity, Session, TrustLevel, TrustPolicy, UserId};
+use peers::{
+    Client, ClientState, DeviceId, Event, Events, Identity, Session, TrustLevel, TrustPolicy, UserId,
+};
 
 use crate::answer::{self, Echo};
 use crate::error::Error;
@@ -17,6 +19,10 @@ pub(crate) struct DeviceArgs {
     /// A relay, `ws://` or `wss://`. May be given several times.
     #[arg(long, required = true)]
     relay: Vec<String>,
+    /// What the first relay asks for, if it admits devices with a token only. Other users of the machine see a command
+    /// line: keep it in the environment.
+    #[arg(long, value_name = "TOKEN", env = "PEERS_RELAY_TOKEN", hide_env_values = true)]
+    relay_token: Option<String>,
     /// Where the keys are kept; made if it is not there.
     #[arg(long, default_value = "peers.key")]
     identity: PathBuf,
@@ -49,19 +55,25 @@ impl TrustPolicy for Anybody {
     }
 }
 
-pub(crate) async fn start(args: &DeviceArgs) -> Result<(Client, Events), Error> {
+pub(crate) async fn start(args: &DeviceArgs, open: bool) -> Result<(Client, Events), Error> {
     let mut builder = Client::builder()
         .identity(Identity::load_or_create(&args.identity)?)
         .name(args.name.clone())
         .loopback(args.loopback)
+        .open(open)
         .handler("echo", Arc::new(Echo))
         .transports(match args.ways {
             Ways::All => peers::Transports::default(),
             Ways::Webrtc => peers::Transports { webrtc: true, relay: false },
             Ways::Relay => peers::Transports { webrtc: false, relay: true },
         });
+    let mut token = args.relay_token.as_ref();
     for relay in &args.relay {
-        builder = builder.relay(relay);
+        // A token is a secret between this device and one operator.
+        builder = match token.take() {
+            Some(token) => builder.relay_with_token(relay, token),
+            None => builder.relay(relay),
+        };
     }
     for who in &args.trust {
         builder = if who == "any" {
@@ -74,8 +86,18 @@ pub(crate) async fn start(args: &DeviceArgs) -> Result<(Client, Events), Error> 
     Ok(builder.start().await?)
 }
 
-pub(crate) async fn listen(args: &DeviceArgs, save: Option<PathBuf>) -> Result<(), Error> {
-    let (client, mut events) = start(args).await?;
+/// The session with a device; what fails says what can be done about it.
+pub(crate) async fn session(client: &Client, to: DeviceId) -> Result<Session, Error> {
+    client.session(to).await.map_err(|error| match (error, client.state()) {
+        (peers::Error::Offline, ClientState::NotAdmitted) => {
+            Error::Failed("the relay does not admit this device: see --relay-token".into())
+        }
+        (error, _) => error.into(),
+    })
+}
+
+pub(crate) async fn listen(args: &DeviceArgs, open: bool, save: Option<PathBuf>) -> Result<(), Error> {
+    let (client, mut events) = start(args, open).await?;
     println!("device {}", client.device_id());
     loop {
         tokio::select! {
@@ -111,9 +133,9 @@ fn show(event: Event, save: Option<&PathBuf>) {
 }
 
 pub(crate) async fn connect(args: &DeviceArgs, to: DeviceId) -> Result<(), Error> {
-    let (client, _events) = start(args).await?;
+    let (client, _events) = start(args, false).await?;
     let begun = Instant::now();
-    let session = client.session(to).await?;
+    let session = session(&client, to).await?;
     println!("connected to {} in {:.1} ms", session.peer_name(), begun.elapsed().as_secs_f64() * 1e3);
     let rtt = round_trip(&session, "echo").await?;
     println!("path {:?}, a call takes {:.0} µs", session.path(), rtt * 1e6);

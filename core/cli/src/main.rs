@@ -39,6 +39,9 @@ enum Command {
     Listen {
         #[command(flatten)]
         device: DeviceArgs,
+        /// Lets every device connect, not only knock, before `--trust` decides.
+        #[arg(long)]
+        open: bool,
         /// Where to put received files; without it they are only counted and hashed.
         #[arg(long)]
         save: Option<PathBuf>,
@@ -91,7 +94,7 @@ async fn run(command: Command) -> Result<(), Error> {
             Ok(())
         }
         Command::Relay(args) => relay::run(args).await,
-        Command::Listen { device, save } => device::listen(&device, save).await,
+        Command::Listen { device, open, save } => device::listen(&device, open, save).await,
         Command::Connect { device, to } => device::connect(&device, to).await,
         Command::Send { device, to, file } => send::run(&device, to, &file).await,
         Command::Demo(args) => demo::run(args).await,

@@ -18,8 +18,8 @@ pub(crate) async fn run(args: &DeviceArgs, to: DeviceId, path: &Path) -> Result<
     let mut file = File::open(path).await.map_err(Error::io(path.display()))?;
     let length = file.metadata().await.map_err(Error::io(path.display()))?.len();
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let (client, _events) = device::start(args).await?;
-    let session = client.session(to).await?;
+    let (client, _events) = device::start(args, false).await?;
+    let session = device::session(&client, to).await?;
     let (mut send, mut recv) = session.open_stream(&name)?;
     let bar = ProgressBar::new(length).with_style(style());
     let mut hash = Sha256::new();
