@@ -13,8 +13,8 @@ use crate::{CallbackError, LogLevel, PathKind, PeersError, RequestHandler, Trust
 /// Everything a client needs to know. Nothing of it is checked or used before `start`.
 #[derive(Clone, uniffi::Record)]
 pub struct ClientConfig {
-    /// `ws://` or `wss://` URLs of relays, at least one.
-    pub relays: Vec<String>,
+    /// Relays to register at, at least one.
+    pub relays: Vec<RelayEndpoint>,
     /// Where the device's keys live.
     pub identity: IdentitySource,
     /// Shown to peers, at most 64 bytes.
@@ -26,15 +26,22 @@ pub struct ClientConfig {
     /// Asked about all others; without it they show up as [`crate::Event::Incoming`].
     #[uniffi(default = None)]
     pub trust_policy: Option<Arc<dyn TrustPolicy>>,
+    /// Lets every device reach this one through its relays, as a service for the public does. Without it a device that is
+    /// not trusted can knock, and nothing else.
+    #[uniffi(default = false)]
+    pub open: bool,
     /// Services that `handler` answers.
     #[uniffi(default = [])]
     pub services: Vec<String>,
     /// Answers the calls of peers.
     #[uniffi(default = None)]
     pub handler: Option<Arc<dyn RequestHandler>>,
-    /// Ids of groups this device belongs to.
+    /// Ids of groups this device carries. A group's data passes to and from its `members` only.
     #[uniffi(default = [])]
     pub groups: Vec<String>,
+    /// Devices that are members of groups, as far as the app knows.
+    #[uniffi(default = [])]
+    pub members: Vec<GroupMember>,
     /// STUN and TURN servers besides those the relay names.
     #[uniffi(default = [])]
     pub ice_servers: Vec<IceServer>,
@@ -53,6 +60,16 @@ pub struct ClientConfig {
     /// How much is logged, for `take_logs`; none for nothing.
     #[uniffi(default = None)]
     pub log_level: Option<LogLevel>,
+}
+
+/// A relay to register at.
+#[derive(Clone, uniffi::Record)]
+pub struct RelayEndpoint {
+    /// `ws://` or `wss://` URL.
+    pub url: String,
+    /// Its operator's token, at most 256 bytes, where the relay admits devices with one only.
+    #[uniffi(default = None)]
+    pub token: Option<String>,
 }
 
 /// Where the device's keys live.
@@ -97,6 +114,15 @@ pub struct TrustedDevice {
     pub level: TrustLevel,
 }
 
+/// A device that is a member of a group.
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct GroupMember {
+    /// The group's id.
+    pub group: String,
+    /// The device's id.
+    pub device: String,
+}
+
 /// A STUN or TURN server.
 #[derive(Clone, uniffi::Record)]
 pub struct IceServer {
@@ -116,14 +142,18 @@ impl ClientConfig {
         let identity = Tasks::run_blocking(move || self.identity.load()).await?;
         let mut builder = peers::Client::builder()
             .identity(identity)
+            .open(self.open)
             .relay_only(self.relay_only)
             .require_sealing(self.require_sealing)
             .loopback(self.loopback);
         if self.relays.is_empty() {
             return Err(PeersError::Config { reason: "relays: name at least one".into() });
         }
-        for relay in self.relays {
-            builder = builder.relay(relay);
+        for RelayEndpoint { url, token } in self.relays {
+            builder = match token {
+                Some(token) => builder.relay_with_token(url, token),
+                None => builder.relay(url),
+            };
         }
         if !self.transports.is_empty() {
             builder = builder.transports(parse_transports(&self.transports)?);
@@ -139,6 +169,9 @@ impl ClientConfig {
         }
         for group in self.groups {
             builder = builder.group(parse_group(&group)?);
+        }
+        for member in self.members {
+            builder = builder.member(parse_group(&member.group)?, parse_device(&member.device)?);
         }
         for server in self.ice_servers {
             builder = builder.ice_server(server.url, server.username.zip(server.credential));
@@ -173,10 +206,16 @@ fn parse_transports(kinds: &[PathKind]) -> Result<Transports, PeersError> {
     Ok(chosen)
 }
 
-// Keys, credentials and what peers are called stay out of logs.
+// Keys, tokens, credentials and what peers are called stay out of logs.
 impl fmt::Debug for ClientConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientConfig").field("relays", &self.relays).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RelayEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RelayEndpoint").field("url", &self.url).finish_non_exhaustive()
     }
 }
 
@@ -225,4 +264,16 @@ pub(crate) fn parse_device(text: &str) -> Result<DeviceId, PeersError> {
 
 pub(crate) fn parse_group(text: &str) -> Result<GroupId, PeersError> {
     text.parse().map_err(|error| PeersError::Config { reason: format!("group id: {error}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relays_token_stays_out_of_logs() {
+        let relay = RelayEndpoint { url: "ws://relay".into(), token: Some("hush".into()) };
+        let shown = format!("{relay:?}");
+        assert!(shown.contains("ws://relay") && !shown.contains("hush"), "{shown}");
+    }
 }

@@ -75,7 +75,7 @@ pub struct Incoming {
     device: String,
     user: String,
     name: String,
-    sas: String,
+    sas: Option<String>,
     decision: Mutex<Option<peers::Incoming>>,
 }
 
@@ -85,7 +85,7 @@ impl Incoming {
             device: incoming.device().to_string(),
             user: incoming.user().to_string(),
             name: incoming.name().to_string(),
-            sas: incoming.sas().to_string(),
+            sas: incoming.sas().map(str::to_owned),
             decision: Mutex::new(Some(incoming)),
         })
     }
@@ -112,8 +112,9 @@ impl Incoming {
         self.name.clone()
     }
 
-    /// Six digits that both people see when nobody is in between.
-    pub fn sas(&self) -> String {
+    /// Six digits that both people see when nobody is in between; none for a device that has knocked: there is no
+    /// connection yet, and its id is the proof.
+    pub fn sas(&self) -> Option<String> {
         self.sas.clone()
     }
 
@@ -123,7 +124,7 @@ impl Incoming {
         Ok(())
     }
 
-    /// Turns it away, with the same answer any stranger gets. Does nothing when decided already.
+    /// Turns it away. A device that has knocked gets no answer. Does nothing when decided already.
     pub fn reject(&self) {
         if let Ok(incoming) = self.decide() {
             incoming.reject();

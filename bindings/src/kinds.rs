@@ -11,6 +11,8 @@ pub enum ClientState {
     Online,
     /// No relay answers; it is tried again. Sessions on direct paths go on.
     Offline,
+    /// No relay admits this device: a token is missing or wrong, or the device is not on the relay's list.
+    NotAdmitted,
     /// The app was suspended or its network changed; no relay has answered since.
     Verifying,
     /// The app is suspended: peers and relays were told goodbye.
@@ -27,6 +29,7 @@ impl From<peers::ClientState> for ClientState {
             peers::ClientState::Connecting => Self::Connecting,
             peers::ClientState::Online => Self::Online,
             peers::ClientState::Offline => Self::Offline,
+            peers::ClientState::NotAdmitted => Self::NotAdmitted,
             peers::ClientState::Verifying => Self::Verifying,
             peers::ClientState::Suspended => Self::Suspended,
             peers::ClientState::Superseded => Self::Superseded,

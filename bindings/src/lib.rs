@@ -38,7 +38,10 @@ mod stream;
 
 pub use cancellation::Cancellation;
 pub use client::PeersClient;
-pub use config::{ClientConfig, IceServer, IdentitySource, SecretStore, TrustPolicy, TrustedDevice};
+pub use config::{
+    ClientConfig, GroupMember, IceServer, IdentitySource, RelayEndpoint, SecretStore, TrustPolicy,
+    TrustedDevice,
+};
 pub use error::{CallbackError, PeersError};
 pub use event::{Event, Incoming};
 pub use handler::{InboundRequest, RequestHandler};

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use peers::{
     Client, ClientState, Event, Events, InboundRequest, PathKind, RequestError, RequestHandler, TrustLevel,
 };
-use peers_ffi::{ClientConfig, IdentitySource, PeersClient};
+use peers_ffi::{ClientConfig, IdentitySource, PeersClient, RelayEndpoint};
 use peers_relay::{Relay, RelayConfig};
 use tokio::runtime::Builder;
 
@@ -109,14 +109,16 @@ async fn binding_cycle() {
 
 async fn binding(relay: &str) -> Arc<PeersClient> {
     let client = PeersClient::new(ClientConfig {
-        relays: vec![relay.into()],
+        relays: vec![RelayEndpoint { url: relay.into(), token: None }],
         identity: IdentitySource::Temporary,
         name: String::new(),
         trusted: vec![],
         trust_policy: None,
+        open: false,
         services: vec!["echo".into()],
         handler: Some(Arc::new(Echo)),
         groups: vec![],
+        members: vec![],
         ice_servers: vec![],
         transports: vec![],
         relay_only: false,

@@ -34,8 +34,9 @@ public struct IncomingRequest: Sendable {
     public let user: UserID
     /// What the device calls itself: show it, but do not rely on it.
     public let name: String
-    /// Six digits that both people see when nobody is in between.
-    public let sas: String
+    /// Six digits that both people see when nobody is in between. Nil for a device that has knocked: there is no connection yet,
+    /// and its id is the proof.
+    public let sas: String?
 
     init(_ incoming: Incoming) {
         inner = incoming
@@ -50,7 +51,7 @@ public struct IncomingRequest: Sendable {
         try translating { try inner.accept() }
     }
 
-    /// Turns it away. Does nothing when decided already.
+    /// Turns it away; a device that has knocked gets no answer. Does nothing when decided already.
     public func reject() {
         inner.reject()
     }

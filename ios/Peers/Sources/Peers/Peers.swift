@@ -51,7 +51,8 @@ public final class Peers: Sendable {
         try await cancellable { try await client.start(cancel: $0) }
     }
 
-    /// The session with a device: the one there is, or a new one. Returns when it can be used.
+    /// The session with a device: the one there is, or a new one. Returns when it can be used. At a device that does not accept
+    /// this one it knocks: `PeersError.unreachable` when that had no answer for half a minute.
     public func session(with device: DeviceID) async throws -> Session {
         Session(try await cancellable { try await client.session(device: device.text, cancel: $0) })
     }

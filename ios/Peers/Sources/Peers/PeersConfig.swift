@@ -3,8 +3,8 @@ internal import PeersGenerated
 
 /// The settings of `Peers`.
 public struct PeersConfig: Sendable {
-    /// Relays, `ws://` or `wss://`; at least one.
-    public var relays: [URL]
+    /// Relays to register at; at least one.
+    public var relays: [Relay]
     /// Where the device's keys live.
     public var identity: Identity
     /// Shown to peers, at most 64 bytes.
@@ -13,11 +13,17 @@ public struct PeersConfig: Sendable {
     public var trusted: [DeviceID: TrustLevel] = [:]
     /// Judges all others; nil makes one an `.incoming` event. Called on a thread of the library; must not block for long.
     public var trustPolicy: (@Sendable (DeviceID, UserID) -> TrustLevel?)?
+    /// Lets every device reach this one through its relays, as a service for the public does. Without it a device that is not
+    /// trusted can knock, and nothing else.
+    public var open = false
     /// Answer the calls of peers, by service. What one returns is the answer; `RequestFailed` says no in the app's words, any
     /// other error says no without any. Its task is cancelled when the caller gives up.
     public var handlers: [String: @Sendable (Request) async throws -> Data] = [:]
-    /// Groups this device belongs to.
+    /// Groups this device carries. A group's data passes to and from the devices that `members` names, from `.newDevice` on, and
+    /// no others. The peer checks the same on its side.
     public var groups: Set<GroupID> = []
+    /// The members of groups, as far as the app knows.
+    public var members: [GroupID: Set<DeviceID>] = [:]
     /// STUN and TURN servers besides those the relay names.
     public var iceServers: [ICEServer] = []
     /// What may carry sessions: any of `.webrtc` and `.relay`; empty for all.
@@ -31,10 +37,30 @@ public struct PeersConfig: Sendable {
     /// Loopback candidates, for tests and demos on one machine.
     public var loopback = false
 
-    public init(relay: URL, identity: Identity) {
-        relays = [relay]
+    /// With one relay, and its operator's token if it admits devices with one only.
+    public init(relay: URL, token: String? = nil, identity: Identity) {
+        relays = [Relay(url: relay, token: token)]
         self.identity = identity
     }
+
+    /// A relay to register at.
+    public struct Relay: Sendable, Hashable {
+        /// `ws://` or `wss://`.
+        public var url: URL
+        /// Its operator's token, at most 256 bytes, if it admits devices with one only: see `PeersState.notAdmitted`.
+        public var token: String?
+
+        public init(url: URL, token: String? = nil) {
+            self.url = url
+            self.token = token
+        }
+    }
+}
+
+extension PeersConfig.Relay: CustomStringConvertible, CustomReflectable {
+    // Tokens stay out of logs.
+    public var description: String { "Relay(\(url.absoluteString))" }
+    public var customMirror: Mirror { Mirror(self, children: ["url": url]) }
 }
 
 /// A STUN or TURN server.
@@ -53,14 +79,18 @@ public struct ICEServer: Sendable, Hashable {
 extension PeersConfig {
     var generated: ClientConfig {
         ClientConfig(
-            relays: relays.map(\.absoluteString),
+            relays: relays.map { RelayEndpoint(url: $0.url.absoluteString, token: $0.token) },
             identity: identity.generated,
             name: name,
             trusted: trusted.map { TrustedDevice(device: $0.key.text, level: $0.value.generated) },
             trustPolicy: trustPolicy.map(PolicyBridge.init),
+            open: open,
             services: Array(handlers.keys),
             handler: handlers.isEmpty ? nil : Handlers(handlers),
             groups: groups.map(\.text),
+            members: members.flatMap { group, devices in
+                devices.map { GroupMember(group: group.text, device: $0.text) }
+            },
             iceServers: iceServers.map { IceServer(url: $0.url, username: $0.username, credential: $0.credential) },
             transports: transports.map(\.generated),
             relayOnly: relayOnly,

@@ -10,6 +10,8 @@ public enum PeersState: Sendable, Hashable {
     case online
     /// No relay answers; it is tried again. Sessions on direct paths go on.
     case offline
+    /// No relay admits this device: a token is missing or wrong, or the device is not on the relay's list. It is tried again.
+    case notAdmitted
     /// The app was suspended or its network changed; no relay has answered since.
     case verifying
     /// The app is suspended: peers and relays were told goodbye.
@@ -27,6 +29,7 @@ extension PeersState {
         case .connecting: self = .connecting
         case .online: self = .online
         case .offline: self = .offline
+        case .notAdmitted: self = .notAdmitted
         case .verifying: self = .verifying
         case .suspended: self = .suspended
         case .superseded: self = .superseded

@@ -18,7 +18,14 @@ actor Network {
 
     /// A device that was not started.
     func stopped(_ configure: @Sendable (inout PeersConfig) -> Void = { _ in }) throws -> Peers {
-        var config = PeersConfig(relay: try Relay.url.get(), identity: .temporary)
+        try stopped(at: Relay.url.get(), configure)
+    }
+
+    /// A device that was not started, of another relay.
+    func stopped(
+        at relay: URL, token: String? = nil, _ configure: @Sendable (inout PeersConfig) -> Void = { _ in }
+    ) throws -> Peers {
+        var config = PeersConfig(relay: relay, token: token, identity: .temporary)
         config.loopback = true
         configure(&config)
         let device = try Peers(config)
@@ -56,6 +63,21 @@ actor Network {
         return (try await device.session(with: id), device)
     }
 
+    /// Keys that a device can be started with, and its id then.
+    func keys() throws -> (identity: Identity, id: DeviceID) {
+        let file = temporaryFolder().appendingPathComponent("identity")
+        let command = try Command("id", "--identity", file.path)
+        commands.append(command)
+        return (.file(file), DeviceID(try command.line(after: "")))
+    }
+
+    /// The URL of another relay, with these settings.
+    func relay(_ settings: String...) throws -> URL {
+        let command = try Command(["relay", "--listen", "127.0.0.1:0"] + settings.flatMap { ["--set", $0] })
+        commands.append(command)
+        return try XCTUnwrap(URL(string: "ws://\(command.line(after: "listening on "))"))
+    }
+
     func end() async {
         for device in devices { await device.shutdown() }
         for command in commands { command.end() }
@@ -89,7 +111,11 @@ final class Command: @unchecked Sendable {
     private let process = Process()
     private let output = Pipe()
 
-    init(_ arguments: String...) throws {
+    convenience init(_ arguments: String...) throws {
+        try self.init(arguments)
+    }
+
+    init(_ arguments: [String]) throws {
         let folder = try XCTUnwrap(ProcessInfo.processInfo.environment["PEERS_BIN_DIR"])
         process.executableURL = URL(fileURLWithPath: folder).appendingPathComponent("peers")
         process.arguments = arguments
@@ -210,7 +236,19 @@ extension PeerStream {
 
 extension Peers {
     func isOnline() async {
-        for await state in states where state == .online { break }
+        await becomes(.online)
+    }
+
+    func becomes(_ wanted: PeersState) async {
+        for await state in states where state == wanted { break }
+    }
+
+    /// The next device of unknown trust that asks for a session.
+    func nextRequest() async -> IncomingRequest? {
+        for await event in events {
+            if case .incoming(let request) = event { return request }
+        }
+        return nil
     }
 }
 

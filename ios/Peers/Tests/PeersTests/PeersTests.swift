@@ -117,18 +117,44 @@ final class PeersTests: XCTestCase {
     }
 
     // proves S010 S127
-    func testAStrangerIsTurnedAwayByTheApp() async throws {
+    func testAStrangerThatTheAppTurnsAwayGetsNoAnswer() async throws {
         try await network { network in
             let host = try await network.device()
             let id = try host.deviceID
             let guest = try await network.device { $0.trusted[id] = .trusted }
-            let rejecting = Task {
-                for await event in host.events {
-                    if case .incoming(let request) = event { return request.reject() }
-                }
+            let dialing = Task { try await guest.session(with: id) }
+            let next = await host.nextRequest()
+            let request = try XCTUnwrap(next)
+            XCTAssertEqual(request.device, try guest.deviceID)
+            XCTAssertNil(request.sas)
+            request.reject()
+            let ended = Once<Bool>()
+            let watching = Task {
+                _ = await dialing.result
+                await ended.set(true)
             }
-            await XCTAssertThrown(.denied) { try await guest.session(with: id) }
-            await rejecting.value
+            let waited = await thrown { try await within(.milliseconds(700)) { await ended.get() } }
+            XCTAssertTrue(waited is DeadlinePassed, "\(String(describing: waited))")
+            dialing.cancel()
+            await watching.value
+            XCTAssertEqual(host.sessions, [])
+        }
+    }
+
+    // proves S010 S127
+    func testAnOpenDeviceTellsAStrangerThatItIsTurnedAway() async throws {
+        try await network { network in
+            let host = try await network.device { $0.open = true }
+            let id = try host.deviceID
+            let guest = try await network.device { $0.trusted[id] = .trusted }
+            let dialing = Task { try await guest.session(with: id) }
+            let next = await host.nextRequest()
+            let request = try XCTUnwrap(next)
+            XCTAssertEqual(request.device, try guest.deviceID)
+            XCTAssertEqual(request.sas?.count, 6)
+            request.reject()
+            await XCTAssertThrown(.denied) { try await dialing.value }
+            XCTAssertEqual(host.sessions, [])
         }
     }
 
@@ -141,6 +167,30 @@ final class PeersTests: XCTestCase {
             try guest.trust(host.deviceID)
             let session = try await guest.session(with: host.deviceID)
             XCTAssertEqual(session.device, try host.deviceID)
+        }
+    }
+
+    func testARelayWithTokensAdmitsDevicesThatBringOne() async throws {
+        try await network { network in
+            let url = try await network.relay("access.rule=token", "access.tokens=first,second")
+            let admitted = try await network.stopped(at: url, token: "second")
+            try await admitted.start()
+            await admitted.isOnline()
+            for token in [nil, "third"] {
+                let refused = try await network.stopped(at: url, token: token)
+                try await refused.start()
+                await refused.becomes(.notAdmitted)
+            }
+        }
+    }
+
+    func testARelaysTokenIsNotShown() throws {
+        let url = try XCTUnwrap(URL(string: "wss://relay.example.com"))
+        let config = PeersConfig(relay: url, token: "hush", identity: .temporary)
+        var dumped = ""
+        dump(config, to: &dumped)
+        for shown in [dumped, "\(config)", String(reflecting: config)] {
+            XCTAssertTrue(shown.contains("relay.example.com") && !shown.contains("hush"), shown)
         }
     }
 

@@ -98,16 +98,10 @@ final class SessionTests: XCTestCase {
     func testStreamsBelongToAGroupThatBothDevicesAreIn() async throws {
         try await network { network in
             let group = GroupID(String(repeating: "a", count: 32))
-            let first = try await network.device { $0.groups = [group] }
-            let firstID = try first.deviceID
-            let second = try await network.device {
-                $0.groups = [group]
-                $0.trusted[firstID] = .trusted
-            }
-            let session = try await first.session(with: second.deviceID)
+            let (session, other) = try await network.grouped(group, bothName: true)
             let stream = try await session.openStream("photo", group: group)
             try await stream.write(Data([1]))
-            var streams = try await second.session(with: firstID).streams.makeAsyncIterator()
+            var streams = other.streams.makeAsyncIterator()
             let inbound = try await streams.next()
             XCTAssertEqual(inbound?.group, group)
             let read = try await inbound?.read()
@@ -115,5 +109,39 @@ final class SessionTests: XCTestCase {
             let stranger = GroupID(String(repeating: "b", count: 32))
             await XCTAssertThrown(.notInGroup) { try await session.openStream("photo", group: stranger) }
         }
+    }
+
+    // proves S129
+    func testAGroupsDataStaysAwayFromADeviceThatIsNotNamedAsItsMember() async throws {
+        try await network { network in
+            let group = GroupID(String(repeating: "a", count: 32))
+            let (session, other) = try await network.grouped(group, bothName: false)
+            await XCTAssertThrown(.notInGroup) { try await other.openStream("photo", group: group) }
+            try await session.openStream("for the group", group: group).write(Data([1]))
+            try await session.openStream("for the device").write(Data([2]))
+            var streams = other.streams.makeAsyncIterator()
+            let first = try await streams.next()
+            XCTAssertEqual(first?.name, "for the device")
+        }
+    }
+}
+
+extension Network {
+    /// The sessions of two devices that carry `group`: the first names the second as a member, the second only if `bothName`.
+    fileprivate func grouped(_ group: GroupID, bothName: Bool) async throws -> (session: Session, other: Session) {
+        let (first, second) = (try keys(), try keys())
+        let one = try await device {
+            $0.identity = first.identity
+            $0.groups = [group]
+            $0.members[group] = [second.id]
+            $0.trusted[second.id] = .trusted
+        }
+        let two = try await device {
+            $0.identity = second.identity
+            $0.groups = [group]
+            if bothName { $0.members[group] = [first.id] }
+            $0.trusted[first.id] = .trusted
+        }
+        return (try await one.session(with: second.id), try await two.session(with: first.id))
     }
 }

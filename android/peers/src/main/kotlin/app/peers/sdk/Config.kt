@@ -1,7 +1,9 @@
 package app.peers.sdk
 
 import app.peers.sdk.generated.ClientConfig
+import app.peers.sdk.generated.GroupMember
 import app.peers.sdk.generated.IceServer
+import app.peers.sdk.generated.RelayEndpoint
 import app.peers.sdk.generated.TrustPolicy
 import app.peers.sdk.generated.TrustedDevice
 import kotlinx.coroutines.CoroutineScope
@@ -13,11 +15,12 @@ public annotation class PeersDsl
 /** The settings of [Peers]. */
 @PeersDsl
 public class PeersConfig internal constructor() {
-    private val relays = mutableListOf<String>()
+    private val relays = mutableListOf<RelayEndpoint>()
     private var identity: Identity? = null
     private val trusted = mutableListOf<TrustedDevice>()
     private var policy: TrustPolicy? = null
     private val groups = mutableListOf<String>()
+    private val members = mutableListOf<GroupMember>()
     private val iceServers = mutableListOf<IceServer>()
     private val handlers = mutableMapOf<String, suspend (Request) -> ByteArray>()
 
@@ -30,6 +33,12 @@ public class PeersConfig internal constructor() {
     /** How much the library tells in [Peers.logs]; null for nothing. */
     public var logLevel: LogLevel? = null
 
+    /**
+     * Lets every device reach this one through its relays, as a service for the public does. Without it a device that is not
+     * trusted can knock, and nothing else.
+     */
+    public var open: Boolean = false
+
     /** Only relayed candidates: peers never learn this device's addresses. */
     public var relayOnly: Boolean = false
 
@@ -39,9 +48,12 @@ public class PeersConfig internal constructor() {
     /** Loopback candidates, for tests and demos on one machine. */
     public var loopback: Boolean = false
 
-    /** A relay's `ws://` or `wss://` URL. Several calls name several relays. */
-    public fun relay(url: String) {
-        relays += url
+    /**
+     * A relay's `ws://` or `wss://` URL, and its operator's [token] if it admits devices with one only: see
+     * [PeersState.NOT_ADMITTED]. Several calls name several relays.
+     */
+    public fun relay(url: String, token: String? = null) {
+        relays += RelayEndpoint(url, token)
     }
 
     /** Where the device's keys live. Required. */
@@ -65,9 +77,17 @@ public class PeersConfig internal constructor() {
         }
     }
 
-    /** This device belongs to [group]. */
+    /**
+     * This device carries [group]. The group's data passes to and from the devices that [member] names, from
+     * [TrustLevel.NEW_DEVICE] on, and no others. The peer checks the same on its side.
+     */
     public fun group(group: GroupId) {
         groups += group.text
+    }
+
+    /** [device] is a member of [group], as far as the app knows. */
+    public fun member(group: GroupId, device: DeviceId) {
+        members += GroupMember(group.text, device.text)
     }
 
     /** A STUN or TURN server besides those the relay names. */
@@ -91,9 +111,11 @@ public class PeersConfig internal constructor() {
             name = name,
             trusted = trusted.toList(),
             trustPolicy = policy,
+            open = open,
             services = handlers.keys.toList(),
             handler = if (handlers.isEmpty()) null else Handlers(handlers.toMap(), scope),
             groups = groups.toList(),
+            members = members.toList(),
             iceServers = iceServers.toList(),
             transports = transports.map(PathKind::toGenerated),
             relayOnly = relayOnly,

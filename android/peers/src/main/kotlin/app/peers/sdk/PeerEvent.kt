@@ -19,13 +19,16 @@ public sealed interface PeerEvent {
         /** What the device calls itself: show it, but do not rely on it. */
         public val name: String = inner.name()
 
-        /** Six digits that both people see when nobody is in between. */
-        public val sas: String = inner.sas()
+        /**
+         * Six digits that both people see when nobody is in between. Null for a device that has knocked: there is no connection
+         * yet, and its id is the proof.
+         */
+        public val sas: String? = inner.sas()
 
         /** Lets it in; [PeersException.Closed] when decided already. */
         public fun accept(): Unit = translating { inner.accept() }
 
-        /** Turns it away. Does nothing when decided already. */
+        /** Turns it away; a device that has knocked gets no answer. Does nothing when decided already. */
         public fun reject(): Unit = inner.reject()
 
         override fun toString(): String = "Incoming(device=$device)"

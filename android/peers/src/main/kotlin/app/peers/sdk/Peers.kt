@@ -72,7 +72,10 @@ public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
     /** Reads or makes the keys and begins to connect; does not wait for the relay. May be called again when it failed. */
     public suspend fun start(): Unit = translating { client.start(null) }
 
-    /** The session with [device]: the one there is, or a new one. Returns when it can be used. */
+    /**
+     * The session with [device]: the one there is, or a new one. Returns when it can be used. At a device that does not accept
+     * this one it knocks: [PeersException.Unreachable] when that had no answer for half a minute.
+     */
     public suspend fun session(device: DeviceId): Session =
         Session(translating { client.session(device.text, null) })
 

@@ -16,6 +16,9 @@ public enum class PeersState {
     /** No relay answers; it is tried again. Sessions on direct paths go on. */
     OFFLINE,
 
+    /** No relay admits this device: a token is missing or wrong, or the device is not on the relay's list. It is tried again. */
+    NOT_ADMITTED,
+
     /** The app was suspended or its network changed; no relay has answered since. */
     VERIFYING,
 
@@ -34,6 +37,7 @@ internal fun ClientState.toState(): PeersState = when (this) {
     ClientState.CONNECTING -> PeersState.CONNECTING
     ClientState.ONLINE -> PeersState.ONLINE
     ClientState.OFFLINE -> PeersState.OFFLINE
+    ClientState.NOT_ADMITTED -> PeersState.NOT_ADMITTED
     ClientState.VERIFYING -> PeersState.VERIFYING
     ClientState.SUSPENDED -> PeersState.SUSPENDED
     ClientState.SUPERSEDED -> PeersState.SUPERSEDED
@@ -45,6 +49,7 @@ internal fun PeersState.toGenerated(): ClientState = when (this) {
     PeersState.CONNECTING -> ClientState.CONNECTING
     PeersState.ONLINE -> ClientState.ONLINE
     PeersState.OFFLINE -> ClientState.OFFLINE
+    PeersState.NOT_ADMITTED -> ClientState.NOT_ADMITTED
     PeersState.VERIFYING -> ClientState.VERIFYING
     PeersState.SUSPENDED -> ClientState.SUSPENDED
     PeersState.SUPERSEDED -> ClientState.SUPERSEDED

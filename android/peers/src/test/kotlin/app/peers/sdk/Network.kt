@@ -15,14 +15,14 @@ internal class Network {
     private val processes = mutableListOf<Process>()
 
     /** A started device on this machine that the relay knows. */
-    suspend fun device(configure: PeersConfig.() -> Unit = {}): Peers = stopped(configure).also { device ->
+    suspend fun device(configure: PeersConfig.() -> Unit = {}): Peers = stopped(configure = configure).also { device ->
         device.start()
         device.state.first { it == PeersState.ONLINE }
     }
 
     /** A device that was not started. */
-    fun stopped(configure: PeersConfig.() -> Unit = {}): Peers = Peers {
-        relay(Relay.url)
+    fun stopped(relay: String = Relay.url, token: String? = null, configure: PeersConfig.() -> Unit = {}): Peers = Peers {
+        relay(relay, token)
         identity(TemporaryIdentity)
         loopback = true
         configure()
@@ -53,6 +53,20 @@ internal class Network {
         return device.session(id) to device
     }
 
+    /** Keys that a device can be started with, and its id then. */
+    fun keys(): Pair<Identity, DeviceId> {
+        val file = createTempDirectory().resolve("identity")
+        val id = peersCommand("id", "--identity", file.toString()).inputReader().readLine()
+        return FileIdentity(file) to DeviceId(id)
+    }
+
+    /** The URL of another relay, with these settings. */
+    fun relay(vararg settings: String): String {
+        val (process, url) = startRelay(*settings)
+        processes += process
+        return url
+    }
+
     suspend fun end() {
         devices.forEach { it.shutdown() }
         processes.forEach { it.destroyForcibly().waitFor() }
@@ -67,11 +81,16 @@ internal data class Couple(val session: Session, val other: Session, val first: 
 /** One relay for all tests. */
 internal object Relay {
     val url: String by lazy {
-        val process = peersCommand("relay", "--listen", "127.0.0.1:0")
+        val (process, url) = startRelay()
         Runtime.getRuntime().addShutdownHook(Thread { process.destroyForcibly().waitFor(5, TimeUnit.SECONDS) })
-        val line = process.inputReader().lineSequence().iterator().next { it.startsWith("listening on ") }
-        "ws://" + line.removePrefix("listening on ")
+        url
     }
+}
+
+private fun startRelay(vararg settings: String): Pair<Process, String> {
+    val process = peersCommand("relay", "--listen", "127.0.0.1:0", *settings.flatMap { listOf("--set", it) }.toTypedArray())
+    val line = process.inputReader().lineSequence().iterator().next { it.startsWith("listening on ") }
+    return process to "ws://" + line.removePrefix("listening on ")
 }
 
 /** Starts the `peers` command that scripts/kotlin built. */

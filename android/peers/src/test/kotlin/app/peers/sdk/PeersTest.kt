@@ -5,13 +5,16 @@ import kotlin.test.Test
 import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
 import kotlin.test.assertNotEquals
+import kotlin.test.assertNull
 import kotlin.test.assertTrue
-import kotlinx.coroutines.CoroutineStart
+import kotlin.time.Duration.Companion.milliseconds
 import kotlinx.coroutines.async
+import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.launch
+import kotlinx.coroutines.withTimeoutOrNull
 
 class PeersTest {
     // proves S019 S055
@@ -112,16 +115,33 @@ class PeersTest {
 
     // proves S010 S127
     @Test
-    fun `a stranger is turned away by the app`() = network {
+    fun `a stranger that the app turns away gets no answer`() = network {
         val host = device()
         val guest = device { trust(host.deviceId) }
         coroutineScope {
-            val asked = async(start = CoroutineStart.UNDISPATCHED) {
-                (host.events.first { it is PeerEvent.Incoming } as PeerEvent.Incoming).also { it.reject() }
-            }
-            assertFailsWith<PeersException.Denied> { guest.session(host.deviceId) }
-            assertEquals(guest.deviceId, asked.await().device)
+            val dialing = async { guest.session(host.deviceId) }
+            val asked = host.events.first { it is PeerEvent.Incoming } as PeerEvent.Incoming
+            assertEquals(guest.deviceId to null, asked.device to asked.sas)
+            asked.reject()
+            assertNull(withTimeoutOrNull(700.milliseconds) { dialing.await() })
+            dialing.cancelAndJoin()
         }
+        assertEquals(emptyList(), host.sessions)
+    }
+
+    // proves S010 S127
+    @Test
+    fun `an open device tells a stranger that it is turned away`() = network {
+        val host = device { open = true }
+        val guest = device { trust(host.deviceId) }
+        coroutineScope {
+            val dialing = async { assertFailsWith<PeersException.Denied> { guest.session(host.deviceId) } }
+            val asked = host.events.first { it is PeerEvent.Incoming } as PeerEvent.Incoming
+            assertEquals(guest.deviceId to 6, asked.device to asked.sas?.length)
+            asked.reject()
+            dialing.await()
+        }
+        assertEquals(emptyList(), host.sessions)
     }
 
     // proves S010
@@ -136,9 +156,25 @@ class PeersTest {
     // proves S127
     @Test
     fun `a policy that throws lets nobody in`() = network {
-        val host = device { trustPolicy { _, _ -> error("no idea") } }
+        val host = device {
+            open = true
+            trustPolicy { _, _ -> error("no idea") }
+        }
         val guest = device { trust(host.deviceId) }
         assertFailsWith<PeersException.Denied> { guest.session(host.deviceId) }
+    }
+
+    @Test
+    fun `a relay with tokens admits devices that bring one`() = network {
+        val url = relay("access.rule=token", "access.tokens=first,second")
+        val admitted = stopped(url, token = "second")
+        admitted.start()
+        admitted.state.first { it == PeersState.ONLINE }
+        for (token in listOf(null, "third")) {
+            val refused = stopped(url, token)
+            refused.start()
+            refused.state.first { it == PeersState.NOT_ADMITTED }
+        }
     }
 
     @Test

@@ -94,17 +94,42 @@ class SessionTest {
     @Test
     fun `streams belong to a group that both devices are in`() = network {
         val group = GroupId("a".repeat(32))
-        val first = device { group(group) }
-        val second = device {
-            group(group)
-            trust(first.deviceId)
-        }
-        val session = first.session(second.deviceId)
+        val (session, other) = grouped(group, bothName = true)
         val stream = session.openStream("photo", group)
         stream.write(byteArrayOf(1))
-        val inbound = second.session(first.deviceId).streams.first()
+        val inbound = other.streams.first()
         assertEquals(group, inbound.group)
         assertContentEquals(byteArrayOf(1), inbound.read())
         assertFailsWith<PeersException.NotInGroup> { session.openStream("photo", GroupId("b".repeat(32))) }
+    }
+
+    // proves S129
+    @Test
+    fun `a group's data stays away from a device that is not named as its member`() = network {
+        val group = GroupId("a".repeat(32))
+        val (session, other) = grouped(group, bothName = false)
+        assertFailsWith<PeersException.NotInGroup> { other.openStream("photo", group) }
+        session.openStream("for the group", group).write(byteArrayOf(1))
+        session.openStream("for the device").write(byteArrayOf(2))
+        assertEquals("for the device", other.streams.first().name)
+    }
+
+    /** The sessions of two devices that carry [group]: the first names the second as a member, the second only if [bothName]. */
+    private suspend fun Network.grouped(group: GroupId, bothName: Boolean): Pair<Session, Session> {
+        val (firstKeys, firstId) = keys()
+        val (secondKeys, secondId) = keys()
+        val first = device {
+            identity(firstKeys)
+            group(group)
+            member(group, secondId)
+            trust(secondId)
+        }
+        val second = device {
+            identity(secondKeys)
+            group(group)
+            if (bothName) member(group, firstId)
+            trust(firstId)
+        }
+        return first.session(secondId) to second.session(firstId)
     }
 }
