@@ -1,6 +1,7 @@
 //! A relay and devices around it.
 
 #![expect(clippy::unwrap_used, unreachable_pub, reason = "support of tests")]
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
