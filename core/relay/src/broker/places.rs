@@ -1,12 +1,11 @@
 //! Connections by address, from their first byte on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 
 use peers_proto::time::Instant;
 
 use super::SocketId;
-use super::heaviest::heaviest;
 use crate::config::Limits;
 use peers_proto::bucket::Bucket;
 
@@ -14,15 +13,18 @@ use peers_proto::bucket::Bucket;
 #[derive(Debug, Default)]
 pub(super) struct Places {
     addresses: HashMap<IpAddr, Address>,
-    /// Oldest first: ids grow.
-    half_open: BTreeMap<SocketId, IpAddr>,
+    half_open: HashMap<SocketId, IpAddr>,
+    /// Addresses by their half-open connections, the one with most last: what is full is full at every accept, so the
+    /// payer is found without a look at all of them.
+    ranks: BTreeSet<(usize, IpAddr)>,
     sockets: usize,
 }
 
 #[derive(Debug)]
 struct Address {
     sockets: usize,
-    half_open: usize,
+    /// Oldest first: ids grow.
+    half_open: BTreeSet<SocketId>,
     registrations: Bucket,
 }
 
@@ -38,16 +40,17 @@ impl Places {
     ) -> Option<SocketId> {
         self.half_open.insert(id, address);
         let place = self.address(address, limits);
-        place.half_open += 1;
-        let payer = if !shared && place.half_open > limits.max_sockets_per_ip {
+        place.half_open.insert(id);
+        let count = place.half_open.len();
+        self.rank(address, count - 1, count);
+        let payer = if !shared && count > limits.max_sockets_per_ip {
             Some(address)
         } else if self.half_open.len() > limits.max_half_open {
-            let held = self.half_open.iter().map(|(id, address)| (*address, *id, 1));
-            heaviest(held).first().and_then(|(id, _)| self.half_open.get(id)).copied()
+            self.ranks.last().map(|(_, address)| *address)
         } else {
             None
         }?;
-        let oldest = self.half_open.iter().find(|(_, address)| **address == payer).map(|(id, _)| *id)?;
+        let oldest = *self.addresses.get(&payer)?.half_open.first()?;
         self.close_half_open(oldest);
         Some(oldest)
     }
@@ -66,9 +69,19 @@ impl Places {
     pub(super) fn close_half_open(&mut self, id: SocketId) -> bool {
         let Some(address) = self.half_open.remove(&id) else { return false };
         if let Some(place) = self.addresses.get_mut(&address) {
-            place.half_open -= 1;
+            place.half_open.remove(&id);
+            let count = place.half_open.len();
+            self.rank(address, count + 1, count);
         }
         true
+    }
+
+    /// The address has another number of half-open connections.
+    fn rank(&mut self, address: IpAddr, before: usize, now: usize) {
+        self.ranks.remove(&(before, address));
+        if now > 0 {
+            self.ranks.insert((now, address));
+        }
     }
 
     pub(super) fn close(&mut self, address: IpAddr) {
@@ -93,7 +106,7 @@ impl Places {
     /// Forgets addresses of which nothing is left.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         self.addresses.retain(|_, place| {
-            place.sockets + place.half_open > 0 || !place.registrations.debt(now).is_zero()
+            place.sockets + place.half_open.len() > 0 || !place.registrations.debt(now).is_zero()
         });
     }
 
@@ -112,7 +125,7 @@ impl Places {
     fn address(&mut self, address: IpAddr, limits: &Limits) -> &mut Address {
         self.addresses.entry(address).or_insert_with(|| Address {
             sockets: 0,
-            half_open: 0,
+            half_open: BTreeSet::new(),
             registrations: Bucket::new(limits.registrations_per_second, limits.registrations_burst),
         })
     }
@@ -123,5 +136,57 @@ pub(super) fn subscriber(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
         v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn address(n: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, n])
+    }
+
+    proptest! {
+        #[test]
+        fn the_oldest_of_the_address_with_most_is_cut(
+            steps in prop::collection::vec((0..4u8, any::<prop::sample::Index>(), any::<bool>()), 0..200),
+        ) {
+            let limits = Limits { max_half_open: 8, max_sockets_per_ip: 5, ..Limits::default() };
+            let mut places = Places::default();
+            let mut model = Vec::<(SocketId, IpAddr)>::new();
+            for (n, (from, at, closes)) in (0..).zip(steps) {
+                if closes && !model.is_empty() {
+                    let (id, _) = model.remove(at.index(model.len()));
+                    prop_assert!(places.close_half_open(id) && !places.close_half_open(id));
+                    continue;
+                }
+                let (id, from) = (SocketId(n), address(from));
+                model.push((id, from));
+                let count = |address| model.iter().filter(|(_, a)| *a == address).count();
+                let most = (0..4).map(address).max_by_key(|a| (count(*a), *a)).filter(|_| model.len() > 8);
+                let payer = if count(from) > 5 { Some(from) } else { most };
+                let cut = model.iter().position(|(_, address)| Some(*address) == payer);
+                let cut = cut.map(|at| model.remove(at).0);
+                prop_assert_eq!(places.accept(id, from, false, &limits), cut);
+                prop_assert_eq!(places.half_open(), model.len());
+                prop_assert_eq!(places.ranks.iter().map(|(count, _)| count).sum::<usize>(), model.len());
+            }
+        }
+    }
+
+    #[test]
+    fn an_accept_beyond_the_limit_does_not_look_at_all_connections() {
+        let limits = Limits { max_half_open: 50_000, ..Limits::default() };
+        let mut places = Places::default();
+        let began = std::time::Instant::now();
+        for n in 0..100_000 {
+            let cut = places.accept(SocketId(n), address(1), true, &limits);
+            assert_eq!(cut, n.checked_sub(50_000).map(SocketId));
+        }
+        // A look at fifty thousand takes a millisecond, so that all together take a minute.
+        assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
     }
 }
