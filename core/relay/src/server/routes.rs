@@ -18,6 +18,13 @@ use super::metrics::Metrics;
 use super::shared::Shared;
 use super::socket;
 
+/// Bytes a socket has for what it reads, from its first moment on: room for a message. A larger one makes room for itself
+/// while it arrives, so that relayed data is no slower for it.
+const READ_BUFFER: usize = 4 * 1024;
+/// Bytes that are written to a socket at once. The buffer grows to this and one message, and stays so: larger ones made
+/// relayed data no faster.
+const WRITE_BUFFER: usize = 32 * 1024;
+
 #[derive(Clone)]
 pub(super) struct App {
     pub(super) shared: Arc<Shared>,
@@ -46,6 +53,7 @@ async fn open(
     // Twice the limit, so that what is a little above it is told so; what is far above just ends.
     let upgrade =
         upgrade.max_message_size(2 * limits::MAX_SIGNALING).max_frame_size(2 * limits::MAX_SIGNALING);
+    let upgrade = upgrade.read_buffer_size(READ_BUFFER).write_buffer_size(WRITE_BUFFER);
     let App { shared, tasks, running, .. } = app;
     upgrade.on_upgrade(move |socket| {
         tasks.track_future(async move {
