@@ -11,7 +11,7 @@ use super::consent::Consent;
 use super::{Broker, Outbound, SocketId};
 use crate::ice;
 
-/// A registration whose signatures are good.
+/// A registration whose signatures are good. The broker takes nothing less, so it never verifies any under its lock.
 #[derive(Debug)]
 pub struct Proof {
     certificate: DeviceCertificate,
