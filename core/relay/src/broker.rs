@@ -46,12 +46,21 @@ use socket::Socket;
 /// much hurts no device.
 const SWEEP: Duration = Duration::from_secs(5);
 
+/// Bytes of a text that count as one message: an offer fits. Parsing, and the look at every device a list names, cost
+/// in proportion.
+const TEXT: usize = 4 * 1024;
+
 /// What arrived on a socket.
 #[derive(Debug)]
 pub enum Inbound {
     /// A text message, parsed where it does not hold others up. Registrations go through
     /// [`Broker::handle_registering`] instead.
-    Text(Result<ClientMessage, MessageError>),
+    Text {
+        /// Bytes of the text.
+        len: usize,
+        /// Its meaning.
+        message: Result<ClientMessage, MessageError>,
+    },
     /// A binary message.
     Binary(Bytes),
     /// A message above the limit; its bytes were not kept.
@@ -213,11 +222,10 @@ impl Broker {
             }
             Inbound::Binary(bytes) => {
                 let wait = socket.bytes.take(bytes.len() as u64, now);
-                self.handle_binary(id, bytes);
-                wait
+                wait.max(self.handle_binary(id, bytes, now))
             }
-            Inbound::Text(Err(error)) => {
-                let wait = socket.messages.take(1, now);
+            Inbound::Text { len, message: Err(error) } => {
+                let wait = socket.messages.take(text_cost(len), now);
                 match error {
                     MessageError::UnknownEvent(event) => {
                         let (code, text) = (ErrorCode::UnknownEvent, format!("unknown event `{event}`"));
@@ -231,8 +239,8 @@ impl Broker {
                 }
                 wait
             }
-            Inbound::Text(Ok(message)) => {
-                let wait = socket.messages.take(1, now);
+            Inbound::Text { len, message: Ok(message) } => {
+                let wait = socket.messages.take(text_cost(len), now);
                 self.handle_text(id, message, now, unix);
                 wait
             }
@@ -322,4 +330,9 @@ impl Broker {
             ..self.counters
         }
     }
+}
+
+/// Messages a text of `len` bytes counts as.
+fn text_cost(len: usize) -> u64 {
+    len.div_ceil(TEXT).max(1) as u64
 }

@@ -8,19 +8,27 @@
 use bytes::Bytes;
 use peers_proto::id::DeviceId;
 use peers_proto::signaling::{ErrorCode, RelayCloseReason, RelayFrame, readdress};
+use peers_proto::time::Instant;
 
 use super::heaviest::heaviest;
 use super::outbox::Link;
 use super::{Broker, Outbound, SocketId};
 
 impl Broker {
-    pub(super) fn handle_binary(&mut self, id: SocketId, message: Bytes) {
+    /// Returns when to read on, if not now: beginning a connection counts as a message, whatever comes of it.
+    pub(super) fn handle_binary(&mut self, id: SocketId, message: Bytes, now: Instant) -> Option<Instant> {
         let Some(from) = self.sockets.get(&id).and_then(|s| s.device) else {
-            return self.fault(id, ErrorCode::Unregistered, "register first", None);
+            self.fault(id, ErrorCode::Unregistered, "register first", None);
+            return None;
         };
         match RelayFrame::decode(&message) {
             Ok(RelayFrame::Data { peer, connection, .. }) => {
-                self.relay_data(id, from, (peer, connection), message);
+                let link = (peer, connection);
+                let socket = self.sockets.get_mut(&id)?;
+                let begins = !socket.relayed.contains_key(&link) && !socket.ended(link);
+                let wait = if begins { socket.messages.take(1, now) } else { None };
+                self.relay_data(id, from, link, message);
+                return wait;
             }
             Ok(RelayFrame::Close { peer, connection, reason }) => {
                 // Only its end matters at this side; the other hears it after the data before it.
@@ -33,6 +41,7 @@ impl Broker {
             }
             Err(error) => self.fault(id, ErrorCode::Malformed, &error.to_string(), None),
         }
+        None
     }
 
     fn relay_data(&mut self, id: SocketId, from: DeviceId, link: Link, message: Bytes) {

@@ -13,7 +13,8 @@ pub struct Limits {
     pub max_sockets_per_ip: usize,
     /// A socket that says nothing for this long is closed. Devices ping; the relay never wakes a phone to ask.
     pub idle_seconds: u64,
-    /// Text messages a second from one device.
+    /// Text messages a second from one device. One counts once for every 4 KiB, and the beginning of a relayed connection
+    /// counts as one.
     pub messages_per_second: u64,
     /// Text messages at once after a rest.
     pub messages_burst: u64,

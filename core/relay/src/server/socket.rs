@@ -84,17 +84,16 @@ async fn read(open: &Open, mut stream: SplitStream<WebSocket>) {
                     register(open, registration).await;
                     continue;
                 }
-                parsed => Inbound::Text(parsed),
+                Err(MessageError::TooLarge) => Inbound::TooLarge,
+                message => Inbound::Text { len: text.len(), message },
             },
             Message::Binary(bytes) if bytes.len() > limits::MAX_SIGNALING => Inbound::TooLarge,
             Message::Binary(bytes) => Inbound::Binary(bytes),
             Message::Ping(_) | Message::Pong(_) => Inbound::Alive,
             Message::Close(_) => return,
         };
-        let inbound = match inbound {
-            Inbound::Text(Err(MessageError::TooLarge)) => Inbound::TooLarge,
-            other => other,
-        };
+        // One read brings many messages, and tokio counts only reads: other sockets wait for this one no longer than that.
+        tokio::task::coop::consume_budget().await;
         if let Some(until) = open.shared.message(open.id, inbound) {
             tokio::time::sleep_until(open.shared.at(until)).await;
         }

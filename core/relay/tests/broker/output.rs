@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use peers_proto::id::DeviceId;
 use peers_proto::signaling::ExchangeKind::{Answer, IceCandidate};
 use peers_proto::signaling::{ClientMessage, RelayCloseReason, ServerMessage};
 use peers_proto::time::UnixTime;
@@ -126,7 +127,7 @@ fn slow_devices_that_fall_one_after_the_other_need_no_stack() {
         for _ in 0..3 {
             w.broker.handle_message(
                 second,
-                Inbound::Text(Ok(ClientMessage::GetIceServers)),
+                Inbound::Text { len: 25, message: Ok(ClientMessage::GetIceServers) },
                 now,
                 UnixTime(0),
             );
@@ -153,8 +154,41 @@ fn rates_tell_the_reader_when_to_go_on() {
     assert_eq!(later - w.now, Duration::from_millis(100));
     // Registration, two more: what was sent was answered all the same.
     assert_eq!(w.output(a).len(), 2);
+    // The beginning of a connection counts as a message.
+    w.advance(Duration::from_secs(1));
     let size = frame(device(2), 1, 0).encode().len();
     assert_eq!(w.binary(a, &frame(device(2), 1, 1000 - size)), None);
     let later = w.binary(a, &frame(device(2), 1, 500 - size)).unwrap();
     assert_eq!(later - w.now, Duration::from_millis(500));
+}
+
+#[test]
+fn a_text_counts_by_its_length() {
+    let limits = Limits { messages_per_second: 10, messages_burst: 4, ..Limits::default() };
+    let mut w = World::new(limits);
+    let (a, _) = w.arrive(1);
+    w.advance(Duration::from_secs(1));
+    // 512 ids of 32 digits each: five times 4 KiB.
+    let device_ids = (0..512u32).map(|n| DeviceId::derive(&n.to_be_bytes())).collect();
+    let later = w.text(a, ClientMessage::Watch { device_ids, open: false }).unwrap();
+    assert_eq!(later - w.now, Duration::from_millis(100));
+}
+
+#[test]
+fn the_beginning_of_a_relayed_connection_counts_as_a_message() {
+    let limits = Limits { messages_per_second: 10, messages_burst: 2, ..Limits::default() };
+    let mut w = World::new(limits);
+    let (a, _) = w.arrive(1);
+    w.arrive(2);
+    w.advance(Duration::from_secs(1));
+    assert_eq!(w.binary(a, &frame(device(2), 1, 10)), None);
+    assert_eq!(w.binary(a, &frame(device(2), 2, 10)), None);
+    for _ in 0..100 {
+        assert_eq!(w.binary(a, &frame(device(2), 1, 10)), None, "it is open");
+    }
+    let later = w.binary(a, &frame(device(2), 3, 10)).unwrap();
+    assert_eq!(later - w.now, Duration::from_millis(100));
+    // One that does not come about costs the same.
+    let later = w.binary(a, &frame(device(9), 4, 10)).unwrap();
+    assert_eq!(later - w.now, Duration::from_millis(200));
 }

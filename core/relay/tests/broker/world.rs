@@ -50,7 +50,9 @@ impl World {
     }
 
     pub(crate) fn text(&mut self, socket: SocketId, message: ClientMessage) -> Option<Instant> {
-        self.broker.handle_message(socket, Inbound::Text(Ok(message)), self.now, UnixTime(0))
+        let len = message.to_json().map_or(0, |text| text.len());
+        let inbound = Inbound::Text { len, message: Ok(message) };
+        self.broker.handle_message(socket, inbound, self.now, UnixTime(0))
     }
 
     pub(crate) fn binary(&mut self, socket: SocketId, message: &RelayFrame) -> Option<Instant> {

@@ -7,11 +7,15 @@ use peers_proto::limits::MAX_FRAME;
 use peers_proto::signaling::{
     ClientMessage, ExchangeKind, Knock, MessageId, RelayCloseReason, RelayFrame, ServerMessage,
 };
+use peers_relay::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::device::{Device, connection_id, relay};
+use crate::device::{Device, connection_id, relay, relay_with};
+
+/// A flood that no rate holds back: what is full, not how fast it fills, is at issue.
+const BURST: u64 = 1 << 20;
 
 #[tokio::test]
 async fn a_strangers_messages_and_frames_do_not_arrive_and_a_knock_does() {
@@ -45,7 +49,7 @@ async fn a_strangers_messages_and_frames_do_not_arrive_and_a_knock_does() {
 
 #[tokio::test]
 async fn a_flood_of_messages_does_not_throw_a_slow_device_off() {
-    let relay = relay().await;
+    let relay = relay_with(Limits { messages_burst: BURST, ..Limits::default() }).await;
     let mut flood = Device::arrive(&relay, 1).await;
     let victim = Device::arrive(&relay, 2).await;
     // The victim reads nothing meanwhile: what the kernel does not take waits at the relay.
@@ -97,7 +101,7 @@ async fn a_full_queue_costs_the_device_that_filled_it_and_no_other() {
 
 #[tokio::test]
 async fn one_sender_does_not_fill_the_offline_queue_of_all() {
-    let relay = relay().await;
+    let relay = relay_with(Limits { messages_burst: BURST, ..Limits::default() }).await;
     let mut honest = Device::arrive(&relay, 1).await;
     let envelope = "A".repeat(60_000);
     for seed in 2..6 {
