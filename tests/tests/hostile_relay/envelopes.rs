@@ -150,7 +150,9 @@ async fn replayed_offers_and_answers_are_not_heard() {
     b.connected().await;
     session.close().await;
     b.disconnected().await;
-    assert_eq!(answers(&relay, b.id()).len(), 1);
+    // A welcome to the knock, and a retry and an answer to the offer.
+    let before = answers(&relay, b.id());
+    assert!(!before.is_empty());
 
     for (from, to) in [(a.id(), b.id()), (b.id(), a.id())] {
         for said in relay.heard(from) {
@@ -165,8 +167,9 @@ async fn replayed_offers_and_answers_are_not_heard() {
     again.send("new").await.unwrap();
     assert_eq!(within(there.recv()).await.unwrap().decode::<String>().unwrap(), "new");
     let answered = answers(&relay, b.id());
-    assert_eq!(answered.len(), 2);
-    assert_ne!(answered[0], answered[1]);
+    let [first @ .., new] = &answered[..] else { panic!("no answers") };
+    assert_eq!(first, before, "only the new offer is answered");
+    assert!(!before.contains(new));
     c.end_unbothered().await;
 }
 
