@@ -117,8 +117,9 @@ final class SessionTests: XCTestCase {
             let group = GroupID(String(repeating: "a", count: 32))
             let (session, other) = try await network.grouped(group, bothName: false)
             await XCTAssertThrown(.notInGroup) { try await other.openStream("photo", group: group) }
-            try await session.openStream("for the group", group: group).write(Data([1]))
-            try await session.openStream("for the device").write(Data([2]))
+            let refused = try await session.openStream("for the group", group: group)
+            await XCTAssertThrown(.streamReset(code: 1 << 32)) { try await refused.read() }
+            try await session.openStream("for the device").write(Data([1]))
             var streams = other.streams.makeAsyncIterator()
             let first = try await streams.next()
             XCTAssertEqual(first?.name, "for the device")

@@ -109,8 +109,9 @@ class SessionTest {
         val group = GroupId("a".repeat(32))
         val (session, other) = grouped(group, bothName = false)
         assertFailsWith<PeersException.NotInGroup> { other.openStream("photo", group) }
-        session.openStream("for the group", group).write(byteArrayOf(1))
-        session.openStream("for the device").write(byteArrayOf(2))
+        val refused = session.openStream("for the group", group)
+        assertFailsWith<PeersException.StreamReset> { refused.read() }
+        session.openStream("for the device").write(byteArrayOf(1))
         assertEquals("for the device", other.streams.first().name)
     }
 
