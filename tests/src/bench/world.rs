@@ -33,7 +33,7 @@ impl World {
 
     /// A fresh device, registered, that lets everybody in.
     pub(super) async fn device(&self, transports: Transports) -> Outcome<(Client, Events)> {
-        let builder = Client::builder().relay(self.url()).open(true).loopback(true);
+        let builder = Client::builder().relay(self.url()).loopback(true);
         let builder = builder.trust_policy(Arc::new(Everybody)).handler("echo", Arc::new(Echo));
         let (client, events) = builder.transports(transports).start().await?;
         client.watch_state().wait_for(|state| *state == ClientState::Online).await?;

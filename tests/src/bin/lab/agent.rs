@@ -144,7 +144,6 @@ async fn start(device: &Device) -> Outcome<(Client, Events)> {
         .relay(&device.relay)
         .relay_only(device.relay_only)
         .transports(Transports { webrtc: true, relay: !device.webrtc_only })
-        .open(true)
         .trust_policy(Arc::new(Everybody))
         .handler("echo", Arc::new(Echo))
         .resume_window(RESUME)
