@@ -23,7 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_that_is_not_the_dialed_devices_is_refused() {
     let relay = HostileRelay::start().await;
-    let dialer = Device::start(&relay, "a", Transports::default()).await;
     let victim = Device::start(&relay, "b", Transports::default()).await;
     let accomplice = Device::start(&relay, "c", Transports::default()).await;
     let genuine = relay.certificate(victim.id());
@@ -36,6 +35,7 @@ async fn a_certificate_that_is_not_the_dialed_devices_is_refused() {
         genuine.as_bytes()[..100].to_vec(),
     ] {
         let hits = Hits::default();
+        let dialer = Device::start(&relay, "a", Transports::default()).await;
         relay.attack({
             let (hits, victim) = (hits.clone(), victim.id());
             move |mut parcel| {
@@ -51,18 +51,20 @@ async fn a_certificate_that_is_not_the_dialed_devices_is_refused() {
         let outcome = tokio::time::timeout(PATIENCE, dialer.client.session(victim.id())).await;
         assert!(!matches!(outcome, Ok(Ok(_))), "{outcome:?}");
         assert_eq!(hits.count(), 1);
-    }
-    for said in relay.heard(dialer.id()) {
-        let exposed = matches!(
-            said,
-            Said::Text(ClientMessage::Offer(_) | ClientMessage::IceCandidate(_))
-                | Said::Frame(RelayFrame::Data { .. })
-        );
-        assert!(!exposed, "{said:?}");
+        for said in relay.heard(dialer.id()) {
+            let exposed = matches!(
+                said,
+                Said::Text(ClientMessage::Offer(_) | ClientMessage::IceCandidate(_))
+                    | Said::Frame(RelayFrame::Data { .. })
+            );
+            assert!(!exposed, "{said:?}");
+        }
+        dialer.end_unbothered().await;
     }
 
     // The truth still works.
     relay.attack(|parcel: Parcel| vec![parcel]);
+    let dialer = Device::start(&relay, "a", Transports::default()).await;
     within(dialer.client.session(victim.id())).await.unwrap();
     accomplice.end_unbothered().await;
 }
