@@ -61,8 +61,10 @@ impl Broker {
             }
             let far = self.sockets.get(&other).map_or(address, |s| s.address);
             for (id, link, address) in [(id, link, far), (other, back, address)] {
-                if let Some(socket) = self.sockets.get_mut(&id) {
-                    socket.relayed.insert(link, address);
+                if let Some(socket) = self.sockets.get_mut(&id)
+                    && socket.relayed.insert(link, address).is_none()
+                {
+                    self.relayed += 1;
                 }
             }
         }
@@ -103,7 +105,9 @@ impl Broker {
     /// Ends every relayed connection of a registration that ends.
     pub(super) fn end_relayed(&mut self, id: SocketId, device: DeviceId) {
         let Some(socket) = self.sockets.get_mut(&id) else { return };
-        for (peer, connection) in std::mem::take(&mut socket.relayed).into_keys() {
+        let ended = std::mem::take(&mut socket.relayed);
+        self.relayed -= ended.len();
+        for (peer, connection) in ended.into_keys() {
             if let Some(other) = self.devices.get(&peer).copied()
                 && self.end(other, (device, connection))
             {
@@ -145,8 +149,9 @@ impl Broker {
 
     /// Tells a sender that its connection does not begin.
     fn refuse(&mut self, id: SocketId, link: Link, reason: RelayCloseReason) {
-        if let Some(socket) = self.sockets.get_mut(&id) {
-            socket.relayed.remove(&link);
+        if !self.end(id, link)
+            && let Some(socket) = self.sockets.get_mut(&id)
+        {
             socket.remember(link);
         }
         let (peer, connection) = link;
@@ -164,6 +169,8 @@ impl Broker {
 
     /// False if it was not open.
     fn end(&mut self, id: SocketId, link: Link) -> bool {
-        self.sockets.get_mut(&id).is_some_and(|socket| socket.end(link))
+        let ended = self.sockets.get_mut(&id).is_some_and(|socket| socket.end(link));
+        self.relayed -= usize::from(ended);
+        ended
     }
 }

@@ -234,5 +234,7 @@ proptest! {
                 }
             }
         }
+        here.into_iter().flatten().for_each(|socket| w.broker.handle_closed(socket));
+        prop_assert_eq!(w.broker.stats().relay_connections, 0, "each was counted and discounted once");
     }
 }
