@@ -155,7 +155,7 @@ fn made_up_registrations_push_out_no_certificate() {
         for seed in 3..120 {
             let (socket, _) = w.register(seed);
             w.broker.handle_closed(socket);
-            w.now = w.now + std::time::Duration::from_millis(1);
+            w.now += std::time::Duration::from_millis(1);
         }
     }
     w.text(a, ClientMessage::GetCertificate { device_id: device(2) });

@@ -93,7 +93,7 @@ fn presence_of_others_throws_no_device_off() {
         let (b, _) = w.register(2);
         w.watch(b, &[1]);
         w.broker.handle_closed(b);
-        w.now = w.now + Duration::from_millis(100);
+        w.now += Duration::from_millis(100);
     }
     let stats = w.broker.stats();
     assert_eq!((stats.too_slow, stats.devices), (0, 1));
