@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-#[expect(dead_code, reason = "other tests use the rest")]
 mod support;
 
 use std::net::IpAddr;

@@ -72,6 +72,7 @@ fn contents() -> Vec<Contents> {
         Body::Retry { instance: 5 },
         Body::Answer { instance: 5, sdp: "v=0\r\n".into() },
         Body::Welcome,
+        Body::Hello,
         Body::Candidates(vec!["candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host".into()]),
     ];
     let contents = |body| Contents {

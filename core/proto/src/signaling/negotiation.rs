@@ -48,6 +48,7 @@ use super::recent::Recent;
 use crate::id::{ConnectionId, DeviceId};
 use crate::limits;
 use crate::time::{Instant, earliest};
+use crate::timing::WEBRTC_ESTABLISHMENT;
 use attempt::{Attempt, Phase, Role};
 use early::Early;
 use instances::Instances;
@@ -58,6 +59,8 @@ pub struct Negotiation {
     wins_glare: bool,
     instances: Instances,
     dials: u32,
+    /// The question for the remote instance, until its deadline.
+    asked: Option<(ConnectionId, Instant)>,
     signaling_up: bool,
     current: Option<Attempt>,
     parked: Option<Offer>,
@@ -86,6 +89,7 @@ impl Negotiation {
             wins_glare: local > remote,
             instances: Instances::new(instance),
             dials: 0,
+            asked: None,
             signaling_up,
             current: None,
             parked: None,
@@ -95,6 +99,20 @@ impl Negotiation {
             early: Early::default(),
             held: VecDeque::new(),
             actions: VecDeque::new(),
+        }
+    }
+
+    /// Whether the remote instance is known, so that an offer is answered without a question before.
+    pub fn knows_remote(&self) -> bool {
+        self.instances.remote().is_some()
+    }
+
+    /// Asks the remote device for its instance before the first dial: [`Action::Dial`] follows, or [`Action::Abandon`] after
+    /// the time of an attempt. `connection_id` is fresh and random.
+    pub fn ask(&mut self, connection_id: ConnectionId, now: Instant) {
+        if self.asked.is_none() {
+            self.asked = Some((connection_id, now + WEBRTC_ESTABLISHMENT));
+            self.send(Contents { connection_id, attempt: 0, fingerprint: None, body: Body::Hello });
         }
     }
 
@@ -193,6 +211,9 @@ impl Negotiation {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if let Some((connection_id, _)) = self.asked.take_if(|(_, deadline)| *deadline <= now) {
+            self.actions.push_back(Action::Abandon { connection_id, reason: AbandonReason::TimedOut });
+        }
         let Some(current) = &mut self.current else { return };
         if current.deadline <= now {
             return self.end(AbandonReason::TimedOut, Some(ByeReason::TimedOut), now);
@@ -207,9 +228,10 @@ impl Negotiation {
 
     /// When to call [`Self::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let current = self.current.as_ref()?;
+        let asked = self.asked.map(|(_, deadline)| deadline);
+        let Some(current) = &self.current else { return asked };
         let flush = if self.signaling_up { current.flush_at } else { None };
-        earliest(Some(current.deadline), flush)
+        earliest(asked, earliest(Some(current.deadline), flush))
     }
 
     /// What to do next.

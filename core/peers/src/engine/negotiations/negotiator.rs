@@ -44,7 +44,20 @@ struct Live {
     /// It began for a session that was closed meanwhile.
     outlived: bool,
     negotiation: Option<webrtc::Negotiation>,
+    /// Candidates that came before the peer connection was made; the machine bounds them.
+    early: Vec<String>,
     tasks: Vec<AbortHandle>,
+}
+
+impl Live {
+    async fn add_candidates(&mut self, candidates: Vec<String>) {
+        let Some(negotiation) = &self.negotiation else { return self.early.extend(candidates) };
+        for candidate in candidates {
+            if let Err(error) = negotiation.add_candidate(&candidate).await {
+                tracing::debug!(%error, "candidate refused");
+            }
+        }
+    }
 }
 
 impl Drop for Live {
@@ -160,6 +173,9 @@ impl Negotiator {
     /// Says why an attempt was given up if it was, and whether it had outlived its session.
     async fn perform(&mut self, action: Action) -> Option<(String, bool)> {
         match action {
+            // The attempt that the peer has begun meanwhile serves as well.
+            Action::Dial if self.waiting.is_empty() => {}
+            Action::Dial => self.dial(),
             Action::CreateOffer { connection_id } => self.make(connection_id, None),
             Action::CreateAnswer { connection_id, sdp, fingerprint } => {
                 self.make(connection_id, Some((sdp, fingerprint)));
@@ -171,11 +187,8 @@ impl Negotiator {
                 return Some((why, self.give_up(connection_id)));
             }
             Action::AddCandidates { connection_id, candidates } => {
-                let live = self.attempts.get(&connection_id).and_then(|a| a.negotiation.clone());
-                for candidate in live.iter().flat_map(|_| &candidates) {
-                    if let Some(Err(e)) = add(live.as_ref(), candidate).await {
-                        tracing::debug!(error = %e, "a candidate was refused");
-                    }
+                if let Some(live) = self.attempts.get_mut(&connection_id) {
+                    live.add_candidates(candidates).await;
                 }
             }
             Action::Send(contents) => self.send(&contents),
@@ -203,7 +216,12 @@ impl Negotiator {
     }
 
     fn dial(&mut self) {
-        self.machine.dial(ConnectionId::from_bytes(random::array()), self.engine.clock.now());
+        let (connection_id, now) = (ConnectionId::from_bytes(random::array()), self.engine.clock.now());
+        if self.machine.knows_remote() {
+            self.machine.dial(connection_id, now);
+        } else {
+            self.machine.ask(connection_id, now);
+        }
     }
 
     /// Nothing that began for a session may bring it back, or pass for what is asked for afterwards.
@@ -232,7 +250,10 @@ impl Negotiator {
             Done::Made(id, made)
         });
         let tasks = vec![task];
-        self.attempts.insert(id, Live { initiator, name, outlived: false, negotiation: None, tasks });
+        self.attempts.insert(
+            id,
+            Live { initiator, name, outlived: false, negotiation: None, early: Vec::new(), tasks },
+        );
     }
 
     async fn apply(&mut self, id: ConnectionId, sdp: &str, signed: [u8; 32]) -> Result<(), String> {
@@ -250,6 +271,8 @@ impl Negotiator {
                 let Attempt { sdp, negotiation, candidates, connecting, .. } = attempt;
                 let fingerprint = negotiation.local_fingerprint();
                 live.negotiation = Some(negotiation);
+                let early = std::mem::take(&mut live.early);
+                live.add_candidates(early).await;
                 live.tasks = vec![
                     self.work.spawn(next_candidate(id, candidates)),
                     self.work.spawn(async move { Done::Connected(id, connecting.connected().await) }),
@@ -313,13 +336,6 @@ impl Engine {
         let envelopes = vec![base64::encode(&sealed)];
         self.relays.send(contents.kind(), to, contents.connection_id, envelopes).map_err(|e| e.to_string())
     }
-}
-
-async fn add(
-    negotiation: Option<&webrtc::Negotiation>,
-    candidate: &str,
-) -> Option<Result<(), webrtc::WebRtcError>> {
-    Some(negotiation?.add_candidate(candidate).await)
 }
 
 async fn next_candidate(id: ConnectionId, mut candidates: mpsc::Receiver<String>) -> Done {

@@ -11,6 +11,8 @@ pub enum Action {
         /// The attempt.
         connection_id: ConnectionId,
     },
+    /// The remote instance is known now, as [`super::Negotiation::ask`] wanted: dial, if that is still wanted.
+    Dial,
     /// Make a peer connection, apply the offer and make the answer; answer likewise.
     CreateAnswer {
         /// The attempt.

@@ -23,6 +23,9 @@ pub enum Body {
         /// At most [`limits::MAX_SDP`] bytes.
         sdp: String,
     },
+    /// The first word between two instances: asks for the other's, which [`Body::Retry`] tells. An offer made at once would
+    /// have to be made again, and candidates would be a round trip ahead of their description.
+    Hello,
     /// The offer of this attempt was made for another instance of this device or for none, so it may be a replay: it is
     /// answered if it is made again for this one.
     Retry {
@@ -121,7 +124,7 @@ impl Body {
             Self::Candidates(list) => {
                 list.len() <= limits::MAX_CANDIDATES && list.iter().all(|c| c.len() <= limits::MAX_CANDIDATE)
             }
-            Self::Retry { .. } | Self::Bye(_) | Self::Welcome => true,
+            Self::Hello | Self::Retry { .. } | Self::Bye(_) | Self::Welcome => true,
         };
         if fits { Ok(()) } else { Err(BodyError::TooLarge) }
     }
@@ -136,6 +139,7 @@ impl std::fmt::Debug for Body {
             Self::Retry { .. } => f.write_str("Retry"),
             Self::Candidates(list) => write!(f, "Candidates({})", list.len()),
             Self::Bye(reason) => write!(f, "Bye({reason:?})"),
+            Self::Hello => f.write_str("Hello"),
             Self::Welcome => f.write_str("Welcome"),
         }
     }
@@ -158,6 +162,7 @@ mod tests {
             proptest::collection::vec(".{0,20}", 0..5).prop_map(Body::Candidates),
             any::<u8>().prop_map(|code| Body::Bye(code.into())),
             Just(Body::Welcome),
+            Just(Body::Hello),
         ]
     }
 

@@ -49,7 +49,7 @@ impl Contents {
     /// The event that carries it through a relay.
     pub fn kind(&self) -> ExchangeKind {
         match self.body {
-            Body::Offer { .. } => ExchangeKind::Offer,
+            Body::Offer { .. } | Body::Hello => ExchangeKind::Offer,
             Body::Answer { .. } | Body::Retry { .. } | Body::Welcome => ExchangeKind::Answer,
             Body::Candidates(_) | Body::Bye(_) => ExchangeKind::IceCandidate,
         }

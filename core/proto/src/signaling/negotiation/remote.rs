@@ -18,6 +18,7 @@ impl Negotiation {
             (Body::Answer { instance, sdp }, Some(fingerprint)) => {
                 self.handle_answer(connection_id, number, instance, fingerprint, sdp);
             }
+            (Body::Hello, _) => self.handle_hello(connection_id, now),
             (Body::Retry { instance }, _) => self.handle_retry(connection_id, number, instance),
             (Body::Candidates(candidates), _) => self.handle_candidates(connection_id, number, candidates),
             (Body::Bye(reason), _) => self.handle_bye(connection_id, reason, now),
@@ -63,6 +64,13 @@ impl Negotiation {
         }
     }
 
+    fn handle_hello(&mut self, connection_id: ConnectionId, now: Instant) {
+        if self.instances.retry(connection_id, now) {
+            let body = Body::Retry { instance: self.instances.own() };
+            self.send(Contents { connection_id, attempt: 0, fingerprint: None, body });
+        }
+    }
+
     fn handle_answer(
         &mut self,
         connection_id: ConnectionId,
@@ -86,6 +94,11 @@ impl Negotiation {
 
     /// The remote device is another instance than the offer was made for. The offer is made again, once per attempt.
     fn handle_retry(&mut self, connection_id: ConnectionId, number: u32, remote: u64) {
+        if self.asked.take_if(|(asked, _)| *asked == connection_id).is_some() {
+            self.instances.learn(remote);
+            self.actions.push_back(Action::Dial);
+            return;
+        }
         let instance = self.instances.own();
         let Some(current) = self.attempt(connection_id).filter(|a| a.number == number) else { return };
         let Some(sdp) = current.offer.take() else { return };

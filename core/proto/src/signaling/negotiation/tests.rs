@@ -443,3 +443,34 @@ fn no_peer_gets_more_than_its_candidates_applied() {
         assert_eq!(added, limits::MAX_CANDIDATES);
     }
 }
+
+fn device(n: u8) -> DeviceId {
+    DeviceId::from_bytes([n; 20])
+}
+
+#[test]
+fn a_first_dial_asks_for_the_instance_and_makes_its_offer_for_it() {
+    let (mut local, mut remote) =
+        (Negotiation::new(device(1), device(2), 11, true), Negotiation::new(device(2), device(1), 22, true));
+    assert!(!local.knows_remote());
+    local.ask(conn(7), NOW);
+    let Some(Action::Send(hello)) = local.poll_output() else { panic!("nothing is sent") };
+    remote.handle_remote(hello.clone(), NOW);
+    let Some(Action::Send(retry)) = remote.poll_output() else { panic!("no answer") };
+    assert_eq!(retry.body, Body::Retry { instance: 22 });
+    remote.handle_remote(hello, NOW);
+    assert_eq!(remote.poll_output(), None, "a copy is not answered");
+    local.handle_remote(retry.clone(), NOW);
+    assert_eq!(local.poll_output(), Some(Action::Dial));
+    assert!(local.knows_remote());
+    local.handle_remote(retry, NOW);
+    assert_eq!(local.poll_output(), None, "a replay says nothing new");
+    // Nor does a question without an answer wait for ever.
+    let mut alone = Negotiation::new(device(1), device(3), 11, true);
+    alone.ask(conn(8), NOW);
+    assert!(alone.poll_output().is_some());
+    alone.handle_timeout(alone.poll_timeout().unwrap());
+    let reason = AbandonReason::TimedOut;
+    assert_eq!(alone.poll_output(), Some(Action::Abandon { connection_id: conn(8), reason }));
+    assert_eq!(alone.poll_timeout(), None);
+}
