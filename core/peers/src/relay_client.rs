@@ -89,6 +89,11 @@ impl RelayClient {
         self.shared.state()
     }
 
+    /// Registrations that were accepted so far: transports do not outlive one.
+    pub fn registrations(&self) -> u64 {
+        self.shared.registrations()
+    }
+
     /// Sends sealed envelopes to a device: one with an offer or answer, up to `MAX_CANDIDATES` with candidates.
     /// While the relay is away they are held, up to `MAX_HELD_EXCHANGES` of them for `OFFER_TTL`, and go out in
     /// order on registration.

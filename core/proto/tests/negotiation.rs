@@ -155,7 +155,13 @@ impl World {
         match event {
             Event::Dial(side) => {
                 self.dials += 1;
-                self.machines[side].dial(ConnectionId::from_bytes([self.dials; 16]), now);
+                let (machine, id) = (&mut self.machines[side], ConnectionId::from_bytes([self.dials; 16]));
+                // Either way has to lead to the same.
+                if self.dials % 2 == 0 && !machine.knows_remote() {
+                    machine.ask(id, now);
+                } else {
+                    machine.dial(id, now);
+                }
             }
             Event::HangUp(side) => self.machines[side].hang_up(now),
             Event::Signaling(side, up) => self.machines[side].handle_signaling(up, now),
@@ -237,6 +243,10 @@ impl World {
     fn act(&mut self, side: usize) {
         while let Some(action) = self.machines[side].poll_output() {
             match action {
+                Action::Dial => {
+                    self.dials += 1;
+                    self.machines[side].dial(ConnectionId::from_bytes([self.dials; 16]), self.now);
+                }
                 Action::CreateOffer { connection_id } => self.create(side, connection_id, true),
                 Action::CreateAnswer { connection_id, fingerprint, .. } => {
                     assert_eq!(fingerprint, [1 - side as u8; 32]);
@@ -259,8 +269,11 @@ impl World {
                 }
                 Action::Send(contents) => self.send(side, contents),
                 Action::Abandon { connection_id, .. } => {
-                    assert!(self.pcs[side][&connection_id].open, "abandoned twice");
-                    self.drop_pc(side, connection_id);
+                    // A question that nobody answered has no peer connection.
+                    if let Some(pc) = self.pcs[side].get(&connection_id) {
+                        assert!(pc.open, "abandoned twice");
+                        self.drop_pc(side, connection_id);
+                    }
                 }
             }
         }

@@ -7,6 +7,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use peers_proto::dial::Purpose;
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::network::AppState;
+use peers_proto::timing::REGISTRATION_TIMEOUT;
 use peers_proto::trust::TrustLevel;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,9 @@ use crate::error::Error;
 use crate::random;
 use crate::session::Session;
 use crate::transport::websocket::{self, DialOptions};
+
+/// Tries of one dial through relays that go while it is under way.
+const RELAY_TRIES: usize = 3;
 
 /// The outcome of a dial, as soon as there is one. It is closed without one if the dial was given up.
 type Outcome = watch::Receiver<Option<Result<(), Error>>>;
@@ -195,9 +199,25 @@ impl Attempt<'_> {
 
     async fn take(&self, way: &Way) -> (&'static str, Result<(), Error>) {
         match way {
-            Way::Relay => ("relay", self.by_relay().await),
+            Way::Relay => ("relay", self.by_relays().await),
             Way::WebRtc => ("webrtc", self.engine.negotiate(self.device).await),
             Way::Address(url) => ("address", self.by_address(url).await),
+        }
+    }
+
+    /// Through the relays there are; again if it was a relay that went and not the peer.
+    async fn by_relays(&self) -> Result<(), Error> {
+        let mut tries = 1;
+        loop {
+            let edition = self.engine.relays.edition();
+            let outcome = self.by_relay().await;
+            let lost = matches!(outcome, Err(Error::Unreachable(_) | Error::Offline))
+                && self.engine.relays.edition() != edition;
+            if !lost || tries == RELAY_TRIES {
+                return outcome;
+            }
+            tries += 1;
+            self.engine.relays.online(REGISTRATION_TIMEOUT).await?;
         }
     }
 

@@ -153,6 +153,13 @@ impl Relays {
         }
     }
 
+    /// Changes whenever a registration ends or begins.
+    pub(crate) fn edition(&self) -> (usize, u64) {
+        let registered = |client: &&RelayClient| *client.state().borrow() == RelayState::Registered;
+        let accepted = self.clients.iter().map(RelayClient::registrations).sum();
+        (self.clients.iter().filter(registered).count(), accepted)
+    }
+
     /// Knocks at a device through every relay; the recipient drops the copies.
     pub(crate) fn knock(&self, device: DeviceId, connection: ConnectionId, knock: &[u8]) {
         let message = MessageId::from_bytes(random::array());

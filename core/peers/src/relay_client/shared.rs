@@ -1,6 +1,7 @@
 //! What the task, the handles and the transports share: the state machines behind one lock, and who to wake.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     clock: Clock,
     inner: Mutex<Inner>,
     status: watch::Sender<RelayState>,
+    registrations: AtomicU64,
     /// There is something to write.
     work: Notify,
     events: Notify,
@@ -65,6 +67,7 @@ impl Shared {
             clock,
             inner: Mutex::new(inner),
             status: watch::Sender::new(RelayState::Connecting),
+            registrations: AtomicU64::new(0),
             work: Notify::new(),
             events: Notify::new(),
             ice: Notify::new(),
@@ -80,6 +83,11 @@ impl Shared {
 
     pub(super) fn state(&self) -> watch::Receiver<RelayState> {
         self.status.subscribe()
+    }
+
+    /// Registrations that were accepted so far.
+    pub(super) fn registrations(&self) -> u64 {
+        self.registrations.load(Ordering::Relaxed)
     }
 
     pub(super) fn ended(&self) -> Option<RelayError> {
@@ -145,6 +153,14 @@ impl Shared {
 
     pub(super) fn network_changed(&self, another: bool) {
         if another {
+            // Known here and now: whoever waits for a registration waits for the next one.
+            self.status.send_if_modified(|state| {
+                let registered = *state == RelayState::Registered;
+                if registered {
+                    *state = RelayState::Connecting;
+                }
+                registered
+            });
             self.networks.send_modify(|n| *n += 1);
         } else {
             self.network.notify_one();
@@ -235,6 +251,7 @@ impl Shared {
     }
 
     pub(super) fn handle_registered(&self, ice: IceServers) {
+        self.registrations.fetch_add(1, Ordering::Relaxed);
         self.lock().signaling.handle_registered(ice, self.clock.now());
         self.set_state(RelayState::Registered);
         self.work.notify_one();
