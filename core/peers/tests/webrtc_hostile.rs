@@ -1,5 +1,5 @@
 //! The `webrtc` transport against strangers, and against a peer that breaks the rules: the bare stack on the other side.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;

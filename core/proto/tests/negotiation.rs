@@ -157,7 +157,7 @@ impl World {
                 self.dials += 1;
                 let (machine, id) = (&mut self.machines[side], ConnectionId::from_bytes([self.dials; 16]));
                 // Either way has to lead to the same.
-                if self.dials % 2 == 0 && !machine.knows_remote() {
+                if self.dials.is_multiple_of(2) && !machine.knows_remote() {
                     machine.ask(id, now);
                 } else {
                     machine.dial(id, now);
