@@ -20,6 +20,9 @@ use crate::transport::Transport;
 
 /// Paths that may wait for a session's driver; a driver that is this far behind does not need more.
 const PATHS: usize = 8;
+/// Devices with a name of this side's, live sessions included: a handshake that comes to nothing leaves one behind. For a
+/// device that is forgotten this side is another one next time.
+const MAX_NAMED: usize = 512;
 /// Closed sessions whose names are remembered: those of the last seconds, even of a busy device.
 const CLOSED: usize = 64;
 
@@ -41,6 +44,10 @@ struct Entries {
 
 impl Entries {
     fn entry(&mut self, device: DeviceId) -> &mut Entry {
+        if self.of.len() >= MAX_NAMED && !self.of.contains_key(&device) {
+            let idle = self.of.iter().find(|(_, entry)| entry.live.is_none()).map(|(idle, _)| *idle);
+            idle.and_then(|idle| self.of.remove(&idle));
+        }
         self.of.entry(device).or_insert_with(Entry::new)
     }
 
@@ -311,4 +318,18 @@ impl Engine {
 
 fn number() -> u64 {
     u64::from_be_bytes(random::array())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_that_never_get_a_session_are_forgotten() {
+        let registry = Registry::default();
+        for n in 0..2 * MAX_NAMED {
+            registry.name(DeviceId::derive(&n.to_be_bytes()));
+        }
+        assert_eq!(registry.lock().of.len(), MAX_NAMED);
+    }
 }
