@@ -58,7 +58,7 @@ fn act(negotiation: &mut Negotiation, now: Instant) {
                 assert!(Contents::from_envelope(&content) == Ok(contents));
             }
             Action::AddCandidates { candidates, .. } => assert!(candidates.len() <= MAX_CANDIDATES),
-            Action::ApplyAnswer { .. } | Action::Abandon { .. } => {}
+            Action::Dial | Action::ApplyAnswer { .. } | Action::Abandon { .. } => {}
         }
     }
 }
