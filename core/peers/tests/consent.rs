@@ -84,6 +84,24 @@ async fn an_open_device_refuses_a_stranger_after_the_handshake() {
     assert!(b.client.sessions().is_empty());
 }
 
+/// Strangers that were accepted keep no place of strangers: an open device serves more of them than begin at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_device_serves_as_many_strangers_as_it_accepts() {
+    let world = World::start().await;
+    let mut open = world.client("open", RELAY, |b| b.open(true)).await;
+    let target = open.client.device_id();
+    let mut served = Vec::new();
+    for n in 0..12 {
+        let stranger = world.client(&format!("stranger {n}"), RELAY, |b| b).await;
+        let dialing = dial(&stranger, target);
+        open.incoming().await.accept();
+        let session = dialing.await.unwrap().unwrap();
+        talk(&session, &open.client.session(stranger.client.device_id()).await.unwrap()).await;
+        served.push((stranger, session));
+    }
+    assert_eq!(open.client.sessions().len(), served.len());
+}
+
 /// A device that was started anew lets its friends in by its policy alone, which they cannot know: they knock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restarted_device_with_a_policy_is_reached_again() {

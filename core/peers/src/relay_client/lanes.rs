@@ -89,7 +89,7 @@ struct Lane {
     signals: Arc<Signals>,
 }
 
-/// What was known of a peer when it opened a lane.
+/// The device that opened a lane.
 #[derive(Debug, Clone, Copy)]
 struct Caller {
     known: bool,
@@ -139,6 +139,15 @@ impl Lanes {
             self.overflow(fullest);
         }
         received
+    }
+
+    /// The devices that are let in have changed: a stranger that was accepted leaves the places of strangers to others.
+    pub(super) fn sort_callers(&mut self, known: impl Fn(DeviceId) -> bool) {
+        for (key, lane) in &mut self.lanes {
+            if let Some(caller) = &mut lane.caller {
+                caller.known = known(key.peer);
+            }
+        }
     }
 
     /// The peer or the relay ended a lane. What arrived before is still read.

@@ -135,7 +135,11 @@ impl Shared {
     }
 
     pub(super) fn watch_devices(&self, devices: Vec<DeviceId>) {
-        self.lock().signaling.watch(devices);
+        let mut inner = self.lock();
+        let Inner { signaling, lanes, .. } = &mut *inner;
+        signaling.watch(devices);
+        lanes.sort_callers(|device| signaling.watches(device));
+        drop(inner);
         self.work.notify_one();
     }
 

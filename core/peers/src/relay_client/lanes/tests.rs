@@ -65,6 +65,20 @@ fn strangers_leave_the_lanes_of_known_devices_alone() {
 }
 
 #[test]
+fn an_accepted_stranger_leaves_its_place_to_the_next() {
+    let mut lanes = Lanes::default();
+    let stranger =
+        |n: u8| Key { peer: DeviceId::from_bytes([n; 20]), connection: ConnectionId::from_bytes([n; 16]) };
+    let open = |lanes: &mut Lanes, n| opened(&lanes.handle_data(stranger(n), b"hello", true, false));
+    let strangers = u8::try_from(limits::MAX_RELAY_STRANGERS).unwrap();
+    assert!((0..strangers).all(|n| open(&mut lanes, n)));
+    assert!(!open(&mut lanes, strangers));
+    lanes.sort_callers(|device| device == stranger(0).peer);
+    assert!(open(&mut lanes, strangers + 1));
+    assert!(!open(&mut lanes, strangers + 2));
+}
+
+#[test]
 fn callers_are_bounded_per_peer_and_in_total() {
     let mut lanes = Lanes::default();
     let count = (0..=255).filter(|n| opened(&lanes.handle_data(key(*n), b"hello", true, true))).count();
