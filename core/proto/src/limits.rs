@@ -216,8 +216,8 @@ pub const MAX_DTLS_PARKED: usize = 64;
 /// Their bytes.
 pub const MAX_DTLS_PARKED_BYTES: usize = 64 * 1024;
 /// Small SCTP chunks received for which no frame was delivered: what waits behind a lost packet when calls are short. Each
-/// takes the stack 200 bytes beside its content.
-pub const MAX_SCTP_SMALL_CHUNKS: usize = 32 * 1024;
+/// takes the stack a kilobyte beside its content, since it makes room for four fragments at once.
+pub const MAX_SCTP_SMALL_CHUNKS: usize = 16 * 1024;
 /// SCTP chunks at once that are neither data nor acknowledgement. An association begins with four, and then has a
 /// heartbeat now and then.
 pub const SCTP_CONTROL_BURST: u64 = 64;
