@@ -69,8 +69,13 @@ async fn judge_all(all: &[Behaviour], choice: &Choice, attacker: &Handle) -> usi
         // A log of another run says nothing about this one.
         let _ = std::fs::remove_file(&log);
         let began = Instant::now();
-        let verdict = judge(behaviour, &log, attacker).await;
-        failed += usize::from(!verdict.faults.is_empty());
+        let mut verdict = judge(behaviour, &log, attacker).await;
+        if verdict.is_only_late() {
+            // A fault of ours shows itself a second time; a moment in which the machine was busy elsewhere does not.
+            println!("again  {name}: {}", verdict.late.join("; "));
+            verdict = judge(behaviour, &log, attacker).await;
+        }
+        failed += usize::from(!verdict.holds());
         worst_growth = worst_growth.max(verdict.growth);
         worst_p99 = worst_p99.max(verdict.p99);
         println!("{}", line(&name, &verdict, began.elapsed()));
@@ -85,13 +90,14 @@ async fn judge_all(all: &[Behaviour], choice: &Choice, attacker: &Handle) -> usi
 }
 
 fn line(name: &str, verdict: &Verdict, took: Duration) -> String {
-    let word = if verdict.faults.is_empty() { "held  " } else { "FAILED" };
+    let word = if verdict.holds() { "held  " } else { "FAILED" };
+    let faults: Vec<_> = verdict.faults.iter().chain(&verdict.late).map(String::as_str).collect();
     format!(
         "{word} {name:<56} +{:6.1} MB  p99 {:7.1} ms  dial {:5.0} ms  {:4.1} s  {}",
         megabytes(verdict.growth),
         millis(verdict.p99),
         millis(verdict.slowest_dial),
         took.as_secs_f64(),
-        verdict.faults.join("; ")
+        faults.join("; ")
     )
 }

@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) trusted: Vec<DeviceId>,
     pub(crate) groups: Vec<GroupId>,
     pub(crate) app: App,
+    /// Strangers may begin a handshake without a knock.
+    pub(crate) open: bool,
 }
 
 /// An order to a victim. Each has one answer.
@@ -91,6 +93,7 @@ pub(crate) async fn run() -> Outcome<()> {
 async fn start(settings: &Settings) -> Outcome<(Client, Events)> {
     let seed = settings.seed.as_slice().try_into()?;
     let mut builder = Client::builder().identity(Identity::from_seed(seed)).name("victim").loopback(true);
+    builder = builder.open(settings.open);
     for relay in &settings.relays {
         builder = builder.relay(relay);
     }

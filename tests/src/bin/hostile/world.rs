@@ -38,6 +38,8 @@ pub(crate) struct Verdict {
     pub(crate) p99: Duration,
     pub(crate) slowest_dial: Duration,
     pub(crate) faults: Vec<String>,
+    /// What took longer than it may.
+    pub(crate) late: Vec<String>,
 }
 
 struct World {
@@ -61,7 +63,7 @@ pub(crate) async fn judge(behaviour: &Behaviour, log: &Path, attacker: &Handle) 
 
 impl World {
     async fn start(behaviour: &Behaviour, log: &Path, attacker: &Handle) -> Outcome<Self> {
-        let Setting { app, relay: ref settings, second, slow_link, dials, .. } = behaviour.setting;
+        let Setting { app, open, relay: ref settings, second, slow_link, dials, .. } = behaviour.setting;
         let mut link = JoinSet::new();
         let front = TcpListener::bind("127.0.0.1:0").await?;
         let mut settings = settings.clone();
@@ -102,7 +104,7 @@ impl World {
         let attackers = attackers.collect::<Result<Vec<_>, _>>()?;
         let trusted = attackers.iter().map(|party| party.id()).chain([caller, dialer]).collect();
         let settings =
-            victim::Settings { seed: victim_seed.to_vec(), relays, trusted, groups: vec![GROUP], app };
+            victim::Settings { seed: victim_seed.to_vec(), relays, trusted, groups: vec![GROUP], app, open };
         let victim_process = VictimProcess::start(&settings, log).await?;
         let webrtc = behaviour.carrier == Carrier::WebRtc;
         let settings = honest::Settings {
@@ -172,6 +174,15 @@ impl World {
 }
 
 impl Verdict {
+    pub(crate) fn holds(&self) -> bool {
+        self.faults.is_empty() && self.late.is_empty()
+    }
+
+    /// Nothing is wrong but a time, which a machine that others use too may be the reason of.
+    pub(crate) fn is_only_late(&self) -> bool {
+        self.faults.is_empty() && !self.late.is_empty()
+    }
+
     fn hear(&mut self, report: &Report, setting: &Setting) {
         self.p99 = Duration::from_micros(report.p99_us);
         self.slowest_dial = Duration::from_millis(report.slowest_dial_ms);
@@ -182,10 +193,10 @@ impl Verdict {
             self.faults.push("the honest session is gone".to_owned());
         }
         if self.p99 > setting.p99 {
-            self.faults.push(format!("the honest calls' p99 is {:.0} ms", millis(self.p99)));
+            self.late.push(format!("the honest calls' p99 is {:.0} ms", millis(self.p99)));
         }
         if report.dials == 0 || self.slowest_dial > setting.dial {
-            self.faults.push(format!("a trusted device needed {:.1} s", self.slowest_dial.as_secs_f64()));
+            self.late.push(format!("a trusted device needed {:.1} s", self.slowest_dial.as_secs_f64()));
         }
     }
 }

@@ -38,6 +38,8 @@ pub(crate) enum Side {
 #[derive(Clone)]
 pub(crate) struct Setting {
     pub(crate) app: App,
+    /// The victim is an open device.
+    pub(crate) open: bool,
     /// Settings of the relay.
     pub(crate) relay: Vec<(&'static str, String)>,
     pub(crate) second: Side,
@@ -62,6 +64,7 @@ impl Behaviour {
     {
         let setting = Setting {
             app: App::Prompt,
+            open: false,
             relay: Vec::new(),
             second: Side::None,
             slow_link: None,
@@ -91,12 +94,18 @@ impl Behaviour {
         self
     }
 
+    fn to_an_open_device(mut self) -> Self {
+        self.setting.open = true;
+        self
+    }
+
     pub(crate) fn name(&self) -> String {
         let carrier = match self.carrier {
             Carrier::Relay => "relay",
             Carrier::WebRtc => "webrtc",
         };
-        format!("{} ({carrier})", self.name)
+        let open = if self.setting.open { ", open" } else { "" };
+        format!("{} ({carrier}{open})", self.name)
     }
 }
 

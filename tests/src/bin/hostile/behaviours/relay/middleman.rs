@@ -150,6 +150,7 @@ async fn replayed(scene: Scene) -> Outcome<()> {
         trusted: vec![friend.device_id()],
         groups: Vec::new(),
         app: App::Prompt,
+        open: false,
     };
     let first = VictimProcess::start(&settings, &scene.log).await?;
     tokio::time::timeout(DIAL, friend.session(phone)).await??;

@@ -13,6 +13,11 @@ use crate::behaviours::Behaviour;
 use crate::scene::Scene;
 
 pub(super) fn all() -> Vec<Behaviour> {
+    let open = behaviours().into_iter().map(Behaviour::to_an_open_device);
+    behaviours().into_iter().chain(open).collect()
+}
+
+fn behaviours() -> Vec<Behaviour> {
     vec![
         Behaviour::relay("handshakes begun by 8", |s| begun(s, 8)),
         Behaviour::relay("handshakes begun by 64", |s| begun(s, 64)),
