@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Rust: toolchains, cargo tools, the host's library and command, generated bindings.
 
-declare -A CARGO_TOOLS=([cargo-deny]=0.20.2 [cargo-fuzz]=0.13.2)
+declare -A CARGO_TOOLS=([cargo-fuzz]=0.13.2)
 PATH=$TOOLS/cargo/bin:$PATH
 
 ensure_rust() {
@@ -28,13 +28,25 @@ install_cargo_tool() {
     cargo install --locked --root "$TOOLS/cargo" "$1@${CARGO_TOOLS[$1]}"
 }
 
-build_host() {
-  local profile=${1:-dev} folder more=()
-  (($# < 2)) || more=("${@:2}")
+# The whole workspace is selected whatever is built: the features of dependencies follow from the selection, and with other
+# features cargo builds them again.
+cargo_build() { (cd "$ROOT" && cargo build --locked --workspace "$@"); }
+
+# The same with its output in a log.
+quietly_build() { quietly "build ${*: -1}" env -C "$ROOT" cargo build --locked --workspace "$@"; }
+
+xtask() {
   ensure_rust
+  cargo_build --quiet --bin xtask
+  "$TARGET/debug/xtask" "$@"
+}
+
+build_host() {
+  local profile=${1:-dev} folder
   folder=$profile
   [[ $profile != dev ]] || folder=debug
-  (cd "$ROOT" && cargo build --locked --profile "$profile" --package peers-ffi --package peers-cli "${more[@]}")
+  ensure_rust
+  cargo_build --profile "$profile" --lib --bin peers "${@:2}"
   HOST_DIR=$TARGET/$folder
 }
 
@@ -44,6 +56,7 @@ generate() {
   GENERATED=$BUILD/generated/$language
   rm -rf "$GENERATED"
   mkdir -p "$GENERATED"
-  (cd "$ROOT" && cargo run --quiet --locked --package peers-bindgen -- generate --library --no-format \
-    --language "$language" --out-dir "$GENERATED" "$HOST_DIR/libpeers_ffi.so")
+  cargo_build --quiet --bin peers-bindgen
+  (cd "$ROOT" && "$TARGET/debug/peers-bindgen" generate --library --no-format --language "$language" \
+    --out-dir "$GENERATED" "$HOST_DIR/libpeers_ffi.so")
 }

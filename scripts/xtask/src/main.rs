@@ -1,5 +1,6 @@
 //! Checks and builds that need more than a shell: `cargo xtask <task>`.
 
+mod dependencies;
 mod error;
 mod layers;
 mod metadata;
@@ -26,6 +27,8 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Check the licences and the sources of all dependencies.
+    Dependencies,
     /// Check which crate depends on which, and which module imports which.
     Layers,
     /// List the requirements and the tests that prove them.
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
 
 fn run(task: &Task) -> Result<(), Error> {
     match task {
+        Task::Dependencies => dependencies::run(),
         Task::Layers => layers::run(),
         Task::Requirements(args) => requirements::run(args),
         Task::Sim(args) => sim::run(args),

@@ -5,30 +5,47 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::{process, workspace};
 
-/// The packages of the workspace, without their dependencies' own packages.
+/// Packages, and where cargo builds.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Metadata {
     pub(crate) packages: Vec<Package>,
     pub(crate) target_directory: std::path::PathBuf,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
+    pub(crate) version: String,
+    /// An SPDX expression.
+    pub(crate) license: Option<String>,
+    /// `None` for a package of the workspace.
+    pub(crate) source: Option<String>,
     pub(crate) dependencies: Vec<Dependency>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(crate) struct Dependency {
     pub(crate) name: String,
     /// `None` for an ordinary dependency, else `"dev"` or `"build"`.
     pub(crate) kind: Option<String>,
+    /// The versions that will do.
+    pub(crate) req: String,
+    pub(crate) path: Option<String>,
 }
 
 impl Metadata {
-    /// Asks cargo.
+    /// The packages of the workspace, without their dependencies' own packages.
     pub(crate) fn load() -> Result<Self, Error> {
-        let json = process::read(workspace::cargo().args(["metadata", "--format-version=1", "--no-deps"]))?;
-        Ok(serde_json::from_slice(&json)?)
+        Self::ask("--no-deps")
+    }
+
+    /// Every package of the lock file.
+    pub(crate) fn load_all() -> Result<Self, Error> {
+        Self::ask("--all-features")
+    }
+
+    fn ask(option: &str) -> Result<Self, Error> {
+        let arguments = ["metadata", "--locked", "--format-version=1", option];
+        Ok(serde_json::from_slice(&process::read(workspace::cargo().args(arguments))?)?)
     }
 }

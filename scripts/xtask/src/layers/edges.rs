@@ -40,9 +40,13 @@ mod tests {
     fn package(name: &str, dependencies: &[(&str, Option<&str>)]) -> Package {
         let dependencies = dependencies
             .iter()
-            .map(|(name, kind)| Dependency { name: (*name).into(), kind: kind.map(Into::into) })
+            .map(|(name, kind)| Dependency {
+                name: (*name).into(),
+                kind: kind.map(Into::into),
+                ..Dependency::default()
+            })
             .collect();
-        Package { name: name.into(), dependencies }
+        Package { name: name.into(), dependencies, ..Package::default() }
     }
 
     #[test]
