@@ -31,8 +31,6 @@ const FILL: Duration = Duration::from_millis(2200);
 const HALVES: usize = 5000;
 /// They are closed within this.
 const HALF: Duration = Duration::from_secs(15);
-/// Devices that register and never read.
-const SILENT: usize = 80;
 
 pub(super) fn all() -> Vec<Behaviour> {
     vec![
@@ -41,8 +39,10 @@ pub(super) fn all() -> Vec<Behaviour> {
         Behaviour::relay("sockets that never register", unregistered),
         Behaviour::relay("sockets opened and dropped", opened_and_dropped),
         Behaviour::relay("registrations with a wrong signature", wrong_signatures),
-        Behaviour::relay("eighty devices that never read", never_read),
-        Behaviour::relay("relayed data for eighty devices that never read", never_read_data),
+        Behaviour::relay("eighty devices that never read", |s| never_read(s, 80)),
+        Behaviour::relay("a thousand devices that never read", |s| never_read(s, 1000)),
+        Behaviour::relay("relayed data for eighty devices that never read", |s| never_read_data(s, 80)),
+        Behaviour::relay("relayed data for a thousand devices that never read", |s| never_read_data(s, 1000)),
         Behaviour::relay("texts beyond the limit", |s| {
             spoken(s, Message::text("x".repeat(MAX_SIGNALING + 1)), true)
         }),
@@ -162,15 +162,15 @@ async fn wrong_signatures(scene: Scene) -> Outcome<()> {
     join_all((0..16).map(one)).await.into_iter().collect()
 }
 
-/// Devices that know each other: those that never read, and `senders`.
-async fn crowd(scene: &Scene, senders: usize) -> Outcome<(Vec<Link>, Vec<DeviceId>, Vec<Socket>)> {
+/// Devices that never read, and for each of the `senders` some of them that know it.
+async fn crowd(scene: &Scene, senders: usize, silent: usize) -> Outcome<(Vec<Sender>, Vec<Socket>)> {
     let mut links = Vec::new();
     for n in 0..senders {
         links.push(scene.stranger(5000 + n).await?);
     }
     let known: Vec<_> = links.iter().map(|link| link.party.id()).collect();
     let (mut ids, mut sockets) = (Vec::new(), Vec::new());
-    for n in 0..SILENT {
+    for n in 0..silent {
         let party = Party::new("silent")?;
         let mut socket = scene.socket(n).await?;
         socket.register(&party).await?;
@@ -178,20 +178,27 @@ async fn crowd(scene: &Scene, senders: usize) -> Outcome<(Vec<Link>, Vec<DeviceI
         ids.push(party.id());
         sockets.push(socket);
     }
-    for link in &links {
-        link.watch(&ids).await?;
+    let shares = ids.chunks(MAX_WATCHED).map(<[DeviceId]>::to_vec).cycle();
+    let senders: Vec<_> = links.into_iter().zip(shares).map(|(link, to)| Sender { link, to }).collect();
+    for sender in &senders {
+        sender.link.watch(&sender.to).await?;
     }
-    Ok((links, ids, sockets))
+    Ok((senders, sockets))
 }
 
-async fn never_read(scene: Scene) -> Outcome<()> {
-    let (senders, ids, _silent) = crowd(&scene, 8).await?;
+struct Sender {
+    link: Link,
+    to: Vec<DeviceId>,
+}
+
+async fn never_read(scene: Scene, silent: usize) -> Outcome<()> {
+    let (senders, _silent) = crowd(&scene, 8, silent).await?;
     let envelope = vec!["x".repeat(60_000)];
     let end = Instant::now() + FILL;
     let filling = senders.iter().map(|sender| async {
-        for id in ids.iter().cycle() {
+        for id in sender.to.iter().cycle() {
             let connection = ConnectionId::from_bytes(random::array());
-            let sent = sender.speaker.exchange(ExchangeKind::Offer, *id, connection, envelope.clone());
+            let sent = sender.link.speaker.exchange(ExchangeKind::Offer, *id, connection, envelope.clone());
             if !before(end, sent).await {
                 break;
             }
@@ -201,16 +208,19 @@ async fn never_read(scene: Scene) -> Outcome<()> {
     Ok(())
 }
 
-async fn never_read_data(scene: Scene) -> Outcome<()> {
-    let (senders, ids, _silent) = crowd(&scene, 1).await?;
+async fn never_read_data(scene: Scene, silent: usize) -> Outcome<()> {
+    let (senders, _silent) = crowd(&scene, silent.div_ceil(MAX_WATCHED), silent).await?;
     let connection = ConnectionId::from_bytes(random::array());
     let (end, frame) = (Instant::now() + FILL, Bytes::from(vec![0; 16_000]));
-    for peer in ids.iter().cycle() {
-        let message = RelayFrame::Data { peer: *peer, connection, frame: frame.clone() };
-        if !before(end, senders[0].speaker.frame(&message)).await {
-            break;
+    let filling = senders.iter().map(|sender| async {
+        for peer in sender.to.iter().cycle() {
+            let message = RelayFrame::Data { peer: *peer, connection, frame: frame.clone() };
+            if !before(end, sender.link.speaker.frame(&message)).await {
+                break;
+            }
         }
-    }
+    });
+    join_all(filling).await;
     Ok(())
 }
 
