@@ -90,6 +90,12 @@ const SCTP_PAYLOAD: usize = 1160;
 /// Largest frame before sealing: as many whole SCTP packets as a frame may have. A shorter packet at its end would cost as
 /// much as a full one and interrupt segmentation offload.
 pub const MAX_FRAME_CONTENT: usize = (MAX_FRAME - SEAL_OVERHEAD) / SCTP_PAYLOAD * SCTP_PAYLOAD;
+/// Bytes of a ping that asks whether full packets pass: two SCTP packets full, of which at least one is, and more than a TCP
+/// segment on an Ethernet has. Few enough for the first flight of a new connection.
+pub const FULL_PING: usize = 2 * SCTP_PAYLOAD;
+/// Bytes of the peer beyond which its next acknowledgement may wait behind more of them: far below what a transport keeps for
+/// a slow link, and more than a conversation has in some seconds.
+pub const BULK: usize = 64 * 1024;
 /// Received bytes after which an acknowledgement does not wait for its timer.
 pub const ACK_EVERY: usize = 1024 * 1024;
 /// Streams open at once on one session, counted per opener.

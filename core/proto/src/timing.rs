@@ -27,6 +27,11 @@ pub const PING_OUTSTANDING: Duration = Duration::from_secs(1);
 /// The same on a path that nobody uses and on the connection to a relay, at the next [`BEAT`]: NATs keep a UDP mapping for
 /// 30 s at least (RFC 4787 asks for 120), and every wake-up of a phone's radio costs its battery for seconds.
 pub const PING_IDLE: Duration = Duration::from_secs(20);
+/// A path is also asked when nothing new was acknowledged for this long although the peer is heard: what this side sends may
+/// be lost there, as large datagrams are where a tunnel's MTU is small.
+pub const PING_UNACKNOWLEDGED: Duration = Duration::from_secs(5);
+/// The same while the peer sends much: its acknowledgements wait behind that in the buffers of a slow link.
+pub const PING_BEHIND_BULK: Duration = Duration::from_secs(20);
 /// A session counts as used until this long after its last data.
 pub const IDLE_AFTER: Duration = Duration::from_secs(60);
 /// What keeps idle paths and relays alive happens on multiples of this of the device's clock, and clocks agree about them, so

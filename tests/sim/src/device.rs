@@ -89,6 +89,8 @@ struct Live {
     paths: Paths,
     app: App,
     begun: Instant,
+    /// Paths that it got, one after the other.
+    moves: u32,
 }
 
 #[derive(Debug)]
@@ -350,6 +352,11 @@ impl Device {
             return stuck("something is left to say");
         }
         Ok(())
+    }
+
+    /// Paths that its most restless session got.
+    pub(crate) fn moves(&self) -> u32 {
+        self.peers.values().filter_map(|peer| peer.live.as_ref()).map(|live| live.moves).max().unwrap_or(0)
     }
 
     /// Its instance towards a peer.

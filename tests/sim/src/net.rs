@@ -46,6 +46,9 @@ pub(crate) struct Net {
     blocked: BTreeSet<(usize, usize)>,
     /// Pipes that are deaf towards this end.
     deaf: BTreeSet<(PipeId, usize)>,
+    /// Bytes of the largest packet that each device gets through directly. What is larger is sent again and again, and
+    /// whatever follows it waits.
+    widths: Vec<usize>,
 }
 
 impl Net {
@@ -67,6 +70,7 @@ impl Net {
             turn_up: plan.turn,
             blocked: BTreeSet::new(),
             deaf: BTreeSet::new(),
+            widths: vec![usize::MAX; plan.places.len()],
             plan,
         }
     }
@@ -187,11 +191,16 @@ impl Net {
             [a, b].into_iter().zip(route.addresses).all(|(at, was)| self.attachments[*at].address == was);
         let through = match route.relay {
             Some((relay, run)) => self.relays[relay].up && self.relays[relay].run == run,
-            None => !self.is_blocked(*a, *b) && (!route.turn || self.turn_up),
+            None => !self.is_blocked(*a, *b) && (!route.turn || self.turn_up) && self.fits(pipe, to),
         };
         let sender_up = self.attachments[if to == 0 { *b } else { *a }].up;
         let receiver = if to == 0 { *a } else { *b };
         same_address && through && sender_up && self.is_online(receiver) && !self.deaf.contains(&(pipe, to))
+    }
+
+    fn fits(&self, pipe: PipeId, to: usize) -> bool {
+        let pipe = &self.pipes[pipe];
+        pipe.next_len(to) <= self.widths[pipe.ends[1 - to]]
     }
 
     /// Changes the network. What devices themselves must do is up to the world.
@@ -209,6 +218,7 @@ impl Net {
                     }
                 }
             }
+            Action::Narrow(device, width) => self.widths[device] = width,
             Action::RelayDown(relay) => self.stop_relay(relay),
             Action::RelayUp(relay) => self.start_relay(relay),
             Action::TurnDown => self.turn_up = false,

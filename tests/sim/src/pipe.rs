@@ -113,6 +113,11 @@ impl Pipe {
         Some(packet)
     }
 
+    /// Bytes of the packet that an end gets next.
+    pub(crate) fn next_len(&self, to: usize) -> usize {
+        self.lanes[to].queue.front().map_or(0, Packet::len)
+    }
+
     /// A packet is due and cannot be delivered.
     pub(crate) fn hold(&mut self, to: usize) {
         self.lanes[to].held += 1;

@@ -62,6 +62,9 @@ pub(crate) enum Action {
     Unblock(usize, usize),
     /// Nothing passes from the first to the second on any path there is; new ones work.
     OneWay(usize, usize),
+    /// From now on the device loses what it sends directly if that has more bytes than this: a tunnel on its way says
+    /// nothing about its MTU.
+    Narrow(usize, usize),
     RelayDown(usize),
     RelayUp(usize),
     TurnDown,
@@ -119,6 +122,8 @@ pub(crate) struct Plan {
     pub(crate) actions: Vec<(Duration, Action)>,
     /// When the apps have said everything and all is well again.
     pub(crate) heal: Duration,
+    /// Most paths that a device's session may get, one after the other.
+    pub(crate) moves: u32,
     /// How long the world is left alone then, while the first device's wake-ups are counted.
     pub(crate) idle: Duration,
     pub(crate) fault: Fault,

@@ -20,6 +20,9 @@ pub struct Scenario {
     pub(crate) plan: fn(&mut Rng) -> Plan,
 }
 
+/// Bytes that a narrow path carries at once: a full SCTP packet of the WebRTC stack has more.
+const WIDTH: usize = 1100;
+
 /// The scenario called `name`.
 pub fn scenario(name: &str) -> Option<&'static Scenario> {
     SCENARIOS.iter().find(|scenario| scenario.name == name)
@@ -54,6 +57,7 @@ scenarios! {
     "far-away" far_away "up to 800 ms each way, with as much jitter";
     "reordering-paths" reordering_paths "a fast and a slow path, switched often";
     "one-way" one_way "paths go deaf in one direction";
+    "narrow" narrow "a direct path carries small datagrams and loses large ones, from the start or later";
     "sleep" sleep "a device is suspended for less than the window";
     "long-sleep" long_sleep "a device is suspended for minutes";
     "clock-jumps" clock_jumps "clocks leap forward";
@@ -232,6 +236,22 @@ fn one_way(rng: &mut Rng) -> Plan {
         let (from, to) = if rng.chance(50) { (0, 1) } else { (1, 0) };
         plan.actions.push((at, Action::OneWay(from, to)));
     }
+    plan
+}
+
+fn narrow(rng: &mut Rng) -> Plan {
+    let mut plan = pair(rng, Nat::Open, Nat::Cone);
+    let who = rng.below(2);
+    let at = if rng.chance(50) { Duration::ZERO } else { rng.seconds(5..30) };
+    plan.actions.push((at, Action::Narrow(who, WIDTH)));
+    if rng.chance(50) {
+        plan.actions.push((at, Action::Narrow(1 - who, WIDTH)));
+    }
+    plan.traffic.large = 20;
+    plan.both_dial = false;
+    // Up as paths are found, down when it is narrow, and some that are equal when the world has healed. A session that
+    // finds no rest gets a path every few seconds.
+    plan.moves = 8;
     plan
 }
 

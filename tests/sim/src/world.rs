@@ -123,6 +123,7 @@ impl World {
             self.devices[a].settled_with(&self.devices[b])
         })?;
         (0..self.devices.len()).try_for_each(|device| self.check_choice(device))?;
+        self.check_moves()?;
         self.rest(settled + self.net.plan.idle)
     }
 
@@ -181,6 +182,15 @@ impl World {
         }
         if self.evictions[device] > EVICTIONS_EACH * (wanted.len() - kept.len()) {
             return fail(format!("gave up {} sessions for {} places", self.evictions[device], kept.len()));
+        }
+        Ok(())
+    }
+
+    /// No session was moved to and fro.
+    fn check_moves(&self) -> Result<(), Violation> {
+        let most = self.devices.iter().map(Device::moves).max().unwrap_or(0);
+        if most > self.net.plan.moves {
+            return Err(Violation::Restless(format!("a session got a path {most} times")));
         }
         Ok(())
     }

@@ -168,7 +168,7 @@ fn next_step(shared: &Shared, handle: &PathHandle, now: Instant) -> Step {
         None => {}
     }
     let beat = paths.poll_beat(handle.id, now).map(|beat| match beat {
-        Beat::Ping(number) => machine.header_frame(FrameKind::Ping, number),
+        Beat::Ping { number, full } => machine.ping(number, full),
         Beat::Pong(number) => machine.header_frame(FrameKind::Pong, number),
     });
     if let Some(frame) = beat {

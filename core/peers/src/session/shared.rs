@@ -150,7 +150,7 @@ impl Shared {
     /// Wakes the driver if it would sleep too long.
     pub(super) fn wake_driver(&self, state: &mut State) {
         let State { machine, paths, driver_wakes, .. } = state;
-        paths.set_outstanding(machine.has_outstanding(), || self.clock.now());
+        paths.set_outstanding(machine.unacknowledged(), || self.clock.now());
         let due = earliest(machine.poll_timeout(), paths.poll_timeout());
         let early = due.is_some_and(|due| driver_wakes.is_none_or(|wakes| due < wakes));
         if early || paths.has_output() {

@@ -1,20 +1,26 @@
 //! Whether a path is alive. Only authenticated frames count; what a transport says about itself does not.
 //!
-//! A path that is silent for too long is asked. How long that is depends on its [`Pace`]. Any frame from the peer is an
-//! answer; only a pong measures the round trip. While no answer comes the path is *suspect* after a short patience, long
-//! before [`PING_MISSES`] unanswered questions end it: another path may carry the session meanwhile.
+//! A path that is silent for too long is asked. How long that is depends on its [`Pace`]; what counts as an answer depends
+//! on the [`Question`]. Only a pong measures the round trip. While no answer comes the path is *suspect* after a short
+//! patience, long before [`PING_MISSES`] unanswered questions end it: another path may carry the session meanwhile.
+//!
+//! A network may carry small datagrams and lose large ones, so that pings pass and data does not. A path *on trial* is asked
+//! with pings that fill whole packets, and nothing but the answer to one of those ends the trial. Transports are ordered and
+//! this side's full ping precedes its answer to the peer's, so an answered one says that both directions carry full packets.
 
 use std::time::Duration;
 
+use crate::limits::BULK;
 use crate::time::Instant;
 use crate::timing::{
-    PATIENCE_MIN, PATIENCE_UNMEASURED, PING_ACTIVE, PING_IDLE, PING_MISSES, PING_OUTSTANDING, PING_PATIENCE,
+    PATIENCE_MIN, PATIENCE_UNMEASURED, PING_ACTIVE, PING_BEHIND_BULK, PING_IDLE, PING_MISSES,
+    PING_OUTSTANDING, PING_PATIENCE, PING_UNACKNOWLEDGED,
 };
 
 /// How soon silence on a path makes this side ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
-    /// Data waits for acknowledgement since then.
+    /// Data waits for acknowledgement, and nothing new was acknowledged since then.
     Outstanding(Instant),
     /// The session was used a moment ago.
     Active,
@@ -28,27 +34,57 @@ pub enum Pace {
 #[derive(Debug)]
 pub struct Liveness {
     heard: Instant,
+    /// The time at which the path was made, or a ping was answered last.
+    answered: Instant,
+    /// Bytes of the peer since something was answered or acknowledged.
+    bytes: usize,
     unanswered: Option<Unanswered>,
-    asked: Option<(u64, Instant)>,
+    asked: Option<Asked>,
     next_ping: u64,
     wanted: bool,
     owed: Option<u64>,
+    on_trial: bool,
     rtt: Option<Duration>,
 }
 
-/// Questions since the peer was heard last.
+/// The subject of a ping, and with it what counts as an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Question {
+    /// Is the peer there? Any frame of it says so.
+    Alive,
+    /// Does anything reach the peer? A pong says so, and the acknowledgement of something new.
+    Carries,
+    /// Do full packets reach the peer? The pong of a full ping says so.
+    Full,
+}
+
+/// Questions since the last answer.
 #[derive(Debug, Clone, Copy)]
 struct Unanswered {
+    question: Question,
     since: Instant,
     last: Instant,
     misses: u32,
 }
 
+/// The last ping.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    number: u64,
+    full: bool,
+    at: Instant,
+}
+
 /// What a path must send for its own sake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beat {
-    /// A ping with this number.
-    Ping(u64),
+    /// A ping.
+    Ping {
+        /// Its pong repeats this.
+        number: u64,
+        /// It is padded to [`crate::limits::FULL_PING`].
+        full: bool,
+    },
     /// The answer to the peer's ping with this number.
     Pong(u64),
 }
@@ -70,21 +106,56 @@ impl Liveness {
     pub fn new(now: Instant) -> Self {
         let mut liveness = Self {
             heard: now,
+            answered: now,
+            bytes: 0,
             unanswered: None,
             asked: None,
             next_ping: 0,
             wanted: false,
             owed: None,
+            on_trial: false,
             rtt: None,
         };
         liveness.probe(now);
         liveness
     }
 
-    /// An authenticated frame arrived.
-    pub fn heard(&mut self, now: Instant) {
-        self.heard = now;
+    /// Asks with full pings from now on, until one is answered.
+    pub fn begin_trial(&mut self, now: Instant) {
+        self.on_trial = true;
         self.unanswered = None;
+        self.probe(now);
+    }
+
+    /// From now on any frame answers again.
+    pub fn end_trial(&mut self) {
+        self.on_trial = false;
+        if let Some(unanswered) = &mut self.unanswered {
+            unanswered.question = Question::Alive;
+        }
+    }
+
+    /// True until it was shown that full packets pass.
+    pub fn is_on_trial(&self) -> bool {
+        self.on_trial
+    }
+
+    /// An authenticated frame of this many bytes arrived.
+    pub fn heard(&mut self, bytes: usize, now: Instant) {
+        self.heard = now;
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.answer(Question::Alive);
+    }
+
+    /// The peer has acknowledged something new that this path carries.
+    pub fn progressed(&mut self) {
+        self.bytes = 0;
+        self.answer(Question::Carries);
+    }
+
+    /// True while a question waits for its answer.
+    pub fn is_asking(&self) -> bool {
+        self.unanswered.is_some()
     }
 
     /// The peer asks.
@@ -94,15 +165,33 @@ impl Liveness {
 
     /// The peer answers. Returns the round trip, unless it is an answer to something else.
     pub fn handle_pong(&mut self, number: u64, now: Instant) -> Option<Duration> {
-        let (_, at) = self.asked.take_if(|(asked, _)| *asked == number)?;
-        self.rtt = Some(now - at);
+        let asked = self.asked.take_if(|asked| asked.number == number)?;
+        (self.answered, self.bytes) = (now, 0);
+        if asked.full {
+            self.on_trial = false;
+        }
+        self.answer(if asked.full { Question::Full } else { Question::Carries });
+        self.rtt = Some(now - asked.at);
         self.rtt
     }
 
     /// Asks at the next opportunity, whatever the pace says.
     pub fn probe(&mut self, now: Instant) {
+        self.ask(Question::Alive, now);
+    }
+
+    fn ask(&mut self, question: Question, now: Instant) {
         self.wanted = true;
-        self.unanswered.get_or_insert(Unanswered { since: now, last: now, misses: 0 }).last = now;
+        let question = if self.on_trial { Question::Full } else { question };
+        let first = Unanswered { question, since: now, last: now, misses: 0 };
+        let unanswered = self.unanswered.get_or_insert(first);
+        unanswered.question = unanswered.question.max(question);
+        unanswered.last = now;
+    }
+
+    /// Ends the wait for an answer, if this much counts as one.
+    fn answer(&mut self, answer: Question) {
+        self.unanswered.take_if(|unanswered| unanswered.question <= answer);
     }
 
     /// When the peer was heard last.
@@ -117,14 +206,17 @@ impl Liveness {
 
     /// What to send now.
     pub fn poll_output(&mut self, now: Instant) -> Option<Beat> {
-        if let Some(number) = self.owed.take() {
+        // A full ping goes first: the peer's question is not answered where this side's does not get through.
+        if !(self.on_trial && self.wanted)
+            && let Some(number) = self.owed.take()
+        {
             return Some(Beat::Pong(number));
         }
         std::mem::take(&mut self.wanted).then(|| {
-            let number = self.next_ping;
+            let (number, full) = (self.next_ping, self.on_trial);
             self.next_ping += 1;
-            self.asked = Some((number, now));
-            Beat::Ping(number)
+            self.asked = Some(Asked { number, full, at: now });
+            Beat::Ping { number, full }
         })
     }
 
@@ -138,11 +230,19 @@ impl Liveness {
     pub fn poll_timeout(&self, pace: Pace) -> Option<Instant> {
         match (self.unanswered, pace) {
             (Some(unanswered), _) => Some(unanswered.last + PING_PATIENCE),
-            (None, Pace::Outstanding(since)) => Some(self.heard.max(since) + PING_OUTSTANDING),
+            (None, Pace::Outstanding(since)) => {
+                Some((self.heard.max(since) + PING_OUTSTANDING).min(self.stuck_at(since)))
+            }
             (None, Pace::Active) => Some(self.heard + PING_ACTIVE),
             (None, Pace::Idle) => Some((self.heard + PING_IDLE).next_beat()),
             (None, Pace::Standby) => None,
         }
+    }
+
+    /// From when on it counts that nothing new was acknowledged since then, although the peer is heard.
+    fn stuck_at(&self, since: Instant) -> Instant {
+        let patience = if self.bytes > BULK { PING_BEHIND_BULK } else { PING_UNACKNOWLEDGED };
+        self.answered.max(since) + patience
     }
 
     /// Asks, counts a miss, or gives up.
@@ -157,7 +257,8 @@ impl Liveness {
                 if unanswered.misses >= PING_MISSES { Verdict::Dead } else { Verdict::Missed }
             }
         };
-        self.probe(now);
+        let stuck = matches!(pace, Pace::Outstanding(since) if self.stuck_at(since) <= now);
+        self.ask(if stuck { Question::Carries } else { Question::Alive }, now);
         verdict
     }
 }
@@ -170,7 +271,7 @@ mod tests {
 
     fn asked(l: &mut Liveness, now: Instant) -> u64 {
         match l.poll_output(now) {
-            Some(Beat::Ping(n)) => n,
+            Some(Beat::Ping { number, .. }) => number,
             other => panic!("{other:?}"),
         }
     }
@@ -179,7 +280,7 @@ mod tests {
         let now = Instant::from_micros(5);
         let mut l = Liveness::new(now);
         let ping = asked(&mut l, now);
-        l.heard(now + SECOND);
+        l.heard(3, now + SECOND);
         assert_eq!(l.handle_pong(ping, now + SECOND), Some(SECOND));
         (l, now + SECOND)
     }
@@ -210,7 +311,7 @@ mod tests {
             (Verdict::Fine, Some(asks + SECOND))
         );
         assert!(asks + SECOND <= start + 2 * SECOND);
-        l.heard(asks + SECOND / 2);
+        l.heard(3, asks + SECOND / 2);
         assert_eq!(l.suspect_at(), None);
     }
 
@@ -238,7 +339,7 @@ mod tests {
     fn idle_paths_wait_for_the_same_beat() {
         let at = |micros| {
             let (mut l, _) = established();
-            l.heard(Instant::from_micros(micros));
+            l.heard(3, Instant::from_micros(micros));
             l.poll_timeout(Pace::Idle).unwrap()
         };
         assert_eq!(at(1_000_000), at(9_000_000));
@@ -265,8 +366,61 @@ mod tests {
             assert_eq!(l.handle_timeout(Pace::Active, now), Verdict::Missed);
             asked(&mut l, now);
             now += SECOND;
-            l.heard(now);
+            l.heard(3, now);
         }
+    }
+
+    #[test]
+    fn what_is_not_acknowledged_is_asked_for_although_the_peer_is_heard() {
+        let (mut l, start) = established();
+        let pace = Pace::Outstanding(start);
+        let mut now = start;
+        while now < start + PING_UNACKNOWLEDGED {
+            assert_eq!(l.handle_timeout(pace, now), Verdict::Fine);
+            assert!(!l.is_asking());
+            now += PING_OUTSTANDING / 2;
+            l.heard(3, now);
+        }
+        l.heard(BULK, now);
+        l.handle_timeout(pace, now);
+        assert!(!l.is_asking(), "the acknowledgement may wait behind what the peer sends");
+        now = start + PING_BEHIND_BULK;
+        l.heard(3, now);
+        l.handle_timeout(pace, now);
+        l.heard(3, now + SECOND);
+        assert!(l.is_asking(), "a frame of the peer says nothing about this side's");
+        l.progressed();
+        assert!(!l.is_asking());
+        l.handle_timeout(pace, now);
+        let ping = asked(&mut l, now);
+        l.handle_pong(ping, now + SECOND);
+        assert!(!l.is_asking());
+        assert!(l.poll_timeout(pace) >= Some(now + SECOND), "an answer is not asked for again at once");
+    }
+
+    #[test]
+    fn nothing_but_the_answer_to_a_full_ping_ends_a_trial() {
+        let (mut l, mut now) = established();
+        l.probe(now);
+        let small = asked(&mut l, now);
+        l.begin_trial(now);
+        l.heard(3, now);
+        l.progressed();
+        l.handle_pong(small, now);
+        assert!(l.is_on_trial() && l.is_asking());
+        // The pong that the peer waits for follows.
+        l.handle_ping(7);
+        let Some(Beat::Ping { number, full: true }) = l.poll_output(now) else { panic!("no full ping") };
+        assert_eq!(l.poll_output(now), Some(Beat::Pong(7)));
+        now += PING_PATIENCE;
+        assert_eq!(l.handle_timeout(Pace::Active, now), Verdict::Missed);
+        let again = asked(&mut l, now);
+        assert_eq!(l.handle_pong(number, now), None);
+        assert!(l.is_on_trial());
+        l.handle_pong(again, now);
+        assert!(!l.is_on_trial() && !l.is_asking());
+        l.probe(now);
+        assert!(matches!(l.poll_output(now), Some(Beat::Ping { full: false, .. })));
     }
 
     #[test]

@@ -46,8 +46,8 @@ pub struct Paths {
     /// Whether this end leaves one of two equal paths, which must not be done by both.
     leads: bool,
     used: Instant,
-    /// Data waits for acknowledgement since then.
-    outstanding: Option<Instant>,
+    /// The first frame that waits for acknowledgement, and since when it is the first, or waits on this path.
+    outstanding: Option<(u64, Instant)>,
     window: Duration,
     /// Without a path since when.
     down: Option<Instant>,
@@ -79,9 +79,9 @@ impl Paths {
     // ---- what happens to them ----
 
     /// A connection has passed its handshake. Among equals the newer one carries the session: it was made because the
-    /// older may be dead.
+    /// older may be dead. A better one is tried first: what it would replace may carry more than it does.
     pub fn add(&mut self, id: PathId, route: Route, now: Instant) {
-        let path = Path {
+        let mut path = Path {
             route,
             liveness: Liveness::new(now),
             metrics: Metrics::new(now),
@@ -92,15 +92,22 @@ impl Paths {
             carried: false,
             shaky_until: None,
         };
+        let rank = |route: Route| self.preference.rank(route.tier());
+        let better = self.current_path().is_some_and(|current| rank(route) < rank(current.route));
+        if better {
+            path.liveness.begin_trial(now);
+        }
         let standing = self.standing(&path);
         self.all.insert(id, path);
         self.away = None;
         if self.current_path().is_none_or(|current| standing <= self.standing(current)) {
             self.set_current(Some(id), now);
         } else {
-            // The peer may have made it because it cannot use the current one any more.
             self.ask(id);
-            self.probe_current(now);
+            if !better {
+                // The peer may have made it because it cannot use the current one any more.
+                self.probe_current(now);
+            }
         }
         self.keep_few();
         self.settle(now);
@@ -119,13 +126,11 @@ impl Paths {
         if data && self.current != Some(id) {
             self.follow_peer(id, now);
         }
-        let current = self.current;
         let Some(path) = self.all.get_mut(&id) else { return };
         path.carried |= data;
         path.metrics.received(bytes, now);
-        path.liveness.heard(now);
-        if std::mem::take(&mut path.suspect) {
-            path.shaky_until = (current != Some(id)).then_some(now + RETURN_AFTER);
+        path.liveness.heard(bytes, now);
+        if self.clear(id, now) {
             self.settle(now);
         }
     }
@@ -153,6 +158,7 @@ impl Paths {
             path.metrics.answered(rtt);
             path.answered = Some(now);
             self.measured(id);
+            self.clear(id, now);
             self.settle(now);
         }
     }
@@ -183,12 +189,22 @@ impl Paths {
         self.settle(now);
     }
 
-    /// Whether data waits for the peer's acknowledgement: then silence is trouble soon. `now` is asked when that begins.
-    pub fn set_outstanding(&mut self, outstanding: bool, now: impl FnOnce() -> Instant) {
-        match (self.outstanding, outstanding) {
-            (None, true) => self.outstanding = Some(now()),
-            (Some(_), false) => self.outstanding = None,
-            _ => {}
+    /// The first frame that waits for the peer's acknowledgement: while it does, silence is trouble soon. `now` is asked
+    /// when another one is the first.
+    pub fn set_outstanding(&mut self, first: Option<u64>, now: impl FnOnce() -> Instant) {
+        let before = self.outstanding.map(|(first, _)| first);
+        if before == first {
+            return;
+        }
+        let now = now();
+        self.outstanding = first.map(|first| (first, now));
+        if let Some(id) = self.current
+            && let Some(path) = self.all.get_mut(&id)
+        {
+            path.liveness.progressed();
+            if self.clear(id, now) {
+                self.settle(now);
+            }
         }
     }
 
@@ -313,7 +329,8 @@ impl Paths {
 
     fn standing(&self, path: &Path) -> Standing {
         Standing {
-            unreliable: path.suspect || path.shaky_until.is_some(),
+            unreliable: path.suspect || path.shaky_until.is_some() || path.liveness.is_on_trial(),
+            on_trial: path.liveness.is_on_trial(),
             bad: path.quality.level() == Level::Bad,
             rank: self.preference.rank(path.route.tier()),
         }
@@ -325,10 +342,22 @@ impl Paths {
             return Pace::Standby;
         }
         match self.outstanding {
-            Some(since) => Pace::Outstanding(since),
+            Some((_, since)) => Pace::Outstanding(since),
             None if path.liveness.heard_at() - self.used >= IDLE_AFTER => Pace::Idle,
             None => Pace::Active,
         }
+    }
+
+    /// A path whose question is answered is no longer suspect. Returns whether it was.
+    fn clear(&mut self, id: PathId, now: Instant) -> bool {
+        let in_use = self.current == Some(id);
+        let Some(path) = self.all.get_mut(&id) else { return false };
+        let cleared = path.suspect && !path.liveness.is_asking();
+        if cleared {
+            path.suspect = false;
+            path.shaky_until = (!in_use).then_some(now + RETURN_AFTER);
+        }
+        cleared
     }
 
     fn measured(&mut self, id: PathId) {

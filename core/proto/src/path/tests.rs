@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::network::AppState;
 use crate::time::Instant;
-use crate::timing::{PATIENCE_UNMEASURED, PING_PATIENCE, RESUME_WINDOW, RETURN_AFTER};
+use crate::timing::{
+    PATIENCE_UNMEASURED, PING_ACTIVE, PING_PATIENCE, PING_UNACKNOWLEDGED, RESUME_WINDOW, RETURN_AFTER,
+};
 use crate::transport_kind::TransportKind;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -46,7 +48,7 @@ impl World {
     /// Answers what the path asks.
     fn answer(&mut self, id: PathId) {
         while let Some(beat) = self.paths.poll_beat(id, self.now) {
-            if let Beat::Ping(number) = beat {
+            if let Beat::Ping { number, .. } = beat {
                 self.now += SECOND / 50;
                 self.paths.received(id, 3, false, self.now);
                 self.paths.handle_pong(id, number, self.now);
@@ -63,7 +65,7 @@ impl World {
 
     fn pass(&mut self, time: Duration, outstanding: bool) {
         let end = self.now + time;
-        self.paths.set_outstanding(outstanding, || self.now);
+        self.paths.set_outstanding(outstanding.then_some(0), || self.now);
         while let Some(at) = self.paths.poll_timeout().filter(|at| *at <= end) {
             self.now = self.now.max(at);
             self.paths.handle_timeout(self.now);
@@ -93,13 +95,11 @@ fn a_better_path_takes_over_and_the_old_one_is_left_once_it_has_answered() {
     let relay = w.proven(RELAY);
     assert_eq!(w.took(), [PathEvent::Current(relay), PathEvent::Status(Status::Usable)]);
     let direct = w.add(DIRECT);
-    assert_eq!(w.took(), [PathEvent::Current(direct)]);
+    assert_eq!(w.took(), [], "it has not shown what it carries");
     w.answer(direct);
-    assert_eq!(w.took(), [], "the relay stays in reserve while a person looks");
-    let lan = w.add(LAN);
-    assert_eq!(w.took(), [PathEvent::Current(lan)]);
-    w.answer(lan);
-    assert_eq!(w.took(), [PathEvent::Leave(direct)]);
+    assert_eq!(w.took(), [PathEvent::Current(direct)], "the relay stays in reserve while a person looks");
+    let lan = w.proven(LAN);
+    assert_eq!(w.took(), [PathEvent::Current(lan), PathEvent::Leave(direct)]);
     w.paths.set_app_state(AppState::Background, w.now);
     w.drain();
     assert_eq!(w.took(), [PathEvent::Leave(relay)]);
@@ -177,6 +177,84 @@ fn a_silent_path_gives_way_to_the_reserve_within_two_seconds_and_returns_when_it
     assert_eq!(w.paths.current(), Some(relay));
     w.pass(RETURN_AFTER / 2, false);
     assert_eq!(w.took(), [PathEvent::Current(direct)]);
+}
+
+impl World {
+    /// Small frames come, and none of what this side asks gets through.
+    fn hears(&mut self, id: PathId, time: Duration, outstanding: bool) {
+        let end = self.now + time;
+        while self.now < end {
+            self.paths.received(id, 3, false, self.now);
+            self.pass(SECOND / 4, outstanding);
+        }
+    }
+}
+
+#[test]
+fn a_better_path_that_loses_full_packets_is_never_taken() {
+    let mut w = World::new(true);
+    let relay = w.proven(RELAY);
+    w.took();
+    let direct = w.add(DIRECT);
+    w.answer(relay);
+    w.hears(direct, 2 * PING_PATIENCE + SECOND, false);
+    assert_eq!(w.took(), [PathEvent::Dead(direct)]);
+    assert_eq!((w.paths.current(), w.paths.status()), (Some(relay), Status::Usable));
+    // Where there is nothing else it is better than nothing.
+    let direct = w.add(DIRECT);
+    w.paths.remove(relay, w.now);
+    w.drain();
+    w.hears(direct, 3 * PING_PATIENCE, false);
+    assert_eq!((w.paths.current(), w.took()), (Some(direct), vec![PathEvent::Current(direct)]));
+}
+
+#[test]
+fn a_path_left_with_data_unacknowledged_returns_when_a_full_ping_was_answered_on_it() {
+    for outstanding in [false, true] {
+        let mut w = World::new(false);
+        let relay = w.proven(RELAY);
+        let direct = w.proven(DIRECT);
+        w.took();
+        w.pass(if outstanding { 2 * SECOND } else { PING_ACTIVE + SECOND }, outstanding);
+        assert_eq!(w.took(), [PathEvent::Current(relay)]);
+        w.answer(relay);
+        w.hears(direct, 2 * RETURN_AFTER, false);
+        assert_eq!(w.paths.current(), Some(if outstanding { relay } else { direct }));
+        w.answer(direct);
+        w.pass(RETURN_AFTER, false);
+        assert_eq!(w.paths.current(), Some(direct));
+    }
+}
+
+// The peer sends, and what this side sends is lost: nothing but the missing acknowledgement says so.
+#[test]
+fn a_path_on_which_nothing_is_acknowledged_is_left_although_the_peer_is_heard() {
+    let mut w = World::new(false);
+    let relay = w.proven(RELAY);
+    let direct = w.proven(DIRECT);
+    w.took();
+    w.hears(direct, PING_UNACKNOWLEDGED, true);
+    assert_eq!(w.paths.current(), Some(direct), "acknowledgements may wait behind what it sends");
+    w.hears(direct, 3 * SECOND / 2, true);
+    assert_eq!(w.took(), [PathEvent::Current(relay)]);
+    w.answer(relay);
+    w.hears(direct, 2 * PING_PATIENCE, false);
+    assert_eq!(w.took(), [PathEvent::Dead(direct)]);
+    // Where the acknowledgements come, however slowly, nothing happens.
+    let direct = w.proven(DIRECT);
+    w.answer(relay);
+    w.took();
+    for first in 0..10 {
+        w.paths.set_outstanding(Some(first), || w.now);
+        let end = w.now + (PING_UNACKNOWLEDGED - SECOND);
+        while w.now < end {
+            w.now += SECOND / 2;
+            w.paths.received(direct, 3, false, w.now);
+            w.paths.handle_timeout(w.now);
+        }
+        w.drain();
+    }
+    assert_eq!(w.took(), []);
 }
 
 // proves S019, S022: no frozen "connected".
@@ -339,7 +417,7 @@ fn an_app_puts_its_own_transport_first() {
     assert_eq!(ranks, [0, 1, 2, 3, 4]);
     let mut w = World::prefers(false, preference);
     w.proven(DIRECT);
-    let custom = w.add(Route::new(TransportKind::Custom));
+    let custom = w.proven(Route::new(TransportKind::Custom));
     assert_eq!(w.paths.current(), Some(custom));
 }
 

@@ -8,8 +8,8 @@ use bytes::{Bytes, BytesMut};
 use crate::bucket::Bucket;
 use crate::id::{DeviceId, GroupId};
 use crate::limits::{
-    ACK_EVERY, MAX_FRAME, MAX_FRAME_CONTENT, MAX_MESSAGE, MAX_OWED, OBJECT_COST, RECEIVE_BUDGET, SEND_QUEUE,
-    VAIN_BURST, VAIN_FRAME, VAIN_PER_SECOND,
+    ACK_EVERY, FULL_PING, MAX_FRAME, MAX_FRAME_CONTENT, MAX_MESSAGE, MAX_OWED, OBJECT_COST, RECEIVE_BUDGET,
+    SEND_QUEUE, VAIN_BURST, VAIN_FRAME, VAIN_PER_SECOND,
 };
 use crate::time::{Instant, earliest};
 use crate::timing::{ACK_DELAY, CONTACT_GAP};
@@ -271,10 +271,20 @@ impl Session {
         None
     }
 
-    /// A frame without segments: an acknowledgement, or the path's own ping, pong or goodbye with its `number`.
+    /// A frame without segments: an acknowledgement, or the path's own pong or goodbye with its `number`.
     pub fn header_frame(&self, kind: FrameKind, number: u64) -> Bytes {
         let mut frame = BytesMut::with_capacity(Header::MAX_LEN);
         Header { kind, seq: number, ack: self.next_in }.write(&mut frame);
+        frame.freeze()
+    }
+
+    /// The path's own ping. A `full` one fills whole packets of any transport, so that its answer says that they arrive.
+    pub fn ping(&self, number: u64, full: bool) -> Bytes {
+        let mut frame = BytesMut::with_capacity(if full { FULL_PING } else { Header::MAX_LEN });
+        Header { kind: FrameKind::Ping, seq: number, ack: self.next_in }.write(&mut frame);
+        if full {
+            frame.resize(FULL_PING, 0);
+        }
         frame.freeze()
     }
 
@@ -294,9 +304,9 @@ impl Session {
         self.vain.take(0, now)
     }
 
-    /// Whether data was sent that the peer has not acknowledged.
-    pub fn has_outstanding(&self) -> bool {
-        !self.retained.is_empty()
+    /// The number of the first frame that was sent and that the peer has not acknowledged.
+    pub fn unacknowledged(&self) -> Option<u64> {
+        self.retained.first()
     }
 
     /// What happened.

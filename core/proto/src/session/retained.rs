@@ -33,6 +33,11 @@ impl Retained {
         self.bytes
     }
 
+    /// The number of the oldest frame.
+    pub(super) fn first(&self) -> Option<u64> {
+        (!self.is_empty()).then_some(self.first)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }

@@ -1,12 +1,13 @@
 //! The bytes of frames and segments. Every number is a variable-length integer of RFC 9000 section 16.
 //!
 //! ```text
-//! frame   = kind (1) | seq | ack | segment*          segments only in DATA frames
+//! frame   = kind (1) | seq | ack | rest              segments in DATA frames, padding in pings, nothing in others
 //! segment = tag (1) | id | length | body (length)    tag = kind | FIRST | LAST
 //! ```
 //!
 //! `seq` numbers the DATA frames of a session across all its connections; in every other frame it is the next
-//! number to be used. `ack` is the first DATA frame not yet received. Bodies:
+//! number to be used. `ack` is the first DATA frame not yet received. A ping may be padded to ask whether frames of its
+//! size pass; its answer never is, so that a question costs whoever asks more than whoever answers. Bodies:
 //!
 //! | segment | id | body |
 //! |---|---|---|
@@ -67,7 +68,7 @@ pub enum FrameKind {
     Data = 0x10,
     /// Only an acknowledgement.
     Ack = 0x11,
-    /// Asks for a [`FrameKind::Pong`] with the same sequence number.
+    /// Asks for a [`FrameKind::Pong`] with the same sequence number. What follows the header is padding, and ignored.
     Ping = 0x12,
     /// The answer to a ping.
     Pong = 0x13,

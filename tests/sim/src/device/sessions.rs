@@ -30,7 +30,7 @@ impl Device {
         };
         let session = Session::new(config);
         let paths = Paths::new(session.leads(), Preference::default(), RESUME_WINDOW, now);
-        Live { session, paths, app, begun: now }
+        Live { session, paths, app, begun: now, moves: 0 }
     }
 
     pub(super) fn leave_path(
@@ -63,20 +63,22 @@ impl Device {
                 world.timeline.note(world.net.now, || format!("{index} to {of}: {event:?}"));
             }
             match event {
-                PathEvent::Current(id) => match fresh {
-                    Some((new, next)) if new == id => {
-                        live.session.attach(next).map_err(Violation::Protocol)?
+                PathEvent::Current(id) => {
+                    live.moves += 1;
+                    match fresh {
+                        Some((new, next)) if new == id => {
+                            live.session.attach(next).map_err(Violation::Protocol)?;
+                        }
+                        _ => live.session.switch(),
                     }
-                    _ => live.session.switch(),
-                },
+                }
                 PathEvent::Down => live.session.detach(),
                 PathEvent::Ask(id) => {
                     while let Some(beat) = live.paths.poll_beat(id, now) {
-                        let (kind, number) = match beat {
-                            Beat::Ping(number) => (FrameKind::Ping, number),
-                            Beat::Pong(number) => (FrameKind::Pong, number),
+                        let frame = match beat {
+                            Beat::Ping { number, full } => live.session.ping(number, full),
+                            Beat::Pong(number) => live.session.header_frame(FrameKind::Pong, number),
                         };
-                        let frame = live.session.header_frame(kind, number);
                         world.net.send(pipe_id(id), index, Packet::Frame(frame));
                     }
                 }
@@ -139,7 +141,7 @@ impl Device {
     pub(super) fn pump(&mut self, of: usize, world: &mut Surroundings<'_>) -> Result<(), Violation> {
         let (now, index) = (self.clock(world.net.now), self.index);
         let Some(live) = self.peers.get_mut(&of).and_then(|peer| peer.live.as_mut()) else { return Ok(()) };
-        live.paths.set_outstanding(live.session.has_outstanding(), || now);
+        live.paths.set_outstanding(live.session.unacknowledged(), || now);
         live.paths.handle_timeout(now);
         self.follow(of, None, world)?;
         let Some(live) = self.peers.get_mut(&of).and_then(|peer| peer.live.as_mut()) else { return Ok(()) };
@@ -158,7 +160,7 @@ impl Device {
             }
         }
         live.app.run(&mut live.session, &mut world.net.rng, now)?;
-        live.paths.set_outstanding(live.session.has_outstanding(), || now);
+        live.paths.set_outstanding(live.session.unacknowledged(), || now);
         live.check_memory(&self.budget)
     }
 }

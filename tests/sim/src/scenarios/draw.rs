@@ -53,6 +53,7 @@ pub(super) fn plan(rng: &mut Rng, places: Vec<Place>) -> Plan {
         traffic: traffic(rng, 700),
         actions: Vec::new(),
         heal: rng.seconds(50..70),
+        moves: u32::MAX,
         idle: Duration::ZERO,
         fault: Fault::None,
     }

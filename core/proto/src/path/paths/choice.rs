@@ -9,6 +9,10 @@ use crate::time::Instant;
 
 impl Paths {
     pub(super) fn settle(&mut self, now: Instant) {
+        // There is nothing else to rely on.
+        if self.all.len() == 1 {
+            self.all.values_mut().for_each(|path| path.liveness.end_trial());
+        }
         let best = self.best();
         if best != self.current {
             self.set_current(best, now);
@@ -29,8 +33,19 @@ impl Paths {
         Some(better.map_or(*id, |(id, _)| *id))
     }
 
+    /// Moves the session. A path that it leaves because what was sent there is not acknowledged has to show that it
+    /// carries as much before it is taken again.
     pub(super) fn set_current(&mut self, id: Option<PathId>, now: Instant) {
-        self.current = id;
+        let left = std::mem::replace(&mut self.current, id);
+        if let Some(left) = left
+            && let Some(path) = self.all.get_mut(&left).filter(|path| path.suspect)
+            && self.outstanding.is_some()
+        {
+            path.liveness.begin_trial(now);
+            self.ask(left);
+        }
+        // It is sent again.
+        self.outstanding = self.outstanding.map(|(first, _)| (first, now));
         self.down = id.is_none().then_some(now);
         self.events.push_back(id.map_or(PathEvent::Down, PathEvent::Current));
         // A path in reserve was not asked for a while.
@@ -43,7 +58,8 @@ impl Paths {
     /// The peer, which has used the current path, sends on one that was made after anything was heard on it: it knows that
     /// the current one does not work any more, because its network has changed, long before silence tells.
     pub(super) fn follow_peer(&mut self, id: PathId, now: Instant) {
-        let Some(theirs) = self.all.get(&id).map(|path| path.made) else { return };
+        let tried = self.all.get(&id).filter(|path| !path.liveness.is_on_trial());
+        let Some(theirs) = tried.map(|path| path.made) else { return };
         let Some(current) = self.current.and_then(|ours| self.all.get_mut(&ours)) else { return };
         let heard = current.liveness.heard_at();
         // Of two paths made at once, the peer may have known one a moment earlier.
@@ -77,7 +93,8 @@ impl Paths {
     /// reserve. Of equal ones only the end that leads leaves any, or each would leave what the other has chosen.
     fn leave_the_others(&mut self) {
         let Some(current) = self.current_path() else { return };
-        let Some(answered) = current.answered.filter(|_| !current.suspect) else { return };
+        let reliable = !current.suspect && !current.liveness.is_on_trial();
+        let Some(answered) = current.answered.filter(|_| reliable) else { return };
         let (rank, mut reserve) = (self.preference.rank(current.route.tier()), false);
         let mut left = Vec::new();
         let others =

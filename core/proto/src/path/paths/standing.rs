@@ -3,8 +3,10 @@
 /// How a path stands; less is better. The order of the fields is the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Standing {
-    /// It does not answer, or did not a moment ago.
+    /// It does not answer, did not a moment ago, or is on trial.
     pub(super) unreliable: bool,
+    /// It has to show that it carries full packets: until then it is the last resort.
+    pub(super) on_trial: bool,
     /// It is hardly usable (S092).
     pub(super) bad: bool,
     /// What it runs over, by the app's preference (S088–S093).

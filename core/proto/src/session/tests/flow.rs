@@ -1,6 +1,6 @@
 use super::*;
 use crate::limits::{
-    ACK_EVERY, MAX_FRAME_CONTENT, OBJECT_COST, QUANTUM, RECEIVE_BUDGET, SEND_QUEUE, SEND_WINDOW,
+    ACK_EVERY, FULL_PING, MAX_FRAME_CONTENT, OBJECT_COST, QUANTUM, RECEIVE_BUDGET, SEND_QUEUE, SEND_WINDOW,
 };
 use crate::session::wire::{FrameKind, Header, ObjectHead, Piece, Segment};
 use crate::timing::{ACK_DELAY, CONTACT_GAP, REASSEMBLY_IDLE};
@@ -52,10 +52,10 @@ fn received_frames_are_acknowledged_within_the_delay() {
     let mut pair = Pair::new();
     pair.a.session.send_message(None, object(10)).unwrap();
     pair.settle();
-    assert!(pair.a.session.has_outstanding());
+    assert!(pair.a.session.unacknowledged().is_some());
     assert_eq!(pair.b.session.ack_timeout(), Some(pair.now + ACK_DELAY));
     pair.advance(ACK_DELAY);
-    assert!(!pair.a.session.has_outstanding());
+    assert!(pair.a.session.unacknowledged().is_none());
     assert_eq!(pair.b.session.ack_timeout(), None);
 }
 
@@ -232,4 +232,15 @@ fn an_empty_object_and_an_empty_end_of_a_stream_do_not_burst_a_full_frame() {
         assert_eq!(pair.b.read_all(stream).unwrap().0.len(), 2 * QUANTUM);
         assert_eq!(pair.b.read_all(empty), Ok((Vec::new(), true)));
     }
+}
+
+#[test]
+fn a_full_ping_is_taken_like_any_other_and_its_answer_is_short() {
+    let mut pair = Pair::new();
+    let ping = pair.a.session.ping(7, true);
+    assert_eq!((ping.len(), pair.a.session.ping(7, false).len() <= Header::MAX_LEN), (FULL_PING, true));
+    let header = Header::read(&mut &ping[..]).unwrap();
+    assert_eq!((header.kind, header.seq), (FrameKind::Ping, 7));
+    pair.b.session.handle_frame(&ping, pair.now).unwrap();
+    assert!(pair.b.session.header_frame(FrameKind::Pong, header.seq).len() <= Header::MAX_LEN);
 }
