@@ -95,6 +95,14 @@ pub struct Standing {
     pub tier: Option<Tier>,
 }
 
+impl Standing {
+    /// It can be used, and not over a detour.
+    fn is_best(self) -> bool {
+        let direct = self.tier.is_some_and(|tier| !matches!(tier, Tier::Forwarded | Tier::Relay));
+        self.status == Status::Usable && direct
+    }
+}
+
 /// Decides for one device whom to dial, and when.
 #[derive(Debug)]
 pub struct Dialer {
@@ -152,7 +160,7 @@ impl Dialer {
         let Peer { level, user, groups } = peer;
         let entry = self.entry(device);
         (entry.level, entry.known) = (level, level >= TrustLevel::Known);
-        entry.session = Some(Session { standing, user, groups, used: now });
+        entry.session = Some(Session { standing, user, groups, used: now, best_since: None });
         entry.backoff.reset();
         (entry.due, entry.rests_until) = (None, None);
         self.evict(device, now);
@@ -167,12 +175,8 @@ impl Dialer {
 
     /// The standing of a session has changed.
     pub fn handle_standing(&mut self, device: DeviceId, standing: Standing, now: Instant) {
-        let Some(entry) = self.devices.get_mut(&device) else { return };
-        let Some(session) = entry.session.as_mut() else { return };
-        let before = std::mem::replace(&mut session.standing, standing);
-        if before != standing {
-            session.used = now;
-            entry.backoff.reset();
+        let entry = self.devices.get_mut(&device);
+        if entry.is_some_and(|entry| entry.handle_standing(standing, now)) {
             self.plan(device, now);
         }
     }
@@ -218,13 +222,14 @@ impl Dialer {
             return;
         }
         match outcome {
-            Outcome::Connected if dialed == Purpose::Path => entry.backoff.reset(),
-            Outcome::Connected | Outcome::Failed => {}
+            Outcome::Connected if dialed == Purpose::Path => entry.backoff.forgive(dialed),
+            // Something better was found when it has lasted.
+            Outcome::Connected | Outcome::Failed => entry.backoff.failed(dialed),
             // Asking again would only bother the people there.
             Outcome::Denied => entry.known = false,
         }
         let next = entry.purpose(app, upgrades).unwrap_or(dialed);
-        let at = entry.backoff.failed(next, app, random, now);
+        let at = entry.backoff.next(next, app, random, now);
         entry.due = (!entry.rests(now)).then_some(at);
         self.forget_idle(device);
         self.dial_due(now);
@@ -335,7 +340,7 @@ impl Dialer {
         entry.due = match (entry.purpose(app, upgrades), &entry.session) {
             (None, _) => None,
             (Some(_), None) if entry.rests(now) => None,
-            (Some(Purpose::Better), _) => Some(entry.backoff.failed(Purpose::Better, app, random, now)),
+            (Some(Purpose::Better), _) => Some(entry.backoff.next(Purpose::Better, app, random, now)),
             // Who leads begins; the other may have noticed first, but need not.
             (Some(Purpose::Path), Some(_)) if !leads => Some(now + FOLLOWER_PATIENCE),
             (Some(Purpose::Path), _) => Some(now),

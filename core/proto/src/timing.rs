@@ -118,6 +118,8 @@ pub const REDIAL_UNSEEN: Duration = Duration::from_secs(300);
 pub const UPGRADE_MIN: Duration = Duration::from_secs(10);
 /// Longest: a NAT that let nothing through for so long will not soon, and a change of network is told.
 pub const UPGRADE_MAX: Duration = Duration::from_secs(600);
+/// A better path that is lost again sooner counts as one that was not found: the next attempts are further apart.
+pub const UPGRADE_STABLE: Duration = Duration::from_secs(60);
 /// A device that said goodbye, or was told so for want of room, is left alone for this long at least (D17) ...
 pub const REST_MIN: Duration = Duration::from_secs(60);
 /// ... and, the more often that happened in a row, up to this.

@@ -7,28 +7,48 @@ use crate::network::AppState;
 use crate::time::Instant;
 use crate::timing::{RECONNECT_MAX, RECONNECT_MIN, REDIAL_UNSEEN, UPGRADE_MAX, UPGRADE_MIN};
 
-/// Failures in a row.
+/// Failures in a row, of each purpose by itself: a path that is found at once may be a detour that nothing better replaces.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Backoff {
-    failures: u32,
+    path: u32,
+    better: u32,
 }
 
 impl Backoff {
+    /// Forgets all failures: their reason is gone.
     pub(super) fn reset(&mut self) {
-        self.failures = 0;
+        *self = Self::default();
+    }
+
+    /// A dial for this led to something, or its failures have another reason now.
+    pub(super) fn forgive(&mut self, purpose: Purpose) {
+        *self.failures(purpose) = 0;
+    }
+
+    pub(super) fn failed(&mut self, purpose: Purpose) {
+        let failures = self.failures(purpose);
+        *failures = failures.saturating_add(1);
+    }
+
+    fn failures(&mut self, purpose: Purpose) -> &mut u32 {
+        match purpose {
+            Purpose::Path => &mut self.path,
+            Purpose::Better => &mut self.better,
+        }
     }
 
     /// When to dial next. Sessions that have to live with a detour try for better ones at the same time, so that thirty of
     /// them wake a phone as often as one.
-    pub(super) fn failed(&mut self, purpose: Purpose, app: AppState, random: u32, now: Instant) -> Instant {
-        self.failures = self.failures.saturating_add(1);
-        let (min, max) = match (purpose, app) {
-            (Purpose::Better, _) => (UPGRADE_MIN, UPGRADE_MAX),
-            (Purpose::Path, AppState::Foreground) => (RECONNECT_MIN, RECONNECT_MAX),
-            (Purpose::Path, _) => (RECONNECT_MIN, REDIAL_UNSEEN),
-        };
-        let at = now + full_jitter(min, max, self.failures, random);
-        if purpose == Purpose::Better && self.failures > SOON { at.next_beat() } else { at }
+    pub(super) fn next(self, purpose: Purpose, app: AppState, random: u32, now: Instant) -> Instant {
+        let wait = |min, max, failures| now + full_jitter(min, max, failures, random);
+        match (purpose, app) {
+            (Purpose::Better, _) => {
+                let at = wait(UPGRADE_MIN, UPGRADE_MAX, self.better.saturating_add(1));
+                if self.better < SOON { at } else { at.next_beat() }
+            }
+            (Purpose::Path, AppState::Foreground) => wait(RECONNECT_MIN, RECONNECT_MAX, self.path),
+            (Purpose::Path, _) => wait(RECONNECT_MIN, REDIAL_UNSEEN, self.path),
+        }
     }
 }
 

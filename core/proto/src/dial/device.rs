@@ -8,7 +8,7 @@ use crate::id::{GroupId, UserId};
 use crate::network::AppState;
 use crate::path::{Status, Tier};
 use crate::time::Instant;
-use crate::timing::{REST_MAX, REST_MIN};
+use crate::timing::{REST_MAX, REST_MIN, UPGRADE_STABLE};
 use crate::trust::TrustLevel;
 
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub(super) struct Session {
     pub(super) user: UserId,
     pub(super) groups: HashSet<GroupId>,
     pub(super) used: Instant,
+    /// Since when nothing better is wanted.
+    pub(super) best_since: Option<Instant>,
 }
 
 impl Device {
@@ -62,6 +64,30 @@ impl Device {
     /// Whether nothing follows from what is known about it: it is not looked for, and nobody waits for it.
     pub(super) fn is_idle(&self) -> bool {
         self.session.is_none() && self.dialing.is_none() && !self.known && !self.asked
+    }
+
+    /// Where its session stands now; false if there is none, or nothing is new. Something better that is lost within
+    /// [`UPGRADE_STABLE`] counts as not found: the same way would be taken and left again and again.
+    pub(super) fn handle_standing(&mut self, standing: Standing, now: Instant) -> bool {
+        let Some(session) = self.session.as_mut().filter(|session| session.standing != standing) else {
+            return false;
+        };
+        session.standing = standing;
+        session.used = now;
+        self.backoff.forgive(Purpose::Path);
+        match (session.best_since, standing.is_best()) {
+            (None, true) => session.best_since = Some(now),
+            (Some(since), false) => {
+                session.best_since = None;
+                if now - since < UPGRADE_STABLE {
+                    self.backoff.failed(Purpose::Better);
+                } else {
+                    self.backoff.forgive(Purpose::Better);
+                }
+            }
+            (None, false) | (Some(_), true) => {}
+        }
+        true
     }
 
     /// What a dial would be for now.

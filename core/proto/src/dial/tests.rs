@@ -4,7 +4,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::timing::{BEAT, RECONNECT_MAX, REST_MAX, REST_MIN, UPGRADE_MAX};
+use crate::timing::{BEAT, RECONNECT_MAX, REST_MAX, REST_MIN, UPGRADE_MAX, UPGRADE_MIN, UPGRADE_STABLE};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -167,6 +167,29 @@ fn a_session_on_a_detour_is_dialed_for_something_better_now_and_then() {
     assert!(dials.windows(2).all(|pair| pair[1].0 - pair[0].0 <= UPGRADE_MAX));
     w.dialer.set_app_state(AppState::Background, w.now);
     assert_eq!(w.pass(3600 * SECOND), []);
+}
+
+#[test]
+fn something_better_that_does_not_last_is_looked_for_less_and_less() {
+    let mut w = World::new();
+    w.connect(1, Tier::Relay);
+    let lost = |w: &mut World, lasted: Duration| {
+        let begin = w.now;
+        while w.outputs().is_empty() {
+            w.now = w.dialer.poll_timeout().unwrap();
+            w.dialer.handle_timeout(w.now);
+        }
+        let waited = w.now - begin;
+        w.dialer.handle_outcome(device(1), Purpose::Better, Outcome::Connected, w.now);
+        w.dialer.handle_standing(device(1), standing(Status::Usable, Some(Tier::Direct)), w.now);
+        assert_eq!(w.pass(lasted), []);
+        w.dialer.handle_standing(device(1), standing(Status::Usable, Some(Tier::Relay)), w.now);
+        waited
+    };
+    let waits: Vec<_> = (0..20).map(|_| lost(&mut w, UPGRADE_STABLE / 2)).collect();
+    assert!(waits.iter().sum::<Duration>() > 20 * UPGRADE_MAX / 5, "{waits:?}");
+    lost(&mut w, UPGRADE_STABLE);
+    assert!(lost(&mut w, UPGRADE_STABLE) <= 2 * UPGRADE_MIN, "what had lasted is looked for soon");
 }
 
 #[test]
