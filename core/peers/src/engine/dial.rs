@@ -31,7 +31,7 @@ pub(crate) struct Dials(Mutex<InProgress>);
 
 #[derive(Default)]
 struct InProgress {
-    /// Those without an outcome yet, and some that have one and still look for something better.
+    /// The latest ones: without an outcome yet, or with one and still looking for something better.
     latest: HashMap<(DeviceId, Purpose), Dial>,
     /// Ends all that began on the network there is.
     given_up: CancellationToken,
@@ -48,6 +48,14 @@ impl Dials {
     pub(crate) fn forget(&self) {
         let InProgress { given_up, .. } = std::mem::take(&mut *self.lock());
         given_up.cancel();
+    }
+
+    /// The dial with this outcome has ended.
+    fn remove(&self, device: DeviceId, purpose: Purpose, outcome: &Outcome) {
+        let mut dials = self.lock();
+        if dials.latest.get(&(device, purpose)).is_some_and(|latest| latest.outcome.same_channel(outcome)) {
+            dials.latest.remove(&(device, purpose));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, InProgress> {
@@ -134,16 +142,14 @@ impl Engine {
             let attempt = Attempt { engine: &engine, device, name, purpose, tell: &tell };
             let result = tokio::select! {
                 // It is for that session only: whoever wants another one dials anew.
-                () = engine.registry.closed(device, name) => return,
-                () = given_up.cancelled() => return,
-                result = attempt.run() => result,
+                () = engine.registry.closed(device, name) => None,
+                () = given_up.cancelled() => None,
+                result = attempt.run() => Some(result),
             };
-            let mut dials = engine.dials.lock();
-            if dials.latest.get(&(device, purpose)).is_some_and(|latest| latest.outcome.same_channel(&this)) {
-                dials.latest.remove(&(device, purpose));
+            engine.dials.remove(device, purpose, &this);
+            if let Some(result) = result {
+                tell.send_if_modified(|told| told.is_none().then(|| *told = Some(result)).is_some());
             }
-            drop(dials);
-            tell.send_if_modified(|told| told.is_none().then(|| *told = Some(result)).is_some());
         });
         outcome
     }
@@ -255,5 +261,26 @@ pub(super) fn settled(outcome: Result<Option<Session>, Failure>) -> Result<(), E
         Ok(None) => Err(Error::Unreachable("the session changed while connecting".into())),
         Err(e) if e.is_refusal() => Err(Error::Denied),
         Err(e) => Err(Error::Unreachable(e.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dial_that_has_ended_leaves_nothing_and_the_next_one_its_place() {
+        let (dials, device) = (Dials::default(), DeviceId::derive(b"a"));
+        let begin = || {
+            let (_, outcome) = watch::channel(None);
+            let dial = Dial { name: 1, outcome: outcome.clone() };
+            dials.lock().latest.insert((device, Purpose::Path), dial);
+            outcome
+        };
+        let (first, second) = (begin(), begin());
+        dials.remove(device, Purpose::Path, &first);
+        assert_eq!(dials.lock().latest.len(), 1);
+        dials.remove(device, Purpose::Path, &second);
+        assert_eq!(dials.lock().latest.len(), 0);
     }
 }
