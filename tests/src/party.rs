@@ -38,7 +38,7 @@ impl Party {
         device.copy_from_slice(&seed[..32]);
         user.copy_from_slice(&seed[32..]);
         let (keys, user) = (DeviceKeys::from_seed(device), UserKeys::from_seed(user));
-        let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1), UnixTime(0), name)?;
+        let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1), name)?;
         Ok(Self { keys, certificate })
     }
 
@@ -93,7 +93,6 @@ impl Party {
             binding: transport.binding.clone(),
             require_sealing,
             pairing,
-            clock: Clock::system().unix_now(),
             entropy: random::array(),
         }
     }

@@ -97,7 +97,7 @@ impl Identity {
     /// A certificate for this run. It does not expire: devices are revoked, not forgotten.
     pub(crate) fn certify(&self, name: &str, issued: UnixTime) -> Result<DeviceCertificate, Error> {
         let user = UserKeys::from_seed(*self.user);
-        DeviceCertificate::issue(&user, &self.device_keys(), issued, UnixTime(0), name)
+        DeviceCertificate::issue(&user, &self.device_keys(), issued, name)
             .map_err(|e| Error::Config(format!("name: {e}")))
     }
 }

@@ -12,13 +12,13 @@
 //! | 65      | 32    | `noise_pk`, X25519                                        |
 //! | 97      | 32    | `box_pk`, X25519                                          |
 //! | 129     | 8     | issued, seconds since the Unix epoch, big endian          |
-//! | 137     | 8     | not after, likewise; 0 never expires                      |
-//! | 145     | 1     | n, bytes of the name, at most 64                          |
-//! | 146     | n     | name, UTF-8 without control characters                    |
-//! | 146 + n | 64    | user's signature over `"peers certificate user\0"` ‖ body |
-//! | 210 + n | 64    | device's, over `"peers certificate device\0"` ‖ body      |
+//! | 137     | 1     | n, bytes of the name, at most 64                          |
+//! | 138     | n     | name, UTF-8 without control characters                    |
+//! | 138 + n | 64    | user's signature over `"peers certificate user\0"` ‖ body |
+//! | 202 + n | 64    | device's, over `"peers certificate device\0"` ‖ body      |
 //!
-//! The body is everything before the signatures.
+//! The body is everything before the signatures. A certificate has no end: the clock of whoever reads it may be wrong by
+//! years, and a [`RevocationList`] needs none (ADR 8).
 
 mod revocation;
 
@@ -30,14 +30,13 @@ use crate::keys::{self, DeviceKeys, KEY_LEN, SIGNATURE_LEN, UserKeys};
 use crate::limits::MAX_DEVICE_NAME;
 use crate::reader::Reader;
 use crate::time::UnixTime;
-use crate::timing::CLOCK_TOLERANCE;
 
 pub use revocation::{RevocationError, RevocationList};
 
 const VERSION: u8 = 1;
 const USER_DOMAIN: &[u8] = b"peers certificate user\0";
 const DEVICE_DOMAIN: &[u8] = b"peers certificate device\0";
-const FIXED_BODY: usize = 146;
+const FIXED_BODY: usize = 138;
 
 /// Bytes of the longest certificate.
 pub const MAX_CERTIFICATE: usize = FIXED_BODY + MAX_DEVICE_NAME + 2 * SIGNATURE_LEN;
@@ -54,9 +53,6 @@ pub enum CertificateError {
     /// Longer than 64 bytes, not UTF-8, or with control characters.
     #[error("the device name in the certificate is not acceptable")]
     Name,
-    /// It ends before it begins.
-    #[error("the certificate ends before it begins")]
-    Period,
     /// A key of small order, with which any peer could speak for the device.
     #[error("the certificate holds a weak key")]
     WeakKey,
@@ -66,9 +62,6 @@ pub enum CertificateError {
     /// The device key did not sign it: somebody else assembled these keys.
     #[error("the device's signature is wrong")]
     DeviceSignature,
-    /// Past its end by more than any clock may be wrong.
-    #[error("the certificate has expired")]
-    Expired,
 }
 
 /// A device's keys and owner, as signed by both. Every value of this type has been verified.
@@ -85,20 +78,18 @@ struct Fields {
     noise_pk: [u8; KEY_LEN],
     box_pk: [u8; KEY_LEN],
     issued: UnixTime,
-    not_after: UnixTime,
     name: String,
 }
 
 impl DeviceCertificate {
-    /// Makes the certificate of `device` as a device of `user`. `not_after` 0 never expires.
+    /// Makes the certificate of `device` as a device of `user`.
     ///
     /// # Errors
-    /// [`CertificateError::Name`] and [`CertificateError::Period`].
+    /// [`CertificateError::Name`].
     pub fn issue(
         user: &UserKeys,
         device: &DeviceKeys,
         issued: UnixTime,
-        not_after: UnixTime,
         name: &str,
     ) -> Result<Self, CertificateError> {
         let fields = Fields {
@@ -107,7 +98,6 @@ impl DeviceCertificate {
             noise_pk: device.noise_pk(),
             box_pk: device.box_pk(),
             issued,
-            not_after,
             name: name.to_owned(),
         };
         fields.check()?;
@@ -117,10 +107,10 @@ impl DeviceCertificate {
         Ok(Self { fields, encoded: encoded.into() })
     }
 
-    /// Reads and verifies a certificate. Does not look at its end: see [`Self::check_time`].
+    /// Reads and verifies a certificate.
     ///
     /// # Errors
-    /// Every [`CertificateError`] but `Expired`.
+    /// Every [`CertificateError`].
     pub fn decode(bytes: &[u8]) -> Result<Self, CertificateError> {
         let version = *bytes.first().ok_or(CertificateError::Length)?;
         if version != VERSION {
@@ -179,32 +169,14 @@ impl DeviceCertificate {
         &self.fields.box_pk
     }
 
-    /// When it was made, by the clock of the device that made it.
+    /// The time at which it was made, by the clock of the device that made it. It is shown to people and decides nothing.
     pub const fn issued(&self) -> UnixTime {
         self.fields.issued
-    }
-
-    /// When it ends; 0 never.
-    pub const fn not_after(&self) -> UnixTime {
-        self.fields.not_after
     }
 
     /// What the owner calls the device. Chosen by the owner: not to be trusted, only shown.
     pub fn name(&self) -> &str {
         &self.fields.name
-    }
-
-    /// Whether it still counts at `now`. A wrong clock must not lock anybody out: the end is widened by
-    /// [`CLOCK_TOLERANCE`], and a certificate from the future is fine.
-    ///
-    /// # Errors
-    /// [`CertificateError::Expired`].
-    pub const fn check_time(&self, now: UnixTime) -> Result<(), CertificateError> {
-        let end = self.fields.not_after.0;
-        if end != 0 && now.0 > end.saturating_add(CLOCK_TOLERANCE.as_secs()) {
-            return Err(CertificateError::Expired);
-        }
-        Ok(())
     }
 }
 
@@ -223,9 +195,6 @@ impl Fields {
         if self.name.len() > MAX_DEVICE_NAME || self.name.chars().any(char::is_control) {
             return Err(CertificateError::Name);
         }
-        if self.not_after.0 != 0 && self.not_after < self.issued {
-            return Err(CertificateError::Period);
-        }
         Ok(())
     }
 
@@ -236,7 +205,6 @@ impl Fields {
             body.extend_from_slice(key);
         }
         body.extend_from_slice(&self.issued.0.to_be_bytes());
-        body.extend_from_slice(&self.not_after.0.to_be_bytes());
         body.push(self.name.len() as u8); // `check` has bounded it
         body.extend_from_slice(self.name.as_bytes());
         body
@@ -248,16 +216,14 @@ impl Fields {
             reader.u8()?; // the version, already checked
             let keys: [[u8; KEY_LEN]; 4] =
                 [reader.array()?, reader.array()?, reader.array()?, reader.array()?];
-            let period = [reader.u64()?, reader.u64()?];
+            let issued = UnixTime(reader.u64()?);
             let len = reader.u8()?;
-            Some((keys, period, reader.slice(len.into())?))
+            Some((keys, issued, reader.slice(len.into())?))
         };
-        let ([user_pk, sign_pk, noise_pk, box_pk], [issued, not_after], name) =
-            read().ok_or(CertificateError::Length)?;
+        let ([user_pk, sign_pk, noise_pk, box_pk], issued, name) = read().ok_or(CertificateError::Length)?;
         reader.end().ok_or(CertificateError::Length)?;
         let name = str::from_utf8(name).map_err(|_| CertificateError::Name)?.to_owned();
-        let (issued, not_after) = (UnixTime(issued), UnixTime(not_after));
-        Ok(Self { user_pk, sign_pk, noise_pk, box_pk, issued, not_after, name })
+        Ok(Self { user_pk, sign_pk, noise_pk, box_pk, issued, name })
     }
 }
 

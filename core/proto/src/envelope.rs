@@ -9,15 +9,15 @@
 //! | 1         | 20    | recipient's device id                                          |
 //! | 21        | 16    | connection id                                                  |
 //! | 37        | 4     | attempt                                                        |
-//! | 41        | 8     | expiry, seconds since the Unix epoch                           |
-//! | 49        | 1     | 1 if a fingerprint follows, else 0                             |
-//! | 50        | 0, 32 | SHA-256 of the sender's DTLS certificate                       |
+//! | 41        | 1     | 1 if a fingerprint follows, else 0                             |
+//! | 42        | 0, 32 | SHA-256 of the sender's DTLS certificate                       |
 //! | then      | 2     | c, bytes of the certificate                                    |
 //! |           | c     | sender's certificate                                           |
 //! |           | n     | body, at most 40 KiB                                           |
 //! | last      | 64    | sender's device signature over `"peers envelope\0"` ‖ all above |
 //!
-//! Replays are for the receiver of envelopes to notice, by the connection ids and attempts it remembers.
+//! There is no time in it: clocks differ by years. Replays are for the receiver to notice, by the instance that an offer names
+//! and the connection ids it remembers ([`crate::signaling::Negotiation`]).
 
 use std::fmt;
 
@@ -29,15 +29,13 @@ use crate::id::{ConnectionId, DeviceId};
 use crate::keys::{self, DeviceKeys, KEY_LEN, SIGNATURE_LEN, Seed};
 use crate::limits::MAX_ENVELOPE_BODY;
 use crate::reader::Reader;
-use crate::time::UnixTime;
-use crate::timing::CLOCK_TOLERANCE;
 use crate::trust::KnownKeys;
 
 const VERSION: u8 = 1;
 const DOMAIN: &[u8] = b"peers envelope\0";
 /// Ephemeral key and MAC around the inside.
 const BOX_OVERHEAD: usize = 48;
-const FIXED: usize = 50 + 2 + SIGNATURE_LEN;
+const FIXED: usize = 42 + 2 + SIGNATURE_LEN;
 /// Bytes of a certificate hash.
 pub const FINGERPRINT_LEN: usize = 32;
 /// Bytes of the largest envelope.
@@ -67,9 +65,6 @@ pub enum EnvelopeError {
     /// The sender did not sign it.
     #[error("the sender's signature is wrong")]
     Signature,
-    /// Past its expiry by more than any clock may be wrong.
-    #[error("the envelope has expired")]
-    Expired,
 }
 
 /// What an envelope says.
@@ -79,8 +74,6 @@ pub struct Content {
     pub connection_id: ConnectionId,
     /// The generation within that attempt.
     pub attempt: u32,
-    /// When it is no longer worth reading, by the sender's clock.
-    pub expiry: UnixTime,
     /// SHA-256 of the certificate the sender's DTLS will show.
     pub fingerprint: Option<[u8; FINGERPRINT_LEN]>,
     /// What the negotiation wrote. Must say what it is: the relay's event name is not covered.
@@ -123,7 +116,7 @@ pub fn seal(
 ///
 /// # Errors
 /// Every [`EnvelopeError`].
-pub fn open(sealed: &[u8], keys: &DeviceKeys, now: UnixTime) -> Result<Opened, EnvelopeError> {
+pub fn open(sealed: &[u8], keys: &DeviceKeys) -> Result<Opened, EnvelopeError> {
     if sealed.len() > MAX_ENVELOPE {
         return Err(EnvelopeError::TooLarge);
     }
@@ -146,10 +139,6 @@ pub fn open(sealed: &[u8], keys: &DeviceKeys, now: UnixTime) -> Result<Opened, E
     if !keys::verify(sender.sign_pk(), DOMAIN, signed, signature) {
         return Err(EnvelopeError::Signature);
     }
-    sender.check_time(now)?;
-    if now.0 > content.expiry.0.saturating_add(CLOCK_TOLERANCE.as_secs()) {
-        return Err(EnvelopeError::Expired);
-    }
     Ok(Opened { sender, content })
 }
 
@@ -160,7 +149,6 @@ fn encode(content: &Content, certificate: &DeviceCertificate, recipient: DeviceI
     inside.extend_from_slice(recipient.as_bytes());
     inside.extend_from_slice(content.connection_id.as_bytes());
     inside.extend_from_slice(&content.attempt.to_be_bytes());
-    inside.extend_from_slice(&content.expiry.0.to_be_bytes());
     inside.push(content.fingerprint.is_some().into());
     inside.extend_from_slice(content.fingerprint.as_ref().map_or(&[], |f| &f[..]));
     inside.extend_from_slice(&(certificate.len() as u16).to_be_bytes()); // at most `MAX_CERTIFICATE`
@@ -174,7 +162,7 @@ fn decode(signed: &[u8]) -> Option<(DeviceId, &[u8], Content)> {
     reader.u8()?; // the version, already checked
     let recipient = DeviceId::from_bytes(reader.array()?);
     let connection_id = ConnectionId::from_bytes(reader.array()?);
-    let (attempt, expiry) = (reader.u32()?, UnixTime(reader.u64()?));
+    let attempt = reader.u32()?;
     let fingerprint = match reader.u8()? {
         0 => None,
         1 => Some(reader.array()?),
@@ -183,7 +171,7 @@ fn decode(signed: &[u8]) -> Option<(DeviceId, &[u8], Content)> {
     let certificate_len = reader.u16()?.into();
     let certificate = reader.slice(certificate_len)?;
     let body = reader.rest().to_vec();
-    Some((recipient, certificate, Content { connection_id, attempt, expiry, fingerprint, body }))
+    Some((recipient, certificate, Content { connection_id, attempt, fingerprint, body }))
 }
 
 /// Gives the injected secret to the library, which asks exactly once, for exactly one key.

@@ -34,7 +34,7 @@ use crate::id::{ConnectionId, DeviceId};
 use crate::keys::{DeviceKeys, Seed};
 use crate::limits::{MAX_BINDING, MAX_READY};
 use crate::seal::{Opener, Sealer};
-use crate::time::{Instant, UnixTime};
+use crate::time::Instant;
 use crate::timing::HANDSHAKE_TIMEOUT;
 use crate::transport_kind::TransportKind;
 use crate::trust::KnownKeys;
@@ -74,8 +74,6 @@ pub struct Config {
     pub require_sealing: bool,
     /// Whether people are about to compare digits: a responder then answers strangers.
     pub pairing: bool,
-    /// The wall clock, for the end of certificates only.
-    pub clock: UnixTime,
     /// 32 fresh bytes from the operating system's generator, never used before.
     pub entropy: [u8; 32],
 }

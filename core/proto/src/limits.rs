@@ -169,6 +169,8 @@ pub const MAX_HELD_ENVELOPE_BYTES: usize = 512 * 1024;
 pub const KNOCKS_PER_SECOND: u64 = 4;
 /// The same at once: a class of thirty whose devices all start to look for one.
 pub const KNOCK_BURST: u64 = 32;
+/// Knocks remembered to recognise copies and replays: four minutes of as many as are opened.
+pub const MAX_SEEN_KNOCKS: usize = 1024;
 /// Remote candidates accepted in one attempt.
 pub const MAX_CANDIDATES: usize = 32;
 /// Bytes of one candidate line. Real ones stay below 200.

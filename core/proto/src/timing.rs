@@ -75,9 +75,6 @@ pub const NEGOTIATION_IDLE: Duration = Duration::from_secs(60);
 pub const KNOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// An offer older than this is not worth answering.
 pub const OFFER_TTL: Duration = Duration::from_secs(30);
-/// How wrong a phone's wall clock may be before envelopes it wrote are called expired. Replays are caught by the
-/// remembered connection ids, so this is wide.
-pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(48 * 3600);
 /// Longest deadline a call may ask for; longer ones are cut to it.
 pub const MAX_CALL_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// A device of a known user counts as known after this: long enough for the owner to notice one that was smuggled in.

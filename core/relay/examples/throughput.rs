@@ -66,7 +66,7 @@ async fn main() {
 async fn register(relay: &Relay, seed: u8) -> (Socket, DeviceId) {
     let keys = DeviceKeys::from_seed([seed; 32]);
     let user = UserKeys::from_seed([9; 32]);
-    let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1), UnixTime(0), "bench").unwrap();
+    let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1), "bench").unwrap();
     let (mut socket, _) = connect_async(relay.url()).await.unwrap();
     let text = socket.next().await.unwrap().unwrap();
     let Ok(ServerMessage::Challenge(challenge)) = ServerMessage::from_json(text.to_text().unwrap()) else {

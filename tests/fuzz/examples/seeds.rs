@@ -6,7 +6,7 @@ use std::path::Path;
 use std::{fs, io};
 
 use bytes::{Bytes, BytesMut};
-use peers_fuzz::{Person, TODAY, join, transcript};
+use peers_fuzz::{Person, join, transcript};
 use peers_proto::certificate::RevocationList;
 use peers_proto::codec::{self, varint};
 use peers_proto::envelope::{self, Content};
@@ -85,7 +85,7 @@ fn contents() -> Vec<Contents> {
 }
 
 fn bodies() -> Seeds {
-    contents().iter().map(|contents| contents.to_envelope(TODAY).expect("a small body").body).collect()
+    contents().iter().map(|contents| contents.to_envelope().expect("a small body").body).collect()
 }
 
 fn envelope() -> Seeds {
@@ -94,7 +94,6 @@ fn envelope() -> Seeds {
         let content = Content {
             connection_id: ConnectionId::from_bytes([1; 16]),
             attempt: 1,
-            expiry: TODAY,
             fingerprint: None,
             body: body.clone(),
         };

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use peers_fuzz::{TODAY, chunks};
+use peers_fuzz::chunks;
 use peers_proto::envelope::Content;
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::limits::MAX_CANDIDATES;
@@ -29,8 +29,7 @@ fuzz_target!(|data: &[u8]| {
             4 => negotiation.handle_signaling(what & 8 != 0, now),
             _ => {
                 let (attempt, fingerprint) = (number.into(), (what & 8 == 0).then_some([which; 32]));
-                let content =
-                    Content { connection_id, attempt, expiry: TODAY, fingerprint, body: body.to_vec() };
+                let content = Content { connection_id, attempt, fingerprint, body: body.to_vec() };
                 if let Ok(contents) = Contents::from_envelope(&content) {
                     negotiation.handle_remote(contents, now);
                 }
@@ -54,7 +53,7 @@ fn act(negotiation: &mut Negotiation, now: Instant) {
                 negotiation.handle_local_candidates(connection_id, candidates, now);
             }
             Action::Send(contents) => {
-                let content = contents.to_envelope(TODAY).expect("what is to be sent can be");
+                let content = contents.to_envelope().expect("what is to be sent can be");
                 assert!(Contents::from_envelope(&content) == Ok(contents));
             }
             Action::AddCandidates { candidates, .. } => assert!(candidates.len() <= MAX_CANDIDATES),

@@ -8,9 +8,6 @@ use peers_proto::time::{Instant, UnixTime};
 use peers_proto::transport_kind::TransportKind;
 use peers_proto::trust::KnownKeys;
 
-/// Long before every certificate's end.
-pub const TODAY: UnixTime = UnixTime(1_800_000_000);
-
 /// A device and its certificate.
 pub struct Person {
     pub keys: DeviceKeys,
@@ -21,9 +18,8 @@ impl Person {
     /// The device that `seed` names.
     pub fn new(seed: u8) -> Self {
         let (user, keys) = (UserKeys::from_seed([seed; 32]), DeviceKeys::from_seed([seed; 32]));
-        let certificate =
-            DeviceCertificate::issue(&user, &keys, UnixTime(1_700_000_000), UnixTime(0), "phone")
-                .expect("the certificate is within its limits");
+        let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1_700_000_000), "phone")
+            .expect("the certificate is within its limits");
         Self { keys, certificate }
     }
 
@@ -37,7 +33,6 @@ impl Person {
             binding: Vec::new(),
             require_sealing: false,
             pairing: false,
-            clock: TODAY,
             entropy: self.keys.sign_pk(),
         }
     }

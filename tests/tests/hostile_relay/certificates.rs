@@ -72,7 +72,7 @@ async fn a_certificate_that_is_not_the_dialed_devices_is_refused() {
 /// The victim's `sign_pk`, so that the id fits, with the relay's other keys, signed with all the keys it has.
 fn forge(victim: &DeviceCertificate) -> Vec<u8> {
     let (user, device) = (UserKeys::from_seed(random::array()), DeviceKeys::from_seed(random::array()));
-    let own = DeviceCertificate::issue(&user, &device, UnixTime(1), UnixTime(0), victim.name()).unwrap();
+    let own = DeviceCertificate::issue(&user, &device, UnixTime(1), victim.name()).unwrap();
     let mut forged = own.as_bytes()[..own.as_bytes().len() - 2 * SIGNATURE].to_vec();
     forged[SIGN_PK].copy_from_slice(victim.sign_pk());
     let by_user = user.sign(b"peers certificate user\0", &forged);

@@ -222,7 +222,7 @@ impl Forger {
     async fn new(relay: &HostileRelay, victim: DeviceId) -> Self {
         let keys = DeviceKeys::from_seed(random::array());
         let user = UserKeys::from_seed(random::array());
-        let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1), UnixTime(0), "a").unwrap();
+        let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1), "a").unwrap();
         let config = WebRtcConfig { include_loopback: true, ..WebRtcConfig::default() };
         let attempt = Attempt::offer(&config).await.unwrap();
         Self { keys, certificate, victim: relay.certificate(victim), attempt }
@@ -233,7 +233,6 @@ impl Forger {
         let content = Content {
             connection_id,
             attempt: 1,
-            expiry: UnixTime(u64::MAX),
             fingerprint: Some(self.attempt.negotiation.local_fingerprint()),
             body: body.encode().unwrap(),
         };

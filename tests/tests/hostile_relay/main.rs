@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`dtls`] | somebody terminates DTLS on both sides and passes every frame on |
 //! | [`envelopes`] | offers and answers altered, forged, relabelled, swapped, replayed |
+//! | [`knocks`] | an old knock repeated |
 //! | [`registration`] | an old registration on a new socket |
 //! | [`certificates`] | another certificate than the one asked for |
 //! | [`relay_data`] | relayed frames altered, replayed, reordered, swapped |
@@ -13,6 +14,7 @@
 mod certificates;
 mod dtls;
 mod envelopes;
+mod knocks;
 mod registration;
 mod relay_data;
 mod world;

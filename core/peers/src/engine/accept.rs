@@ -88,7 +88,6 @@ impl Engine {
             binding: transport.binding.clone(),
             require_sealing: self.settings.require_sealing,
             pairing: false,
-            clock: self.clock.unix_now(),
             entropy: random::array(),
         }
     }

@@ -11,9 +11,10 @@ use peers_proto::bucket::Bucket;
 use peers_proto::certificate::DeviceCertificate;
 use peers_proto::id::{ConnectionId, DeviceId, UserId};
 use peers_proto::limits::{KNOCK_BURST, KNOCKS_PER_SECOND, MAX_WATCHED};
-use peers_proto::signaling::{Body, Contents, knock};
-use peers_proto::time::{Instant, UnixTime};
-use peers_proto::timing::{APPROVAL_TIMEOUT, KNOCK_PATIENCE, OFFER_TTL, REGISTRATION_TIMEOUT};
+use peers_proto::signaling::knock::{self, SeenKnocks};
+use peers_proto::signaling::{Body, Contents};
+use peers_proto::time::Instant;
+use peers_proto::timing::{APPROVAL_TIMEOUT, KNOCK_PATIENCE, REGISTRATION_TIMEOUT};
 use peers_proto::trust::{KnownKeys, TrustLevel};
 use tokio::sync::Notify;
 
@@ -34,12 +35,14 @@ struct Inner {
     /// Devices that the app waits for, and how often. Others are not knocked at.
     wanted: HashMap<DeviceId, usize>,
     knocks: Bucket,
+    seen: SeenKnocks,
 }
 
 impl Default for Contacts {
     fn default() -> Self {
         let knocks = Bucket::new(KNOCKS_PER_SECOND, KNOCK_BURST);
-        let inner = Inner { found: VecDeque::new(), wanted: HashMap::new(), knocks };
+        let seen = SeenKnocks::default();
+        let inner = Inner { found: VecDeque::new(), wanted: HashMap::new(), knocks, seen };
         Self { inner: Mutex::new(inner), changed: Notify::new() }
     }
 }
@@ -159,8 +162,7 @@ impl Engine {
 
     fn knock(&self, device: DeviceId) {
         let connection = ConnectionId::from_bytes(random::array());
-        let expiry = UnixTime(self.clock.unix_now().0 + OFFER_TTL.as_secs());
-        let knock = knock::make(&self.keys, &self.certificate, device, connection, expiry);
+        let knock = knock::make(&self.keys, &self.certificate, device, connection);
         self.relays.knock(device, connection, &knock);
     }
 
@@ -185,12 +187,15 @@ impl Engine {
         connection: ConnectionId,
         bytes: &[u8],
     ) -> Result<DeviceCertificate, String> {
-        let opened = knock::open(bytes, self.device_id(), connection, self.clock.unix_now());
-        let certificate = opened.map_err(|e| e.to_string())?;
+        let certificate = knock::open(bytes, self.device_id(), connection).map_err(|e| e.to_string())?;
         if certificate.device_id() != from {
             return Err("the relay put another label on it".into());
         }
         self.trust.check(&certificate).map_err(|e| e.to_string())?;
+        // A person is asked once.
+        if !self.contacts.lock().seen.insert(from, connection) {
+            return Err("it was opened before".into());
+        }
         Ok(certificate)
     }
 

@@ -167,14 +167,13 @@ mod tests {
         let keys = DeviceKeys::from_seed([seed; 32]);
         let user = UserKeys::from_seed([seed; 32]);
         Config {
-            certificate: DeviceCertificate::issue(&user, &keys, UnixTime(1), UnixTime(0), "phone").unwrap(),
+            certificate: DeviceCertificate::issue(&user, &keys, UnixTime(1), "phone").unwrap(),
             keys,
             kind: TransportKind::Relay,
             connection_id: ConnectionId::from_bytes([7; 16]),
             binding: Vec::new(),
             require_sealing: false,
             pairing: false,
-            clock: UnixTime(2),
             entropy: [seed; 32],
         }
     }

@@ -34,7 +34,7 @@ impl Device {
     fn new(seed: u8) -> Self {
         let keys = Arc::new(DeviceKeys::from_seed([seed; 32]));
         let user = UserKeys::from_seed([seed; 32]);
-        let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1), UnixTime(0), "phone").unwrap();
+        let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1), "phone").unwrap();
         Self { keys, certificate }
     }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::keys::UserKeys;
+use crate::time::UnixTime;
 use crate::timing::APPROVAL_TIMEOUT;
 
 const T0: Instant = Instant::from_micros(5_000_000);
@@ -12,7 +13,7 @@ struct Person {
 fn person(seed: u8) -> Person {
     let keys = DeviceKeys::from_seed([seed; 32]);
     let user = UserKeys::from_seed([seed; 32]);
-    let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1000), UnixTime(0), "phone").unwrap();
+    let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1000), "phone").unwrap();
     Person { keys, certificate }
 }
 
@@ -25,7 +26,6 @@ fn config(person: &Person, entropy: u8) -> Config {
         binding: Vec::new(),
         require_sealing: false,
         pairing: false,
-        clock: UnixTime(2000),
         entropy: [entropy; 32],
     }
 }

@@ -9,22 +9,20 @@
 //! | 0      | 1     | version, 1                                                         |
 //! | 1      | 20    | recipient's device id                                              |
 //! | 21     | 16    | connection id                                                      |
-//! | 37     | 8     | expiry, seconds since the Unix epoch                               |
-//! | 45     | 2     | c, bytes of the certificate                                        |
-//! | 47     | c     | sender's certificate                                               |
-//! | 47 + c | 64    | sender's device signature over `"peers/1 knock\0"` ‖ all above     |
+//! | 37     | 2     | c, bytes of the certificate                                        |
+//! | 39     | c     | sender's certificate                                               |
+//! | 39 + c | 64    | sender's device signature over `"peers/1 knock\0"` ‖ all above     |
 
 use crate::certificate::{CertificateError, DeviceCertificate, MAX_CERTIFICATE};
 use crate::id::{ConnectionId, DeviceId};
 use crate::keys::{self, DeviceKeys, SIGNATURE_LEN};
-use crate::limits::MAX_KNOCK;
+use crate::limits::{MAX_KNOCK, MAX_SEEN_KNOCKS};
 use crate::reader::Reader;
-use crate::time::UnixTime;
-use crate::timing::CLOCK_TOLERANCE;
+use crate::signaling::recent::Recent;
 
 const VERSION: u8 = 1;
 const DOMAIN: &[u8] = b"peers/1 knock\0";
-const FIXED: usize = 47 + SIGNATURE_LEN;
+const FIXED: usize = 39 + SIGNATURE_LEN;
 const _: () = assert!(FIXED + MAX_CERTIFICATE <= MAX_KNOCK);
 
 /// The reason for which bytes are no knock to this device.
@@ -45,9 +43,6 @@ pub enum KnockError {
     /// Signed for another attempt than the one it arrived with.
     #[error("the knock is of another attempt")]
     Connection,
-    /// Past its expiry by more than any clock may be wrong.
-    #[error("the knock has expired")]
-    Expired,
     /// The sender's certificate does not hold.
     #[error("the sender's certificate: {0}")]
     Certificate(#[from] CertificateError),
@@ -56,21 +51,18 @@ pub enum KnockError {
     Signature,
 }
 
-/// The knock of the device of `keys` and `certificate` at `recipient`; at most [`MAX_KNOCK`] bytes. `expiry` is by
-/// this device's clock; recipients are generous about it.
+/// The knock of the device of `keys` and `certificate` at `recipient`; at most [`MAX_KNOCK`] bytes.
 pub fn make(
     keys: &DeviceKeys,
     certificate: &DeviceCertificate,
     recipient: DeviceId,
     connection_id: ConnectionId,
-    expiry: UnixTime,
 ) -> Vec<u8> {
     let certificate = certificate.as_bytes();
     let mut knock = Vec::with_capacity(FIXED + certificate.len());
     knock.push(VERSION);
     knock.extend_from_slice(recipient.as_bytes());
     knock.extend_from_slice(connection_id.as_bytes());
-    knock.extend_from_slice(&expiry.0.to_be_bytes());
     knock.extend_from_slice(&(certificate.len() as u16).to_be_bytes()); // at most `MAX_CERTIFICATE`
     knock.extend_from_slice(certificate);
     let signature = keys.sign(DOMAIN, &knock);
@@ -86,7 +78,6 @@ pub fn open(
     bytes: &[u8],
     recipient: DeviceId,
     connection_id: ConnectionId,
-    now: UnixTime,
 ) -> Result<DeviceCertificate, KnockError> {
     if bytes.len() > MAX_KNOCK {
         return Err(KnockError::TooLarge);
@@ -96,28 +87,34 @@ pub fn open(
         return Err(KnockError::Version(version));
     }
     let (signed, signature) = bytes.split_last_chunk::<SIGNATURE_LEN>().ok_or(KnockError::Malformed)?;
-    let Fields { to, of, expiry, certificate } = Fields::decode(signed).ok_or(KnockError::Malformed)?;
+    let Fields { to, of, certificate } = Fields::decode(signed).ok_or(KnockError::Malformed)?;
     if to != recipient {
         return Err(KnockError::Recipient);
     }
     if of != connection_id {
         return Err(KnockError::Connection);
     }
-    if now.0 > expiry.0.saturating_add(CLOCK_TOLERANCE.as_secs()) {
-        return Err(KnockError::Expired);
-    }
     let sender = DeviceCertificate::decode(certificate)?;
-    sender.check_time(now)?;
     if !keys::verify(sender.sign_pk(), DOMAIN, signed, signature) {
         return Err(KnockError::Signature);
     }
     Ok(sender)
 }
 
+/// The knocks that were opened lately, by which copies and replays are recognised.
+#[derive(Debug, Default)]
+pub struct SeenKnocks(Recent<(DeviceId, ConnectionId), MAX_SEEN_KNOCKS>);
+
+impl SeenKnocks {
+    /// A knock of this device was opened. False if that is not for the first time.
+    pub fn insert(&mut self, from: DeviceId, connection_id: ConnectionId) -> bool {
+        self.0.insert((from, connection_id))
+    }
+}
+
 struct Fields<'a> {
     to: DeviceId,
     of: ConnectionId,
-    expiry: UnixTime,
     certificate: &'a [u8],
 }
 
@@ -127,11 +124,10 @@ impl<'a> Fields<'a> {
         reader.u8()?; // the version, already checked
         let to = DeviceId::from_bytes(reader.array()?);
         let of = ConnectionId::from_bytes(reader.array()?);
-        let expiry = UnixTime(reader.u64()?);
         let len = reader.u16()?.into();
         let certificate = reader.slice(len)?;
         reader.end()?;
-        Some(Self { to, of, expiry, certificate })
+        Some(Self { to, of, certificate })
     }
 }
 

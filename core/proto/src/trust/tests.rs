@@ -18,7 +18,7 @@ const LADDER: [TrustLevel; 8] = [
 
 fn certificate(user: u8, device: u8) -> DeviceCertificate {
     let (user, device) = (UserKeys::from_seed([user; 32]), DeviceKeys::from_seed([device; 32]));
-    DeviceCertificate::issue(&user, &device, UnixTime(1), UnixTime(0), "").unwrap()
+    DeviceCertificate::issue(&user, &device, UnixTime(1), "").unwrap()
 }
 
 // proves S127
@@ -74,7 +74,7 @@ fn one_of_many(n: u16) -> DeviceCertificate {
     let mut seed = [0x55; 32];
     seed[..2].copy_from_slice(&n.to_be_bytes());
     let (user, device) = (UserKeys::from_seed([9; 32]), DeviceKeys::from_seed(seed));
-    DeviceCertificate::issue(&user, &device, UnixTime(1), UnixTime(0), "").unwrap()
+    DeviceCertificate::issue(&user, &device, UnixTime(1), "").unwrap()
 }
 
 #[test]

@@ -178,7 +178,7 @@ pub(crate) fn device(seed: u8) -> DeviceId {
 
 pub(crate) fn certificate(seed: u8) -> DeviceCertificate {
     let user = UserKeys::from_seed([200; 32]);
-    DeviceCertificate::issue(&user, &keys(seed), UnixTime(1), UnixTime(0), "test").unwrap()
+    DeviceCertificate::issue(&user, &keys(seed), UnixTime(1), "test").unwrap()
 }
 
 /// Messages of other devices in an output, and whether each waited for its recipient to come.

@@ -37,7 +37,7 @@ pub(crate) fn keys(seed: u16) -> DeviceKeys {
 
 pub(crate) fn certificate(keys: &DeviceKeys) -> DeviceCertificate {
     let user = UserKeys::from_seed([9; 32]);
-    DeviceCertificate::issue(&user, keys, UnixTime(1), UnixTime(0), "test").unwrap()
+    DeviceCertificate::issue(&user, keys, UnixTime(1), "test").unwrap()
 }
 
 /// What a socket brought.

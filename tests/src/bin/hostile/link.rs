@@ -16,7 +16,6 @@ use peers_proto::signaling::{
     Body, ClientMessage, Exchange, ExchangeKind, MessageId, RelayCloseReason, RelayFrame, ServerMessage,
     base64,
 };
-use peers_proto::time::UnixTime;
 use peers_proto::transport_kind::TransportKind;
 use peers_proto::trust::KnownKeys;
 use peers_tests::bench::Outcome;
@@ -165,7 +164,7 @@ impl Link {
             };
             let Some(sealed) = exchange.envelopes().next().and_then(base64::decode) else { continue };
             if exchange.connection_id == connection {
-                let opened = envelope::open(&sealed, &self.party.keys, UnixTime(1))?;
+                let opened = envelope::open(&sealed, &self.party.keys)?;
                 return Ok(Body::decode(&opened.content.body)?);
             }
         }
@@ -240,7 +239,7 @@ pub(crate) fn seal(
     body: &Body,
 ) -> Outcome<String> {
     let body = body.encode()?;
-    let content = Content { connection_id, attempt, expiry: UnixTime(u64::MAX), fingerprint, body };
+    let content = Content { connection_id, attempt, fingerprint, body };
     let sealed = envelope::seal(
         &content,
         &party.keys,

@@ -8,8 +8,8 @@ use peers_proto::envelope::{self, Opened};
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::limits::{ENVELOPE_BURST, ENVELOPES_PER_SECOND};
 use peers_proto::signaling::{Action, Body, Contents, Negotiation, base64};
-use peers_proto::time::{Instant, UnixTime, earliest};
-use peers_proto::timing::{NEGOTIATION_IDLE, OFFER_TTL};
+use peers_proto::time::{Instant, earliest};
+use peers_proto::timing::NEGOTIATION_IDLE;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -150,7 +150,7 @@ impl Negotiator {
     fn open(&self, connection: ConnectionId, text: &str) -> Result<Contents, String> {
         let engine = &self.engine;
         let sealed = base64::decode(text).ok_or("not base64")?;
-        let opened = envelope::open(&sealed, &engine.keys, engine.clock.unix_now());
+        let opened = envelope::open(&sealed, &engine.keys);
         let Opened { sender, content } = opened.map_err(|e| e.to_string())?;
         if sender.device_id() != self.peer || content.connection_id != connection {
             return Err("the relay put another label on it".into());
@@ -329,8 +329,7 @@ impl Engine {
     /// Seals contents for a device whose keys are known, and sends them through the relays.
     pub(in crate::engine) fn send_envelope(&self, to: DeviceId, contents: &Contents) -> Result<(), String> {
         let keys = self.keys_of(to).ok_or("no keys of this device are known")?;
-        let expiry = UnixTime(self.clock.unix_now().0 + OFFER_TTL.as_secs());
-        let content = contents.to_envelope(expiry).map_err(|e| e.to_string())?;
+        let content = contents.to_envelope().map_err(|e| e.to_string())?;
         let sealed = envelope::seal(&content, &self.keys, &self.certificate, &keys, random::array())
             .map_err(|e| e.to_string())?;
         let envelopes = vec![base64::encode(&sealed)];

@@ -4,7 +4,6 @@ use super::{Body, BodyError};
 use crate::envelope::{self, FINGERPRINT_LEN};
 use crate::id::ConnectionId;
 use crate::signaling::message::ExchangeKind;
-use crate::time::UnixTime;
 
 /// SHA-256 of a DTLS certificate.
 pub type Fingerprint = [u8; FINGERPRINT_LEN];
@@ -37,13 +36,13 @@ impl Contents {
         Ok(Self { connection_id, attempt, fingerprint, body })
     }
 
-    /// What to seal. `expiry` is by this device's clock; recipients are generous about it.
+    /// The inside of the envelope that is to be sealed.
     ///
     /// # Errors
     /// [`BodyError::TooLarge`]
-    pub fn to_envelope(&self, expiry: UnixTime) -> Result<envelope::Content, BodyError> {
+    pub fn to_envelope(&self) -> Result<envelope::Content, BodyError> {
         let Self { connection_id, attempt, fingerprint, ref body } = *self;
-        Ok(envelope::Content { connection_id, attempt, expiry, fingerprint, body: body.encode()? })
+        Ok(envelope::Content { connection_id, attempt, fingerprint, body: body.encode()? })
     }
 
     /// The event that carries it through a relay.

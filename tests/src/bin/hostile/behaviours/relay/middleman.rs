@@ -12,7 +12,6 @@ use peers_proto::signaling::{
     Body, ClientMessage, Exchange, ExchangeKind, IceServer, IceServers, Knock, MessageId, RelayFrame,
     ServerMessage, base64, knock,
 };
-use peers_proto::time::UnixTime;
 use peers_tests::bench::Outcome;
 use peers_tests::device::{Echo, Everybody};
 use peers_tests::hostile_relay::{HostileRelay, Parcel, Said, Told};
@@ -184,7 +183,7 @@ fn answers(relay: &HostileRelay, device: DeviceId, friend: &Party) -> usize {
     said.filter(|said| {
         let Said::Text(ClientMessage::Answer(exchange)) = said else { return false };
         let sealed = exchange.sdi.as_deref().and_then(base64::decode);
-        let opened = sealed.and_then(|sealed| envelope::open(&sealed, &friend.keys, UnixTime(1)).ok());
+        let opened = sealed.and_then(|sealed| envelope::open(&sealed, &friend.keys).ok());
         opened.is_some_and(|o| matches!(Body::decode(&o.content.body), Ok(Body::Answer { .. })))
     })
     .count()
@@ -305,7 +304,7 @@ async fn certificates(scene: Scene) -> Outcome<()> {
 /// Each of them proves itself; the relay makes as many devices as it likes.
 async fn knocks(scene: Scene) -> Outcome<()> {
     let asked = scene.count().await?.incoming;
-    let (recipient, expiry) = (scene.victim.id(), UnixTime(u64::MAX));
+    let recipient = scene.victim.id();
     let end = Instant::now() + FLOOD;
     loop {
         let (party, connection_id) = (Party::new("made up")?, fresh());
@@ -314,7 +313,7 @@ async fn knocks(scene: Scene) -> Outcome<()> {
             from_device_id: party.id(),
             to_device_id: recipient,
             message_id: MessageId::from_bytes(random::array()),
-            knock: knock::make(&party.keys, &party.certificate, recipient, connection_id, expiry),
+            knock: knock::make(&party.keys, &party.certificate, recipient, connection_id),
             queued: false,
         };
         let parcel = Parcel { to: recipient, told: Told::Text(ServerMessage::Knock(knock)) };

@@ -7,7 +7,6 @@ use bytes::BytesMut;
 use peers::{DeviceId, random};
 use peers_proto::id::ConnectionId;
 use peers_proto::signaling::{ClientMessage, ExchangeKind, Knock, MessageId, ServerMessage, knock};
-use peers_proto::time::UnixTime;
 use peers_tests::bench::Outcome;
 use peers_tests::party::Party;
 
@@ -58,7 +57,7 @@ async fn knocks(scene: Scene, strangers: usize) -> Outcome<()> {
     for n in 0.. {
         let (link, connection) = (&links[n % strangers], fresh());
         let Party { keys, certificate } = &*link.party;
-        let bytes = knock::make(keys, certificate, scene.victim.id(), connection, UnixTime(u64::MAX));
+        let bytes = knock::make(keys, certificate, scene.victim.id(), connection);
         if !before(end, send_knock(&scene, link, connection, bytes)).await {
             break;
         }
@@ -88,12 +87,8 @@ async fn false_knocks(scene: Scene, forgery: Forgery) -> Outcome<()> {
         let connection = fresh();
         let bytes = match forgery {
             Forgery::Garbage => random::array::<400>().to_vec(),
-            Forgery::OtherRecipient => {
-                knock::make(&own.keys, &own.certificate, other.id(), connection, UnixTime(u64::MAX))
-            }
-            Forgery::OtherSender => {
-                knock::make(&own.keys, &other.certificate, scene.victim.id(), connection, UnixTime(u64::MAX))
-            }
+            Forgery::OtherRecipient => knock::make(&own.keys, &own.certificate, other.id(), connection),
+            Forgery::OtherSender => knock::make(&own.keys, &other.certificate, scene.victim.id(), connection),
         };
         if !before(end, send_knock(&scene, &link, connection, bytes)).await {
             break;
