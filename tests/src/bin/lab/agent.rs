@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -61,6 +62,10 @@ pub(crate) enum Command {
     Suspend { yes: bool },
     /// `{sessions, online}`.
     Count,
+    /// Paths that sessions got, one after the other: `{moves}`.
+    Moves,
+    /// Its wall clock, in seconds of Unix time: `{unix_s}`.
+    Clock,
     /// Sends as much as the path carries, on a stream.
     Bulk { with: DeviceId },
     /// How much arrived by [`Command::Bulk`] or [`Command::Raw`]: `{bytes}`.
@@ -85,8 +90,9 @@ pub(crate) async fn run(device: &Device) -> Outcome<()> {
         let client = client.clone();
         async move { crate::shim::report(client).await.map_err(|e| eprintln!("shim: {e}")) }
     });
-    let listening = tokio::spawn(listen(events, received.clone()));
-    let mut agent = Agent { client, received, flows: HashMap::new(), bulk };
+    let moves = Arc::<AtomicU64>::default();
+    let listening = tokio::spawn(listen(events, received.clone(), moves.clone()));
+    let mut agent = Agent { client, received, flows: HashMap::new(), bulk, moves };
     let mut commands = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = commands.next_line().await? {
         let answer = match agent.obey(serde_json::from_str(&line)?).await {
@@ -155,13 +161,14 @@ async fn start(device: &Device) -> Outcome<(Client, Events)> {
     Ok((client, events))
 }
 
-async fn listen(mut events: Events, received: Arc<Received>) {
+async fn listen(mut events: Events, received: Arc<Received>, moves: Arc<AtomicU64>) {
     while let Some(event) = events.next().await {
         match event {
             Event::Connected { session, .. } => {
                 tokio::spawn(received.clone().take_messages(session.clone()));
                 tokio::spawn(received.clone().take_streams(session));
             }
+            Event::PathChanged { path: Some(_), .. } => drop(moves.fetch_add(1, Ordering::Relaxed)),
             Event::Disconnected { reason, .. } => received.fault(format!("the session ended: {reason}")),
             _ => {}
         }
@@ -173,6 +180,7 @@ struct Agent {
     received: Arc<Received>,
     flows: HashMap<DeviceId, Flow>,
     bulk: Bulk,
+    moves: Arc<AtomicU64>,
 }
 
 /// What is being sent to one peer.
@@ -254,6 +262,8 @@ impl Agent {
                 self.bulk.run_raw(sends)?;
                 Ok(json!({}))
             }
+            Command::Moves => Ok(json!({ "moves": self.moves.load(Ordering::Relaxed) })),
+            Command::Clock => Ok(json!({ "unix_s": flow::unix_micros() / 1_000_000 })),
             Command::Count => {
                 let online = self.client.state() == ClientState::Online;
                 Ok(json!({ "sessions": usable(&self.client), "online": online }))

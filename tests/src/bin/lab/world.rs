@@ -30,6 +30,7 @@ pub(crate) const PROBED_ON_TURN: &str = "203.0.113.2:7000";
 const SECRET: &str = "lab-secret";
 /// Packets, more than any window here.
 const TUN_QUEUE: usize = 20_000;
+const UDP_HEADER: u16 = 8;
 const READY: Duration = Duration::from_secs(20);
 
 /// What joins a router to the Internet.
@@ -260,6 +261,17 @@ impl World {
         self.spawn(host, host, &[["device", "--relay", &relay].as_slice(), flags].concat())
     }
 
+    /// A device whose wall clock is off by this much, as faketime(1) writes it; nothing else about it differs.
+    pub(crate) fn device_with_clock(&self, host: &str, off: &str) -> Outcome<Process> {
+        let relay = format!("ws://{RELAY}");
+        let clock = [
+            ("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1"),
+            ("FAKETIME", off),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ];
+        self.spawn_with(host, host, &["device", "--relay", &relay], &clock)
+    }
+
     /// Many devices in one process.
     pub(crate) fn crowd(&self, host: &str, flags: &[&str]) -> Outcome<Process> {
         let relay = format!("ws://{RELAY}");
@@ -268,10 +280,32 @@ impl World {
 
     /// One of this program's roles inside a namespace.
     pub(crate) fn spawn(&self, host: &str, log: &str, arguments: &[&str]) -> Outcome<Process> {
+        self.spawn_with(host, log, arguments, &[])
+    }
+
+    fn spawn_with(
+        &self,
+        host: &str,
+        log: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Outcome<Process> {
         let own = std::env::current_exe()?.to_string_lossy().into_owned();
         let mut command = self.inside(host, &own);
-        command.args(arguments);
+        command.args(arguments).envs(variables.iter().copied());
         Process::start(command, &self.folder.join(format!("{log}.log")))
+    }
+
+    /// From now on a router loses UDP datagrams with more than this many bytes of content, in both directions and without a
+    /// word: a tunnel behind it has a small MTU, and a firewall drops what would say so.
+    pub(crate) async fn lose_above(&self, router: &str, bytes: u16) -> Outcome<()> {
+        let length = bytes + UDP_HEADER;
+        let rules = format!(
+            "table ip large {{
+                chain forward {{ type filter hook forward priority -10; udp length > {length} drop; }}
+            }}\n"
+        );
+        self.nft(router, &rules).await
     }
 
     /// Packets that cross a router, either way.

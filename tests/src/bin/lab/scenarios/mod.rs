@@ -1,8 +1,10 @@
 //! What has to work. Each scenario has a world of its own: what one leaves behind cannot help another.
 
 mod bulk;
+mod clocks;
 mod crowd;
 mod interruptions;
+mod large;
 mod matrix;
 mod pair;
 mod rest;
@@ -14,6 +16,8 @@ pub(crate) fn all(quick: bool) -> Vec<Scenario> {
     let groups = [
         matrix::all(quick),
         interruptions::all(quick),
+        large::all(quick),
+        clocks::all(quick),
         servers::all(quick),
         crowd::all(quick),
         rest::all(quick),
