@@ -69,9 +69,10 @@ pub const VAIN_FRAME: u64 = 2;
 pub const UNPACK_PER_SECOND: u64 = 32 * 1024 * 1024;
 /// Of those, as many as may come at once.
 pub const UNPACK_BURST: u64 = 2 * MAX_MESSAGE as u64;
-/// Bytes an app may have queued on one session before `send` suspends.
+/// Bytes of messages an app may have queued on one session before `send` suspends, and of requests before a call does.
 pub const SEND_QUEUE: usize = 1024 * 1024;
-/// Bytes of whole objects received and not yet taken by the app, per session; the peer may send no more (credit).
+/// Bytes of whole messages received and not yet taken by the app, per session; the peer may send no more (credit). Requests
+/// that are not answered have as much of their own: a call does not wait for an app to take messages.
 pub const RECEIVE_BUDGET: usize = MAX_MESSAGE + 256 * 1024;
 /// Bytes one stream may have in flight beyond what its reader has taken: 110 MB/s at 50 ms round trip. One that is not
 /// read leaves a quarter of [`STREAMS_WINDOW`] to the others.

@@ -22,7 +22,10 @@ impl Session {
     /// Queues a message.
     pub fn send_message(&mut self, group: Option<GroupId>, object: Object) -> Result<(), SendError> {
         check_size(&object)?;
-        self.check_room()?;
+        if self.outbox.queued_messages() >= SEND_QUEUE {
+            self.messages_wait = true;
+            return Err(SendError::Full);
+        }
         let lane = self.lane(group)?;
         self.outbox.push_message(lane, object);
         Ok(())
@@ -31,7 +34,7 @@ impl Session {
     /// Takes the next message.
     pub fn next_message(&mut self) -> Option<Message> {
         let message = self.inbox.pop()?;
-        self.release(message.object.cost());
+        self.release_message(message.object.cost());
         self.settle();
         Some(message)
     }
@@ -41,15 +44,15 @@ impl Session {
         self.inbox.front()
     }
 
-    /// Asks the peer for something.
+    /// Asks the peer for something. [`CallError::TimedOut`] is its answer once its time has passed, also while the request
+    /// waits for credit.
     pub fn call(&mut self, request: Request, now: Instant) -> Result<CallId, SendError> {
         check_size(&request.object)?;
         if request.service.len() > MAX_NAME || request.method.len() > MAX_NAME {
             return Err(SendError::NameTooLong);
         }
-        self.check_room()?;
-        if self.calls.is_full() {
-            self.send_was_full = true;
+        if self.calls.is_full() || self.outbox.queued_requests() >= SEND_QUEUE {
+            self.calls_wait = true;
             return Err(SendError::Full);
         }
         let lane = self.lane(request.group)?;
@@ -78,7 +81,7 @@ impl Session {
     /// too little of what it asked for, becomes [`FailureCode::Overloaded`].
     pub fn respond(&mut self, call: InboundCallId, answer: Result<Object, (FailureCode, String)>) {
         let Some(about) = self.inbound.remove(call.0) else { return };
-        self.release(about.cost);
+        self.release_request(about.cost);
         match answer {
             Ok(object) if object.content.len() <= MAX_MESSAGE && object.raw_len <= MAX_MESSAGE => {
                 let fits = self.outbox.answers() + object.held() <= ANSWER_QUEUE;
@@ -172,14 +175,6 @@ impl Session {
         }
         text.truncate(end);
         self.outbox.control.push(Control::Failure { call, code, text });
-    }
-
-    fn check_room(&mut self) -> Result<(), SendError> {
-        if self.outbox.queued() >= SEND_QUEUE {
-            self.send_was_full = true;
-            return Err(SendError::Full);
-        }
-        Ok(())
     }
 }
 

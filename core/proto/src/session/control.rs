@@ -50,7 +50,8 @@ pub(super) struct Controls {
     queue: VecDeque<Control>,
     /// Bytes of text in the queue.
     text: usize,
-    object_credit: Option<u64>,
+    message_credit: Option<u64>,
+    call_credit: Option<u64>,
     stream_credit: BTreeMap<u64, u64>,
 }
 
@@ -60,8 +61,12 @@ impl Controls {
         self.queue.push_back(control);
     }
 
-    pub(super) fn object_credit(&mut self, limit: u64) {
-        self.object_credit = Some(limit);
+    pub(super) fn message_credit(&mut self, limit: u64) {
+        self.message_credit = Some(limit);
+    }
+
+    pub(super) fn call_credit(&mut self, limit: u64) {
+        self.call_credit = Some(limit);
     }
 
     pub(super) fn stream_credit(&mut self, stream: u64, limit: u64) {
@@ -69,7 +74,9 @@ impl Controls {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty() && self.object_credit.is_none() && self.stream_credit.is_empty()
+        let no_credit =
+            self.message_credit.is_none() && self.call_credit.is_none() && self.stream_credit.is_empty();
+        self.queue.is_empty() && no_credit
     }
 
     /// Bytes it holds.
@@ -87,11 +94,17 @@ impl Controls {
             self.text -= control.text_len();
             self.queue.pop_front();
         }
-        if let Some(limit) = self.object_credit {
-            if !put(&Segment::ObjectCredit { limit }, 0, frame) {
+        if let Some(limit) = self.message_credit {
+            if !put(&Segment::MessageCredit { limit }, 0, frame) {
                 return false;
             }
-            self.object_credit = None;
+            self.message_credit = None;
+        }
+        if let Some(limit) = self.call_credit {
+            if !put(&Segment::CallCredit { limit }, 0, frame) {
+                return false;
+            }
+            self.call_credit = None;
         }
         while let Some((&stream, &limit)) = self.stream_credit.first_key_value() {
             if !put(&Segment::StreamCredit { stream, limit }, 0, frame) {

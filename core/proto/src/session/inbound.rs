@@ -124,8 +124,12 @@ impl Session {
                 Ok(())
             }
             Segment::Lane { lane, group } => self.declare(lane, group),
-            Segment::ObjectCredit { limit } => {
-                self.outbox.raise_credit(limit);
+            Segment::MessageCredit { limit } => {
+                self.outbox.raise_message_credit(limit);
+                Ok(())
+            }
+            Segment::CallCredit { limit } => {
+                self.outbox.raise_call_credit(limit);
                 Ok(())
             }
             Segment::StreamOpen { stream, lane, name } => self.handle_open(stream, lane, name),
@@ -176,7 +180,12 @@ impl Session {
             if !head.is_plausible() {
                 return Err(SessionError::Violation("object of an implausible length"));
             }
-            if !matches!(key, Key::Response(_)) && !self.objects.charge(head.cost()) {
+            let has_credit = match key {
+                Key::Lane(_) => self.messages.charge(head.cost()),
+                Key::Request(_) => self.requests.charge(head.cost()),
+                Key::Response(_) => true,
+            };
+            if !has_credit {
                 return Err(SessionError::Violation("object without credit"));
             }
         }
@@ -195,7 +204,7 @@ impl Session {
             self.inbox.push(Message { group, object });
         } else {
             self.vain.take(1, self.heard);
-            self.release(object.cost());
+            self.release_message(object.cost());
         }
         Ok(())
     }
@@ -226,7 +235,7 @@ impl Session {
         }
         let Some(object) = object else { return Ok(()) };
         let Some(Line { group, timeout, service, method }) = self.lanes.lines.remove(&call) else {
-            self.release(object.cost());
+            self.release_request(object.cost());
             return Ok(());
         };
         if self.inbound.calls.contains(call) {
@@ -239,7 +248,7 @@ impl Session {
             () => None,
         };
         if let Some(code) = refusal {
-            self.release(object.cost());
+            self.release_request(object.cost());
             self.fail_inbound(call, code, String::new());
             return Ok(());
         }
@@ -278,12 +287,12 @@ impl Session {
     fn handle_cancel(&mut self, call: u64) {
         self.vain.take(1, self.heard);
         if let Some(head) = self.assemblies.discard(Key::Request(call)) {
-            self.release(head.cost());
+            self.release_request(head.cost());
         }
         self.lanes.lines.remove(&call);
         self.outbox.drop_response(call);
         if let Some(about) = self.inbound.remove(call) {
-            self.release(about.cost);
+            self.release_request(about.cost);
             self.events.push_back(SessionEvent::RequestCancelled(InboundCallId(call)));
         }
     }

@@ -54,7 +54,10 @@ pub struct Session {
     pub(super) lanes: Lanes,
     pub(super) assemblies: Assemblies,
     pub(super) inbox: Inbox,
-    pub(super) objects: Grant,
+    /// What the peer may send as messages.
+    pub(super) messages: Grant,
+    /// What the peer may send as requests.
+    pub(super) requests: Grant,
     /// Calls of ours, and the group each is about.
     pub(super) calls: Pending<Option<GroupId>>,
     pub(super) next_call: u64,
@@ -71,7 +74,10 @@ pub struct Session {
     pub(super) contact: Duration,
     unacked_bytes: usize,
     ack_due: Option<Instant>,
-    pub(super) send_was_full: bool,
+    /// Messages found no room, and wait for [`SessionEvent::SendRoom`].
+    pub(super) messages_wait: bool,
+    /// The same of calls.
+    pub(super) calls_wait: bool,
     /// What the peer makes this side hold.
     received: Account,
     /// What the peer has not acknowledged.
@@ -95,11 +101,8 @@ impl Session {
             lanes: Lanes::default(),
             assemblies: Assemblies::default(),
             inbox: Inbox::default(),
-            // The largest object fits whenever all is taken.
-            objects: Grant::with_step(
-                RECEIVE_BUDGET as u64,
-                (RECEIVE_BUDGET - MAX_MESSAGE - OBJECT_COST) as u64,
-            ),
+            messages: object_grant(),
+            requests: object_grant(),
             calls: Pending::default(),
             next_call: 0,
             inbound: InboundCalls::default(),
@@ -113,7 +116,8 @@ impl Session {
             contact: Duration::ZERO,
             unacked_bytes: 0,
             ack_due: None,
-            send_was_full: false,
+            messages_wait: false,
+            calls_wait: false,
             received,
             sent,
             vain: Bucket::new(VAIN_PER_SECOND, VAIN_BURST),
@@ -337,7 +341,7 @@ impl Session {
             self.events.push_back(SessionEvent::Response(CallId(call), Err(CallError::TimedOut)));
         }
         while let Some((call, about)) = self.inbound.expired(now) {
-            self.release(about.cost);
+            self.release_request(about.cost);
             self.events.push_back(SessionEvent::RequestCancelled(InboundCallId(call)));
         }
         self.settle();
@@ -350,10 +354,17 @@ impl Session {
         self.received.set(self.held_bytes())
     }
 
-    /// Returns credit for what the app has taken.
-    pub(super) fn release(&mut self, cost: u64) {
-        if let Some(limit) = self.objects.release(cost) {
-            self.outbox.control.object_credit(limit);
+    /// Returns credit for messages that the app has taken.
+    pub(super) fn release_message(&mut self, cost: u64) {
+        if let Some(limit) = self.messages.release(cost) {
+            self.outbox.control.message_credit(limit);
+        }
+    }
+
+    /// Returns credit for a request that waits no more.
+    pub(super) fn release_request(&mut self, cost: u64) {
+        if let Some(limit) = self.requests.release(cost) {
+            self.outbox.control.call_credit(limit);
         }
     }
 
@@ -361,10 +372,15 @@ impl Session {
         self.retained.has_room() && self.sent.allows(self.retained.held() + MAX_FRAME)
     }
 
-    /// Tells once, when the queue is half empty: a sender woken for every frame would sleep again at once.
+    /// Tells once, when a queue is half empty: a sender woken for every frame would sleep again at once. Messages and calls
+    /// do not wait for each other.
     pub(super) fn tell_room(&mut self) {
-        if self.send_was_full && self.outbox.queued() <= SEND_QUEUE / 2 && !self.calls.is_full() {
-            self.send_was_full = false;
+        let for_messages = self.messages_wait && self.outbox.queued_messages() <= SEND_QUEUE / 2;
+        let for_calls =
+            self.calls_wait && self.outbox.queued_requests() <= SEND_QUEUE / 2 && !self.calls.is_full();
+        self.messages_wait &= !for_messages;
+        self.calls_wait &= !for_calls;
+        if for_messages || for_calls {
             self.events.push_back(SessionEvent::SendRoom);
         }
     }
@@ -373,4 +389,9 @@ impl Session {
         self.ack_due = None;
         self.unacked_bytes = 0;
     }
+}
+
+/// Credit of one kind of object: the largest one fits whenever all is taken.
+fn object_grant() -> Grant {
+    Grant::with_step(RECEIVE_BUDGET as u64, (RECEIVE_BUDGET - MAX_MESSAGE - OBJECT_COST) as u64)
 }

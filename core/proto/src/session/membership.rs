@@ -86,10 +86,10 @@ impl Session {
         let released = self.inbox.retain(|message| config.admits(message.group));
         let calls = self.inbound.matching(|about| !config.admits(about.group));
         let answers = self.outbox.answers_outside(|group| config.admits(group));
-        self.release(released);
+        self.release_message(released);
         for call in calls {
             if let Some(about) = self.inbound.remove(call) {
-                self.release(about.cost);
+                self.release_request(about.cost);
                 self.events.push_back(SessionEvent::RequestCancelled(InboundCallId(call)));
                 self.fail_inbound(call, FailureCode::Denied, String::new());
             }

@@ -3,7 +3,8 @@
 //! Control segments go first: they are few, small, and others wait for them. Everything else takes turns, a
 //! [`QUANTUM`] each, so that a call never waits for a bulk transfer to end. An object that fits into one frame is
 //! never split; a larger one takes one of [`MAX_OPEN_MESSAGES`] places for as long as it is on its way. An object
-//! starts only when its receiver has credit for all of it, so two half-sent objects can never block each other.
+//! starts only when its receiver has credit for all of it, so two half-sent objects can never block each other. Messages and
+//! requests have credit of their own: a call gets through beside messages that the peer's app does not take.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -18,7 +19,7 @@ use super::streams::{StreamNews, Streams};
 
 mod departing;
 
-use departing::{Departing, Places, write_next};
+use departing::{Credited, Departing, Places, write_next};
 
 pub(super) use departing::RequestLine;
 
@@ -65,14 +66,13 @@ struct Lane {
 pub(super) struct Outbox {
     pub(super) control: Controls,
     ready: VecDeque<Source>,
-    without_credit: VecDeque<Source>,
     without_place: VecDeque<Source>,
+    messages: Credited,
+    calls: Credited,
     lanes: HashMap<u64, Lane>,
     requests: HashMap<u64, Departing>,
     responses: HashMap<u64, Departing>,
     places: Places,
-    /// Bytes of messages and requests that wait.
-    queued: usize,
     /// Bytes that answers hold.
     answers: usize,
 }
@@ -81,8 +81,14 @@ pub(super) struct Outbox {
 const SOURCE_COST: usize = 2 * size_of::<Source>();
 
 impl Outbox {
-    pub(super) fn queued(&self) -> usize {
-        self.queued
+    /// Bytes of messages that wait.
+    pub(super) fn queued_messages(&self) -> usize {
+        self.messages.queued
+    }
+
+    /// Bytes of requests that wait.
+    pub(super) fn queued_requests(&self) -> usize {
+        self.calls.queued
     }
 
     /// Whether a frame made now could carry something.
@@ -92,7 +98,7 @@ impl Outbox {
 
     /// Whether nothing waits at all, not even for credit.
     pub(super) fn is_empty(&self) -> bool {
-        !self.has_work() && self.without_credit.is_empty() && self.without_place.is_empty()
+        !self.has_work() && self.without_credit() == 0 && self.without_place.is_empty()
     }
 
     /// Bytes of answers to the peer.
@@ -102,12 +108,16 @@ impl Outbox {
 
     /// Bytes of everything else that the peer's segments leave here.
     pub(super) fn owed(&self) -> usize {
-        let sources = self.ready.len() + self.without_credit.len() + self.without_place.len();
+        let sources = self.ready.len() + self.without_credit() + self.without_place.len();
         self.control.held() + sources * SOURCE_COST
     }
 
+    fn without_credit(&self) -> usize {
+        self.messages.waiting() + self.calls.waiting()
+    }
+
     pub(super) fn push_message(&mut self, lane: u64, object: Object) {
-        self.queued += object.content.len();
+        self.messages.queued += object.content.len();
         let entry = self.lanes.entry(lane).or_default();
         entry.queue.push_back(Departing::new(object));
         if !std::mem::replace(&mut entry.scheduled, true) {
@@ -116,7 +126,7 @@ impl Outbox {
     }
 
     pub(super) fn push_request(&mut self, call: u64, line: RequestLine, object: Object) {
-        self.queued += object.content.len();
+        self.calls.queued += object.content.len();
         self.requests.insert(call, Departing { request: Some(line), ..Departing::new(object) });
         self.ready.push_back(Source::Request(call));
     }
@@ -136,7 +146,7 @@ impl Outbox {
     pub(super) fn drop_messages(&mut self, lane: u64) {
         let Some(entry) = self.lanes.get_mut(&lane) else { return };
         let begun = usize::from(entry.queue.front().is_some_and(|d| d.sent > 0));
-        self.queued -= entry.queue.drain(begun..).map(|d| d.object.content.len()).sum::<usize>();
+        self.messages.queued -= entry.queue.drain(begun..).map(|d| d.object.content.len()).sum::<usize>();
         if begun == 0 {
             entry.scheduled = false;
             self.unschedule(Source::Lane(lane));
@@ -150,7 +160,7 @@ impl Outbox {
     /// Returns how much of it the peer has seen.
     pub(super) fn drop_request(&mut self, call: u64) -> Seen {
         let Some(d) = self.requests.remove(&call) else { return Seen::All };
-        self.queued -= d.object.content.len() - d.sent;
+        self.calls.queued -= d.object.content.len() - d.sent;
         self.unschedule(Source::Request(call));
         self.leave_place(&d);
         if d.sent > 0 { Seen::Beginning } else { Seen::Nothing }
@@ -164,28 +174,22 @@ impl Outbox {
         }
     }
 
-    pub(super) fn raise_credit(&mut self, limit: u64) {
-        self.places.allowance.raise(limit);
-        self.retry_credit();
+    /// The peer takes messages of so many bytes in all.
+    pub(super) fn raise_message_credit(&mut self, limit: u64) {
+        self.messages.raise(limit, &mut self.ready);
     }
 
-    /// Lets those that wait for credit ask again.
-    fn retry_credit(&mut self) {
-        self.places.credit_is_short = false;
-        while let Some(source) = self.without_credit.pop_back() {
-            self.ready.push_front(source);
-        }
+    /// The peer takes requests of so many bytes in all.
+    pub(super) fn raise_call_credit(&mut self, limit: u64) {
+        self.calls.raise(limit, &mut self.ready);
     }
 
     /// Forgets a source that has nothing to send any more.
     fn unschedule(&mut self, gone: Source) {
         self.ready.retain(|source| *source != gone);
         self.without_place.retain(|source| *source != gone);
-        // It may be the one that others queue behind.
-        if self.without_credit.contains(&gone) {
-            self.without_credit.retain(|source| *source != gone);
-            self.retry_credit();
-        }
+        self.messages.forget(gone, &mut self.ready);
+        self.calls.forget(gone, &mut self.ready);
     }
 
     /// Fills `frame` up to [`MAX_FRAME_CONTENT`].
@@ -233,10 +237,10 @@ impl Outbox {
                     self.ready.push_front(source);
                     return;
                 }
-                Turn::NoCredit => {
-                    self.places.credit_is_short = true;
-                    self.without_credit.push_back(source);
-                }
+                Turn::NoCredit => match source {
+                    Source::Request(_) => self.calls.wait(source),
+                    _ => self.messages.wait(source),
+                },
                 Turn::NoPlace => self.without_place.push_back(source),
             }
         }
@@ -246,7 +250,8 @@ impl Outbox {
         let until = frame.len() + share;
         let Some(entry) = self.lanes.get_mut(&lane) else { return Turn::Done };
         while let Some(d) = entry.queue.front_mut() {
-            let turn = write_next(Source::Lane(lane), d, share, &mut self.places, &mut self.queued, frame);
+            let credited = Some(&mut self.messages);
+            let turn = write_next(Source::Lane(lane), d, share, &mut self.places, credited, frame);
             if turn != Turn::Done {
                 return turn;
             }
@@ -283,7 +288,8 @@ impl Outbox {
         frame: &mut BytesMut,
     ) -> Turn {
         let Some(d) = departing else { return Turn::Done }; // dropped while it waited
-        let turn = write_next(source, d, share, &mut self.places, &mut self.queued, frame);
+        let credited = matches!(source, Source::Request(_)).then_some(&mut self.calls);
+        let turn = write_next(source, d, share, &mut self.places, credited, frame);
         if turn == Turn::Done {
             self.leave_place(d);
         }

@@ -17,7 +17,8 @@
 //! | Response | call | piece |
 //! | Failure | call | code (1), text |
 //! | Cancel | call | - |
-//! | ObjectCredit | bytes in all that the peer may send as messages and requests | - |
+//! | MessageCredit | bytes in all that the peer may send as messages | - |
+//! | CallCredit | bytes in all that the peer may send as requests | - |
 //! | StreamOpen | stream | lane, name |
 //! | StreamData | stream | bytes; LAST ends the stream |
 //! | StreamReset, StreamStop | stream | code |
@@ -166,12 +167,13 @@ const REQUEST: u8 = 2;
 const RESPONSE: u8 = 3;
 const FAILURE: u8 = 4;
 const CANCEL: u8 = 5;
-const OBJECT_CREDIT: u8 = 6;
+const MESSAGE_CREDIT: u8 = 6;
 const STREAM_OPEN: u8 = 7;
 const STREAM_DATA: u8 = 8;
 const STREAM_RESET: u8 = 9;
 const STREAM_STOP: u8 = 10;
 const STREAM_CREDIT: u8 = 11;
+const CALL_CREDIT: u8 = 12;
 
 /// How an object is described by its first piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,7 +220,8 @@ pub enum Segment<'a> {
     Response { call: u64, piece: Piece<'a> },
     Failure { call: u64, code: FailureCode, text: &'a str },
     Cancel { call: u64 },
-    ObjectCredit { limit: u64 },
+    MessageCredit { limit: u64 },
+    CallCredit { limit: u64 },
     StreamOpen { stream: u64, lane: u64, name: &'a str },
     StreamData { stream: u64, last: bool, data: &'a [u8] },
     StreamReset { stream: u64, code: u64 },
@@ -261,7 +264,8 @@ impl<'a> Segment<'a> {
                 text: text(rest(&mut body), MAX_ERROR_TEXT)?,
             },
             CANCEL => Self::Cancel { call: id },
-            OBJECT_CREDIT => Self::ObjectCredit { limit: id },
+            MESSAGE_CREDIT => Self::MessageCredit { limit: id },
+            CALL_CREDIT => Self::CallCredit { limit: id },
             STREAM_OPEN => Self::StreamOpen {
                 stream: id,
                 lane: varint::read(&mut body)?,
@@ -298,7 +302,8 @@ impl<'a> Segment<'a> {
                 out.put_slice(text.as_bytes());
             }
             Self::Cancel { call } => put_head(out, CANCEL, call, 0),
-            Self::ObjectCredit { limit } => put_head(out, OBJECT_CREDIT, limit, 0),
+            Self::MessageCredit { limit } => put_head(out, MESSAGE_CREDIT, limit, 0),
+            Self::CallCredit { limit } => put_head(out, CALL_CREDIT, limit, 0),
             Self::StreamOpen { stream, lane, name } => {
                 put_head(out, STREAM_OPEN, stream, varint::len(lane) + name.len());
                 varint::write(lane, out);

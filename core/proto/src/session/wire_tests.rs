@@ -54,7 +54,8 @@ proptest! {
         check(Segment::Lane { lane: id, group: GroupId::from_bytes(group) })?;
         check(Segment::Failure { call: id, code, text: &name })?;
         check(Segment::Cancel { call: id })?;
-        check(Segment::ObjectCredit { limit: id })?;
+        check(Segment::MessageCredit { limit: id })?;
+        check(Segment::CallCredit { limit: id })?;
         check(Segment::StreamOpen { stream: id, lane: number, name: &name })?;
         check(Segment::StreamData { stream: id, last, data: &content })?;
         check(Segment::StreamReset { stream: id, code: number })?;

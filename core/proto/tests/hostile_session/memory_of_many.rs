@@ -31,7 +31,7 @@ fn many_greedy_peers_stay_within_the_memory_of_the_process_and_an_honest_one_bes
         let ended = results.iter().filter(|r| **r == Err(SessionError::Overloaded)).count();
         // All of them still hold what they hold; one more arrives and talks.
         let mut honest = Victim::new(SessionConfig { budget, ..config(90) });
-        honest.take(&[Segment::ObjectCredit { limit: 1 << 40 }]).unwrap();
+        honest.take(&[Segment::MessageCredit { limit: 1 << 40 }]).unwrap();
         let mut received = 0;
         for _ in 0..1000 {
             for _ in 0..10 {

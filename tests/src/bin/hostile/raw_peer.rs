@@ -34,7 +34,7 @@ const CREDIT: Duration = Duration::from_millis(1);
 struct Heard {
     /// First DATA frame not received.
     next: AtomicU64,
-    /// Bytes of objects the victim lets us send in all.
+    /// Bytes of objects the victim lets us send in all: of messages or of calls, whichever this peer sends.
     credit: AtomicU64,
     /// Answers to calls, refusals among them.
     answers: AtomicU64,
@@ -269,7 +269,7 @@ impl Heard {
             self.next.fetch_add(1, Ordering::Relaxed);
             while !rest.is_empty() {
                 match Segment::read(&mut rest) {
-                    Ok(Segment::ObjectCredit { limit }) => {
+                    Ok(Segment::MessageCredit { limit } | Segment::CallCredit { limit }) => {
                         self.credit.fetch_max(limit, Ordering::Relaxed);
                     }
                     Ok(Segment::Failure { .. } | Segment::Response { .. }) => {

@@ -1,5 +1,7 @@
 //! One object on its way out.
 
+use std::collections::VecDeque;
+
 use bytes::BytesMut;
 
 use crate::id::GroupId;
@@ -36,37 +38,80 @@ impl Departing {
     }
 }
 
-/// What the peer has promised to hold for us.
-#[derive(Debug)]
+/// Large objects on their way: each takes a place in the peer's reassembly.
+#[derive(Debug, Default)]
 pub(super) struct Places {
-    pub(super) allowance: Allowance,
     pub(super) open: usize,
     pub(super) open_bytes: usize,
-    /// Some source waits for credit: later ones queue behind it.
-    pub(super) credit_is_short: bool,
 }
 
-impl Default for Places {
+/// Objects that start only with the peer's credit: all messages, or all requests.
+#[derive(Debug)]
+pub(super) struct Credited {
+    /// Bytes that wait to be sent.
+    pub(super) queued: usize,
+    allowance: Allowance,
+    /// Sources that found no credit. Later ones queue behind them.
+    waiting: VecDeque<Source>,
+}
+
+impl Default for Credited {
     fn default() -> Self {
         let allowance = Allowance::new(RECEIVE_BUDGET as u64);
-        Self { allowance, open: 0, open_bytes: 0, credit_is_short: false }
+        Self { queued: 0, allowance, waiting: VecDeque::new() }
     }
 }
 
-/// Writes the object, or its next piece. [`Turn::Done`]: all of it is written.
+impl Credited {
+    /// Sources that wait for credit.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// This source found no credit.
+    pub(super) fn wait(&mut self, source: Source) {
+        self.waiting.push_back(source);
+    }
+
+    /// The peer allows `limit` bytes in all. Sources that wait are ready to ask again.
+    pub(super) fn raise(&mut self, limit: u64, ready: &mut VecDeque<Source>) {
+        self.allowance.raise(limit);
+        self.retry(ready);
+    }
+
+    /// Forgets a source. Others may have queued behind it.
+    pub(super) fn forget(&mut self, gone: Source, ready: &mut VecDeque<Source>) {
+        if self.waiting.contains(&gone) {
+            self.waiting.retain(|source| *source != gone);
+            self.retry(ready);
+        }
+    }
+
+    fn retry(&mut self, ready: &mut VecDeque<Source>) {
+        while let Some(source) = self.waiting.pop_back() {
+            ready.push_front(source);
+        }
+    }
+
+    fn take(&mut self, cost: u64) -> bool {
+        self.waiting.is_empty() && self.allowance.take(cost)
+    }
+}
+
+/// Writes the object, or its next piece; `credited`: the kind it is of, unless it is an answer, which needs no credit.
+/// [`Turn::Done`]: all of it is written.
 pub(super) fn write_next(
     source: Source,
     d: &mut Departing,
     share: usize,
     places: &mut Places,
-    queued: &mut usize,
+    mut credited: Option<&mut Credited>,
     frame: &mut BytesMut,
 ) -> Turn {
     let overhead = Segment::MAX_OVERHEAD + if d.sent == 0 { head_len(d) } else { 0 };
     // Even an empty object needs room for its head.
     let Some(room) = MAX_FRAME_CONTENT.checked_sub(frame.len() + overhead) else { return Turn::NoRoom };
     let left = d.object.content.len() - d.sent;
-    let counts = !matches!(source, Source::Response(_));
     if d.sent == 0 {
         let fits_a_frame = left + overhead <= MAX_FRAME_CONTENT - Header::MAX_LEN;
         if left > room && (fits_a_frame || room < QUANTUM) {
@@ -77,12 +122,14 @@ pub(super) fn write_next(
         {
             return Turn::NoPlace;
         }
-        if counts && (places.credit_is_short || !places.allowance.take(d.object.cost())) {
+        if credited.as_mut().is_some_and(|credited| !credited.take(d.object.cost())) {
             return Turn::NoCredit;
         }
         if fits_a_frame {
             write_piece(source, d, left, true, frame);
-            *queued -= if counts { left } else { 0 };
+            if let Some(credited) = credited {
+                credited.queued -= left;
+            }
             return Turn::Done;
         }
         places.open += 1;
@@ -94,7 +141,9 @@ pub(super) fn write_next(
     }
     write_piece(source, d, len, len == left, frame);
     d.sent += len;
-    *queued -= if counts { len } else { 0 };
+    if let Some(credited) = credited {
+        credited.queued -= len;
+    }
     if len == left { Turn::Done } else { Turn::More }
 }
 

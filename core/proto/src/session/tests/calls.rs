@@ -1,5 +1,5 @@
 use super::*;
-use crate::limits::MAX_CALLS;
+use crate::limits::{MAX_CALLS, MAX_MESSAGE};
 use crate::timing::CALL_TIMEOUT;
 
 fn request(n: usize) -> Request {
@@ -103,6 +103,59 @@ fn failures_carry_their_code_and_a_bounded_text() {
         panic!("{answer:?}")
     };
     assert_eq!(text, "é".repeat(128));
+}
+
+/// Sends messages until neither end takes one more.
+fn stuff(pair: &mut Pair) {
+    while pair.a.session.send_message(None, object(100_000)).is_ok() {
+        pair.settle();
+    }
+}
+
+// proves S039
+#[test]
+fn a_call_does_not_wait_for_messages_to_be_taken() {
+    let mut pair = Pair::new();
+    stuff(&mut pair);
+    for size in [10, MAX_MESSAGE, MAX_MESSAGE] {
+        let call = pair.a.session.call(request(size), pair.now).unwrap();
+        pair.settle();
+        let (id, _) = inbound(&mut pair.b).remove(0);
+        pair.b.session.respond(id, Ok(object(5)));
+        pair.settle();
+        assert_eq!(responses(&mut pair.a), [(call, Ok(object(5)))]);
+    }
+    assert!(!pair.b.messages().is_empty());
+}
+
+// proves S039
+#[test]
+fn a_call_that_finds_no_credit_ends_at_its_deadline_and_those_behind_it_go_on() {
+    let mut pair = Pair::new();
+    pair.a.session.call(request(MAX_MESSAGE), pair.now).unwrap();
+    pair.settle();
+    let brief = |n| Request { timeout: 2 * MS, ..request(n) };
+    let large = pair.a.session.call(brief(500_000), pair.now).unwrap();
+    pair.a.session.call(request(10), pair.now).unwrap();
+    pair.settle();
+    assert_eq!(inbound(&mut pair.b).len(), 1, "the first has all the credit");
+    pair.advance(2 * MS);
+    assert_eq!(responses(&mut pair.a), [(large, Err(CallError::TimedOut))]);
+    assert_eq!(inbound(&mut pair.b).len(), 1, "what waited behind it");
+}
+
+#[test]
+fn messages_find_room_while_no_further_call_does() {
+    let mut pair = Pair::new();
+    for _ in 0..MAX_CALLS {
+        pair.a.session.call(request(1), pair.now).unwrap();
+    }
+    assert_eq!(pair.a.session.call(request(1), pair.now), Err(SendError::Full));
+    while pair.a.session.send_message(None, object(100_000)).is_ok() {}
+    pair.settle();
+    assert!(pair.a.events.contains(&SessionEvent::SendRoom));
+    pair.a.session.send_message(None, object(1)).unwrap();
+    assert_eq!(pair.a.session.call(request(1), pair.now), Err(SendError::Full));
 }
 
 #[test]

@@ -124,7 +124,7 @@ async fn credit(scene: Scene) -> Outcome<()> {
         Segment::StreamCredit { stream: 0, limit: LARGEST }.write(frame);
         Segment::StreamCredit { stream, limit: LARGEST }.write(frame);
         Segment::StreamCredit { stream: LARGEST, limit: LARGEST }.write(frame);
-        Segment::ObjectCredit { limit: LARGEST }.write(frame);
+        Segment::MessageCredit { limit: LARGEST }.write(frame);
     })
     .await;
     Ok(())
