@@ -71,7 +71,7 @@ pub struct RelayClient {
 }
 
 impl RelayClient {
-    /// Starts to connect, for ever. The task ends when it is dropped, shut down, or superseded.
+    /// Starts to connect, for ever. The task ends when it is dropped or shut down.
     ///
     /// # Errors
     /// [`RelayError::Url`]. Everything else is a [`RelayState`].
@@ -179,5 +179,10 @@ impl RelayClient {
     /// Connects again, at once.
     pub fn resume(&self) {
         self.shared.set_asleep(false);
+    }
+
+    /// Registers anew if another process has superseded this one, which then supersedes that one.
+    pub fn reclaim(&self) {
+        self.shared.reclaim();
     }
 }

@@ -11,7 +11,7 @@ pub enum RelayError {
     /// The client was stopped.
     #[error("the relay client was stopped")]
     Stopped,
-    /// Another process registered the same device; this client is over.
+    /// Another process registered the same device.
     #[error("a newer registration of this device took over")]
     Superseded,
     /// There is no registration now; wait for [`super::RelayState::Registered`].

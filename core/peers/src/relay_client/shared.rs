@@ -43,7 +43,7 @@ struct Inner {
     signaling: Signaling,
     lanes: Lanes,
     inbox: Inbox,
-    /// Why the client ended.
+    /// Why the client does nothing.
     ended: Option<RelayError>,
     /// Say what is left to say, then end.
     stopping: bool,
@@ -175,6 +175,13 @@ impl Shared {
         self.asleep.send_replace(asleep);
     }
 
+    pub(super) fn reclaim(&self) {
+        let mut inner = self.lock();
+        if inner.ended.take_if(|ended| *ended == RelayError::Superseded).is_some() {
+            self.set_state(RelayState::Connecting);
+        }
+    }
+
     /// Waits until the client is asleep, or awake.
     pub(super) async fn asleep(&self, asleep: bool) {
         // The sender is in `self`.
@@ -190,7 +197,7 @@ impl Shared {
     pub(super) fn next_event(&self) -> Option<Option<Queued>> {
         let mut inner = self.lock();
         match inner.inbox.pop() {
-            None if inner.ended.is_some() => None,
+            None if inner.ended == Some(RelayError::Stopped) => None,
             event => Some(event),
         }
     }
@@ -286,10 +293,10 @@ impl Shared {
         self.lock().stopping = false;
     }
 
-    /// The end of the client, said once.
+    /// The client has stopped, or was superseded, which lasts until [`Self::reclaim`].
     pub(super) fn end(&self, error: RelayError) {
         let mut inner = self.lock();
-        if inner.ended.is_some() {
+        if inner.ended == Some(RelayError::Stopped) {
             return;
         }
         inner.lanes.handle_lost(&CloseReason::Local);
@@ -297,9 +304,15 @@ impl Shared {
         let state =
             if error == RelayError::Superseded { RelayState::Superseded } else { RelayState::Stopped };
         inner.ended = Some(error);
-        drop(inner);
         self.set_state(state);
+        drop(inner);
         self.events.notify_one();
+    }
+
+    /// Waits until a superseded client is to register anew.
+    pub(super) async fn reclaimed(&self) {
+        // The sender is in `self`.
+        let _ = self.status.subscribe().wait_for(|state| *state != RelayState::Superseded).await;
     }
 
     /// Signaling first, then frames.

@@ -22,7 +22,7 @@ pub enum RelayState {
     },
     /// The app is suspended: the relay was told goodbye, and nothing is tried.
     Suspended,
-    /// Another process registered the same device. Final.
+    /// Another process registered the same device. Nothing is tried before [`super::RelayClient::reclaim`].
     Superseded,
     /// Stopped by this side. Final.
     Stopped,

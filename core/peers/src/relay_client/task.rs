@@ -153,7 +153,13 @@ async fn run(dialer: Dialer, ending: Ending, stop: CancellationToken) {
             End::Lost(reason) => reason,
             End::Superseded => {
                 shared.handle_lost(&CloseReason::Network(RelayError::Superseded.to_string()));
-                return shared.end(RelayError::Superseded);
+                shared.end(RelayError::Superseded);
+                tokio::select! {
+                    () = shared.reclaimed() => {}
+                    () = stop.cancelled() => return,
+                }
+                backoff.reset();
+                continue;
             }
             End::Stopped => return,
         };

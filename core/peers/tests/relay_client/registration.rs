@@ -77,12 +77,25 @@ async fn the_newest_registration_wins_and_the_loser_stays_away() {
     let mut first = Device::new(1).register(&relay.url()).await;
     let second = Device::new(1).register(&relay.url()).await;
     first.until(|s| *s == RelayState::Superseded).await;
-    assert!(soon(first.events.recv()).await.is_none());
     assert_eq!(first.client.certificate(Device::new(2).id()).await, Err(RelayError::Superseded));
-    first.task.shutdown().await;
-    assert_eq!(*first.client.state().borrow(), RelayState::Superseded);
     assert_eq!(*second.client.state().borrow(), RelayState::Registered);
     assert_eq!(relay.stats().registrations, 2);
+    first.task.shutdown().await;
+    assert_eq!(*first.client.state().borrow(), RelayState::Stopped);
+    assert!(soon(first.events.recv()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_superseded_registration_is_taken_back_when_asked_for() {
+    let relay = relay().await;
+    let first = Device::new(1).register(&relay.url()).await;
+    let second = Device::new(1).register(&relay.url()).await;
+    first.until(|s| *s == RelayState::Superseded).await;
+    first.client.reclaim();
+    first.until(|s| *s == RelayState::Registered).await;
+    second.until(|s| *s == RelayState::Superseded).await;
+    let unknown = first.client.certificate(Device::new(2).id()).await;
+    assert_eq!(unknown, Err(RelayError::UnknownDevice));
 }
 
 // proves S054
