@@ -153,21 +153,15 @@ impl PeersClient {
 
     /// Sets how far a device is trusted, for this run. From `Known` on it is connected by itself.
     pub fn trust(&self, device: String, level: TrustLevel) -> Result<(), PeersError> {
-        let (client, device) = (self.shared.client()?, parse_device(&device)?);
-        self.runtime.tasks().within(|| {
-            client.trust(device, level.into());
-            Ok(())
-        })
+        self.shared.client()?.trust(parse_device(&device)?, level.into());
+        Ok(())
     }
 
     /// A fact about the network, as often as the operating system has one. Fails with [`PeersError::Config`] for an address
     /// that is none.
     pub fn network_changed(&self, snapshot: NetworkSnapshot) -> Result<(), PeersError> {
-        let (client, snapshot) = (self.shared.client()?, snapshot.try_into()?);
-        self.runtime.tasks().within(|| {
-            client.network_changed(snapshot);
-            Ok(())
-        })
+        self.shared.client()?.network_changed(snapshot.try_into()?);
+        Ok(())
     }
 
     /// Whether a person looks at the app. Suspending returns when peers and relays were told goodbye, within two seconds.
@@ -296,17 +290,17 @@ impl Sessions {
             peers::Event::Connected { session, path } => {
                 Event::Connected { session: self.handle(session), path: path.into() }
             }
-            peers::Event::PathChanged { device, path } => {
-                Event::PathChanged { device: device.to_string(), path: path.map(Into::into) }
+            peers::Event::PathChanged { session, path } => {
+                Event::PathChanged { session: self.handle(session), path: path.map(Into::into) }
             }
-            peers::Event::StatusChanged { device, status } => {
-                Event::StatusChanged { device: device.to_string(), status: status.into() }
+            peers::Event::StatusChanged { session, status } => {
+                Event::StatusChanged { session: self.handle(session), status: status.into() }
             }
-            peers::Event::QualityChanged { device, quality } => {
-                Event::QualityChanged { device: device.to_string(), quality: quality.into() }
+            peers::Event::QualityChanged { session, quality } => {
+                Event::QualityChanged { session: self.handle(session), quality: quality.into() }
             }
-            peers::Event::Disconnected { device, reason } => {
-                Event::Disconnected { device: device.to_string(), reason: reason.to_string() }
+            peers::Event::Disconnected { session, reason } => {
+                Event::Disconnected { session: self.handle(session), reason: reason.to_string() }
             }
             peers::Event::Online(device) => Event::Online { device: device.to_string() },
             peers::Event::Offline(device) => Event::Offline { device: device.to_string() },

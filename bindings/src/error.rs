@@ -90,7 +90,8 @@ pub enum PeersError {
 impl From<peers::Error> for PeersError {
     fn from(error: peers::Error) -> Self {
         match error {
-            peers::Error::Closed => Self::Closed,
+            // This client's own runtime ends with the client.
+            peers::Error::Closed | peers::Error::NoRuntime => Self::Closed,
             peers::Error::Config(reason) => Self::Config { reason },
             peers::Error::Identity(reason) => Self::Identity { reason },
             peers::Error::Offline => Self::Offline,

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{ClientState, PathKind, PeersError, Quality, Session, SessionStatus};
 
-/// Something happened.
+/// Something happened. About one session it comes in this order: `Connected`, what changes, `Disconnected`; the next session
+/// with the same device begins later.
 #[derive(uniffi::Enum)]
 pub enum Event {
     /// The client's state changed.
@@ -26,30 +27,30 @@ pub enum Event {
     },
     /// A session moved to another path.
     PathChanged {
-        /// The peer.
-        device: String,
+        /// The session.
+        session: Arc<Session>,
         /// What carries it now; none while a new path is looked for.
         path: Option<PathKind>,
     },
     /// Whether a session can be used has changed.
     StatusChanged {
-        /// The peer.
-        device: String,
+        /// The session.
+        session: Arc<Session>,
         /// The status now.
         status: SessionStatus,
     },
     /// The path a session uses feels different now.
     QualityChanged {
-        /// The peer.
-        device: String,
+        /// The session.
+        session: Arc<Session>,
         /// The quality now.
         quality: Quality,
     },
     /// A session ended.
     Disconnected {
-        /// The peer.
-        device: String,
-        /// Why, as a stable name: `closed`, `closed-by-peer`, `evicted`, `peer-restarted`, `no-path`, `protocol`.
+        /// The session.
+        session: Arc<Session>,
+        /// Why, as a stable name: `closed`, `closed-by-peer`, `evicted`, `peer-restarted`, `no-path`, `protocol`, `overloaded`.
         reason: String,
     },
     /// A device registered at the relay.
@@ -62,7 +63,7 @@ pub enum Event {
         /// The device.
         device: String,
     },
-    /// Events were dropped because nobody took them.
+    /// Events older than those that follow were dropped because the app did not take them.
     Missed {
         /// How many.
         count: u64,

@@ -17,7 +17,7 @@ pub enum ClientState {
     Verifying,
     /// The app is suspended: peers and relays were told goodbye.
     Suspended,
-    /// Another process registered with this identity. Nothing is tried again; shut down.
+    /// Another process registered with this identity. This one registers anew when its app comes to the foreground.
     Superseded,
     /// Shut down.
     Closed,

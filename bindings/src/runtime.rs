@@ -115,13 +115,6 @@ impl Tasks {
         }
     }
 
-    /// Runs synchronous code that may start tasks.
-    pub(crate) fn within<T>(&self, work: impl FnOnce() -> Result<T, PeersError>) -> Result<T, PeersError> {
-        let handle = self.handle().ok_or(PeersError::Closed)?;
-        let _context = handle.enter();
-        work()
-    }
-
     fn handle(&self) -> Option<Handle> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

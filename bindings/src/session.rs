@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use peers::{DeviceId, InboundStream};
+use peers::InboundStream;
 
 use crate::config::parse_group;
 use crate::inbox::Inbox;
@@ -84,6 +84,11 @@ impl Session {
         self.session.status().into()
     }
 
+    /// Whether it has ended. Messages that had arrived can still be taken.
+    pub fn has_ended(&self) -> bool {
+        self.session.has_ended()
+    }
+
     /// What is known about the path that carries it; none while there is none.
     pub fn path_info(&self) -> Option<PathInfo> {
         self.session.path_info().map(Into::into)
@@ -100,11 +105,11 @@ impl Session {
         if body.len() > SMALL {
             return Ok(false);
         }
-        self.tasks.within(|| match self.session.try_send_bytes(body) {
+        match self.session.try_send_bytes(body) {
             Ok(()) => Ok(true),
             Err(peers::Error::Full) => Ok(false),
             Err(error) => Err(error.into()),
-        })
+        }
     }
 
     /// Sends a message, waiting while the queue is full.
@@ -250,7 +255,7 @@ impl TryFrom<Message> for peers::Message {
 /// One handle per session, so that all who hold it share what was pulled and not taken.
 pub(crate) struct Sessions {
     tasks: Tasks,
-    handles: Mutex<HashMap<DeviceId, Arc<Session>>>,
+    handles: Mutex<HashMap<peers::Session, Arc<Session>>>,
 }
 
 impl Sessions {
@@ -260,16 +265,19 @@ impl Sessions {
 
     pub(crate) fn handle(&self, session: peers::Session) -> Arc<Session> {
         let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
-        match handles.get(&session.device()) {
-            Some(handle) if handle.session == session => handle.clone(),
-            _ => {
-                let (device, tasks) = (session.device(), self.tasks.clone());
-                let handle =
-                    Arc::new(Session { session, tasks, messages: Inbox::new(), streams: Inbox::new() });
-                handles.insert(device, handle.clone());
-                handle
-            }
+        if let Some(handle) = handles.get(&session) {
+            return handle.clone();
         }
+        // A session that has ended is kept for as long as the app holds it.
+        handles.retain(|session, handle| !session.has_ended() || Arc::strong_count(handle) > 1);
+        let handle = Arc::new(Session {
+            session: session.clone(),
+            tasks: self.tasks.clone(),
+            messages: Inbox::new(),
+            streams: Inbox::new(),
+        });
+        handles.insert(session, handle.clone());
+        handle
     }
 
     pub(crate) fn clear(&self) {

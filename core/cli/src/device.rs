@@ -120,9 +120,11 @@ fn show(event: Event, save: Option<&PathBuf>) {
             tokio::spawn(answer::echo_messages(session.clone()));
             tokio::spawn(answer::receive_files(session, save.cloned()));
         }
-        Event::PathChanged { device, path: Some(path) } => eprintln!("{device} now by {path:?}"),
-        Event::PathChanged { device, path: None } => eprintln!("{device} has no path now"),
-        Event::Disconnected { device, reason } => eprintln!("{device} left: {reason}"),
+        Event::PathChanged { session, path: Some(path) } => {
+            eprintln!("{} now by {path:?}", session.device());
+        }
+        Event::PathChanged { session, path: None } => eprintln!("{} has no path now", session.device()),
+        Event::Disconnected { session, reason } => eprintln!("{} left: {reason}", session.device()),
         Event::Incoming(incoming) => {
             eprintln!("refused {}: trust it with --trust {}", incoming.device(), incoming.device());
             incoming.reject();

@@ -1,6 +1,7 @@
 //! The client: one per app.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use peers_proto::id::{DeviceId, UserId};
 use peers_proto::network::{AppState, NetworkSnapshot};
@@ -19,14 +20,18 @@ use crate::engine::policy::Policy;
 use crate::engine::registry::Registry;
 use crate::engine::relays::Relays;
 use crate::engine::trust::TrustBook;
-use crate::engine::{Engine, Seen};
+use crate::engine::{Engine, Lifeline, Seen};
 use crate::error::Error;
 use crate::event::{self, ClientState, Event, Events};
 use crate::identity::Identity;
 use crate::relay_client::{RelayClient, RelayConfig, RelayEvent, RelayEvents, RelayTask};
+use crate::runtime::Runtime;
 use crate::session::{Ended, Handlers, Session};
 
 /// This device among its peers. Cheap to clone. Shut it down, or drop every clone, and everything it started ends.
+///
+/// The tokio runtime that it was started in runs it. Every function may be called from any thread, also from one without a
+/// runtime. If that runtime is dropped, sessions end with [`Error::NoRuntime`], and so does every further call.
 #[derive(Clone)]
 pub struct Client {
     owner: Arc<Owner>,
@@ -50,6 +55,7 @@ impl Client {
     }
 
     pub(crate) async fn start(builder: ClientBuilder) -> Result<(Self, Events), Error> {
+        let runtime = Runtime::current()?;
         let ClientBuilder { relays: urls, identity, name, levels, policy, handlers, mut settings } = builder;
         let identity = identity.unwrap_or_else(Identity::generate);
         let clock = Clock::system();
@@ -85,6 +91,7 @@ impl Client {
             keys,
             certificate,
             clock,
+            runtime,
             state,
             events,
             registry: Registry::default(),
@@ -98,7 +105,9 @@ impl Client {
             seen: Seen::default(),
             tasks,
             over,
+            orphaned: AtomicBool::new(false),
         });
+        engine.spawn_to_its_end(Lifeline::new(engine.clone()).hold());
         engine.publish_state();
         for (device, level) in known {
             engine.decide(|dialer, now| dialer.set_trust(device, level, now));
@@ -107,7 +116,7 @@ impl Client {
         engine.spawn(engine.clone().follow_policy());
         engine.publish_visible();
         for (relay, (events, task)) in inputs.into_iter().enumerate() {
-            engine.tasks.spawn(engine.clone().serve_relay(relay, events, task));
+            engine.spawn_to_its_end(engine.clone().serve_relay(relay, events, task));
         }
         for relay in engine.relays.iter() {
             engine.spawn(engine.clone().follow(relay.state()));
@@ -139,7 +148,7 @@ impl Client {
     /// its own, and of which the trust policy says nothing, counts as [`TrustLevel::Trusted`] from now on. Cancel safe.
     ///
     /// # Errors
-    /// [`Error::Offline`], [`Error::Unreachable`], [`Error::Denied`], [`Error::Closed`].
+    /// [`Error::Offline`], [`Error::Unreachable`], [`Error::Denied`], [`Error::Closed`], [`Error::NoRuntime`].
     pub async fn session(&self, device: DeviceId) -> Result<Session, Error> {
         self.engine().session(device).await
     }
@@ -202,9 +211,12 @@ impl Engine {
     pub(crate) fn publish_state(&self) {
         // Read under the lock, so that of two relays' changes the later state stays.
         self.state.send_if_modified(|now| {
-            let state = match self.surroundings.app() {
-                AppState::Suspended => ClientState::Suspended,
-                AppState::Foreground | AppState::Background => self.relays.state(),
+            let state = match (*now, self.relays.state(), self.surroundings.app()) {
+                (ClientState::Closed, ..) => ClientState::Closed,
+                // It lasts until the app comes to the front.
+                (_, ClientState::Superseded, _) => ClientState::Superseded,
+                (_, _, AppState::Suspended) => ClientState::Suspended,
+                (_, state, AppState::Foreground | AppState::Background) => state,
             };
             std::mem::replace(now, state) != state
         });
@@ -259,17 +271,18 @@ impl Engine {
                 }
             }
             RelayEvent::Online(device) => {
-                self.relays.handle_presence(relay, device, true);
-                self.events.send(Event::Online(device));
-                self.decide(|dialer, now| dialer.handle_presence(device, true, now));
+                self.relays.handle_presence(relay, device, true, |_| {
+                    self.events.send(Event::Online(device));
+                    self.decide(|dialer, now| dialer.handle_presence(device, true, now));
+                });
             }
-            RelayEvent::Offline(device) => {
+            RelayEvent::Offline(device) => self.relays.handle_presence(relay, device, false, |anywhere| {
                 // Another relay may still see it.
-                if !self.relays.handle_presence(relay, device, false) {
+                if !anywhere {
                     self.events.send(Event::Offline(device));
                     self.decide(|dialer, now| dialer.handle_presence(device, false, now));
                 }
-            }
+            }),
             RelayEvent::Rejected { code, .. } => tracing::info!(?code, "a relay refused a message"),
         }
     }

@@ -24,6 +24,7 @@ pub(crate) mod registry;
 pub(crate) mod relays;
 pub(crate) mod trust;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use peers_proto::certificate::DeviceCertificate;
@@ -36,7 +37,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::builder::Settings;
 use crate::clock::Clock;
+use crate::error::Error;
 use crate::event::{ClientState, EventSender};
+use crate::runtime::Runtime;
 use admission::Admissions;
 use contacts::Contacts;
 use dial::Dials;
@@ -53,6 +56,7 @@ pub(crate) struct Engine {
     pub(crate) keys: Arc<DeviceKeys>,
     pub(crate) certificate: DeviceCertificate,
     pub(crate) clock: Clock,
+    pub(crate) runtime: Runtime,
     pub(crate) state: watch::Sender<ClientState>,
     pub(crate) events: EventSender,
     pub(crate) trust: TrustBook,
@@ -68,6 +72,8 @@ pub(crate) struct Engine {
     pub(crate) contacts: Arc<Contacts>,
     pub(crate) tasks: TaskTracker,
     pub(crate) over: CancellationToken,
+    /// The runtime was dropped under the client.
+    pub(crate) orphaned: AtomicBool,
 }
 
 impl Engine {
@@ -75,15 +81,56 @@ impl Engine {
         self.certificate.device_id()
     }
 
-    /// Runs a task until it is done or the client is over.
+    /// Runs a task until it is done or the client is over, whichever thread asks.
     pub(crate) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
         let over = self.over.clone();
-        self.tasks.spawn(async move {
+        self.spawn_to_its_end(async move {
             tokio::select! {
                 () = over.cancelled() => {}
                 () = task => {}
             }
         });
+    }
+
+    /// Runs a task that ends by itself soon after the client is over.
+    pub(crate) fn spawn_to_its_end(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = self.runtime.handle() {
+            self.tasks.spawn_on(task, &runtime);
+        }
+    }
+
+    /// Why a client that is over does nothing.
+    pub(crate) fn closed(&self) -> Error {
+        if self.orphaned.load(Ordering::Relaxed) { Error::NoRuntime } else { Error::Closed }
+    }
+}
+
+/// A task's guard: it is dropped when the client is over, or else with the runtime. Then it ends the client, since no task
+/// is left to do it.
+pub(crate) struct Lifeline(Arc<Engine>);
+
+impl Lifeline {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+        Self(engine)
+    }
+
+    /// Holds it until the client is over.
+    pub(crate) async fn hold(self) {
+        self.0.over.cancelled().await;
+    }
+}
+
+impl Drop for Lifeline {
+    fn drop(&mut self) {
+        let engine = &self.0;
+        if !engine.over.is_cancelled() {
+            tracing::warn!("runtime dropped");
+            engine.orphaned.store(true, Ordering::Relaxed);
+            engine.over.cancel();
+            engine.abandon_sessions();
+            engine.state.send_replace(ClientState::Closed);
+        }
+        engine.runtime.leave();
     }
 }
 

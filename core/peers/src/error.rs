@@ -9,6 +9,10 @@ pub enum Error {
     /// The client was shut down, or the session closed. Make a new one.
     #[error("closed")]
     Closed,
+    /// The client was started outside of a tokio runtime, or the one that ran it was dropped. Start it in one that lives as
+    /// long as the client.
+    #[error("no tokio runtime")]
+    NoRuntime,
     /// A setting cannot work; the text names it. Fix the configuration.
     #[error("configuration: {0}")]
     Config(String),
@@ -63,6 +67,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Closed => "closed",
+            Self::NoRuntime => "no-runtime",
             Self::Config(_) => "config",
             Self::Identity(_) => "identity",
             Self::Offline => "offline",

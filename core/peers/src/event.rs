@@ -1,17 +1,18 @@
 //! What a client tells its app.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use peers_proto::id::DeviceId;
 use peers_proto::path::{Quality, Status};
 use peers_proto::transport_kind::TransportKind;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, watch};
 
 use crate::incoming::Incoming;
 use crate::session::Session;
 
-/// Events kept for an app that does not take them; further ones are counted and reported as [`Event::Missed`].
+/// Events kept for an app that does not take them. The oldest make room for new ones, so that the last word about each
+/// session stays; [`Event::Missed`] counts them.
 const QUEUE: usize = 1024;
 
 /// Whether the client can be reached.
@@ -30,13 +31,18 @@ pub enum ClientState {
     Verifying,
     /// The app is suspended: peers and relays were told goodbye.
     Suspended,
-    /// Another process registered with the same identity; this one does not try again.
+    /// Another process registered with the same identity. This one registers anew when its app comes to the front, and is
+    /// superseded until then, suspended or not.
     Superseded,
-    /// The client was shut down.
+    /// The client was shut down, or its runtime dropped. Final.
     Closed,
 }
 
 /// Something happened.
+///
+/// What is said about a session names it, since a device whose app is started anew has another one. It comes in this order:
+/// [`Event::Connected`], whatever changes, [`Event::Disconnected`], and nothing after that; the next session with the same
+/// device begins later. So the last word about a device that has a session is never that it left.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -53,85 +59,82 @@ pub enum Event {
     },
     /// A session moved to another path.
     PathChanged {
-        /// Its peer.
-        device: DeviceId,
+        /// The session.
+        session: Session,
         /// The path now; `None` while there is none.
         path: Option<TransportKind>,
     },
     /// Whether a session can be used has changed.
     StatusChanged {
-        /// Its peer.
-        device: DeviceId,
+        /// The session.
+        session: Session,
         /// The status now.
         status: Status,
     },
     /// The path a session uses feels different now (S092, S160).
     QualityChanged {
-        /// Its peer.
-        device: DeviceId,
+        /// The session.
+        session: Session,
         /// The quality now.
         quality: Quality,
     },
-    /// A session has ended.
+    /// A session has ended. What it brought can still be taken.
     Disconnected {
-        /// Its peer.
-        device: DeviceId,
-        /// Why, as a stable name: `closed`, `closed-by-peer`, `evicted` (more than 30 connections), `peer-restarted`, `no-path`, `protocol`.
+        /// The session.
+        session: Session,
+        /// Why, as a stable name: `closed`, `closed-by-peer`, `evicted` (more than 30 connections), `peer-restarted`, `no-path`,
+        /// `protocol`, `overloaded`, `no-runtime`.
         reason: &'static str,
     },
-    /// A trusted device came online.
+    /// A trusted device came to a relay.
     Online(DeviceId),
-    /// A trusted device went offline.
+    /// A trusted device left the relays. A session on a direct path goes on.
     Offline(DeviceId),
-    /// This many events were dropped because nobody took them.
+    /// This many events, older than those that follow, were dropped because the app did not take them.
     Missed(u64),
 }
 
 /// The events of one client, in order. Ends when the client is shut down.
 #[derive(Debug)]
 pub struct Events {
-    events: mpsc::Receiver<Event>,
+    queue: Arc<Queue>,
     state: watch::Receiver<ClientState>,
-    missed: Arc<AtomicU64>,
 }
 
 /// The other end of [`Events`].
-#[derive(Debug, Clone)]
-pub(crate) struct EventSender {
-    events: mpsc::Sender<Event>,
-    missed: Arc<AtomicU64>,
-}
+#[derive(Debug)]
+pub(crate) struct EventSender(Arc<Queue>);
 
 pub(crate) fn channel(state: watch::Receiver<ClientState>) -> (EventSender, Events) {
-    let (tx, rx) = mpsc::channel(QUEUE);
-    let missed = Arc::<AtomicU64>::default();
-    (EventSender { events: tx, missed: missed.clone() }, Events { events: rx, state, missed })
+    let queue = Arc::<Queue>::default();
+    (EventSender(queue.clone()), Events { queue, state })
 }
 
 impl EventSender {
+    /// Never blocks. The events of one caller keep their order.
     pub(crate) fn send(&self, event: Event) {
-        // A receiver that is gone does not want to know; one that is slow is told how much it missed.
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.events.try_send(event) {
-            self.missed.fetch_add(1, Ordering::Relaxed);
-        }
+        self.0.push(event);
+    }
+}
+
+impl Drop for EventSender {
+    fn drop(&mut self) {
+        self.0.lock().ended = true;
+        self.0.arrived.notify_one();
     }
 }
 
 impl Events {
     /// Waits for the next event; `None` once the client is shut down. Cancel safe.
     pub async fn next(&mut self) -> Option<Event> {
-        let missed = self.missed.swap(0, Ordering::Relaxed);
-        if missed > 0 {
-            return Some(Event::Missed(missed));
-        }
         // After this last state only what is queued follows, however many handles of the client there still are.
         if *self.state.borrow() == ClientState::Closed && !self.state.has_changed().unwrap_or(false) {
-            return self.events.try_recv().ok();
+            return self.queue.pop();
         }
         tokio::select! {
             biased;
             Ok(()) = self.state.changed() => Some(Event::State(*self.state.borrow_and_update())),
-            event = self.events.recv() => event,
+            event = self.queue.next() => event,
         }
     }
 
@@ -140,10 +143,114 @@ impl Events {
         let mut events: Vec<_> = self.next().await.into_iter().collect();
         while !events.is_empty()
             && events.len() < max
-            && let Ok(event) = self.events.try_recv()
+            && let Some(event) = self.queue.pop()
         {
             events.push(event);
         }
         events
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        let mut waiting = self.queue.lock();
+        waiting.ended = true;
+        let unwanted = std::mem::take(&mut waiting.events);
+        drop(waiting);
+        drop(unwanted);
+    }
+}
+
+/// What happened and was not taken.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    arrived: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// At most [`QUEUE`].
+    events: VecDeque<Event>,
+    /// Older ones that were dropped.
+    missed: u64,
+    /// One of the two ends is gone: nothing is added any more.
+    ended: bool,
+}
+
+impl Queue {
+    fn push(&self, event: Event) {
+        let mut waiting = self.lock();
+        if waiting.ended {
+            return;
+        }
+        let oldest = if waiting.events.len() < QUEUE { None } else { waiting.events.pop_front() };
+        waiting.missed += u64::from(oldest.is_some());
+        waiting.events.push_back(event);
+        // The app's end of what is dropped may wake others: not under the lock.
+        drop(waiting);
+        self.arrived.notify_one();
+        drop(oldest);
+    }
+
+    fn pop(&self) -> Option<Event> {
+        let mut waiting = self.lock();
+        match std::mem::take(&mut waiting.missed) {
+            0 => waiting.events.pop_front(),
+            missed => Some(Event::Missed(missed)),
+        }
+    }
+
+    /// Waits for an event; `None` when all were taken and there will be no more.
+    async fn next(&self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.pop() {
+                return Some(event);
+            }
+            if self.lock().ended {
+                // What came between the two looks.
+                return self.pop();
+            }
+            self.arrived.notified().await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(n: usize) -> DeviceId {
+        DeviceId::derive(&n.to_be_bytes())
+    }
+
+    #[tokio::test]
+    async fn of_too_many_events_the_newest_stay_and_the_others_are_counted_first() {
+        let state = watch::Sender::new(ClientState::Online);
+        let (sender, mut events) = channel(state.subscribe());
+        for n in 0..QUEUE + 7 {
+            sender.send(Event::Online(device(n)));
+        }
+        assert!(matches!(events.next().await, Some(Event::Missed(7))));
+        drop(sender);
+        for n in 7..QUEUE + 7 {
+            assert!(matches!(events.next().await, Some(Event::Online(d)) if d == device(n)));
+        }
+        assert!(events.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn events_of_an_app_that_left_are_not_kept() {
+        let state = watch::Sender::new(ClientState::Online);
+        let (sender, events) = channel(state.subscribe());
+        let queue = events.queue.clone();
+        sender.send(Event::Online(device(1)));
+        drop(events);
+        sender.send(Event::Online(device(2)));
+        assert!(queue.pop().is_none());
     }
 }

@@ -21,6 +21,7 @@ mod identity;
 mod incoming;
 pub mod random;
 pub mod relay_client;
+mod runtime;
 mod session;
 pub mod transport;
 

@@ -75,6 +75,11 @@ impl Session {
         self.shared.status.subscribe()
     }
 
+    /// Whether it has ended, for whatever reason. Messages that had arrived can still be taken.
+    pub fn has_ended(&self) -> bool {
+        self.shared.over.is_cancelled()
+    }
+
     /// What is known about the path in use: what it runs over, round trip, jitter, loss, bytes, quality (S087).
     pub fn path_info(&self) -> Option<PathInfo> {
         self.shared.path_info()
@@ -219,7 +224,7 @@ impl Session {
     }
 }
 
-/// Handles are equal when they are of the same session.
+/// Handles are equal when they are of the same session: a device whose app was started anew has another one.
 impl PartialEq for Session {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
@@ -227,6 +232,12 @@ impl PartialEq for Session {
 }
 
 impl Eq for Session {}
+
+impl std::hash::Hash for Session {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.shared).hash(state);
+    }
+}
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -4,10 +4,14 @@
 
 mod support;
 
-use std::time::Duration;
+use std::pin::Pin;
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use peers::{ClientState, Error, Event, FailureCode, PathKind, Transports, TrustLevel};
+use peers_proto::limits::{MAX_CALLS, MAX_MESSAGE, OBJECT_COST, RECEIVE_BUDGET, SEND_QUEUE};
+use peers_proto::timing::CLOSE_GRACE;
 use support::{Echo, World};
 
 const WEBRTC: Transports = Transports { webrtc: true, relay: false };
@@ -136,6 +140,107 @@ async fn a_dropped_call_stops_its_handler() {
     let call = tokio::time::timeout(Duration::from_millis(200), session.call("echo", "never", "")).await;
     assert!(call.is_err());
     stopped.recv().await.unwrap();
+}
+
+/// Bytes that do not compress.
+fn noise(len: usize) -> Bytes {
+    let mut body = vec![0; len];
+    peers::random::fill(&mut body);
+    body.into()
+}
+
+/// Lets a call begin, which is not to be answered.
+fn begin(call: Pin<&mut impl Future>) {
+    assert!(call.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+}
+
+/// A deadline that is far away, and one that passes; both end long before the default one.
+const DEADLINES: (Duration, Duration) = (Duration::from_secs(20), Duration::from_millis(300));
+
+/// Nothing here takes as long unless it waits beyond its deadline.
+async fn before_the_default_deadline<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), what).await.unwrap()
+}
+
+// proves S039
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_is_answered_beside_messages_that_nobody_takes() {
+    let world = World::start().await;
+    let (a, b) = world.pair(RELAY).await;
+    let session = a.client.session(b.client.device_id()).await.unwrap();
+    let there = b.connected().await;
+    let message = noise(100_000);
+    let with_credit = RECEIVE_BUDGET / (message.len() + OBJECT_COST);
+    for _ in 0..with_credit {
+        session.send_bytes(message.clone()).await.unwrap();
+    }
+    session.drain().await.unwrap();
+    let queued = SEND_QUEUE.div_ceil(message.len());
+    for _ in 0..queued {
+        session.try_send_bytes(message.clone()).unwrap();
+    }
+    assert_eq!(session.try_send_bytes(message.clone()), Err(Error::Full));
+    for size in [10, 2_000_000] {
+        let body = noise(size);
+        let call = session.request("echo", "echo").timeout(DEADLINES.0).send(body.clone());
+        assert_eq!(before_the_default_deadline(call).await.unwrap(), body);
+    }
+    // Nothing of what waited is lost.
+    for _ in 0..with_credit + queued {
+        assert_eq!(there.recv().await.unwrap().body, message);
+    }
+}
+
+// proves S039: the wait for room counts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_finds_no_room_ends_at_its_deadline() {
+    let world = World::start().await;
+    let (a, b) = world.pair(RELAY).await;
+    let session = a.client.session(b.client.device_id()).await.unwrap();
+    let mut waiting: Vec<_> = (0..MAX_CALLS).map(|_| Box::pin(session.call("echo", "never", ""))).collect();
+    for call in &mut waiting {
+        begin(call.as_mut());
+    }
+    let late = session.request("echo", "echo").timeout(DEADLINES.1).send("");
+    assert_eq!(before_the_default_deadline(late).await, Err(Error::TimedOut));
+    // One place is enough for the next.
+    waiting.pop();
+    let call = session.request("echo", "echo").timeout(DEADLINES.0).send("x");
+    assert_eq!(before_the_default_deadline(call).await.unwrap(), "x");
+}
+
+// proves S039: so does the wait for credit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_finds_no_credit_ends_at_its_deadline() {
+    let world = World::start().await;
+    let (a, b) = world.pair(RELAY).await;
+    let session = a.client.session(b.client.device_id()).await.unwrap();
+    let mut large = Box::pin(session.call("echo", "never", noise(MAX_MESSAGE)));
+    begin(large.as_mut());
+    let late = session.request("echo", "echo").timeout(DEADLINES.1).send(noise(1_000_000));
+    assert_eq!(before_the_default_deadline(late).await, Err(Error::TimedOut));
+    drop(large);
+    let body = noise(1_000_000);
+    let call = session.request("echo", "echo").timeout(DEADLINES.0).send(body.clone());
+    assert_eq!(before_the_default_deadline(call).await.unwrap(), body);
+}
+
+// proves S054: a relay that takes connections and says nothing, and one that has frozen, delay nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shutdown_waits_for_no_relay_and_no_dial() {
+    let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let builder = peers::Client::builder().relay(format!("ws://{}", mute.local_addr().unwrap()));
+    let (client, _events) = builder.start().await.unwrap();
+    let (_held, _) = mute.accept().await.unwrap();
+    let nobody = peers::Identity::generate().device_id();
+    let dialing = tokio::spawn({
+        let client = client.clone();
+        async move { client.session(nobody).await }
+    });
+    let begun = Instant::now();
+    client.shutdown().await;
+    assert!(begun.elapsed() < 2 * CLOSE_GRACE, "{:?}", begun.elapsed());
+    assert_eq!(dialing.await.unwrap(), Err(Error::Closed));
 }
 
 // proves S054, S070: everything after shutdown says so, and nothing hangs.

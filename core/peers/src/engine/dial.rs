@@ -81,7 +81,7 @@ impl Engine {
         self.decide(|dialer, _| dialer.handle_asked(device));
         loop {
             if self.over.is_cancelled() {
-                return Err(Error::Closed);
+                return Err(self.closed());
             }
             if self.surroundings.app() == AppState::Suspended {
                 return Err(Error::Offline);
@@ -97,7 +97,7 @@ impl Engine {
             }
             let mut outcome = self.dial(device, Purpose::Path);
             let outcome = tokio::select! {
-                () = self.over.cancelled() => return Err(Error::Closed),
+                () = self.over.cancelled() => return Err(self.closed()),
                 outcome = outcome.wait_for(Option::is_some) => match outcome {
                     Ok(outcome) => outcome.clone(),
                     Err(_) => None,

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 
 use super::Engine;
 use crate::relay_client::{RelayClient, RelayState};
+use crate::session::Session;
 
 /// What is known of the device's surroundings.
 pub(crate) struct Surroundings {
@@ -105,16 +106,26 @@ impl Engine {
                 self.decide(|dialer, now| dialer.set_app_state(state, now));
             }
         }
+        if before != state && state == AppState::Foreground {
+            // A person looks at this process: of those with the same identity it is the one to be reached.
+            self.relays.iter().for_each(RelayClient::reclaim);
+        }
     }
 
-    async fn suspend(&self) {
+    async fn suspend(self: &Arc<Self>) {
         self.publish_state();
         let sessions = self.registry.all();
         for session in &sessions {
             session.shared.go_away(AWAY.max(self.settings.resume_window));
         }
+        let engine = self.clone();
+        // `None`: the runtime has ended, and everything with it.
+        let _ = self.runtime.run(async move { engine.say_goodbyes(&sessions).await }).await;
+    }
+
+    async fn say_goodbyes(&self, sessions: &[Session]) {
         let goodbyes = async {
-            for session in &sessions {
+            for session in sessions {
                 // Ends too when the session does.
                 let _ = session.watch_status().wait_for(|s| matches!(s, Status::Away | Status::Down)).await;
             }

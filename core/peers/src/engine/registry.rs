@@ -55,6 +55,10 @@ impl Entries {
         self.of.get(&device)?.live.as_ref().map(|(shared, _)| shared)
     }
 
+    fn sessions(&self) -> impl Iterator<Item = &Arc<Shared>> {
+        self.of.values().filter_map(|entry| entry.live.as_ref()).map(|(shared, _)| shared)
+    }
+
     /// The session has ended.
     fn end(&mut self, device: DeviceId, ended: &Ended) {
         if !ended.is_closed() {
@@ -95,12 +99,7 @@ impl Registry {
     /// All sessions.
     pub(crate) fn all(&self) -> Vec<Session> {
         let entries = self.lock();
-        entries
-            .of
-            .values()
-            .filter_map(|e| e.live.as_ref())
-            .map(|(s, _)| Session { shared: s.clone() })
-            .collect()
+        entries.sessions().map(|shared| Session { shared: shared.clone() }).collect()
     }
 
     /// What this side is called in the session with a device, the one there is or the next one.
@@ -132,6 +131,8 @@ impl Registry {
         entry.instance.ready_as(dialed_as, next)
     }
 
+    /// Whoever holds it alone says what becomes of sessions: events about one device come in the order in which its
+    /// sessions lived, and none about a session that has left.
     fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -169,7 +170,12 @@ impl Engine {
             self.registry.closes.notify_waiters();
         }
         if let Some((shared, _)) = left {
-            shared.end(if closed { Ended::Remote } else { Ended::Forgotten });
+            let ended = shared.end(if closed { Ended::Remote } else { Ended::Forgotten });
+            self.tell_left(&shared, &ended);
+            // Unless another one takes its place now.
+            if meeting == Meeting::Void {
+                self.decide(|dialer, now| dialer.handle_ended(device, ended.ending(), now));
+            }
         } else if closed && meeting == Meeting::Void {
             // It was over for the peer before it began here, and the peer is as little to be bothered as after a goodbye.
             self.decide(|dialer, now| dialer.handle_ended(device, Ending::Peer, now));
@@ -186,23 +192,42 @@ impl Engine {
         let fresh = entry.live.is_none();
         let kind = transport.route.kind;
         let (shared, paths) = entry.live.get_or_insert_with(|| self.begin(&established, level));
-        let path = NewPath { transport, seal: established.seal, peer_next };
-        // A full queue means as many paths as anybody needs.
-        let _ = paths.try_send(path);
-        let session = Session { shared: shared.clone() };
-        drop(entries);
+        let (session, paths) = (Session { shared: shared.clone() }, paths.clone());
         if fresh {
             let peer = Peer { level, user, groups: self.common_groups(device, level) };
             // What the dialer judges them by, should there be one too many.
-            let used: Vec<_> = self.registry.all().iter().map(|s| (s.device(), s.shared.used())).collect();
+            let used: Vec<_> = entries.sessions().map(|shared| (shared.peer.device, shared.used())).collect();
             self.decide(|dialer, now| {
                 used.into_iter().for_each(|(device, at)| dialer.handle_use(device, at));
                 dialer.handle_connected(device, peer, now);
             });
             self.events.send(Event::Connected { session: session.clone(), path: kind });
+        }
+        // Only now: what the driver says of this path comes after that. A full queue means as many paths as anybody needs.
+        let _ = paths.try_send(NewPath { transport, seal: established.seal, peer_next });
+        drop(entries);
+        if fresh {
             self.deliver_held(device);
         }
         Some(session)
+    }
+
+    /// The session is not in the registry any more, and nothing further is said about it. To be called under the registry's
+    /// lock.
+    fn tell_left(&self, shared: &Arc<Shared>, ended: &Ended) {
+        tracing::info!(device = %shared.peer.device, reason = ended.code(), "session ended");
+        let session = Session { shared: shared.clone() };
+        self.events.send(Event::Disconnected { session, reason: ended.code() });
+    }
+
+    /// Ends all sessions without a goodbye: no task is left to say it.
+    pub(crate) fn abandon_sessions(&self) {
+        let mut entries = self.registry.lock();
+        let live: Vec<_> = entries.of.values_mut().filter_map(|entry| entry.live.take()).collect();
+        for (shared, _) in live {
+            let ended = shared.end(Ended::NoRuntime);
+            self.tell_left(&shared, &ended);
+        }
     }
 
     /// The registry, locked, and the level of a device at that moment: a change of trust is either in it, or finds the
@@ -254,7 +279,6 @@ impl Engine {
             ungrouped: allows(level, Capability::Messages),
             budget: self.registry.budget.clone(),
         });
-        let device = peer.device;
         let handlers = self.settings.handlers.clone();
         let mut paths = Paths::new(
             machine.leads(),
@@ -263,54 +287,49 @@ impl Engine {
             self.clock.now(),
         );
         paths.set_app_state(self.surroundings.app(), self.clock.now());
-        let shared = Shared::new(peer, self.clock.clone(), handlers, machine, paths);
+        let shared = Shared::new(peer, self.clock.clone(), self.runtime.clone(), handlers, machine, paths);
         let (tx, rx) = mpsc::channel(PATHS);
         let (engine, this) = (self.clone(), Arc::downgrade(&shared));
         let notify = Box::new(move |notice| {
             if let Some(shared) = this.upgrade() {
-                engine.noticed(device, &shared, notice);
+                engine.noticed(&shared, notice);
             }
         });
         let driver = Driver::new(shared.clone(), notify, rx);
         // Not `spawn`: a session that is told to end says goodbye first.
-        self.tasks.spawn(driver.run());
+        self.spawn_to_its_end(driver.run());
         (shared, tx)
     }
 
-    fn noticed(self: &Arc<Self>, device: DeviceId, shared: &Arc<Shared>, notice: Notice) {
+    fn noticed(self: &Arc<Self>, shared: &Arc<Shared>, notice: Notice) {
+        let device = shared.peer.device;
+        let session = Session { shared: shared.clone() };
+        let mut entries = self.registry.lock();
+        let is_live = entries.live(device).is_some_and(|live| Arc::ptr_eq(live, shared));
         match notice {
-            Notice::Path(route) => {
-                self.events.send(Event::PathChanged { device, path: Some(route.kind) });
-                self.tell_standing(device, shared);
-            }
-            Notice::Status(status) => {
-                self.events.send(Event::StatusChanged { device, status });
-                self.tell_standing(device, shared);
-            }
-            Notice::Quality(quality) => self.events.send(Event::QualityChanged { device, quality }),
-            Notice::Down(reason) => {
-                tracing::info!(%device, %reason, "no path");
-                self.events.send(Event::PathChanged { device, path: None });
-            }
             // One that was lost is wanted back: what is under way may be what replaces it.
             Notice::Ending(ended) if !ended.is_closed() => {}
             Notice::Ending(ended) => self.session_closes(device, ended.is_own()),
+            // A meeting has taken it out of the registry and told so, and another may be there.
+            _ if !is_live => {}
+            Notice::Path(route) => {
+                self.events.send(Event::PathChanged { session, path: Some(route.kind) });
+                self.tell_standing(device, shared);
+            }
+            Notice::Status(status) => {
+                self.events.send(Event::StatusChanged { session, status });
+                self.tell_standing(device, shared);
+            }
+            Notice::Quality(quality) => self.events.send(Event::QualityChanged { session, quality }),
+            Notice::Down(reason) => {
+                tracing::info!(%device, %reason, "no path");
+                self.events.send(Event::PathChanged { session, path: None });
+            }
             Notice::Ended(ended) => {
-                tracing::info!(%device, reason = ended.code(), "session ended");
-                let mut entries = self.registry.lock();
-                match entries.live(device).map(|live| Arc::ptr_eq(live, shared)) {
-                    Some(false) => {}
-                    // Its entry, or none: a meeting that came to nothing has taken the session already.
-                    own => {
-                        if own.is_some() {
-                            entries.end(device, &ended);
-                            self.registry.closes.notify_waiters();
-                        }
-                        self.decide(|dialer, now| dialer.handle_ended(device, ended.ending(), now));
-                    }
-                }
-                drop(entries);
-                self.events.send(Event::Disconnected { device, reason: ended.code() });
+                entries.end(device, &ended);
+                self.registry.closes.notify_waiters();
+                self.decide(|dialer, now| dialer.handle_ended(device, ended.ending(), now));
+                self.tell_left(shared, &ended);
             }
         }
     }

@@ -47,10 +47,10 @@ impl Relays {
         self.doubtful.store(doubtful, Ordering::Relaxed);
         if any(|s| matches!(s, RelayState::Registered)) || states.is_empty() {
             ClientState::Online
-        } else if doubtful {
-            ClientState::Verifying
         } else if any(|s| matches!(s, RelayState::Superseded)) {
             ClientState::Superseded
+        } else if doubtful {
+            ClientState::Verifying
         } else if states.iter().all(is_closed_to) {
             ClientState::NotAdmitted
         } else if any(|s| matches!(s, RelayState::Connecting)) {
@@ -120,8 +120,15 @@ impl Relays {
         sent
     }
 
-    /// A relay says that a device came or went. Returns whether any of them sees it.
-    pub(crate) fn handle_presence(&self, relay: usize, device: DeviceId, online: bool) -> bool {
+    /// A relay says that a device came or went. `tell` learns whether any of them sees it; of two relays' words the later one
+    /// is told last.
+    pub(crate) fn handle_presence(
+        &self,
+        relay: usize,
+        device: DeviceId,
+        online: bool,
+        tell: impl FnOnce(bool),
+    ) {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         let relays = present.entry(device).or_default();
         if online {
@@ -134,7 +141,7 @@ impl Relays {
         if !anywhere {
             present.remove(&device);
         }
-        anywhere
+        tell(anywhere);
     }
 
     /// Whether a relay sees this device, which takes the consent of both.

@@ -1,14 +1,17 @@
 //! Calls as apps see them, in both directions.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use peers_proto::id::{DeviceId, GroupId};
-use peers_proto::session::{CallId, FailureCode, InboundCallId, Object, Request, SendError};
+use peers_proto::session::{CallError, CallId, FailureCode, InboundCallId, Object, Request, SendError};
+use peers_proto::time::Instant;
 use peers_proto::timing::CALL_TIMEOUT;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -37,7 +40,7 @@ impl<'a> CallBuilder<'a> {
         self
     }
 
-    /// How long to wait for the answer, at most a day.
+    /// How long the whole call may take from [`CallBuilder::send`] on, at most a day.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -48,6 +51,8 @@ impl<'a> CallBuilder<'a> {
     /// # Errors
     /// As [`super::Session::call`].
     pub async fn send(self, body: impl Into<Bytes>) -> Result<Bytes, Error> {
+        // What follows counts: the wait for room, for credit and for the answer, and its decompression.
+        let deadline = self.shared.clock.now() + self.timeout;
         let request = Request {
             service: self.service.into(),
             method: self.method.into(),
@@ -55,23 +60,40 @@ impl<'a> CallBuilder<'a> {
             timeout: self.timeout,
             object: pack(body.into())?,
         };
-        let (call, answer) = self.begin(&request).await?;
+        // A timer only for what the session does not time by itself, and only if it has to be waited for.
+        let mut passed = pin!(self.shared.sleep_until(deadline));
+        let (call, answer) = tokio::select! {
+            biased;
+            begun = self.begin(request, deadline) => begun?,
+            () = &mut passed => return Err(self.shared.over_or(Error::TimedOut)),
+        };
         let mut guard = CancelOnDrop { shared: self.shared, call: Some(call) };
         let answer = answer.await;
         guard.call = None;
-        match answer {
-            Ok(answer) => unpack(self.shared, answer?).await,
-            // The table of calls went with the session.
-            Err(_) => Err(Error::Closed),
+        let object = match answer {
+            Ok(Ok(object)) => object,
+            Ok(Err(CallError::SessionLost)) | Err(_) => return Err(self.shared.over_or(Error::Closed)),
+            Ok(Err(error)) => return Err(error.into()),
+        };
+        tokio::select! {
+            biased;
+            body = unpack(self.shared, object) => body,
+            () = &mut passed => Err(self.shared.over_or(Error::TimedOut)),
         }
     }
 
-    async fn begin(&self, request: &Request) -> Result<(CallId, oneshot::Receiver<Answer>), Error> {
+    /// Waits for room if there is none: at most until the deadline, which the caller watches.
+    async fn begin(
+        &self,
+        mut request: Request,
+        deadline: Instant,
+    ) -> Result<(CallId, oneshot::Receiver<Answer>), Error> {
         loop {
             let room = self.shared.signals.room.notified();
             tokio::pin!(room);
             room.as_mut().enable();
             let now = self.shared.clock.now();
+            request.timeout = deadline.saturating_since(now);
             let begun = self.shared.update(|s| {
                 let call = s.machine.call(request.clone(), now)?;
                 let (tx, rx) = oneshot::channel();
@@ -87,7 +109,7 @@ impl<'a> CallBuilder<'a> {
     }
 }
 
-type Answer = Result<Object, peers_proto::session::CallError>;
+type Answer = Result<Object, CallError>;
 
 struct CancelOnDrop<'a> {
     shared: &'a Shared,
@@ -165,7 +187,9 @@ impl Handlers {
         let Request { service, method, group, .. } = request;
         let answer = handler.handle(InboundRequest { device, service, method, group, body }).await;
         match answer {
-            Ok(body) => pack_answer(body).await.map_err(|e| (FailureCode::Application, e.to_string())),
+            Ok(body) => {
+                pack_answer(shared, body).await.map_err(|e| (FailureCode::Application, e.to_string()))
+            }
             Err(e) => Err((e.code, e.text)),
         }
     }
@@ -181,14 +205,21 @@ pub(super) struct Answering {
 
 impl Answering {
     /// Starts the handler, from whoever found the request: a hop less than through the driver.
-    pub(super) fn begin(&mut self, shared: Arc<Shared>, id: InboundCallId, request: Request) {
+    pub(super) fn begin(
+        &mut self,
+        runtime: &Handle,
+        shared: Arc<Shared>,
+        id: InboundCallId,
+        request: Request,
+    ) {
         while self.tasks.try_join_next().is_some() {}
-        let task = self.tasks.spawn(async move {
+        let answer = async move {
             let mut pending = PendingAnswer { shared, id, answer: None };
             let shared = &pending.shared;
             let answer = shared.handlers.answer(shared, request).await;
             pending.answer = Some(answer);
-        });
+        };
+        let task = self.tasks.spawn_on(answer, runtime);
         self.running.insert(id, task);
     }
 

@@ -33,6 +33,8 @@ pub(crate) enum Ended {
     Protocol(String),
     /// It held more than its share, and this device had no memory left for that.
     Overloaded,
+    /// The runtime that ran it was dropped.
+    NoRuntime,
 }
 
 impl From<SessionError> for Ended {
@@ -54,6 +56,7 @@ impl Ended {
             }
             Self::Protocol(what) => Error::SessionLost(what.clone()),
             Self::Overloaded => Error::SessionLost("too much waited here to be taken".into()),
+            Self::NoRuntime => Error::NoRuntime,
         }
     }
 
@@ -63,7 +66,9 @@ impl Ended {
             Self::Local => Ending::App,
             Self::Evicted => Ending::Evicted,
             Self::Remote => Ending::Peer,
-            Self::Forgotten | Self::NoPath(_) | Self::Protocol(_) | Self::Overloaded => Ending::Lost,
+            Self::Forgotten | Self::NoPath(_) | Self::Protocol(_) | Self::Overloaded | Self::NoRuntime => {
+                Ending::Lost
+            }
         }
     }
 
@@ -87,6 +92,7 @@ impl Ended {
             Self::NoPath(_) => "no-path",
             Self::Protocol(_) => "protocol",
             Self::Overloaded => "overloaded",
+            Self::NoRuntime => "no-runtime",
         }
     }
 }
@@ -204,7 +210,7 @@ impl Driver {
     fn remove(&mut self, id: PathId, end: PathEnd) {
         self.handles.remove(&id);
         match end {
-            PathEnd::Bye => self.shared.end(Ended::Remote),
+            PathEnd::Bye => drop(self.shared.end(Ended::Remote)),
             PathEnd::Closed(reason) => {
                 self.last_end = reason;
                 let now = self.shared.clock.now();
@@ -230,7 +236,7 @@ impl Driver {
                 // Under the same lock, so that no frame goes the old way in between.
                 if let Err(e) = self.turn(&mut state, event, fresh) {
                     drop(state);
-                    return self.shared.end(e.into());
+                    return drop(self.shared.end(e.into()));
                 }
                 event
             };
@@ -251,7 +257,7 @@ impl Driver {
                     (self.notify)(Notice::Status(status));
                 }
                 PathEvent::Quality(quality) => (self.notify)(Notice::Quality(quality)),
-                PathEvent::Lost => self.shared.end(Ended::NoPath(self.last_end.to_string())),
+                PathEvent::Lost => drop(self.shared.end(Ended::NoPath(self.last_end.to_string()))),
             }
         }
     }
@@ -314,9 +320,16 @@ impl Driver {
         // A transport that cannot even take a goodbye is dropped, which closes it.
         let _ = tokio::time::timeout(peers_proto::timing::GOODBYE, goodbye).await;
         self.paths.shutdown().await;
-        self.shared.path.send_replace(None);
-        self.shared.status.send_replace(Status::Down);
+        self.shared.go_down();
         (self.notify)(Notice::Ended(ended));
+    }
+}
+
+impl Drop for Driver {
+    /// Its runtime may be dropped under it: whatever waits for the session hears its end all the same.
+    fn drop(&mut self) {
+        self.shared.end(Ended::NoRuntime);
+        self.shared.go_down();
         self.shared.finished.cancel();
     }
 }

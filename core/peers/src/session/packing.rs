@@ -41,8 +41,8 @@ pub(super) fn pack(body: Bytes) -> Result<Object, Error> {
 }
 
 /// As [`pack`] for an answer, which the peer may ask for as often as it likes.
-pub(super) async fn pack_answer(body: Bytes) -> Result<Object, Error> {
-    if body.len() <= PACK_AT_ONCE { pack(body) } else { apart(move || pack(body)).await }
+pub(super) async fn pack_answer(shared: &Shared, body: Bytes) -> Result<Object, Error> {
+    if body.len() <= PACK_AT_ONCE { pack(body) } else { apart(shared, move || pack(body)).await }
 }
 
 /// Decompresses; never beyond the declared length.
@@ -52,10 +52,10 @@ pub(super) async fn unpack(shared: &Shared, object: Object) -> Result<Bytes, Err
     }
     let mut pace = shared.unpacking.0.lock().await;
     if let Some(until) = pace.take(0, shared.clock.now()) {
-        shared.clock.sleep_until(until).await;
+        shared.sleep_until(until).await;
     }
     pace.take(object.raw_len as u64, shared.clock.now());
-    if object.raw_len <= AT_ONCE { inflate(object) } else { apart(move || inflate(object)).await }
+    if object.raw_len <= AT_ONCE { inflate(object) } else { apart(shared, move || inflate(object)).await }
 }
 
 fn inflate(object: Object) -> Result<Bytes, Error> {
@@ -65,13 +65,13 @@ fn inflate(object: Object) -> Result<Bytes, Error> {
 
 /// Does long work where no task waits for the thread. It goes on, and keeps its place, if its caller is dropped.
 async fn apart<T: Send + 'static>(
+    shared: &Shared,
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     let place = THREADS.acquire().await.map_err(|_| Error::Closed)?;
-    let work = tokio::task::spawn_blocking(move || {
+    let work = move || {
         let _place = place;
         work()
-    });
-    // It does not panic, and nobody aborts it: only the runtime ends first.
-    work.await.unwrap_or(Err(Error::Closed))
+    };
+    shared.runtime.run_blocking(work).await.unwrap_or(Err(Error::NoRuntime))
 }

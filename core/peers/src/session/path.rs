@@ -295,6 +295,7 @@ impl From<SessionError> for Goodbye {
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::runtime::Runtime;
     use crate::session::PeerInfo;
     use async_trait::async_trait;
     use peers_proto::id::{DeviceId, UserId};
@@ -339,7 +340,9 @@ mod tests {
         let clock = Clock::manual();
         let peer = PeerInfo { device: there, user: UserId::derive(b"user"), name: String::new() };
         let paths = Paths::new(true, Preference::default(), RESUME_WINDOW, clock.now());
-        let shared = Shared::new(peer, clock.clone(), Default::default(), machine(here, there), paths);
+        let runtime = Runtime::current().unwrap();
+        let machine_here = machine(here, there);
+        let shared = Shared::new(peer, clock.clone(), runtime, Default::default(), machine_here, paths);
         let route = Route::new(TransportKind::Relay);
         // A new path asks at once, so that the writer has something to write.
         shared.inspect(|s| s.paths.add(PathId(0), route, clock.now()));

@@ -22,6 +22,7 @@ use super::path::PathHandle;
 use super::stream::{InboundStream, StreamSignal, handles};
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::runtime::Runtime;
 
 /// What the handshake proved about the peer.
 #[derive(Debug, Clone)]
@@ -35,6 +36,7 @@ pub(crate) struct PeerInfo {
 pub(crate) struct Shared {
     pub(crate) peer: PeerInfo,
     pub(crate) clock: Clock,
+    pub(super) runtime: Runtime,
     pub(super) handlers: Handlers,
     pub(crate) signals: Signals,
     pub(super) unpacking: Unpacking,
@@ -96,6 +98,7 @@ impl Shared {
     pub(crate) fn new(
         peer: PeerInfo,
         clock: Clock,
+        runtime: Runtime,
         handlers: Handlers,
         machine: Machine,
         paths: Paths,
@@ -103,6 +106,7 @@ impl Shared {
         Arc::new_cyclic(|this| Self {
             peer,
             clock,
+            runtime,
             handlers,
             this: this.clone(),
             signals: Signals::default(),
@@ -176,8 +180,10 @@ impl Shared {
                     state.machine.respond(id, Err((FailureCode::NotFound, String::new())));
                 }
                 SessionEvent::Request(id, request) => {
-                    if let (None, Some(this)) = (&state.ended, self.this.upgrade()) {
-                        state.answering.begin(this, id, request);
+                    if let (None, Some(this), Some(runtime)) =
+                        (&state.ended, self.this.upgrade(), self.runtime.handle())
+                    {
+                        state.answering.begin(&runtime, this, id, request);
                     }
                 }
                 SessionEvent::RequestCancelled(id) => state.answering.cancel(id),
@@ -207,17 +213,36 @@ impl Shared {
         })
     }
 
-    /// Ends the session, once: the first reason counts.
-    pub(crate) fn end(&self, reason: Ended) {
-        self.inspect(|s| {
+    /// Why the session has ended, or `otherwise` if it has not.
+    pub(super) fn over_or(&self, otherwise: Error) -> Error {
+        self.lock().ended.as_ref().map_or(otherwise, Ended::error)
+    }
+
+    /// Ends the session, once: the first reason counts, and is returned.
+    pub(crate) fn end(&self, reason: Ended) -> Ended {
+        let ended = self.inspect(|s| {
             if s.ended.is_none() {
-                s.ended = Some(reason);
                 s.machine.end();
             }
+            s.ended.get_or_insert(reason).clone()
         });
         self.signals.wake_everybody();
         self.inspect(|s| s.signals.values().for_each(|signal| signal.wake()));
         self.over.cancel();
+        ended
+    }
+
+    /// Nothing carries the session any more.
+    pub(super) fn go_down(&self) {
+        self.path.send_if_modified(|path| path.take().is_some());
+        self.status.send_if_modified(|status| std::mem::replace(status, Status::Down) != Status::Down);
+    }
+
+    /// Waits for a point in time on the client's runtime, so that a thread without one can wait as well.
+    pub(super) async fn sleep_until(&self, deadline: Instant) {
+        let clock = self.clock.clone();
+        // `None`: the runtime has ended, and the session with it.
+        let _ = self.runtime.run(async move { clock.sleep_until(deadline).await }).await;
     }
 
     /// Leaves every path for a while and asks the peer to wait this long.

@@ -14,6 +14,7 @@ use peers_proto::timing::RESUME_WINDOW;
 
 use super::*;
 use crate::clock::Clock;
+use crate::runtime::Runtime;
 
 const MIB: usize = 1024 * 1024;
 
@@ -28,7 +29,8 @@ fn machine(local: u8, remote: u8) -> Machine {
 fn session(clock: &Clock, handlers: Handlers) -> Session {
     let peer = PeerInfo { device: DeviceId::derive(&[2]), user: UserId::derive(b"u"), name: String::new() };
     let paths = Paths::new(true, Preference::default(), RESUME_WINDOW, clock.now());
-    Session { shared: Shared::new(peer, clock.clone(), handlers, machine(1, 2), paths) }
+    let runtime = Runtime::current().unwrap();
+    Session { shared: Shared::new(peer, clock.clone(), runtime, handlers, machine(1, 2), paths) }
 }
 
 /// The peer sends what it has to, and learns what there is to learn.
@@ -104,6 +106,29 @@ async fn messages_keep_their_order_and_none_is_lost_however_often_the_app_stops_
         assert_eq!(message.unwrap().body.len(), len);
     }
     assert_eq!(done(session.recv()).await, None);
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_decoded_takes_no_other_with_it() {
+    let (clock, mut peer) = (Clock::manual(), machine(2, 1));
+    let session = session(&clock, Handlers::default());
+    let broken = Object { encoding: Encoding::Brotli, raw_len: 2000, content: vec![0xff; 1000].into() };
+    let good = |n: usize| if n % 2 == 0 { packed(n * 10_000) } else { Object::plain(vec![0; n]) };
+    for n in 1..=6 {
+        for object in [good(n), broken.clone()] {
+            peer.send_message(None, object).unwrap();
+        }
+    }
+    exchange(&session, &mut peer, &clock);
+    let (mut lengths, mut errors) = (Vec::new(), 0);
+    while let Some(taken) = done(session.recv_many(100)).await {
+        match taken {
+            Ok(messages) => lengths.extend(messages.iter().map(|message| message.body.len())),
+            Err(Error::Codec(_)) => errors += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!((lengths, errors), (vec![1, 20_000, 3, 40_000, 5, 60_000], 6));
 }
 
 /// Counts its calls and never ends.

@@ -57,10 +57,13 @@ impl World {
 
     /// Two devices that let everybody in and answer `echo`.
     pub async fn pair(&self, transports: Transports) -> (Device, Device) {
-        let setup =
-            |b: ClientBuilder| b.trust_policy(everybody()).handler("echo", Arc::new(Echo { stopped: None }));
-        (self.client("a", transports, setup).await, self.client("b", transports, setup).await)
+        (self.client("a", transports, answering).await, self.client("b", transports, answering).await)
     }
+}
+
+/// Lets everybody in and answers `echo`.
+pub fn answering(builder: ClientBuilder) -> ClientBuilder {
+    builder.trust_policy(everybody()).handler("echo", Arc::new(Echo { stopped: None }))
 }
 
 fn config(listen: SocketAddr) -> RelayConfig {

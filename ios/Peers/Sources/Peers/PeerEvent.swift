@@ -1,6 +1,8 @@
 internal import PeersGenerated
 
-/// Something happened.
+/// Something happened. What is said about a session comes in this order: `.connected`, what changes, `.disconnected`, and nothing
+/// after that. A device whose app was started anew has another session, which begins later: so the last word about a device that
+/// has a session is never that it left.
 public enum PeerEvent: Sendable {
     /// The state changed; `Peers.state` has it as well.
     case state(PeersState)
@@ -9,19 +11,19 @@ public enum PeerEvent: Sendable {
     /// A session can be used, whoever asked for it.
     case connected(Session, PathKind)
     /// A session moved to another path; nil while one is looked for.
-    case pathChanged(DeviceID, PathKind?)
+    case pathChanged(Session, PathKind?)
     /// Whether a session can be used has changed.
-    case statusChanged(DeviceID, SessionStatus)
+    case statusChanged(Session, SessionStatus)
     /// The path a session uses feels different now.
-    case qualityChanged(DeviceID, Quality)
+    case qualityChanged(Session, Quality)
     /// A session ended, for a reason with a stable name: `closed`, `closed-by-peer`, `evicted`, `peer-restarted`, `no-path`,
-    /// `protocol`.
-    case disconnected(DeviceID, reason: String)
+    /// `protocol`, `overloaded`.
+    case disconnected(Session, reason: String)
     /// A device registered at the relay.
     case online(DeviceID)
-    /// A device left the relay.
+    /// A device left the relay. A session on a direct path goes on.
     case offline(DeviceID)
-    /// Events were dropped because nobody took them.
+    /// Events older than those that follow were dropped because nobody took them.
     case missed(UInt64)
 }
 
@@ -58,15 +60,25 @@ public struct IncomingRequest: Sendable {
 }
 
 extension PeerEvent {
+    /// The session it is about, equal to the one that `.connected` brought; nil if it is about none.
+    public var session: Session? {
+        switch self {
+        case .connected(let session, _), .pathChanged(let session, _), .statusChanged(let session, _),
+            .qualityChanged(let session, _), .disconnected(let session, _):
+            session
+        case .state, .incoming, .online, .offline, .missed: nil
+        }
+    }
+
     init(_ event: Event) {
         switch event {
         case .state(let state): self = .state(PeersState(state))
         case .incoming(let incoming): self = .incoming(IncomingRequest(incoming))
         case .connected(let session, let path): self = .connected(Session(session), PathKind(path))
-        case .pathChanged(let device, let path): self = .pathChanged(DeviceID(device), path.map(PathKind.init))
-        case .statusChanged(let device, let status): self = .statusChanged(DeviceID(device), SessionStatus(status))
-        case .qualityChanged(let device, let quality): self = .qualityChanged(DeviceID(device), Quality(quality))
-        case .disconnected(let device, let reason): self = .disconnected(DeviceID(device), reason: reason)
+        case .pathChanged(let session, let path): self = .pathChanged(Session(session), path.map(PathKind.init))
+        case .statusChanged(let session, let status): self = .statusChanged(Session(session), SessionStatus(status))
+        case .qualityChanged(let session, let quality): self = .qualityChanged(Session(session), Quality(quality))
+        case .disconnected(let session, let reason): self = .disconnected(Session(session), reason: reason)
         case .online(let device): self = .online(DeviceID(device))
         case .offline(let device): self = .offline(DeviceID(device))
         case .missed(let count): self = .missed(count)

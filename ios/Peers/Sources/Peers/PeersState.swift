@@ -16,7 +16,7 @@ public enum PeersState: Sendable, Hashable {
     case verifying
     /// The app is suspended: peers and relays were told goodbye.
     case suspended
-    /// Another process registered with this identity. Nothing is tried again: shut down.
+    /// Another process registered with this identity. This one registers anew when its app comes to the foreground.
     case superseded
     /// Shut down.
     case closed

@@ -2,6 +2,7 @@ import Foundation
 internal import PeersGenerated
 
 /// What this device shares with another one, over whichever path works. Messages arrive once and in order across changes of path.
+/// Two values for the same session are equal; a device whose app was started anew has another session.
 public struct Session: Sendable {
     private let inner: PeersGenerated.Session
     /// The peer, proven.
@@ -23,6 +24,9 @@ public struct Session: Sendable {
 
     /// Whether it can be used.
     public var status: SessionStatus { SessionStatus(inner.status()) }
+
+    /// Whether it has ended. What had arrived can still be taken.
+    public var hasEnded: Bool { inner.hasEnded() }
 
     /// What is known about the path that carries it; nil while there is none.
     public var pathInfo: PathInfo? { inner.pathInfo().map(PathInfo.init) }
@@ -80,9 +84,13 @@ public struct Session: Sendable {
     }
 }
 
-extension Session: Equatable {
+extension Session: Hashable {
     public static func == (left: Session, right: Session) -> Bool {
         left.inner.isSame(other: right.inner)
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(device)
     }
 }
 

@@ -48,7 +48,7 @@ struct BenchDevice {
         // The relay may carry the session first.
         for await event in peers.events {
             if session.path == .webrtc { break }
-            if case .pathChanged(device, .webrtc) = event { break }
+            if case .pathChanged(session, .webrtc) = event { break }
         }
         return try peers.deviceID
     }

@@ -67,8 +67,8 @@ actor DemoDevice {
             set(path, of: session.device)
             tasks.append(Task { try await answerMessages(of: session) })
             tasks.append(Task { try await answerStreams(of: session) })
-        case .pathChanged(let device, let path): set(path, of: device)
-        case .disconnected(let device, _): set(nil, of: device)
+        case .pathChanged(let session, let path): set(path, of: session.device)
+        case .disconnected(let session, _): set(nil, of: session.device)
         default: break
         }
     }

@@ -67,6 +67,23 @@ final class MobileTests: XCTestCase {
         }
     }
 
+    // proves S019
+    func testASupersededDeviceIsToldSoUntilItsAppComesToTheForeground() async throws {
+        try await network { network in
+            let (keys, _) = try await network.keys()
+            let first = try await network.device { $0.identity = keys }
+            let second = try await network.device { $0.identity = keys }
+            await first.becomes(.superseded)
+            for state in [AppState.background, .suspended, .background] {
+                try await first.setAppState(state)
+                XCTAssertEqual(first.state, .superseded)
+            }
+            try await first.setAppState(.foreground)
+            await first.isOnline()
+            await second.becomes(.superseded)
+        }
+    }
+
     func testAnAddressThatIsNoneIsAnError() async throws {
         try await network { network in
             let device = try await network.device()

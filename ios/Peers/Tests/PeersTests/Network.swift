@@ -53,14 +53,19 @@ actor Network {
 
     /// A device written in Rust, in a process of its own, that lets anyone in; and a session with it.
     func rustPeer() async throws -> (session: Session, device: Peers) {
-        let identity = temporaryFolder().appendingPathComponent("identity").path
+        let (_, id) = try rustProcess(temporaryFolder().appendingPathComponent("identity"))
+        let device = try await device { $0.trusted[id] = .trusted }
+        return (try await device.session(with: id), device)
+    }
+
+    /// The process of such a device, whose keys are in the file `identity`, and its id.
+    func rustProcess(_ identity: URL) throws -> (command: Command, id: DeviceID) {
         let relay = try Relay.url.get().absoluteString
-        let command = try Command("listen", "--relay", relay, "--identity", identity, "--trust", "any", "--loopback")
+        let command = try Command("listen", "--relay", relay, "--identity", identity.path, "--trust", "any", "--loopback")
         commands.append(command)
         let id = DeviceID(try command.line(after: "device "))
         _ = try command.line(after: "Online")
-        let device = try await device { $0.trusted[id] = .trusted }
-        return (try await device.session(with: id), device)
+        return (command, id)
     }
 
     /// Keys that a device can be started with, and its id then.

@@ -110,6 +110,34 @@ final class RustPeerTests: XCTestCase {
         }
     }
 
+    // proves S019 S076
+    func testAPeerThatWasKilledAndStartedAgainHasAnotherSession() async throws {
+        try await network { network in
+            let keys = temporaryFolder().appendingPathComponent("identity")
+            let (command, id) = try await network.rustProcess(keys)
+            let device = try await network.device { $0.trusted[id] = .trusted }
+            let first = try await device.session(with: id)
+            command.end()
+            _ = try await network.rustProcess(keys)
+            var told: [(session: Session, left: String?)] = []
+            for await event in device.events {
+                guard let about = event.session else { continue }
+                if case .disconnected(_, let reason) = event { told.append((about, reason)) } else { told.append((about, nil)) }
+                if case .connected = event, about != first { break }
+            }
+            let second = try XCTUnwrap(told.popLast()).session
+            XCTAssertTrue(told.allSatisfy { $0.session == first })
+            XCTAssertEqual(told.compactMap(\.left), ["peer-restarted"])
+            XCTAssertTrue(second != first && second.device == id && first.hasEnded && !second.hasEnded)
+            let answer = try await second.call("echo", "echo", Data([7]))
+            XCTAssertEqual(answer, Data([7]))
+            await device.shutdown()
+            for await event in device.events {
+                if let about = event.session { XCTAssertEqual(about.device, id); XCTAssertTrue(about == second) }
+            }
+        }
+    }
+
     // proves S145 S147
     func testShutdownEndsAPendingCall() async throws {
         try await network { network in

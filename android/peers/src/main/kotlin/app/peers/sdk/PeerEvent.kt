@@ -3,8 +3,21 @@ package app.peers.sdk
 import app.peers.sdk.generated.Event
 import app.peers.sdk.generated.Incoming as GeneratedIncoming
 
-/** Something happened. */
+/**
+ * Something happened. What is said about a session comes in this order: [Connected], what changes, [Disconnected], and nothing
+ * after that. A device whose app was started anew has another session, which begins later: so the last word about a device that
+ * has a session is never that it left.
+ */
 public sealed interface PeerEvent {
+    /** What happened to one session. */
+    public sealed interface OfSession : PeerEvent {
+        /** The session: equal to the one that [Connected] brought. */
+        public val session: Session
+
+        /** Its peer. */
+        public val device: DeviceId get() = session.device
+    }
+
     /** The state changed; [Peers.state] has it as well. */
     public data class State(val state: PeersState) : PeerEvent
 
@@ -35,31 +48,30 @@ public sealed interface PeerEvent {
     }
 
     /** A session can be used, whoever asked for it. */
-    public data class Connected(val session: Session, val path: PathKind) : PeerEvent {
-        val device: DeviceId get() = session.device
-    }
+    public data class Connected(override val session: Session, val path: PathKind) : OfSession
 
     /** A session moved to another path; null while one is looked for. */
-    public data class PathChanged(val device: DeviceId, val path: PathKind?) : PeerEvent
+    public data class PathChanged(override val session: Session, val path: PathKind?) : OfSession
 
     /** Whether a session can be used has changed. */
-    public data class StatusChanged(val device: DeviceId, val status: SessionStatus) : PeerEvent
+    public data class StatusChanged(override val session: Session, val status: SessionStatus) : OfSession
 
     /** The path a session uses feels different now. */
-    public data class QualityChanged(val device: DeviceId, val quality: Quality) : PeerEvent
+    public data class QualityChanged(override val session: Session, val quality: Quality) : OfSession
 
     /**
-     * A session ended. [reason] is a stable name: `closed`, `closed-by-peer`, `evicted`, `peer-restarted`, `no-path`, `protocol`.
+     * A session ended. [reason] is a stable name: `closed`, `closed-by-peer`, `evicted`, `peer-restarted`, `no-path`, `protocol`,
+     * `overloaded`.
      */
-    public data class Disconnected(val device: DeviceId, val reason: String) : PeerEvent
+    public data class Disconnected(override val session: Session, val reason: String) : OfSession
 
     /** A device registered at the relay. */
     public data class Online(val device: DeviceId) : PeerEvent
 
-    /** A device left the relay. */
+    /** A device left the relay. A session on a direct path goes on. */
     public data class Offline(val device: DeviceId) : PeerEvent
 
-    /** Events were dropped because nobody collected them. */
+    /** Events older than those that follow were dropped because nobody collected them. */
     public data class Missed(val count: ULong) : PeerEvent
 }
 
@@ -67,10 +79,10 @@ internal fun Event.toEvent(): PeerEvent = when (this) {
     is Event.State -> PeerEvent.State(state.toState())
     is Event.Incoming -> PeerEvent.Incoming(incoming)
     is Event.Connected -> PeerEvent.Connected(Session(session), path.toPath())
-    is Event.PathChanged -> PeerEvent.PathChanged(DeviceId(device), path?.toPath())
-    is Event.StatusChanged -> PeerEvent.StatusChanged(DeviceId(device), status.toStatus())
-    is Event.QualityChanged -> PeerEvent.QualityChanged(DeviceId(device), quality.toQuality())
-    is Event.Disconnected -> PeerEvent.Disconnected(DeviceId(device), reason)
+    is Event.PathChanged -> PeerEvent.PathChanged(Session(session), path?.toPath())
+    is Event.StatusChanged -> PeerEvent.StatusChanged(Session(session), status.toStatus())
+    is Event.QualityChanged -> PeerEvent.QualityChanged(Session(session), quality.toQuality())
+    is Event.Disconnected -> PeerEvent.Disconnected(Session(session), reason)
     is Event.Online -> PeerEvent.Online(DeviceId(device))
     is Event.Offline -> PeerEvent.Offline(DeviceId(device))
     is Event.Missed -> PeerEvent.Missed(count)

@@ -25,7 +25,7 @@ public enum class PeersState {
     /** The app is suspended: peers and relays were told goodbye. */
     SUSPENDED,
 
-    /** Another process registered with this identity. Nothing is tried again: close. */
+    /** Another process registered with this identity. This one registers anew when its app comes to the foreground. */
     SUPERSEDED,
 
     /** Closed. */

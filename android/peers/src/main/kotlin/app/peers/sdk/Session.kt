@@ -11,7 +11,7 @@ import kotlinx.coroutines.flow.flow
 
 /**
  * What this device shares with another one, over whichever path works. Messages arrive once and in order across changes of
- * path. Two objects for the same session are equal.
+ * path. Two objects for the same session are equal; a device whose app was started anew has another session.
  */
 public class Session internal constructor(private val inner: GeneratedSession) {
     /** The peer, proven. */
@@ -28,6 +28,9 @@ public class Session internal constructor(private val inner: GeneratedSession) {
 
     /** Whether it can be used. */
     public val status: SessionStatus get() = inner.status().toStatus()
+
+    /** Whether it has ended. What had arrived can still be collected. */
+    public val hasEnded: Boolean get() = inner.hasEnded()
 
     /** What is known about the path that carries it; null while there is none. */
     public val pathInfo: PathInfo? get() = inner.pathInfo()?.toInfo()

@@ -65,7 +65,7 @@ private class Worker {
         peers.start()
         session = peers.session(to)
         // The relay may carry the session first.
-        peers.events.first { session.path == PathKind.WEBRTC || it == PeerEvent.PathChanged(to, PathKind.WEBRTC) }
+        peers.events.first { session.path == PathKind.WEBRTC || it == PeerEvent.PathChanged(session, PathKind.WEBRTC) }
     }
 
     private suspend fun sendMessages(count: Int) {

@@ -70,6 +70,22 @@ class MobileTest {
         device.state.first { it == PeersState.ONLINE }
     }
 
+    // proves S019
+    @Test
+    fun `a superseded device is told so until its app comes to the foreground`() = network {
+        val (keys, _) = keys()
+        val first = device { identity(keys) }
+        val second = device { identity(keys) }
+        first.state.first { it == PeersState.SUPERSEDED }
+        for (state in listOf(AppState.BACKGROUND, AppState.SUSPENDED, AppState.BACKGROUND)) {
+            first.setAppState(state)
+            assertEquals(PeersState.SUPERSEDED, first.state.value)
+        }
+        first.setAppState(AppState.FOREGROUND)
+        first.state.first { it == PeersState.ONLINE }
+        second.state.first { it == PeersState.SUPERSEDED }
+    }
+
     private fun wifi(last: Int) = NetworkSnapshot(
         online = true,
         medium = NetworkSnapshot.Medium.WIFI,

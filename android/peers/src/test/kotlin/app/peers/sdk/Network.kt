@@ -43,14 +43,20 @@ internal class Network {
 
     /** A device written in Rust, in a process of its own, that lets anyone in; and a session with it. */
     suspend fun rustPeer(): Pair<Session, Peers> {
-        val identity = createTempDirectory().resolve("identity").toString()
-        val process = peersCommand("listen", "--relay", Relay.url, "--identity", identity, "--trust", "any", "--loopback")
+        val (_, id) = rustProcess(createTempDirectory().resolve("identity"))
+        val device = device { trust(id) }
+        return device.session(id) to device
+    }
+
+    /** The process of such a device, whose keys are in the file [identity], and its id. */
+    fun rustProcess(identity: Path): Pair<Process, DeviceId> {
+        val process =
+            peersCommand("listen", "--relay", Relay.url, "--identity", "$identity", "--trust", "any", "--loopback")
         processes += process
         val lines = process.inputReader().lineSequence().iterator()
         val id = DeviceId(lines.next { it.startsWith("device ") }.removePrefix("device "))
         lines.next { it == "Online" }
-        val device = device { trust(id) }
-        return device.session(id) to device
+        return process to id
     }
 
     /** Keys that a device can be started with, and its id then. */

@@ -2,6 +2,7 @@ package app.peers.sdk
 
 import java.nio.ByteBuffer
 import java.security.MessageDigest
+import kotlin.io.path.createTempDirectory
 import kotlin.random.Random
 import kotlin.test.Test
 import kotlin.test.assertContentEquals
@@ -15,10 +16,12 @@ import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitAll
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.flow.filterIsInstance
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.map
 import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.flow.transformWhile
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.yield
 
@@ -113,6 +116,27 @@ class RustPeerTest {
             assertTrue(started.elapsedNow() < 5.seconds)
         }
         assertContentEquals(byteArrayOf(7), session.call("echo", "echo", byteArrayOf(7)))
+    }
+
+    // proves S019 S076
+    @Test
+    fun `a peer that was killed and started again has another session`() = network {
+        val keys = createTempDirectory().resolve("identity")
+        val (process, id) = rustProcess(keys)
+        val device = device { trust(id) }
+        val first = device.session(id)
+        process.destroyForcibly().waitFor()
+        rustProcess(keys)
+        val told = device.events.filterIsInstance<PeerEvent.OfSession>()
+            .transformWhile { emit(it); it !is PeerEvent.Connected || it.session == first }.toList()
+        val second = told.last().session
+        assertTrue(told.dropLast(1).all { it.session == first }, "$told")
+        assertEquals(PeerEvent.Disconnected(first, "peer-restarted"), told[told.size - 2])
+        assertTrue(second != first && second.device == id && first.hasEnded && !second.hasEnded)
+        assertContentEquals(byteArrayOf(7), second.call("echo", "echo", byteArrayOf(7)))
+        device.shutdown()
+        val rest = device.events.toList().filterIsInstance<PeerEvent.OfSession>()
+        assertTrue(rest.all { it.session == second }, "$rest")
     }
 
     // proves S145 S147
