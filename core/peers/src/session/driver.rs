@@ -304,6 +304,10 @@ impl Driver {
     /// Says goodbye on every path and waits for them: each ends by itself within its transport's own deadline.
     async fn finish(mut self) {
         let ended = self.shared.lock().ended.clone().unwrap_or(Ended::Local);
+        if ended == Ended::NoRuntime {
+            // It is going: a goodbye that half of its tasks say would be taken for a wish.
+            return;
+        }
         (self.notify)(Notice::Ending(ended.clone()));
         let mut answering = self.shared.inspect(|s| std::mem::take(&mut s.answering.tasks));
         answering.shutdown().await;

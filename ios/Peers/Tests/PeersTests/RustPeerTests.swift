@@ -119,6 +119,8 @@ final class RustPeerTests: XCTestCase {
             let first = try await device.session(with: id)
             command.end()
             _ = try await network.rustProcess(keys)
+            // What is not acknowledged makes this device look for another path at once.
+            try await first.send("still there?")
             var told: [(session: Session, left: String?)] = []
             for await event in device.events {
                 guard let about = event.session else { continue }

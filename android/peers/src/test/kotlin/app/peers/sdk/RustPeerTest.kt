@@ -127,6 +127,8 @@ class RustPeerTest {
         val first = device.session(id)
         process.destroyForcibly().waitFor()
         rustProcess(keys)
+        // What is not acknowledged makes this device look for another path at once.
+        first.send("still there?")
         val told = device.events.filterIsInstance<PeerEvent.OfSession>()
             .transformWhile { emit(it); it !is PeerEvent.Connected || it.session == first }.toList()
         val second = told.last().session
