@@ -131,8 +131,8 @@ impl Registry {
         entry.instance.ready_as(dialed_as, next)
     }
 
-    /// Whoever holds it alone says what becomes of sessions: events about one device come in the order in which its
-    /// sessions lived, and none about a session that has left.
+    /// Events about sessions are sent under this lock: they come in the order in which sessions lived, and none is about a
+    /// session that has left.
     fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }

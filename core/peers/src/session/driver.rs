@@ -305,7 +305,7 @@ impl Driver {
     async fn finish(mut self) {
         let ended = self.shared.lock().ended.clone().unwrap_or(Ended::Local);
         if ended == Ended::NoRuntime {
-            // It is going: a goodbye that half of its tasks say would be taken for a wish.
+            // The peer would take the goodbye of what is left of it for a wish of the app.
             return;
         }
         (self.notify)(Notice::Ending(ended.clone()));

@@ -58,10 +58,10 @@ actor Network {
         return (try await device.session(with: id), device)
     }
 
-    /// The process of such a device, whose keys are in the file `identity`, and its id.
-    func rustProcess(_ identity: URL) throws -> (command: Command, id: DeviceID) {
+    /// The process of such a device, whose keys are in the file `identity`, and its id. One that it trusts by name it dials.
+    func rustProcess(_ identity: URL, trust: String = "any") throws -> (command: Command, id: DeviceID) {
         let relay = try Relay.url.get().absoluteString
-        let command = try Command("listen", "--relay", relay, "--identity", identity.path, "--trust", "any", "--loopback")
+        let command = try Command("listen", "--relay", relay, "--identity", identity.path, "--trust", trust, "--loopback")
         commands.append(command)
         let id = DeviceID(try command.line(after: "device "))
         _ = try command.line(after: "Online")

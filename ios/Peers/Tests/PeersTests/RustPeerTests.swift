@@ -118,9 +118,7 @@ final class RustPeerTests: XCTestCase {
             let device = try await network.device { $0.trusted[id] = .trusted }
             let first = try await device.session(with: id)
             command.end()
-            _ = try await network.rustProcess(keys)
-            // What is not acknowledged makes this device look for another path at once.
-            try await first.send("still there?")
+            _ = try await network.rustProcess(keys, trust: device.deviceID.text)
             var told: [(session: Session, left: String?)] = []
             for await event in device.events {
                 guard let about = event.session else { continue }

@@ -48,10 +48,10 @@ internal class Network {
         return device.session(id) to device
     }
 
-    /** The process of such a device, whose keys are in the file [identity], and its id. */
-    fun rustProcess(identity: Path): Pair<Process, DeviceId> {
+    /** The process of such a device, whose keys are in the file [identity], and its id. One that it trusts by name it dials. */
+    fun rustProcess(identity: Path, trust: String = "any"): Pair<Process, DeviceId> {
         val process =
-            peersCommand("listen", "--relay", Relay.url, "--identity", "$identity", "--trust", "any", "--loopback")
+            peersCommand("listen", "--relay", Relay.url, "--identity", "$identity", "--trust", trust, "--loopback")
         processes += process
         val lines = process.inputReader().lineSequence().iterator()
         val id = DeviceId(lines.next { it.startsWith("device ") }.removePrefix("device "))

@@ -126,9 +126,7 @@ class RustPeerTest {
         val device = device { trust(id) }
         val first = device.session(id)
         process.destroyForcibly().waitFor()
-        rustProcess(keys)
-        // What is not acknowledged makes this device look for another path at once.
-        first.send("still there?")
+        rustProcess(keys, trust = device.deviceId.text)
         val told = device.events.filterIsInstance<PeerEvent.OfSession>()
             .transformWhile { emit(it); it !is PeerEvent.Connected || it.session == first }.toList()
         val second = told.last().session
