@@ -154,7 +154,7 @@ fn msgpack() -> Seeds {
 
 fn negotiation() -> Seeds {
     let remote = |what: u8, body: &Vec<u8>| [&[what, 1, 1][..], body].concat();
-    let [offer, stale, retry, answer, _, candidates] = bodies().try_into().expect("six bodies");
+    let [offer, stale, retry, answer, _, _, candidates] = bodies().try_into().expect("seven bodies");
     let dial = vec![0, 1, 0];
     let connected = vec![2, 1, 0];
     let signaling_up = vec![12, 0, 0];
