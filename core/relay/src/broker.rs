@@ -20,6 +20,7 @@ mod signaling;
 mod socket;
 mod stats;
 
+pub(crate) use memory::shrink;
 pub use outbox::Outbound;
 pub use registration::Proof;
 pub use socket::SocketId;
@@ -31,9 +32,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use peers_proto::id::DeviceId;
-use peers_proto::signaling::{
-    Challenge, ClientMessage, ErrorCode, MessageError, NONCE_LEN, ServerMessage, close_code,
-};
+use peers_proto::signaling::{Challenge, ClientMessage, ErrorCode, MessageError, ServerMessage, close_code};
 use peers_proto::time::{Instant, UnixTime};
 use peers_proto::timing;
 
@@ -65,8 +64,12 @@ pub enum Inbound {
     Binary(Bytes),
     /// A message above the limit; its bytes were not kept.
     TooLarge,
-    /// A WebSocket ping or pong: the device is alive.
-    Alive,
+    /// A WebSocket ping, to be answered with the same bytes: the device is alive.
+    Ping(Bytes),
+    /// A WebSocket pong: the device is alive.
+    Pong,
+    /// A WebSocket close: the device says nothing more.
+    Close,
 }
 
 /// Why a socket was not let in.
@@ -91,11 +94,9 @@ pub struct Broker {
     ice: IceConfig,
     /// Connections come from a proxy, which names the device's address.
     proxied: bool,
-    /// Never empty; the first is the default.
-    names: Vec<String>,
     next_socket: u64,
     places: Places,
-    sockets: HashMap<SocketId, Socket>,
+    sockets: HashMap<SocketId, Box<Socket>>,
     devices: HashMap<DeviceId, SocketId>,
     mail: Mail,
     /// Bytes of messages in all outboxes, and of those being written.
@@ -114,14 +115,13 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// A relay without devices. `names` are those it answers to, the first by default.
-    pub fn new(config: &RelayConfig, names: Vec<String>) -> Self {
+    /// A relay without devices.
+    pub fn new(config: &RelayConfig) -> Self {
         Self {
             limits: config.limits,
             access: config.access.clone(),
             ice: config.ice.clone(),
             proxied: config.trust_forwarded_for,
-            names,
             next_socket: 0,
             places: Places::default(),
             sockets: HashMap::new(),
@@ -157,8 +157,8 @@ impl Broker {
         Ok(id)
     }
 
-    /// The connection became a WebSocket of a device at `ip`, by the name `host` if the device gave one. `nonce` is fresh
-    /// and random. The challenge is the first output.
+    /// The connection became a WebSocket of a device at `ip`. `challenge`, whose nonce is fresh and random, is the first
+    /// output.
     ///
     /// # Errors
     /// [`Refused`]: close it.
@@ -166,16 +166,12 @@ impl Broker {
         &mut self,
         id: SocketId,
         ip: IpAddr,
-        host: Option<&str>,
-        nonce: [u8; NONCE_LEN],
+        challenge: Challenge,
         now: Instant,
     ) -> Result<(), Refused> {
         let address = subscriber(ip);
         self.admit(id, address).inspect_err(|_| self.counters.refused += 1)?;
-        let known = |host: &str| self.names.iter().find(|name| name.eq_ignore_ascii_case(host));
-        let server_name = host.and_then(known).or(self.names.first()).cloned().unwrap_or_default();
-        let challenge = Challenge { nonce, server_name };
-        self.sockets.insert(id, Socket::new(address, challenge.clone(), &self.limits, now));
+        self.sockets.insert(id, Box::new(Socket::new(address, challenge.clone(), &self.limits, now)));
         self.send(id, Outbound::Text(ServerMessage::Challenge(challenge)));
         Ok(())
     }
@@ -218,7 +214,16 @@ impl Broker {
         let socket = self.sockets.get_mut(&id).filter(|s| !s.closing)?;
         socket.heard = now;
         match message {
-            Inbound::Alive => socket.messages.take(1, now),
+            Inbound::Pong => socket.messages.take(1, now),
+            Inbound::Ping(bytes) => {
+                let wait = socket.messages.take(1, now);
+                self.send(id, Outbound::Pong(bytes));
+                wait
+            }
+            Inbound::Close => {
+                self.close(id, None, close_code::NORMAL, "");
+                None
+            }
             Inbound::TooLarge => {
                 self.fault(id, ErrorCode::TooLarge, "message above the limit", None);
                 None
@@ -296,6 +301,7 @@ impl Broker {
             self.release_knocks(device, now);
         }
         self.places.handle_timeout(now);
+        self.give_back();
         self.settle();
     }
 

@@ -19,8 +19,8 @@ pub struct RelayConfig {
     /// Where to listen; port 0 picks one. TLS is the reverse proxy's job.
     pub bind: SocketAddr,
     /// The names under which devices dial this relay (`relay.example.com`, `192.0.2.1:8443`), as
-    /// `peers_proto::signaling::server_name` makes them. The address it listens on always counts, and so does
-    /// `localhost` if that is a loopback address. A device's registration is for one of these names or void.
+    /// `peers_proto::signaling::server_name` makes them. A device's registration is for one of these names or void. None
+    /// stand for the address a connection arrives at, with `localhost` if that is a loopback address.
     #[serde(deserialize_with = "sources::one_or_many")]
     pub names: Vec<String>,
     /// Whether to take the device's address from `X-Forwarded-For`. Only behind a proxy that sets it.
@@ -80,7 +80,7 @@ pub enum TurnConfig {
         urls: Vec<String>,
         /// coturn's `static-auth-secret`.
         secret: String,
-        /// How long credentials last. TURN checks them when an allocation is made or refreshed.
+        /// How long credentials last. coturn checks them when an allocation begins, and not again while it lives.
         #[serde(default = "default_turn_ttl")]
         ttl_seconds: u64,
     },

@@ -11,6 +11,7 @@ mod broker;
 mod config;
 mod ice;
 mod server;
+mod websocket;
 
 pub use broker::{Broker, Inbound, Outbound, Proof, Refused, SocketId, Stats};
 pub use config::{AccessConfig, AccessRule, ConfigError, IceConfig, Limits, RelayConfig, TurnConfig};

@@ -2,6 +2,7 @@
 
 mod connection;
 mod metrics;
+mod names;
 mod routes;
 mod shared;
 mod socket;
@@ -10,7 +11,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use peers_proto::signaling;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::broker::{Broker, Stats};
 use crate::config::RelayConfig;
 use metrics::Metrics;
+use names::Names;
 use shared::Shared;
 
 /// How long [`Relay::shutdown`] lets devices take what waits for them. Init systems kill after ten seconds or more.
@@ -31,10 +32,19 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Relay {
     addr: SocketAddr,
-    shared: Arc<Shared>,
+    app: Arc<App>,
     tasks: TaskTracker,
     accepting: CancellationToken,
     running: CancellationToken,
+}
+
+/// What every connection shares.
+#[derive(Debug)]
+struct App {
+    shared: Shared,
+    metrics: Metrics,
+    names: Names,
+    trust_forwarded_for: bool,
 }
 
 /// A relay that did not start.
@@ -60,22 +70,20 @@ impl Relay {
         let listener = TcpListener::bind(config.bind).await.map_err(bind_error)?;
         let addr = listener.local_addr().map_err(bind_error)?;
 
-        let shared = Arc::new(Shared::new(Broker::new(&config, names(&config, addr))));
+        let app = Arc::new(App {
+            shared: Shared::new(Broker::new(&config)),
+            metrics: Metrics::new(),
+            names: Names::new(&config),
+            trust_forwarded_for: config.trust_forwarded_for,
+        });
         let tasks = TaskTracker::new();
         let (accepting, running) = (CancellationToken::new(), CancellationToken::new());
-        let app = routes::App {
-            shared: shared.clone(),
-            metrics: Arc::new(Metrics::new()),
-            tasks: tasks.clone(),
-            running: running.clone(),
-            trust_forwarded_for: config.trust_forwarded_for,
-        };
-        tasks.spawn(running.clone().run_until_cancelled_owned(shared::sweep(shared.clone())));
-        let router = routes::router(app);
-        let accept = accept(listener, shared.clone(), router, tasks.clone(), running.clone());
+        tasks.spawn(running.clone().run_until_cancelled_owned(shared::sweep(app.clone())));
+        let accept = accept(listener, app.clone(), tasks.clone(), running.clone());
         tasks.spawn(accepting.clone().run_until_cancelled_owned(accept));
         tracing::info!(%addr, "relay listens");
-        Ok(Self { addr, shared, tasks, accepting, running })
+        app.names.log(addr);
+        Ok(Self { addr, app, tasks, accepting, running })
     }
 
     /// Where it listens.
@@ -90,21 +98,21 @@ impl Relay {
 
     /// What an operator watches.
     pub fn stats(&self) -> Stats {
-        self.shared.stats()
+        self.app.shared.stats()
     }
 
     /// Tells every device, writes what waits for them for at most five seconds, then closes everything.
     pub async fn shutdown(self) {
         self.accepting.cancel();
-        self.shared.shut_down();
+        self.app.shared.shut_down();
         self.tasks.close();
         let drain = async {
-            while self.shared.stats().sockets > 0 {
-                self.shared.socket_closed().await;
+            while self.app.shared.stats().sockets > 0 {
+                self.app.shared.socket_closed().await;
             }
         };
         if tokio::time::timeout(DRAIN, drain).await.is_err() {
-            tracing::warn!(sockets = self.shared.stats().sockets, "devices did not drain in time");
+            tracing::warn!(sockets = self.app.shared.stats().sockets, "devices did not drain in time");
         }
         self.running.cancel();
         self.tasks.wait().await;
@@ -119,18 +127,18 @@ impl Drop for Relay {
 }
 
 /// Accepts for ever.
-async fn accept(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    router: Router,
-    tasks: TaskTracker,
-    running: CancellationToken,
-) {
+async fn accept(listener: TcpListener, app: Arc<App>, tasks: TaskTracker, running: CancellationToken) {
     loop {
         match listener.accept().await {
             Ok((tcp, peer)) => {
-                let served = connection::serve(shared.clone(), router.clone(), tcp, peer);
-                tasks.spawn(running.clone().run_until_cancelled_owned(served));
+                let (app, running) = (app.clone(), running.clone());
+                // `run_until_cancelled` makes a task three times as large: it moves the future that it is given.
+                tasks.spawn(async move {
+                    tokio::select! {
+                        () = connection::serve(app, tcp, peer) => {}
+                        () = running.cancelled() => {}
+                    }
+                });
             }
             Err(error) => {
                 tracing::warn!(%error, "connection not accepted");
@@ -139,26 +147,4 @@ async fn accept(
             }
         }
     }
-}
-
-/// The names devices may register under: the configured ones, and the address itself.
-fn names(config: &RelayConfig, addr: SocketAddr) -> Vec<String> {
-    let mut names = config.names.clone();
-    if names.is_empty() && !addr.ip().is_loopback() {
-        tracing::warn!("no `names` are configured: devices can register only by the address {addr}");
-    }
-    let authority = |host: &str| match addr.port() {
-        80 => host.to_owned(), // as `server_name` shortens it
-        port => format!("{host}:{port}"),
-    };
-    let host = match addr.ip() {
-        std::net::IpAddr::V6(ip) => format!("[{ip}]"),
-        ip => ip.to_string(),
-    };
-    names.push(authority(&host));
-    if addr.ip().is_loopback() || addr.ip().is_unspecified() {
-        // Whoever reaches a device by these names is on the device.
-        names.extend(["localhost", "127.0.0.1", "[::1]"].map(authority));
-    }
-    names
 }

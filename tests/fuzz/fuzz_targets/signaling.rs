@@ -12,7 +12,8 @@ fuzz_target!(|text: &str| {
         if let ClientMessage::DeviceRegistered(registration) = &message {
             let challenge =
                 Challenge { nonce: [1; NONCE_LEN], server_name: registration.server_name.clone() };
-            if let Ok(certificate) = challenge.verify(registration) {
+            let names = std::slice::from_ref(&challenge.server_name);
+            if let Ok(certificate) = challenge.verify(names, registration) {
                 assert_eq!(certificate.device_id(), registration.device_id);
             }
         }

@@ -24,7 +24,7 @@ pub(super) async fn register(
             None => {}
         }
     };
-    let registration = challenge.answer(server_name, &config.keys, &config.certificate)?;
+    let registration = challenge.answer(server_name, &config.keys, &config.certificate);
     let registration = Registration { token: config.token.clone(), ..registration };
     let text = ClientMessage::DeviceRegistered(registration).to_json();
     let text = text.map_err(|error| Disconnect::Protocol(error.to_string()))?;

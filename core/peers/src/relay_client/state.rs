@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peers_proto::signaling::{ErrorCode, RegistrationError};
+use peers_proto::signaling::ErrorCode;
 
 use crate::transport::websocket::DialError;
 
@@ -34,9 +34,6 @@ pub enum Disconnect {
     /// The WebSocket did not open.
     #[error(transparent)]
     Dial(#[from] DialError),
-    /// The relay's challenge is not one this device may answer.
-    #[error(transparent)]
-    Challenge(#[from] RegistrationError),
     /// The relay said so.
     #[error("refused by the relay: {0:?}")]
     Refused(ErrorCode),

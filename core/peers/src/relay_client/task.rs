@@ -173,7 +173,7 @@ async fn run(dialer: Dialer, ending: Ending, stop: CancellationToken) {
         }
         let retry_in = match reason {
             // The operator has to change something first.
-            Disconnect::Refused(ErrorCode::NotAdmitted) => timing::NOT_ADMITTED_RETRY,
+            Disconnect::Refused(ErrorCode::NotAdmitted | ErrorCode::WrongName) => timing::NOT_ADMITTED_RETRY,
             _ => backoff.failed(u32::from_ne_bytes(random::array())),
         };
         tracing::debug!(%reason, ?retry_in, "no relay");

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use peers::clock::Clock;
 use peers::relay_client::{Disconnect, RelayError, RelayState};
-use peers_proto::signaling::{IceServers, RegistrationError, ServerMessage};
+use peers_proto::signaling::{ClientMessage, ErrorCode, IceServers, ServerMessage};
 use peers_proto::timing;
 use peers_relay::{IceConfig, Relay};
 use tokio_tungstenite::tungstenite::Message;
@@ -28,17 +28,19 @@ async fn a_device_registers_and_learns_the_ice_servers() {
 }
 
 #[tokio::test]
-async fn a_relay_with_another_name_gets_no_signature() {
+async fn a_relay_that_passes_on_anothers_challenge_gets_a_signature_for_itself() {
     let fake = FakeRelay::start().await;
     let device = Device::new(1).start(&fake.url(), &Clock::manual());
     let mut socket = fake.accept().await;
     socket.say(&fake.challenge("relay.example.com")).await;
+    let ClientMessage::DeviceRegistered(registration) = socket.hear().await else {
+        panic!("no registration")
+    };
+    assert_eq!(registration.server_name, fake.name());
+    let (code, text) = (ErrorCode::WrongName, "another name was dialed".to_owned());
+    socket.say(&ServerMessage::Error { code, text, about: None }).await;
     let reason = waiting(&device.until(|s| waiting(s).is_some()).await);
-    assert!(
-        matches!(reason, Some(Disconnect::Challenge(RegistrationError::WrongServer { .. }))),
-        "{reason:?}"
-    );
-    assert!(!matches!(socket.next().await, Some(Message::Text(_) | Message::Binary(_))));
+    assert_eq!(reason, Some(Disconnect::Refused(ErrorCode::WrongName)));
 }
 
 // proves S022 S103

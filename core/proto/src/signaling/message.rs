@@ -229,6 +229,9 @@ pub enum ErrorCode {
     /// The registration is proven, but the relay's access rule does not admit this device. The relay closes the
     /// socket; trying again soon changes nothing.
     NotAdmitted,
+    /// The registration is for a name that this relay does not have: its operator has to add the name. The relay closes
+    /// the socket; trying again soon changes nothing.
+    WrongName,
     /// No registration came in time. The relay closes the socket.
     TimedOut,
     /// The relay has no room for this device now. It closes the socket; try again later.

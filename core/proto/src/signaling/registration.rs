@@ -1,13 +1,14 @@
 //! Registration: a device proves to a relay that it holds the key behind its id.
 //!
 //! 1. The relay sends a [`Challenge`]: 32 fresh random bytes and its own name.
-//! 2. The device checks that the name is the one it dialed, and signs
-//!    `"peers registration\0" ‖ len(name) ‖ name ‖ nonce ‖ device id` with its Ed25519 device key.
+//! 2. The device signs `"peers registration\0" ‖ len(name) ‖ name ‖ nonce ‖ device id` with its Ed25519 device key. The
+//!    name is the one that the device dialed, whatever name the challenge gives.
 //! 3. The relay checks the signature against the key in the device's certificate, for the nonce it sent on this very
-//!    socket and for a name that is its own.
+//!    socket and for a name that its operator gave it.
 //!
 //! So an old registration is worthless on a new socket (new nonce), and a hostile relay that passes another relay's
-//! challenge on gets a signature that names the hostile one.
+//! challenge on gets a signature that names the hostile one. No header of the request takes part: a proxy may rewrite
+//! `Host`, and a hostile relay may send any.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,9 @@ const DOMAIN: &[u8] = b"peers registration\0";
 /// Bytes of a challenge's nonce.
 pub const NONCE_LEN: usize = 32;
 
+/// Characters of a name that an error keeps: the longest DNS name.
+const MAX_NAME: usize = 255;
+
 /// What the relay asks a device to sign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -29,7 +33,7 @@ pub struct Challenge {
     /// Fresh random bytes, used for this socket only.
     #[serde(with = "super::base64")]
     pub nonce: [u8; NONCE_LEN],
-    /// The name the relay answers to, see [`server_name`].
+    /// The first of the relay's names, see [`server_name`]. Nothing depends on it.
     pub server_name: String,
 }
 
@@ -75,16 +79,16 @@ impl std::fmt::Debug for Registration {
     }
 }
 
-/// Why a registration was not made or not accepted.
+/// Why a registration was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegistrationError {
-    /// The relay is not the one that was dialed, or the device did not dial this relay.
-    #[error("the relay's name is `{expected}`, not `{found}`")]
-    WrongServer {
-        /// The name this side holds true.
-        expected: String,
-        /// The name the other side gave, shortened.
-        found: String,
+    /// The device dialed another relay, or a name that this relay's operator did not give it.
+    #[error("the device dialed `{dialed}`, and the names of this relay are: {names}")]
+    WrongName {
+        /// The name that the device signed, shortened.
+        dialed: String,
+        /// The relay's names, with commas.
+        names: String,
     },
     /// It answers another challenge.
     #[error("the registration answers another challenge")]
@@ -102,36 +106,33 @@ pub enum RegistrationError {
 
 impl Challenge {
     /// The device's half. `dialed` is [`server_name`] of the URL that was dialed.
-    ///
-    /// # Errors
-    /// [`RegistrationError::WrongServer`]: somebody passes another relay's challenge on.
-    pub fn answer(
-        &self,
-        dialed: &str,
-        keys: &DeviceKeys,
-        certificate: &DeviceCertificate,
-    ) -> Result<Registration, RegistrationError> {
-        if self.server_name != dialed {
-            return Err(wrong_server(dialed, &self.server_name));
-        }
+    pub fn answer(&self, dialed: &str, keys: &DeviceKeys, certificate: &DeviceCertificate) -> Registration {
         let device_id = keys.device_id();
-        Ok(Registration {
+        Registration {
             device_id,
             certificate: certificate.as_bytes().to_vec(),
             server_name: dialed.to_owned(),
             nonce: self.nonce,
             signature: keys.sign(DOMAIN, &transcript(dialed, &self.nonce, device_id)),
             token: None,
-        })
+        }
     }
 
-    /// The relay's half: the proven device's certificate. Its end is not looked at; that is between the devices.
+    /// The relay's half, for a relay with `names`: the proven device's certificate. Its end is not looked at; that is
+    /// between the devices.
     ///
     /// # Errors
     /// Every [`RegistrationError`].
-    pub fn verify(&self, registration: &Registration) -> Result<DeviceCertificate, RegistrationError> {
-        if registration.server_name != self.server_name {
-            return Err(wrong_server(&self.server_name, &registration.server_name));
+    pub fn verify(
+        &self,
+        names: &[String],
+        registration: &Registration,
+    ) -> Result<DeviceCertificate, RegistrationError> {
+        if !names.contains(&registration.server_name) {
+            return Err(RegistrationError::WrongName {
+                dialed: registration.server_name.chars().take(MAX_NAME).collect(),
+                names: names.join(", "),
+            });
         }
         if registration.nonce != self.nonce {
             return Err(RegistrationError::WrongNonce);
@@ -140,18 +141,11 @@ impl Challenge {
         if certificate.device_id() != registration.device_id {
             return Err(RegistrationError::WrongCertificate);
         }
-        let signed = transcript(&self.server_name, &self.nonce, registration.device_id);
+        let signed = transcript(&registration.server_name, &self.nonce, registration.device_id);
         if !keys::verify(certificate.sign_pk(), DOMAIN, &signed, &registration.signature) {
             return Err(RegistrationError::WrongSignature);
         }
         Ok(certificate)
-    }
-}
-
-fn wrong_server(expected: &str, found: &str) -> RegistrationError {
-    RegistrationError::WrongServer {
-        expected: expected.to_owned(),
-        found: found.chars().take(255).collect(), // the longest DNS name
     }
 }
 
@@ -196,8 +190,16 @@ mod tests {
         }
 
         fn register(&self, challenge: &Challenge) -> Registration {
-            challenge.answer(&challenge.server_name, &self.keys, &self.certificate).unwrap()
+            challenge.answer(&challenge.server_name, &self.keys, &self.certificate)
         }
+    }
+
+    fn verify(
+        challenge: &Challenge,
+        registration: &Registration,
+    ) -> Result<DeviceCertificate, RegistrationError> {
+        let names = ["relay.example.com", "relay.example.org"].map(str::to_owned);
+        challenge.verify(&names, registration)
     }
 
     fn challenge(nonce: u8) -> Challenge {
@@ -208,30 +210,44 @@ mod tests {
     #[test]
     fn the_holder_of_the_key_registers() {
         let device = Device::new(7);
-        let proven = challenge(1).verify(&device.register(&challenge(1)));
+        let proven = verify(&challenge(1), &device.register(&challenge(1)));
         assert_eq!(proven.map(|c| c.device_id()), Ok(device.keys.device_id()));
     }
 
     #[test]
     fn a_replayed_registration_fails_whatever_nonce_it_claims() {
         let mut replayed = Device::new(7).register(&challenge(1));
-        assert_eq!(challenge(2).verify(&replayed), Err(RegistrationError::WrongNonce));
+        assert_eq!(verify(&challenge(2), &replayed), Err(RegistrationError::WrongNonce));
         replayed.nonce = challenge(2).nonce;
-        assert_eq!(challenge(2).verify(&replayed), Err(RegistrationError::WrongSignature));
+        assert_eq!(verify(&challenge(2), &replayed), Err(RegistrationError::WrongSignature));
     }
 
     #[test]
-    fn a_challenge_passed_on_by_another_relay_is_refused_at_both_ends() {
+    fn each_of_the_relays_names_may_be_dialed_and_no_other() {
         let device = Device::new(7);
-        let error = challenge(1).answer("evil.example.com", &device.keys, &device.certificate).unwrap_err();
-        assert!(matches!(error, RegistrationError::WrongServer { .. }));
+        let dial = |name: &str| {
+            let registration = challenge(1).answer(name, &device.keys, &device.certificate);
+            verify(&challenge(1), &registration).map(|c| c.device_id())
+        };
+        assert_eq!(dial("relay.example.com"), Ok(device.keys.device_id()));
+        assert_eq!(dial("relay.example.org"), Ok(device.keys.device_id()));
+        let names = "relay.example.com, relay.example.org".to_owned();
+        let dialed = "127.0.0.1:8443".to_owned();
+        assert_eq!(dial("127.0.0.1:8443"), Err(RegistrationError::WrongName { dialed, names }));
+    }
 
-        // A relay that renames the challenge gets a signature only it can use.
+    // proves S131
+    #[test]
+    fn a_challenge_passed_on_by_another_relay_proves_nothing() {
+        let device = Device::new(7);
         let renamed = Challenge { server_name: "evil.example.com".into(), ..challenge(1) };
-        let mut registration = device.register(&renamed);
-        assert!(matches!(challenge(1).verify(&registration), Err(RegistrationError::WrongServer { .. })));
-        registration.server_name = challenge(1).server_name;
-        assert_eq!(challenge(1).verify(&registration), Err(RegistrationError::WrongSignature));
+        for passed_on in [challenge(1), renamed] {
+            let mut registration = passed_on.answer("evil.example.com", &device.keys, &device.certificate);
+            let error = verify(&challenge(1), &registration).unwrap_err();
+            assert!(matches!(error, RegistrationError::WrongName { .. }), "{error}");
+            registration.server_name = challenge(1).server_name;
+            assert_eq!(verify(&challenge(1), &registration), Err(RegistrationError::WrongSignature));
+        }
     }
 
     #[test]
@@ -239,11 +255,11 @@ mod tests {
         let (victim, thief) = (Device::new(7), Device::new(8));
         let mut registration = thief.register(&challenge(1));
         registration.device_id = victim.keys.device_id();
-        assert_eq!(challenge(1).verify(&registration), Err(RegistrationError::WrongCertificate));
+        assert_eq!(verify(&challenge(1), &registration), Err(RegistrationError::WrongCertificate));
         registration.certificate = victim.certificate.as_bytes().to_vec();
-        assert_eq!(challenge(1).verify(&registration), Err(RegistrationError::WrongSignature));
+        assert_eq!(verify(&challenge(1), &registration), Err(RegistrationError::WrongSignature));
         registration.certificate.truncate(10);
-        assert!(matches!(challenge(1).verify(&registration), Err(RegistrationError::BadCertificate(_))));
+        assert!(matches!(verify(&challenge(1), &registration), Err(RegistrationError::BadCertificate(_))));
     }
 
     #[test]

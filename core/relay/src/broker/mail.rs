@@ -14,6 +14,7 @@ use peers_proto::timing;
 
 use super::fair_queue::{FairQueue, Popped};
 use super::heaviest::heaviest;
+use super::memory::shrink;
 use crate::config::Limits;
 
 /// Knocks waiting for one recipient: a person decides on a few.
@@ -193,6 +194,11 @@ impl Mail {
                 mailbox.knocks.retain(|_, waiting| waiting.until > now);
             });
         }
+    }
+
+    /// Frees what fewer recipients do not need.
+    pub(super) fn give_back(&mut self) {
+        shrink(&mut self.boxes);
     }
 
     /// Address, sender and bytes of all that waits.

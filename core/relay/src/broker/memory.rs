@@ -1,5 +1,8 @@
 //! The relay's memory as a whole: who pays when what waits in all is too much.
 
+use std::collections::HashMap;
+use std::hash::Hash;
+
 use peers_proto::id::DeviceId;
 use peers_proto::signaling::close_code;
 
@@ -9,6 +12,13 @@ use super::{Broker, SocketId};
 
 /// Beyond a total, this part of it is freed at once: looking for who pays takes a look at everything.
 const FREED: usize = 16;
+
+/// A map that was four times as large lets go of half: the next who come do not make it grow at once.
+pub(crate) fn shrink<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
+    if map.capacity() > 4 * map.len() {
+        map.shrink_to(2 * map.len());
+    }
+}
 
 /// Who made messages wait: the device that sent them, or the one that does not read the relay's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +47,18 @@ impl Broker {
             if self.slow.is_empty() {
                 return;
             }
+        }
+    }
+
+    /// Frees what fewer and quieter devices do not need.
+    pub(super) fn give_back(&mut self) {
+        self.sockets.values_mut().for_each(|socket| socket.give_back());
+        shrink(&mut self.sockets);
+        shrink(&mut self.devices);
+        self.places.give_back();
+        self.mail.give_back();
+        for queue in [&mut self.ready, &mut self.cut] {
+            queue.shrink_to(2 * queue.len());
         }
     }
 

@@ -30,6 +30,8 @@ pub enum Outbound {
     Text(ServerMessage),
     /// A binary message.
     Binary(Bytes),
+    /// A WebSocket pong with these bytes.
+    Pong(Bytes),
     /// Close the WebSocket with this code and reason, then the connection. Nothing follows.
     Close(u16, &'static str),
 }
@@ -45,7 +47,7 @@ pub(super) struct Outbox {
     ends: usize,
     /// Bytes of messages and of data that the writer has and may still be writing.
     writing: (usize, usize),
-    last: Option<LastWords>,
+    last: Option<Box<LastWords>>,
 }
 
 #[derive(Debug)]
@@ -114,7 +116,7 @@ impl Outbox {
 
     /// Ends the socket after what already waits, with `message` as the last one.
     pub(super) fn close(&mut self, message: Option<ServerMessage>, code: u16, reason: &'static str) {
-        self.last.get_or_insert(LastWords { message, code, reason });
+        self.last.get_or_insert_with(|| Box::new(LastWords { message, code, reason }));
     }
 
     /// Drops relayed data.
@@ -165,10 +167,18 @@ impl Outbox {
     pub(super) fn take_last(&mut self, batch: &mut Vec<Outbound>) {
         if self.own.is_empty()
             && self.data.is_empty()
-            && let Some(LastWords { message, code, reason }) = self.last.take()
+            && let Some(last) = self.last.take()
         {
+            let LastWords { message, code, reason } = *last;
             batch.extend(message.map(Outbound::Text));
             batch.push(Outbound::Close(code, reason));
+        }
+    }
+
+    /// Frees what an outbox has no use for while nothing waits in it.
+    pub(super) fn give_back(&mut self) {
+        if self.data.is_empty() {
+            self.data = FairQueue::default();
         }
     }
 
@@ -209,7 +219,7 @@ fn cost(outbound: &Outbound) -> usize {
         Outbound::Text(ServerMessage::Error { text, .. }) => text.capacity(),
         Outbound::Text(ServerMessage::Challenge(challenge)) => challenge.server_name.capacity(),
         Outbound::Text(_) | Outbound::Close(..) => 0,
-        Outbound::Binary(bytes) => bytes.len() + DATA_COST,
+        Outbound::Binary(bytes) | Outbound::Pong(bytes) => bytes.len() + DATA_COST,
     };
     size_of::<Outbound>() + heap
 }

@@ -4,7 +4,6 @@ use peers_proto::id::DeviceId;
 use peers_proto::signaling::{ErrorCode, MessageId, ServerMessage, close_code};
 
 use super::outbox::Outbox;
-use super::socket::Socket;
 use super::{Broker, Outbound, SocketId};
 
 impl Broker {
@@ -68,7 +67,8 @@ impl Broker {
 
     /// Changes an outbox, and what all of them hold. Without a socket nothing happens.
     pub(super) fn outbox<R: Default>(&mut self, id: SocketId, change: impl FnOnce(&mut Outbox) -> R) -> R {
-        let Some(Socket { outbox, .. }) = self.sockets.get_mut(&id) else { return R::default() };
+        let Some(socket) = self.sockets.get_mut(&id) else { return R::default() };
+        let outbox = &mut socket.outbox;
         let before = (outbox.messages_held(), outbox.data_held());
         let result = change(outbox);
         self.messages_held = self.messages_held + outbox.messages_held() - before.0;

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use peers_proto::time::Instant;
 
 use super::SocketId;
+use super::memory::shrink;
 use crate::config::Limits;
 use peers_proto::bucket::Bucket;
 
@@ -108,6 +109,12 @@ impl Places {
         self.addresses.retain(|_, place| {
             place.sockets + place.half_open.len() > 0 || !place.registrations.debt(now).is_zero()
         });
+    }
+
+    /// Frees what fewer connections do not need.
+    pub(super) fn give_back(&mut self) {
+        shrink(&mut self.addresses);
+        shrink(&mut self.half_open);
     }
 
     pub(super) fn sockets(&self) -> usize {

@@ -19,12 +19,16 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// Verifies three signatures: a fifth of a millisecond, so never under a lock.
+    /// Verifies three signatures: a fifth of a millisecond, so never under a lock. `names` are the relay's.
     ///
     /// # Errors
     /// Every [`RegistrationError`].
-    pub fn verify(challenge: &Challenge, registration: Registration) -> Result<Self, RegistrationError> {
-        let certificate = challenge.verify(&registration)?;
+    pub fn verify(
+        challenge: &Challenge,
+        names: &[String],
+        registration: Registration,
+    ) -> Result<Self, RegistrationError> {
+        let certificate = challenge.verify(names, &registration)?;
         Ok(Self { certificate, token: registration.token })
     }
 }
@@ -35,12 +39,12 @@ impl Broker {
     pub fn handle_registering(&mut self, id: SocketId, now: Instant) -> Option<(Challenge, Instant)> {
         let socket = self.sockets.get_mut(&id).filter(|s| !s.closing)?;
         socket.heard = now;
-        if socket.device.is_some() {
+        let Some(challenge) = socket.challenge.as_deref().cloned() else {
             self.fault(id, ErrorCode::Malformed, "registered already", None);
             return None;
-        }
+        };
         match self.places.register(socket.address, &self.limits, now) {
-            Some(at) => Some((socket.challenge.clone(), at)),
+            Some(at) => Some((challenge, at)),
             None => {
                 self.fault(id, ErrorCode::Full, "too many registrations from this address", None);
                 None
@@ -67,7 +71,14 @@ impl Broker {
             }
             Err(error) => {
                 self.counters.registrations_denied += 1;
-                self.fault(id, ErrorCode::Denied, &error.to_string(), None);
+                let code = match error {
+                    RegistrationError::WrongName { .. } => {
+                        self.counters.wrong_name += 1;
+                        ErrorCode::WrongName
+                    }
+                    _ => ErrorCode::Denied,
+                };
+                self.fault(id, code, &error.to_string(), None);
             }
         }
         self.settle();
@@ -79,6 +90,7 @@ impl Broker {
         let consent = self.supersede(device);
         self.devices.insert(device, id);
         if let Some(socket) = self.sockets.get_mut(&id) {
+            socket.challenge = None;
             socket.device = Some(device);
             socket.certificate = certificate.as_bytes().into();
             socket.consent = consent;

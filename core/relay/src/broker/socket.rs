@@ -23,7 +23,8 @@ pub struct SocketId(pub(super) u64);
 pub(super) struct Socket {
     /// As [`super::places::subscriber`] makes it.
     pub(super) address: IpAddr,
-    pub(super) challenge: Challenge,
+    /// What the device has to answer; nothing once it did.
+    pub(super) challenge: Option<Box<Challenge>>,
     pub(super) device: Option<DeviceId>,
     /// The device's certificate, as it travels.
     pub(super) certificate: Box<[u8]>,
@@ -53,7 +54,7 @@ impl Socket {
     pub(super) fn new(address: IpAddr, challenge: Challenge, limits: &Limits, now: Instant) -> Self {
         Self {
             address,
-            challenge,
+            challenge: Some(Box::new(challenge)),
             device: None,
             certificate: Box::default(),
             opened: now,
@@ -98,6 +99,14 @@ impl Socket {
         }
     }
 
+    /// Frees what an idle socket has no use for.
+    pub(super) fn give_back(&mut self) {
+        self.outbox.give_back();
+        if self.relayed.is_empty() {
+            self.relayed = HashMap::new();
+        }
+    }
+
     pub(super) fn ended(&self, link: Link) -> bool {
         self.ended.contains(&link)
     }
@@ -110,6 +119,6 @@ mod tests {
     #[test]
     fn an_idle_socket_is_small() {
         let size = size_of::<Socket>();
-        assert!(size <= 1024, "{size}");
+        assert!(size <= 640, "{size}");
     }
 }

@@ -23,6 +23,8 @@ pub struct Stats {
     pub registrations: u64,
     /// Registrations that were not proven.
     pub registrations_denied: u64,
+    /// Registrations for a name that the relay does not have.
+    pub wrong_name: u64,
     /// Proven registrations that the access rule did not admit.
     pub not_admitted: u64,
     /// Registrations that a newer one replaced.

@@ -1,20 +1,22 @@
 //! One TCP connection: a request that is answered, or becomes a socket.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
-use hyper::body::Incoming;
+use hyper::StatusCode;
+use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tower_service::Service;
 
+use super::App;
+use super::routes;
 use super::shared::{Shared, Signals};
+use super::socket;
 use crate::broker::SocketId;
 
 /// From the first byte to the answer or the upgrade. A phone on a bad link takes a second; what takes longer holds a
@@ -25,43 +27,51 @@ const MAX_HEAD: usize = 16 * 1024;
 /// Bytes the kernel takes beyond what is under way to the device: more only adds to what is late.
 const UNSENT: u32 = 128 * 1024;
 
-/// A connection's place among those the broker counts, until the last clone of its [`Arc`] is dropped.
-#[derive(Debug)]
-pub(super) struct Place {
-    shared: Arc<Shared>,
-    pub(super) id: SocketId,
-    pub(super) signals: Arc<Signals>,
+/// A connection's place among those the broker counts, until it is dropped.
+struct Place<'a> {
+    shared: &'a Shared,
+    id: SocketId,
 }
 
-impl Drop for Place {
+impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.shared.close(self.id);
     }
 }
 
-/// Travels with the request to whatever answers it.
-#[derive(Debug, Clone)]
-pub(super) struct Connection {
-    pub(super) place: Arc<Place>,
-    pub(super) peer: SocketAddr,
+/// A connection that is a WebSocket now.
+pub(super) struct Upgraded {
+    pub(super) tcp: TcpStream,
+    /// What came with the request.
+    pub(super) early: Vec<u8>,
+    /// The device's own address, wherever the connection comes from.
+    pub(super) ip: IpAddr,
 }
 
-pub(super) async fn serve(shared: Arc<Shared>, router: Router, tcp: TcpStream, peer: SocketAddr) {
-    let Ok((id, signals)) = shared.accept(peer.ip()) else { return };
-    let place = Arc::new(Place { shared, id, signals: signals.clone() });
+/// The request's answer, and where to look for the WebSocket.
+pub(super) type Upgrade = Mutex<Option<(OnUpgrade, IpAddr)>>;
+
+pub(super) async fn serve(app: Arc<App>, tcp: TcpStream, peer: SocketAddr) {
+    let Ok((id, signals)) = app.shared.accept(peer.ip()) else { return };
+    let place = Place { shared: &app.shared, id };
     prepare(&tcp);
-    let connection = Connection { place, peer };
-    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(connection.clone());
-        let answer = router.clone().call(request);
-        async {
-            let mut answer = answer.await?;
-            if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-                // One request per connection: a second one would have to be waited for.
-                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            Ok::<_, Infallible>(answer)
+    // On the heap, so that a socket, which may live for days, has no room for the request in its task.
+    let upgraded = Box::pin(answer(&app, tcp, peer, &signals)).await;
+    if let Some(upgraded) = upgraded {
+        socket::run(&app, place.id, &signals, upgraded).await;
+    }
+}
+
+/// Answers one request.
+async fn answer(app: &App, tcp: TcpStream, peer: SocketAddr, signals: &Signals) -> Option<Upgraded> {
+    let upgrade = Upgrade::default();
+    let service = service_fn(|request| {
+        let mut answer = routes::answer(app, request, peer, &upgrade);
+        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            // One request per connection: a second one would have to be waited for.
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
+        std::future::ready(Ok::<_, Infallible>(answer))
     });
     let http = http1::Builder::new()
         .max_buf_size(MAX_HEAD)
@@ -75,6 +85,9 @@ pub(super) async fn serve(shared: Arc<Shared>, router: Router, tcp: TcpStream, p
         },
         () = signals.cut.notified() => tracing::debug!("request cut"),
     }
+    let (upgrade, ip) = upgrade.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+    let Parts { io, read_buf, .. } = upgrade.await.ok()?.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some(Upgraded { tcp: io.into_inner(), early: read_buf.into(), ip })
 }
 
 fn prepare(tcp: &TcpStream) {

@@ -9,6 +9,12 @@ pub(super) struct Metrics {
     recorder: PrometheusRecorder,
 }
 
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
 impl Metrics {
     pub(super) fn new() -> Self {
         Self { recorder: PrometheusBuilder::new().build_recorder() }
@@ -46,6 +52,7 @@ fn publish(stats: &Stats) {
         gauge relay_connections "peers_relay_relay_connections" Count "Relayed connections.";
         counter registrations "peers_relay_registrations_total" Count "Proven registrations.";
         counter registrations_denied "peers_relay_registrations_denied_total" Count "Registrations not proven.";
+        counter wrong_name "peers_relay_wrong_name_total" Count "Registrations for a name the relay does not have.";
         counter not_admitted "peers_relay_not_admitted_total" Count "Registrations the access rule did not admit.";
         counter superseded "peers_relay_superseded_total" Count "Registrations replaced by a newer one.";
         counter relayed_messages "peers_relay_messages_total" Count "Offers, answers and candidates delivered at once.";

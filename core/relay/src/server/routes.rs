@@ -1,70 +1,55 @@
 //! The HTTP side: `/v1`, `/health`, `/metrics`.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::PoisonError;
 
-use axum::extract::State;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::http::{HeaderMap, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Extension, Router};
-use peers_proto::{limits, signaling};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use peers_proto::signaling;
+use tungstenite::handshake::server::create_response_with_body;
 
-use super::connection::Connection;
-use super::metrics::Metrics;
-use super::shared::Shared;
-use super::socket;
+use super::App;
+use super::connection::Upgrade;
 
-/// Bytes a socket has for what it reads, from its first moment on: room for a message. A larger one makes room for itself
-/// while it arrives, so that relayed data is no slower for it.
-const READ_BUFFER: usize = 4 * 1024;
-/// Bytes that are written to a socket at once. The buffer grows to this and one message, and stays so: larger ones made
-/// relayed data no faster.
-const WRITE_BUFFER: usize = 32 * 1024;
-
-#[derive(Clone)]
-pub(super) struct App {
-    pub(super) shared: Arc<Shared>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) tasks: TaskTracker,
-    pub(super) running: CancellationToken,
-    pub(super) trust_forwarded_for: bool,
+/// The answer to a request from `peer`. One for a WebSocket leaves its later half in `upgrade`.
+pub(super) fn answer(
+    app: &App,
+    mut request: Request<Incoming>,
+    peer: SocketAddr,
+    upgrade: &Upgrade,
+) -> Response<String> {
+    if ![Method::GET, Method::HEAD].contains(request.method()) {
+        return status(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    match request.uri().path() {
+        signaling::PATH => match create_response_with_body(&request, String::new) {
+            Ok(answer) => {
+                let forwarded = forwarded_for(request.headers()).filter(|_| app.trust_forwarded_for);
+                let socket = (hyper::upgrade::on(&mut request), forwarded.unwrap_or(peer.ip()));
+                *upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+                answer
+            }
+            Err(error) => {
+                tracing::debug!(%error, "upgrade refused");
+                status(StatusCode::BAD_REQUEST)
+            }
+        },
+        "/health" => Response::new("ok\n".to_owned()),
+        "/metrics" => {
+            let mut answer = Response::new(app.metrics.render(&app.shared.stats()));
+            let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+            answer.headers_mut().insert(header::CONTENT_TYPE, text);
+            answer
+        }
+        _ => status(StatusCode::NOT_FOUND),
+    }
 }
 
-pub(super) fn router(app: App) -> Router {
-    Router::new()
-        .route(signaling::PATH, get(open))
-        .route("/health", get(async || "ok\n"))
-        .route("/metrics", get(metrics))
-        .with_state(app)
-}
-
-async fn open(
-    State(app): State<App>,
-    Extension(Connection { place, peer }): Extension<Connection>,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
-) -> Response {
-    let ip = if app.trust_forwarded_for { forwarded_for(&headers) } else { None }.unwrap_or(peer.ip());
-    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).map(str::to_owned);
-    // Twice the limit, so that what is a little above it is told so; what is far above just ends.
-    let upgrade =
-        upgrade.max_message_size(2 * limits::MAX_SIGNALING).max_frame_size(2 * limits::MAX_SIGNALING);
-    let upgrade = upgrade.read_buffer_size(READ_BUFFER).write_buffer_size(WRITE_BUFFER);
-    let App { shared, tasks, running, .. } = app;
-    upgrade.on_upgrade(move |socket| {
-        tasks.track_future(async move {
-            running.run_until_cancelled(socket::run(shared, place, socket, ip, host)).await;
-        })
-    })
-}
-
-async fn metrics(State(app): State<App>) -> impl IntoResponse {
-    let text = app.metrics.render(&app.shared.stats());
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+fn status(status: StatusCode) -> Response<String> {
+    let mut answer = Response::default();
+    *answer.status_mut() = status;
+    answer
 }
 
 /// The address the nearest proxy saw: the last entry. Those before it are whatever the device wrote.

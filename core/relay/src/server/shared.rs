@@ -3,13 +3,23 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use peers_proto::signaling::{Challenge, NONCE_LEN, RegistrationError};
+use peers_proto::signaling::{Challenge, RegistrationError};
 use peers_proto::time::{Instant, UnixTime};
 use tokio::sync::{Notify, Semaphore};
 
-use crate::broker::{Broker, Inbound, Outbound, Proof, Refused, SocketId, Stats};
+use super::App;
+use crate::broker::{Broker, Inbound, Outbound, Proof, Refused, SocketId, Stats, shrink};
+
+/// What an idle device costs, in bytes and roughly: see core/docs/relay.md.
+const SOCKET: u64 = 4 << 10;
+/// Bytes that are given back to the system at once: a look through the whole heap takes milliseconds.
+const WORTH_TRIMMING: u64 = 4 << 20;
+/// Bytes by which a relay may shrink from one look to the next and count as settled.
+const SETTLED: u64 = 64 << 10;
+/// Between two words about a name that is missing.
+const NAME_WARNING: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -34,6 +44,11 @@ pub(super) struct Signals {
 struct State {
     broker: Broker,
     connections: HashMap<SocketId, Arc<Signals>>,
+    next_name_warning: Instant,
+    /// The most the broker held since memory was last given back to the system.
+    most_held: u64,
+    /// What it held when that was last looked at.
+    held: u64,
 }
 
 impl State {
@@ -49,13 +64,43 @@ impl State {
             }
         }
     }
+
+    /// Whether so much was freed that it is worth a look for what can go back to the system.
+    fn give_back(&mut self) -> bool {
+        shrink(&mut self.connections);
+        let stats = self.broker.stats();
+        let held = stats.sockets * SOCKET + stats.message_bytes + stats.relay_queued_bytes;
+        self.most_held = self.most_held.max(held);
+        let worth = self.most_held - held >= WORTH_TRIMMING;
+        // Once more after the last of a crowd has left.
+        if worth && self.held <= held + SETTLED {
+            self.most_held = held;
+        }
+        self.held = held;
+        worth
+    }
+}
+
+/// The allocator keeps what is freed, for as long as anything lives behind it; only this makes it look for whole pages.
+fn trim() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: It takes a number and has no preconditions.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 impl Shared {
     pub(super) fn new(broker: Broker) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            state: Mutex::new(State { broker, connections: HashMap::new() }),
+            state: Mutex::new(State {
+                broker,
+                connections: HashMap::new(),
+                next_name_warning: Instant::ZERO,
+                most_held: 0,
+                held: 0,
+            }),
             started: std::time::Instant::now(),
             closed: Notify::new(),
             verifications: Semaphore::new((cores / 2).max(1)),
@@ -73,16 +118,10 @@ impl Shared {
     }
 
     /// The connection is a WebSocket now.
-    pub(super) fn open(
-        &self,
-        id: SocketId,
-        ip: IpAddr,
-        host: Option<&str>,
-        nonce: [u8; NONCE_LEN],
-    ) -> Result<(), Refused> {
+    pub(super) fn open(&self, id: SocketId, ip: IpAddr, challenge: Challenge) -> Result<(), Refused> {
         let now = self.now();
         let mut state = self.lock();
-        state.broker.handle_open(id, ip, host, nonce, now)?;
+        state.broker.handle_open(id, ip, challenge, now)?;
         state.wake();
         Ok(())
     }
@@ -97,6 +136,9 @@ impl Shared {
     }
 
     pub(super) fn registered(&self, id: SocketId, proof: Result<Proof, RegistrationError>) {
+        if let Err(error) = &proof {
+            self.log_refusal(error);
+        }
         let unix = unix_now();
         let mut state = self.lock();
         state.broker.handle_registration(id, proof, unix);
@@ -126,8 +168,10 @@ impl Shared {
         state.wake();
     }
 
-    pub(super) fn take_output(&self, id: SocketId, bytes: usize, batch: &mut Vec<Outbound>) {
-        self.lock().broker.take_output(id, bytes, batch);
+    pub(super) fn take_output(&self, id: SocketId, bytes: usize) -> Vec<Outbound> {
+        let mut batch = Vec::new();
+        self.lock().broker.take_output(id, bytes, &mut batch);
+        batch
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -143,6 +187,20 @@ impl Shared {
     /// Resolves after a socket closed since the last call. For one caller at a time.
     pub(super) async fn socket_closed(&self) {
         self.closed.notified().await;
+    }
+
+    /// A name that is missing is the operator's to add, so it is told; once a minute, since strangers choose what they send.
+    fn log_refusal(&self, error: &RegistrationError) {
+        let now = self.now();
+        let mut state = self.lock();
+        match error {
+            RegistrationError::WrongName { dialed, names } if now >= state.next_name_warning => {
+                state.next_name_warning = now + NAME_WARNING;
+                drop(state);
+                tracing::warn!(dialed, names, "registration refused: `names` lacks what the device dialed");
+            }
+            error => tracing::debug!(%error, "registration refused"),
+        }
     }
 
     /// From the relay's clock to tokio's.
@@ -161,15 +219,20 @@ impl Shared {
 }
 
 /// Runs the broker's timeouts, for ever.
-pub(super) async fn sweep(shared: Arc<Shared>) {
+pub(super) async fn sweep(app: Arc<App>) {
+    let shared = &app.shared;
     loop {
-        let next = {
+        let (next, worth_trimming) = {
             let now = shared.now();
             let mut state = shared.lock();
             state.broker.handle_timeout(now);
             state.wake();
-            state.broker.poll_timeout()
+            let worth_trimming = state.give_back();
+            (state.broker.poll_timeout(), worth_trimming)
         };
+        if worth_trimming {
+            trim();
+        }
         tokio::time::sleep_until(shared.at(next)).await;
     }
 }

@@ -33,7 +33,7 @@ fn a_silent_socket_is_closed_and_any_sign_of_life_keeps_it() {
     let (alive, _) = w.register(2);
     for _ in 0..10 {
         w.advance(Duration::from_secs(30));
-        w.broker.handle_message(alive, Inbound::Alive, w.now, UnixTime(0));
+        w.broker.handle_message(alive, Inbound::Pong, w.now, UnixTime(0));
     }
     assert_eq!(w.output(quiet), [Outbound::Close(close_code::NORMAL, "silent for too long")]);
     assert_eq!(w.output(alive), []);

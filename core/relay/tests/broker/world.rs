@@ -7,8 +7,8 @@ use peers_proto::certificate::DeviceCertificate;
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::keys::{DeviceKeys, UserKeys};
 use peers_proto::signaling::{
-    ClientMessage, Exchange, ExchangeKind, Knock, MessageId, Registration, RelayCloseReason, RelayFrame,
-    ServerMessage,
+    Challenge, ClientMessage, Exchange, ExchangeKind, Knock, MessageId, Registration, RelayCloseReason,
+    RelayFrame, ServerMessage,
 };
 use peers_proto::time::{Instant, UnixTime};
 use peers_relay::{Broker, Inbound, Limits, Outbound, Proof, Refused, RelayConfig, SocketId};
@@ -28,7 +28,7 @@ impl World {
     }
 
     pub(crate) fn with(config: RelayConfig) -> Self {
-        let broker = Broker::new(&config, vec![NAME.to_owned()]);
+        let broker = Broker::new(&config);
         // An hour in: whatever reads another clock is far off.
         let now = Instant::ZERO + Duration::from_secs(3600);
         Self { broker, now, nonce: 0, messages: 0 }
@@ -46,7 +46,8 @@ impl World {
     /// An accepted connection becomes a socket.
     pub(crate) fn upgrade(&mut self, id: SocketId, ip: IpAddr) -> Result<(), Refused> {
         self.nonce = self.nonce.wrapping_add(1);
-        self.broker.handle_open(id, ip, Some(NAME), [self.nonce; 32], self.now)
+        let challenge = Challenge { nonce: [self.nonce; 32], server_name: NAME.to_owned() };
+        self.broker.handle_open(id, ip, challenge, self.now)
     }
 
     pub(crate) fn text(&mut self, socket: SocketId, message: ClientMessage) -> Option<Instant> {
@@ -76,11 +77,11 @@ impl World {
         let Some(Outbound::Text(ServerMessage::Challenge(challenge))) = self.output(socket).pop() else {
             panic!("no challenge")
         };
-        let registration = challenge.answer(NAME, &keys(seed), &certificate(seed)).unwrap();
+        let registration = challenge.answer(NAME, &keys(seed), &certificate(seed));
         let registration = Registration { token: token.map(str::to_owned), ..registration };
         if let Some((challenge, at)) = self.broker.handle_registering(socket, self.now) {
             self.now = self.now.max(at);
-            let proof = Proof::verify(&challenge, registration);
+            let proof = Proof::verify(&challenge, &[NAME.to_owned()], registration);
             self.broker.handle_registration(socket, proof, UnixTime(0));
         }
         self.output(socket)

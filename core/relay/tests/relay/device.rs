@@ -85,6 +85,10 @@ impl Socket {
         assert_eq!(pong.unwrap().unwrap(), Message::Pong(Bytes::from_static(b"?")));
     }
 
+    pub(crate) async fn close(&mut self) {
+        self.ws.send(Message::Close(None)).await.unwrap();
+    }
+
     pub(crate) async fn receive(&mut self) -> Received {
         loop {
             let next = tokio::time::timeout(PATIENCE, self.ws.next()).await;
@@ -156,7 +160,7 @@ impl Device {
         let mut socket = Socket::dial(relay).await;
         let challenge = socket.challenge().await;
         let dialed = server_name(&relay.url()).unwrap();
-        let registration = challenge.answer(&dialed, &keys, &certificate(&keys)).unwrap();
+        let registration = challenge.answer(&dialed, &keys, &certificate(&keys));
         socket.send(ClientMessage::DeviceRegistered(registration)).await;
         let ServerMessage::Registered(ice) = socket.event().await else { panic!("not registered") };
         Self { id: keys.device_id(), socket, ice, next: u128::from(seed) << 64 }

@@ -9,9 +9,13 @@
 
 mod device;
 
+mod memory;
 mod operation;
 mod presence;
 mod registration;
 mod relaying;
 mod routing;
 mod strangers;
+
+#[global_allocator]
+static ALLOCATOR: memory::Counting = memory::Counting;

@@ -104,6 +104,16 @@ async fn a_ping_is_answered() {
     a.socket.ping().await;
 }
 
+// RFC 6455 section 5.5.1
+#[tokio::test]
+async fn a_close_is_answered_and_the_device_is_gone_at_once() {
+    let relay = relay().await;
+    let mut a = Device::register(&relay, 1).await;
+    a.socket.close().await;
+    assert_eq!(a.socket.closed().await, Some(close_code::NORMAL));
+    assert_eq!(relay.stats().devices, 0);
+}
+
 #[tokio::test]
 async fn a_silent_socket_is_closed() {
     let relay = relay_with(Limits { idle_seconds: 0, ..Limits::default() }).await;

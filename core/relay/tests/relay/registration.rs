@@ -40,7 +40,7 @@ async fn a_replayed_registration_is_refused() {
     let relay = relay().await;
     let (keys, dialed) = (keys(1), server_name(&relay.url()).unwrap());
     let mut first = Socket::dial(&relay).await;
-    let registration = first.challenge().await.answer(&dialed, &keys, &certificate(&keys)).unwrap();
+    let registration = first.challenge().await.answer(&dialed, &keys, &certificate(&keys));
     first.send(ClientMessage::DeviceRegistered(registration.clone())).await;
     assert!(matches!(first.event().await, ServerMessage::Registered(_)));
 
@@ -72,7 +72,7 @@ async fn an_unproven_id_gets_nothing_of_anothers_queue() {
 
     let mut socket = Socket::dial(&relay).await;
     let dialed = server_name(&relay.url()).unwrap();
-    let mut registration = socket.challenge().await.answer(&dialed, &thief, &certificate(&victim)).unwrap();
+    let mut registration = socket.challenge().await.answer(&dialed, &thief, &certificate(&victim));
     registration.device_id = victim.device_id();
     socket.send(ClientMessage::DeviceRegistered(registration)).await;
     expect_denied(socket).await;
@@ -90,10 +90,38 @@ async fn a_registration_for_another_relay_is_refused() {
     let mut socket = Socket::dial(&relay).await;
     let mut challenge = socket.challenge().await;
     challenge.server_name = "evil.example.com".into();
-    let mut registration = challenge.answer("evil.example.com", &keys, &certificate(&keys)).unwrap();
+    let mut registration = challenge.answer("evil.example.com", &keys, &certificate(&keys));
     registration.server_name = server_name(&relay.url()).unwrap();
     socket.send(ClientMessage::DeviceRegistered(registration)).await;
     expect_denied(socket).await;
+}
+
+// As behind nginx, which gives the address of the relay for `Host`.
+#[tokio::test]
+async fn a_device_registers_by_a_name_of_the_configuration_whatever_host_the_proxy_gives() {
+    let names = vec!["relay.example.com".to_owned(), "relay.example.org".to_owned()];
+    let config = RelayConfig { bind: ([127, 0, 0, 1], 0).into(), names, ..RelayConfig::default() };
+    let relay = Relay::start(config).await.unwrap();
+    let keys = keys(1);
+    for dialed in ["relay.example.com", "relay.example.org"] {
+        let mut socket = Socket::dial(&relay).await;
+        let challenge = socket.challenge().await;
+        assert_eq!(challenge.server_name, "relay.example.com");
+        let registration = challenge.answer(dialed, &keys, &certificate(&keys));
+        socket.send(ClientMessage::DeviceRegistered(registration)).await;
+        assert!(matches!(socket.event().await, ServerMessage::Registered(_)), "{dialed}");
+    }
+
+    // What it listens on is no name of its own any more, and the refusal says what to set.
+    let mut socket = Socket::dial(&relay).await;
+    let dialed = server_name(&relay.url()).unwrap();
+    let registration = socket.challenge().await.answer(&dialed, &keys, &certificate(&keys));
+    socket.send(ClientMessage::DeviceRegistered(registration)).await;
+    let ServerMessage::Error { code, text, .. } = socket.event().await else { panic!("expected an error") };
+    assert_eq!(code, ErrorCode::WrongName);
+    assert!(text.contains(&dialed) && text.contains("relay.example.com, relay.example.org"), "{text}");
+    assert_eq!(socket.closed().await, Some(close_code::POLICY));
+    assert_eq!(relay.stats().wrong_name, 1);
 }
 
 #[tokio::test]

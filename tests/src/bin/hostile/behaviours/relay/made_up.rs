@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use peers::random;
-use peers_proto::signaling::{Challenge, IceServers, ServerMessage};
+use peers_proto::signaling::{Challenge, ClientMessage, IceServers, ServerMessage};
 use peers_tests::bench::Outcome;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
@@ -73,11 +73,14 @@ async fn register(socket: &mut Socket, name: SocketAddr) -> Outcome<()> {
     say(socket, &ServerMessage::Registered(IceServers::default())).await
 }
 
-async fn wrong_name(mut socket: Socket, _: SocketAddr) -> Outcome<()> {
+async fn wrong_name(mut socket: Socket, name: SocketAddr) -> Outcome<()> {
     say(&mut socket, &challenge("relay.example.com")).await?;
     while let Some(Ok(message)) = socket.next().await {
-        if let Message::Text(text) = message {
-            return Err(format!("it answered another relay's challenge: {text}").into());
+        if let Message::Text(text) = message
+            && let ClientMessage::DeviceRegistered(registration) = ClientMessage::from_json(&text)?
+            && registration.server_name != name.to_string()
+        {
+            return Err(format!("it signed for {}", registration.server_name).into());
         }
     }
     Ok(())
