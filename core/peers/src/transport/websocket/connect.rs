@@ -12,6 +12,9 @@ use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::{self, protocol::WebSocketConfig};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
+/// Bytes a WebSocket has for what it reads, from its first moment on: a frame. The library's own choice is eight times as much.
+pub(super) const READ_BUFFER: usize = 16 * 1024;
+
 /// What [`connect`] opens.
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -108,6 +111,7 @@ pub(crate) async fn connect(
     let tcp = race(addresses).await?;
     tcp.set_nodelay(true).map_err(|e| unreachable(&e))?;
     let connector = Some(Connector::Rustls(tls));
+    let config = config.read_buffer_size(READ_BUFFER);
     match client_async_tls_with_config(url, tcp, Some(config), connector).await {
         Ok((socket, _)) => Ok(socket),
         Err(tungstenite::Error::Tls(error)) => Err(DialError::Tls(error.to_string())),

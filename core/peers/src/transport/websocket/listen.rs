@@ -12,6 +12,7 @@ use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::StatusCode;
 
+use super::connect::READ_BUFFER;
 use super::{halves, is_local, parse_path};
 use crate::transport::{Transport, TransportKind};
 
@@ -105,7 +106,8 @@ async fn upgrade(tcp: TcpStream, remote: SocketAddr) -> Option<Incoming> {
             None => Err(refusal(StatusCode::NOT_FOUND)),
         }
     };
-    match accept_hdr_async_with_config(tcp, check, Some(halves::config())).await {
+    let config = halves::config().read_buffer_size(READ_BUFFER);
+    match accept_hdr_async_with_config(tcp, check, Some(config)).await {
         Ok(socket) => {
             let (kind, connection) = asked?;
             Some(Incoming { connection, remote, transport: halves::transport(kind, socket) })
