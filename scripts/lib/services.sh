@@ -3,6 +3,9 @@
 
 ensure_coturn() { ensure_commands turnserver:coturn; }
 
+# Reverse proxies in front of a relay.
+ensure_proxies() { ensure_commands nginx:nginx caddy:caddy haproxy:haproxy; }
+
 ensure_redis() { ensure_commands redis-server:redis-server; }
 
 ensure_chromium() { ensure_commands chromium:chromium; }

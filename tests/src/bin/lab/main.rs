@@ -8,6 +8,7 @@ mod link;
 mod nat;
 mod probe;
 mod process;
+mod registered;
 mod runner;
 mod scenarios;
 mod shim;
@@ -52,6 +53,8 @@ enum Role {
         #[arg(long)]
         to: Option<DeviceId>,
     },
+    /// A device that registers and stays silent.
+    Registered(registered::Registered),
     /// A link between two TUN devices.
     Link(link::Link),
     /// Answers probes.
@@ -72,6 +75,7 @@ async fn main() -> ExitCode {
         Role::Relay { config } => relay(&config).await,
         Role::Device(device) => agent::run(&device).await,
         Role::Crowd { device, count, to } => agent::crowd(&device, count, to).await,
+        Role::Registered(device) => registered::run(device).await,
         Role::Link(link) => link::run(&link),
         Role::Probed => probe::serve().await,
         Role::Probe { local } => probe::ask(local).await,

@@ -27,7 +27,9 @@ const TURN: &str = "203.0.113.2:3478";
 /// Two addresses with a port in common, and another port, as RFC 5780 wants them.
 pub(crate) const PROBED: [&str; 3] = ["203.0.113.1:7000", "203.0.113.1:7001", "203.0.113.3:7000"];
 pub(crate) const PROBED_ON_TURN: &str = "203.0.113.2:7000";
-const SECRET: &str = "lab-secret";
+pub(crate) const SECRET: &str = "lab-secret";
+/// Where each namespace has files of its own.
+const NETNS: &str = "/etc/netns";
 /// Packets, more than any window here.
 const TUN_QUEUE: usize = 20_000;
 const UDP_HEADER: u16 = 8;
@@ -358,7 +360,16 @@ impl World {
         }
     }
 
-    fn inside(&self, host: &str, program: &str) -> Command {
+    /// A name that the devices of a namespace know.
+    pub(crate) fn resolve(&self, host: &str, name: &str, address: &str) -> Outcome<()> {
+        // `ip netns exec` lays the files of this folder over those in /etc.
+        let folder = Path::new(NETNS).join(self.namespace(host));
+        std::fs::create_dir_all(&folder)?;
+        Ok(std::fs::write(folder.join("hosts"), format!("127.0.0.1 localhost\n{address} {name}\n"))?)
+    }
+
+    /// A program inside a namespace.
+    pub(crate) fn inside(&self, host: &str, program: &str) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.namespace(host), program]).kill_on_drop(true);
         command
@@ -395,6 +406,7 @@ impl Drop for World {
                 }
             }
             let _ = Blocking::new("ip").args(["netns", "delete", namespace]).output();
+            let _ = std::fs::remove_dir_all(Path::new(NETNS).join(namespace));
         }
     }
 }

@@ -3,6 +3,7 @@
 mod bulk;
 mod clocks;
 mod crowd;
+mod documented;
 mod interruptions;
 mod large;
 mod matrix;
@@ -20,6 +21,7 @@ pub(crate) fn all(quick: bool) -> Vec<Scenario> {
         clocks::all(quick),
         servers::all(quick),
         crowd::all(quick),
+        documented::all(quick),
         rest::all(quick),
         bulk::all(quick),
     ];
