@@ -38,7 +38,7 @@ kotlin_jar() {
   mkdir -p "$BUILD/kotlin"
   inputs="$(hash_of "${folders[@]}") $(classpath_hash "$classpath") $*"
   [[ -e $jar && $(cat "$jar.inputs" 2>/dev/null) == "$inputs" ]] && return
-  rm -f "$jar"
+  rm -f "$jar" "$jar.inputs"
   quietly "compile Kotlin: $name" java -Xmx1500m -cp "$KOTLIN/compiler/*" org.jetbrains.kotlin.cli.jvm.K2JVMCompiler \
     -no-stdlib -no-reflect -jvm-target 17 -module-name "$name" -classpath "$classpath" -d "$jar" "${@:2}" "${folders[@]}"
   printf '%s' "$inputs" >"$jar.inputs"

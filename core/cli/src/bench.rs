@@ -7,9 +7,10 @@ use bytes::Bytes;
 use peers::{Client, TrustLevel};
 use peers_relay::{Relay, RelayConfig};
 
-use crate::answer::{self, Echo};
+use crate::answer::Echo;
 use crate::device::round_trip;
 use crate::error::Error;
+use crate::receive::receive_files;
 
 pub(crate) async fn run(mb: usize) -> Result<(), Error> {
     let relay =
@@ -21,7 +22,7 @@ pub(crate) async fn run(mb: usize) -> Result<(), Error> {
     tokio::spawn(async move {
         while let Some(event) = events.next().await {
             if let peers::Event::Connected { session, .. } = event {
-                tokio::spawn(answer::receive_files(session, None));
+                tokio::spawn(receive_files(session, None));
             }
         }
     });

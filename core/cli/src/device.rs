@@ -11,6 +11,7 @@ use peers::{
 
 use crate::answer::{self, Echo};
 use crate::error::Error;
+use crate::receive::receive_files;
 use crate::relay::stopped;
 
 /// Who this is and where it registers.
@@ -118,7 +119,7 @@ fn show(event: Event, save: Option<&PathBuf>) {
         Event::Connected { session, path } => {
             eprintln!("{} connected by {path:?}", session.device());
             tokio::spawn(answer::echo_messages(session.clone()));
-            tokio::spawn(answer::receive_files(session, save.cloned()));
+            tokio::spawn(receive_files(session, save.cloned()));
         }
         Event::PathChanged { session, path: Some(path) } => {
             eprintln!("{} now by {path:?}", session.device());

@@ -5,6 +5,7 @@ mod bench;
 mod demo;
 mod device;
 mod error;
+mod receive;
 mod relay;
 mod send;
 

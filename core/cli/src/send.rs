@@ -4,49 +4,80 @@ use std::path::Path;
 
 use bytes::Bytes;
 use indicatif::{ProgressBar, ProgressStyle};
-use peers::DeviceId;
+use peers::{DeviceId, RecvStream, SendStream, Session};
 use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 
 use crate::device::{self, DeviceArgs};
 use crate::error::Error;
+use crate::receive::{self, Refusal};
 
 const CHUNK: usize = 64 * 1024;
 
 pub(crate) async fn run(args: &DeviceArgs, to: DeviceId, path: &Path) -> Result<(), Error> {
     let mut file = File::open(path).await.map_err(Error::io(path.display()))?;
     let length = file.metadata().await.map_err(Error::io(path.display()))?.len();
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let (client, _events) = device::start(args, false).await?;
-    let session = device::session(&client, to).await?;
-    let (mut send, mut recv) = session.open_stream(&name)?;
+    let sent = async {
+        let session = device::session(&client, to).await?;
+        transfer(&session, path, &mut file, length).await
+    };
+    let sent = sent.await;
+    client.shutdown().await;
+    println!("sent {} bytes, verified by SHA-256", sent?);
+    Ok(())
+}
+
+async fn transfer(session: &Session, path: &Path, file: &mut File, length: u64) -> Result<u64, Error> {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let (mut send, recv) = session.open_stream(&name)?;
     let bar = ProgressBar::new(length).with_style(style());
+    let sent = match upload(&mut send, path, file, &bar).await {
+        // The receiver wants no more of it, and says why.
+        Err(Error::Peers(stopped @ peers::Error::Stream(_))) => Err(stopped),
+        sent => Ok(sent?),
+    };
+    bar.finish();
+    let answer = read(recv).await;
+    let answer = if sent.is_ok() { answer? } else { answer.unwrap_or_default() };
+    if let Ok(Refusal { refused }) = serde_json::from_slice(&answer) {
+        return Err(Error::Failed(format!("{} does not take {name:?}: {refused}", session.device())));
+    }
+    let (count, hash) = sent?;
+    if answer != receive::receipt(count, hash) {
+        return Err(Error::Failed("the other side received something else".into()));
+    }
+    Ok(count)
+}
+
+async fn upload(
+    send: &mut SendStream,
+    path: &Path,
+    file: &mut File,
+    bar: &ProgressBar,
+) -> Result<(u64, Sha256), Error> {
     let mut hash = Sha256::new();
     loop {
         let mut chunk = vec![0; CHUNK];
         let read = file.read(&mut chunk).await.map_err(Error::io(path.display()))?;
         if read == 0 {
-            break;
+            send.finish().await?;
+            return Ok((bar.position(), hash));
         }
         chunk.truncate(read);
         hash.update(&chunk);
         send.write(Bytes::from(chunk)).await?;
         bar.inc(read as u64);
     }
-    send.finish().await?;
-    bar.finish();
+}
+
+async fn read(mut recv: RecvStream) -> Result<Vec<u8>, Error> {
     let mut answer = Vec::new();
     while let Some(part) = recv.read().await? {
         answer.extend_from_slice(&part);
     }
-    client.shutdown().await;
-    let expected = [&bar.position().to_be_bytes()[..], &hash.finalize()].concat();
-    if answer != expected {
-        return Err(Error::Failed("the other side received something else".into()));
-    }
-    println!("sent {length} bytes, verified by SHA-256");
-    Ok(())
+    Ok(answer)
 }
 
 fn style() -> ProgressStyle {

@@ -1,7 +1,8 @@
 //! This device's keys and where they are kept.
 
 use std::fmt;
-use std::io::{ErrorKind, Read, Write};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
 use peers_proto::certificate::DeviceCertificate;
@@ -11,6 +12,7 @@ use peers_proto::time::UnixTime;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
+use crate::new_file::NewFile;
 use crate::random;
 
 /// Bytes of an identity at rest: the device's seed, then its user's.
@@ -50,34 +52,61 @@ impl Identity {
         seed
     }
 
-    /// Reads the identity kept in a file, or makes one and keeps it there, readable by its owner only.
+    /// Reads the identity kept in a file, or makes one and keeps it there, readable by its owner only. The file appears whole
+    /// or not at all; of several processes that make it at once, one does, and the others read it.
     ///
     /// # Errors
-    /// [`Error::Identity`] if the file cannot be read or written, or holds something else.
+    /// [`Error::Identity`] if the file cannot be read or written, holds something else, or if others can read it.
     pub fn load_or_create(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        match create(path) {
-            Ok(mut file) => {
-                let identity = Self::generate();
-                file.write_all(&*identity.seed())
-                    .and_then(|()| file.sync_all())
-                    .map_err(|e| failed(path, &e))?;
-                Ok(identity)
+        match Self::load(path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => match Self::create(path) {
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => Self::load(path),
+                made => made,
+            },
+            loaded => loaded,
+        }
+        .map_err(|e| Error::Identity(format!("{}: {e}", path.display())))
+    }
+
+    fn load(path: &Path) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        if is_public(&file)? {
+            // Quoted as a shell takes it.
+            return Err(wrong(format!("others can read it; run: chmod 600 {path:?}")));
+        }
+        let mut seed = Zeroizing::new([0; SEED_LEN + 1]);
+        let mut length = 0;
+        while length < seed.len() {
+            match file.read(&mut seed[length..])? {
+                0 => break,
+                read => length += read,
             }
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => Self::load(path),
-            Err(e) => Err(failed(path, &e)),
+        }
+        match <&[u8; SEED_LEN]>::try_from(&seed[..length]) {
+            Ok(seed) => Ok(Self::from_seed(seed)),
+            Err(_) if length < SEED_LEN => Err(wrong(format!(
+                "it holds {length} bytes of {SEED_LEN}: it was cut short. Put a copy in its place, or remove it to become \
+                 another device"
+            ))),
+            Err(_) => Err(wrong("it is longer than an identity")),
         }
     }
 
-    fn load(path: &Path) -> Result<Self, Error> {
-        let mut seed = Zeroizing::new([0; SEED_LEN]);
-        let mut file = std::fs::File::open(path).map_err(|e| failed(path, &e))?;
-        file.read_exact(&mut *seed).map_err(|e| failed(path, &e))?;
-        match file.read(&mut [0]) {
-            Ok(0) => Ok(Self::from_seed(&seed)),
-            Ok(_) => Err(Error::Identity(format!("{}: longer than an identity", path.display()))),
-            Err(e) => Err(failed(path, &e)),
+    fn create(path: &Path) -> io::Result<Self> {
+        let mut file = NewFile::create_private(path)?;
+        if is_public(file.file())? {
+            // The part that something else has left may be open elsewhere. It goes now, and the next one is new.
+            drop(file);
+            file = NewFile::create_private(path)?;
         }
+        if is_public(file.file())? {
+            return Err(wrong("others could read it here: this file system keeps nothing private"));
+        }
+        let identity = Self::generate();
+        file.write_all(&*identity.seed())?;
+        file.finish()?;
+        Ok(identity)
     }
 
     /// This device's name in the protocol.
@@ -108,39 +137,62 @@ impl fmt::Debug for Identity {
     }
 }
 
-fn create(path: &Path) -> std::io::Result<std::fs::File> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+/// Whether others than its owner can do anything with the file.
+#[cfg(unix)]
+fn is_public(file: &File) -> io::Result<bool> {
+    Ok(std::os::unix::fs::PermissionsExt::mode(&file.metadata()?.permissions()) & 0o077 != 0)
 }
 
-fn failed(path: &Path, e: &std::io::Error) -> Error {
-    Error::Identity(format!("{}: {e}", path.display()))
+#[cfg(not(unix))]
+fn is_public(_: &File) -> io::Result<bool> {
+    Ok(false)
+}
+
+fn wrong(what: impl Into<String>) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn refusal(path: &Path) -> String {
+        match Identity::load_or_create(path) {
+            Err(Error::Identity(why)) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn a_file_keeps_the_identity_and_only_its_owner_reads_it() {
         let dir = std::env::temp_dir().join(format!("peers-identity-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let path = dir.join("device.key");
+        // What a process left that was killed, or found the disk full, while it made the file.
+        std::fs::write(dir.join("device.key.part"), "short").unwrap();
         let first = Identity::load_or_create(&path).unwrap();
         let again = Identity::load_or_create(&path).unwrap();
         assert_eq!((first.device_id(), first.user_id()), (again.device_id(), again.user_id()));
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
+            let permit = |mode| std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            for mode in [0o640, 0o604, 0o660] {
+                permit(mode);
+                let why = refusal(&path);
+                assert!(why.ends_with(&format!("run: chmod 600 {path:?}")), "{why}");
+            }
+            permit(0o400);
+            assert_eq!(Identity::load_or_create(&path).unwrap().device_id(), first.device_id());
+            permit(0o600);
         }
-        for wrong in [&b"short"[..], &[1; SEED_LEN + 1]] {
-            std::fs::write(&path, wrong).unwrap();
-            assert!(matches!(Identity::load_or_create(&path), Err(Error::Identity(_))));
-        }
+        std::fs::write(&path, "short").unwrap();
+        assert!(refusal(&path).contains("holds 5 bytes of 64: it was cut short"), "{}", refusal(&path));
+        assert_eq!(std::fs::read(&path).unwrap(), b"short", "a person decides what becomes of it");
+        std::fs::write(&path, [1; SEED_LEN + 1]).unwrap();
+        assert!(refusal(&path).contains("longer"));
         assert!(matches!(Identity::load_or_create(dir.join("no/such/dir")), Err(Error::Identity(_))));
         std::fs::remove_dir_all(&dir).unwrap();
     }

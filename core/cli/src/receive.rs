@@ -1,0 +1,148 @@
+//! The receiving side of `peers send`.
+//!
+//! The sender streams a file under its name. The answer is the count of its bytes (64 bits, big endian) and their SHA-256: 40
+//! bytes, whose first is never `{`. Or it is a [`Refusal`] in JSON.
+
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use peers::{InboundStream, NewFile, RecvStream, Session};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::task::spawn_blocking;
+
+use crate::error::Error;
+
+/// A transfer whose sender was killed ends, and gives its file up, when the sender comes back: at the same time as the next
+/// transfer begins.
+const BUSY_PATIENCE: Duration = Duration::from_secs(5);
+const BUSY_RETRY: Duration = Duration::from_millis(50);
+
+/// What a receiver answers that does not take a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Refusal {
+    /// Why.
+    pub(crate) refused: Reason,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Reason {
+    #[error("a file of this name is there already")]
+    Exists,
+    #[error("another transfer is writing a file of this name")]
+    Busy,
+    #[error("no space is left for it")]
+    NoSpace,
+    #[error("it cannot have this name there")]
+    BadName,
+    #[error("the folder for received files cannot be written to")]
+    Folder,
+    /// Also what a newer receiver says.
+    #[error("it could not be written")]
+    #[serde(other)]
+    Failed,
+}
+
+impl From<ErrorKind> for Reason {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::AlreadyExists => Self::Exists,
+            ErrorKind::ResourceBusy => Self::Busy,
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Self::NoSpace,
+            ErrorKind::InvalidFilename => Self::BadName,
+            ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Self::Folder,
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// The answer for a file that was taken.
+pub(crate) fn receipt(count: u64, hash: Sha256) -> Vec<u8> {
+    [&count.to_be_bytes()[..], &hash.finalize()].concat()
+}
+
+/// Reads every stream to its end and answers it.
+pub(crate) async fn receive_files(session: Session, save: Option<PathBuf>) {
+    while let Ok(stream) = session.accept_stream().await {
+        let save = save.clone();
+        tokio::spawn(async move {
+            let name = stream.name.clone();
+            match receive(stream, save.as_deref()).await {
+                Ok(bytes) => eprintln!("received {name:?}: {bytes} bytes"),
+                Err(e) => eprintln!("receiving {name:?}: {e}"),
+            }
+        });
+    }
+}
+
+async fn receive(stream: InboundStream, save: Option<&Path>) -> Result<u64, Error> {
+    let InboundStream { name, mut send, mut recv, .. } = stream;
+    let taken = match save {
+        Some(folder) => store(&mut recv, folder, &name).await,
+        None => count(&mut recv).await,
+    };
+    match taken {
+        Ok((count, hash)) => {
+            send.write(receipt(count, hash)).await?;
+            send.finish().await?;
+            Ok(count)
+        }
+        Err(Error::Io { what, source }) => {
+            let refusal = Refusal { refused: source.kind().into() };
+            // The words first: a sender that is stopped looks for them.
+            send.write(serde_json::to_vec(&refusal).unwrap_or_default()).await?;
+            drop(recv);
+            send.finish().await?;
+            Err(Error::Io { what, source })
+        }
+        Err(e) => Err(e),
+    }
+}
+
+async fn count(recv: &mut RecvStream) -> Result<(u64, Sha256), Error> {
+    let (mut hash, mut count) = (Sha256::new(), 0);
+    while let Some(chunk) = recv.read().await? {
+        hash.update(&chunk);
+        count += chunk.len() as u64;
+    }
+    Ok((count, hash))
+}
+
+/// Writes a new file in the folder, which appears under its name when all of it is there. The name comes from the peer: only
+/// its last part counts, and nothing is overwritten.
+async fn store(recv: &mut RecvStream, folder: &Path, name: &str) -> Result<(u64, Sha256), Error> {
+    let path = Path::new(name).file_name().map(|name| folder.join(name));
+    let path =
+        path.ok_or_else(|| ErrorKind::InvalidFilename.into()).map_err(Error::io(format!("{name:?}")))?;
+    let failed = |e| Error::io(path.display())(e);
+    let mut file = create(&path).await.map_err(failed)?;
+    let (mut hash, mut count) = (Sha256::new(), 0);
+    while let Some(chunk) = recv.read().await? {
+        hash.update(&chunk);
+        count += chunk.len() as u64;
+        let written = blocking(move || file.write_all(&chunk).map(|()| file));
+        file = written.await.map_err(failed)?;
+    }
+    blocking(move || file.finish()).await.map_err(failed)?;
+    Ok((count, hash))
+}
+
+async fn create(path: &Path) -> io::Result<NewFile> {
+    let waiting = async {
+        loop {
+            let path = path.to_owned();
+            match blocking(move || NewFile::create(path)).await {
+                Err(e) if e.kind() == ErrorKind::ResourceBusy => tokio::time::sleep(BUSY_RETRY).await,
+                outcome => return outcome,
+            }
+        }
+    };
+    tokio::time::timeout(BUSY_PATIENCE, waiting).await.unwrap_or_else(|_| Err(ErrorKind::ResourceBusy.into()))
+}
+
+/// Runs what may wait for a disk.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    spawn_blocking(work).await.map_err(io::Error::other)?
+}

@@ -1,0 +1,284 @@
+//! Files that appear under their names whole, or not at all.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// A file in the making: `NAME.part` until [`NewFile::finish`], then `NAME`, on the disk, and never in the place of another
+/// file. Dropped before, it leaves nothing. A process that is killed leaves the part; the next writer begins it anew.
+///
+/// The part is locked, so of several writers, threads or processes, one at a time writes it.
+#[derive(Debug)]
+pub struct NewFile {
+    path: PathBuf,
+    part: PathBuf,
+    file: File,
+    finished: bool,
+}
+
+/// What a writer does while another one makes the same file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Busy {
+    Wait,
+    Fail,
+}
+
+impl NewFile {
+    /// Begins a file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AlreadyExists`] if there is a file of this name, [`ErrorKind::ResourceBusy`] while another writer makes
+    /// it, and what the operating system says.
+    pub fn create(path: impl AsRef<Path>) -> io::Result<Self> {
+        Self::begin(path.as_ref(), &options(), Busy::Fail)
+    }
+
+    /// Begins a file that its owner alone can read. Waits while another writer makes it: that takes milliseconds.
+    ///
+    /// # Errors
+    /// As [`NewFile::create`].
+    pub(crate) fn create_private(path: &Path) -> io::Result<Self> {
+        let mut options = options();
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        Self::begin(path, &options, Busy::Wait)
+    }
+
+    fn begin(path: &Path, options: &OpenOptions, busy: Busy) -> io::Result<Self> {
+        let mut name = path.file_name().ok_or(ErrorKind::InvalidFilename)?.to_owned();
+        name.push(".part");
+        let part = path.with_file_name(name);
+        loop {
+            if exists(path) {
+                return Err(ErrorKind::AlreadyExists.into());
+            }
+            let file = options.open(&part)?;
+            match busy {
+                Busy::Wait => file.lock()?,
+                Busy::Fail => file.try_lock().map_err(|e| match e {
+                    TryLockError::WouldBlock => ErrorKind::ResourceBusy.into(),
+                    TryLockError::Error(e) => e,
+                })?,
+            }
+            // The writer before may have finished or removed what was opened here; the lock is then on nothing.
+            if !is_at(&file, &part)? {
+                continue;
+            }
+            let new = Self { path: path.to_owned(), part, file, finished: false };
+            if exists(path) {
+                return Err(ErrorKind::AlreadyExists.into());
+            }
+            new.file.set_len(0)?;
+            return Ok(new);
+        }
+    }
+
+    /// The file, to be written from its beginning.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Puts what was written on the disk, and gives it its name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AlreadyExists`] if another program has made a file of this name meanwhile, [`ErrorKind::StorageFull`]
+    /// and whatever else the operating system says.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        publish(&self.part, &self.path)?;
+        self.finished = true;
+        sync_folder(&self.path)
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        // The lock ends after this: the part is still this writer's.
+        if !self.finished
+            && let Err(error) = fs::remove_file(&self.part)
+        {
+            tracing::warn!(error = %error.kind(), "part of a file left behind");
+        }
+    }
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    // A link that another user of the folder has put there leads to a file of theirs, or of this user.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW);
+    options
+}
+
+/// Whether the name is taken, be it by a link to nothing.
+fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Whether this open file is the one of that name.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let opened = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (opened.dev(), opened.ino())),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> io::Result<bool> {
+    Ok(exists(path))
+}
+
+/// Renames without overwriting: a second name for the file, which fails if there is one, and the first taken away.
+fn publish(part: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(part, path) {
+        Ok(()) => fs::remove_file(part),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(e),
+        // File systems and Android's rules for apps have no second names. Writers that lock the part still exclude each other.
+        Err(_) if exists(path) => Err(ErrorKind::AlreadyExists.into()),
+        Err(_) => fs::rename(part, path),
+    }
+}
+
+/// A new name is on the disk when its folder is.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    match File::open(folder)?.sync_all() {
+        // Some file systems cannot.
+        Err(e) if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("peers-new-file-{name}-{}", std::process::id()));
+            fs::create_dir_all(&folder).unwrap();
+            Self(folder)
+        }
+
+        fn names(&self) -> Vec<String> {
+            let names = fs::read_dir(&self.0).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+            let mut names: Vec<_> = names.collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_file_has_its_name_when_it_is_whole_and_never_replaces_another() {
+        let folder = Folder::new("whole");
+        let path = folder.0.join("a");
+        let mut new = NewFile::create(&path).unwrap();
+        new.write_all(b"whole").unwrap();
+        assert_eq!(folder.names(), ["a.part"]);
+        assert_eq!(NewFile::create(&path).unwrap_err().kind(), ErrorKind::ResourceBusy);
+        new.finish().unwrap();
+        assert_eq!((folder.names(), fs::read(&path).unwrap()), (vec!["a".into()], b"whole".to_vec()));
+        assert_eq!(NewFile::create(&path).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(folder.names(), ["a"]);
+
+        let other = folder.0.join("b");
+        let mut late = NewFile::create(&other).unwrap();
+        late.write_all(b"late").unwrap();
+        fs::write(&other, "first").unwrap();
+        assert_eq!(late.finish().unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(
+            (folder.names(), fs::read(&other).unwrap()),
+            (vec!["a".into(), "b".into()], b"first".to_vec())
+        );
+    }
+
+    #[test]
+    fn what_was_given_up_leaves_nothing_and_what_a_kill_left_is_written_anew() {
+        let folder = Folder::new("given-up");
+        let path = folder.0.join("a");
+        let mut new = NewFile::create(&path).unwrap();
+        new.write_all(b"half").unwrap();
+        drop(new);
+        assert!(folder.names().is_empty());
+
+        fs::write(folder.0.join("a.part"), "of a process that was killed").unwrap();
+        let mut new = NewFile::create(&path).unwrap();
+        new.write_all(b"anew").unwrap();
+        new.finish().unwrap();
+        assert_eq!((folder.names(), fs::read(&path).unwrap()), (vec!["a".into()], b"anew".to_vec()));
+    }
+
+    #[test]
+    fn a_name_that_is_none_and_a_part_that_leads_elsewhere_are_refused() {
+        let folder = Folder::new("refused");
+        assert_eq!(NewFile::create(folder.0.join("..")).unwrap_err().kind(), ErrorKind::InvalidFilename);
+        #[cfg(unix)]
+        {
+            let target = folder.0.join("target");
+            fs::write(&target, "precious").unwrap();
+            std::os::unix::fs::symlink(&target, folder.0.join("a.part")).unwrap();
+            assert!(NewFile::create(folder.0.join("a")).is_err());
+            assert_eq!(fs::read(&target).unwrap(), b"precious");
+        }
+    }
+
+    #[test]
+    fn of_writers_that_wait_for_each_other_one_makes_the_file() {
+        let folder = Folder::new("waiting");
+        for round in 0..50 {
+            let path = folder.0.join(format!("{round}"));
+            let made: usize = std::thread::scope(|scope| {
+                let writers: Vec<_> = (0..8)
+                    .map(|n| {
+                        let path = &path;
+                        scope.spawn(move || match NewFile::create_private(path) {
+                            Ok(mut new) => {
+                                new.write_all(&[n; 64]).unwrap();
+                                new.finish().unwrap();
+                                1
+                            }
+                            Err(e) => {
+                                assert_eq!(e.kind(), ErrorKind::AlreadyExists);
+                                0
+                            }
+                        })
+                    })
+                    .collect();
+                writers.into_iter().map(|w| w.join().unwrap()).sum()
+            });
+            let bytes = fs::read(&path).unwrap();
+            assert_eq!((made, bytes.len()), (1, 64));
+            assert!(bytes.iter().all(|b| *b == bytes[0]), "{bytes:?}");
+        }
+        assert_eq!(folder.names().len(), 50, "no part is left");
+    }
+}
