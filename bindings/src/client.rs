@@ -12,7 +12,7 @@ use crate::runtime::{Runtime, Tasks};
 use crate::session::Sessions;
 use crate::{
     AppState, Cancellation, ClientConfig, ClientState, Event, Incoming, LogRecord, NetworkSnapshot,
-    PeersError, Session, TrustLevel,
+    PeersError, RelayState, RelayStatus, Session, TrustLevel,
 };
 
 /// Events pulled from the core at once.
@@ -31,6 +31,7 @@ struct Shared {
     /// Held while starting: a second start waits for the first.
     starting: tokio::sync::Mutex<()>,
     state: watch::Sender<ClientState>,
+    relays: watch::Sender<Vec<RelayStatus>>,
     events: Inbox<peers::Event>,
     source: tokio::sync::Mutex<Option<peers::Events>>,
     logs: Option<Logs>,
@@ -56,6 +57,7 @@ impl PeersClient {
             stage: Mutex::new(Stage::Stopped),
             starting: tokio::sync::Mutex::new(()),
             state: watch::Sender::new(ClientState::Stopped),
+            relays: watch::Sender::new(Vec::new()),
             events: Inbox::new(),
             source: tokio::sync::Mutex::new(None),
             logs,
@@ -95,6 +97,29 @@ impl PeersClient {
             state = changed => state.map_or(ClientState::Closed, |state| *state),
             () = Cancellation::of(cancel) => seen,
         }
+    }
+
+    /// Where each relay stands now, and why one is not reached, in the configuration's order; empty before `start`.
+    pub fn relays(&self) -> Vec<RelayStatus> {
+        self.shared.relays.borrow().clone()
+    }
+
+    /// Waits until that differs from `seen`, and returns it; `seen` itself when cancelled, and after `shutdown`.
+    pub async fn relays_after(
+        &self,
+        seen: Vec<RelayStatus>,
+        cancel: Option<Arc<Cancellation>>,
+    ) -> Vec<RelayStatus> {
+        let (mut relays, mut states) = (self.shared.relays.subscribe(), self.shared.state.subscribe());
+        let changed = async { relays.wait_for(|relays| *relays != seen).await.map(|relays| relays.clone()) };
+        let closed = states.wait_for(|state| *state == ClientState::Closed);
+        let changed = tokio::select! {
+            biased;
+            relays = changed => relays.ok(),
+            _ = closed => None,
+            () = Cancellation::of(cancel) => None,
+        };
+        changed.unwrap_or(seen)
     }
 
     /// Waits until there are events to take. False when there will be no more; before `start` it fails with
@@ -191,6 +216,9 @@ impl PeersClient {
             let _ = self.runtime.tasks().run(None, goodbye).await;
         }
         self.runtime.stop().await;
+        self.shared.relays.send_modify(|relays| {
+            relays.iter_mut().for_each(|relay| relay.state = RelayState::Stopped);
+        });
         self.shared.state.send_replace(ClientState::Closed);
     }
 }
@@ -209,6 +237,7 @@ impl Shared {
             client.shutdown().await;
             return Err(PeersError::Closed);
         }
+        tasks.start(self.clone().follow_relays(client.clone()));
         tasks.start(self.clone().follow_state(client));
         Ok(())
     }
@@ -232,6 +261,18 @@ impl Shared {
             let state = *states.borrow_and_update();
             self.state.send_replace(state.into());
             if states.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn follow_relays(self: Arc<Self>, client: Client) {
+        let mut relays = client.watch_relays();
+        drop(client);
+        loop {
+            let statuses = relays.borrow_and_update().iter().cloned().map(Into::into).collect();
+            self.relays.send_replace(statuses);
+            if relays.changed().await.is_err() {
                 return;
             }
         }

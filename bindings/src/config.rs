@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use peers::{ClientBuilder, DeviceId, GroupId, Identity, SEED_LEN, Transports, UserId};
+use peers::{ClientBuilder, DeviceId, GroupId, Identity, RelayAddress, SEED_LEN, Transports, UserId};
 use tokio::task::block_in_place;
 
 use crate::handler::Bridge;
@@ -70,6 +70,24 @@ pub struct RelayEndpoint {
     /// Its operator's token, at most 256 bytes, where the relay admits devices with one only.
     #[uniffi(default = None)]
     pub token: Option<String>,
+    /// The authorities that may have issued its certificate, in PEM or DER; empty for those that browsers trust.
+    #[uniffi(default = [])]
+    pub authorities: Vec<Vec<u8>>,
+    /// SHA-256 hashes of its certificate's public key or of its certificate: `sha256/` and base64, or hexadecimal. With one, no
+    /// other key is accepted, and no authority, name or date is asked.
+    #[uniffi(default = [])]
+    pub pins: Vec<String>,
+}
+
+impl From<RelayEndpoint> for RelayAddress {
+    fn from(relay: RelayEndpoint) -> Self {
+        let address = match relay.token {
+            Some(token) => Self::new(relay.url).token(token),
+            None => Self::new(relay.url),
+        };
+        let address = relay.authorities.into_iter().fold(address, Self::authority);
+        relay.pins.into_iter().fold(address, Self::pin)
+    }
 }
 
 /// Where the device's keys live.
@@ -149,11 +167,8 @@ impl ClientConfig {
         if self.relays.is_empty() {
             return Err(PeersError::Config { reason: "relays: name at least one".into() });
         }
-        for RelayEndpoint { url, token } in self.relays {
-            builder = match token {
-                Some(token) => builder.relay_with_token(url, token),
-                None => builder.relay(url),
-            };
+        for relay in self.relays {
+            builder = builder.relay(relay);
         }
         if !self.transports.is_empty() {
             builder = builder.transports(parse_transports(&self.transports)?);
@@ -272,7 +287,12 @@ mod tests {
 
     #[test]
     fn a_relays_token_stays_out_of_logs() {
-        let relay = RelayEndpoint { url: "ws://relay".into(), token: Some("hush".into()) };
+        let relay = RelayEndpoint {
+            url: "ws://relay".into(),
+            token: Some("hush".into()),
+            authorities: Vec::new(),
+            pins: Vec::new(),
+        };
         let shown = format!("{relay:?}");
         assert!(shown.contains("ws://relay") && !shown.contains("hush"), "{shown}");
     }

@@ -24,12 +24,15 @@ pub enum PeersError {
         reason: String,
     },
     /// No relay answers, so peers cannot be found. Wait for the state to be online; the client tries by itself.
-    #[error("offline")]
-    Offline,
+    #[error("offline: {reason}")]
+    Offline {
+        /// Each relay, and why it is not reached.
+        reason: String,
+    },
     /// The peer cannot be reached now. Try again when it comes online.
     #[error("unreachable: {reason}")]
     Unreachable {
-        /// What was tried.
+        /// What was tried, and why it failed.
         reason: String,
     },
     /// No answer in time. Trying again may help; whether the peer acted on the request is unknown.
@@ -94,7 +97,7 @@ impl From<peers::Error> for PeersError {
             peers::Error::Closed | peers::Error::NoRuntime => Self::Closed,
             peers::Error::Config(reason) => Self::Config { reason },
             peers::Error::Identity(reason) => Self::Identity { reason },
-            peers::Error::Offline => Self::Offline,
+            peers::Error::Offline(reason) => Self::Offline { reason },
             peers::Error::Unreachable(reason) => Self::Unreachable { reason },
             peers::Error::TimedOut => Self::TimedOut,
             peers::Error::Denied => Self::Denied,

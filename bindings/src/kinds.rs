@@ -9,7 +9,7 @@ pub enum ClientState {
     Connecting,
     /// Registered at a relay: peers can be reached.
     Online,
-    /// No relay answers; it is tried again. Sessions on direct paths go on.
+    /// No relay answers; it is tried again. Sessions on direct paths go on. [`crate::PeersClient::relays`] says why.
     Offline,
     /// No relay admits this device: a token is missing or wrong, or the device is not on the relay's list.
     NotAdmitted,
@@ -35,6 +35,60 @@ impl From<peers::ClientState> for ClientState {
             peers::ClientState::Superseded => Self::Superseded,
             peers::ClientState::Closed => Self::Closed,
         }
+    }
+}
+
+/// One relay, and where the client stands with it.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct RelayStatus {
+    /// As the app gave it.
+    pub url: String,
+    /// Now.
+    pub state: RelayState,
+    /// Why the last try failed or the last registration ended; kept while the next try runs, none once it succeeds.
+    pub problem: Option<RelayProblem>,
+}
+
+/// Where the client stands with one relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum RelayState {
+    /// Dialing or registering.
+    Connecting,
+    /// Registered.
+    Registered,
+    /// It did not work, or it ended; it is tried again in a moment.
+    Waiting,
+    /// The app is suspended.
+    Suspended,
+    /// Another process registered with this identity.
+    Superseded,
+    /// The client was shut down.
+    Stopped,
+}
+
+/// Why a relay is not reached.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct RelayProblem {
+    /// A stable name: `not-found`, `unreachable`, `tls`, `not-a-relay`, `wrong-name`, `not-admitted`, `refused`, `silent`,
+    /// `broken`, `closed`, `network-changed`, `protocol`.
+    pub code: String,
+    /// For a person.
+    pub reason: String,
+}
+
+impl From<peers::RelayStatus> for RelayStatus {
+    fn from(status: peers::RelayStatus) -> Self {
+        let problem =
+            status.problem.map(|why| RelayProblem { code: why.code().into(), reason: why.to_string() });
+        let state = match status.state {
+            peers::RelayState::Connecting => RelayState::Connecting,
+            peers::RelayState::Registered => RelayState::Registered,
+            peers::RelayState::Waiting { .. } => RelayState::Waiting,
+            peers::RelayState::Suspended => RelayState::Suspended,
+            peers::RelayState::Superseded => RelayState::Superseded,
+            peers::RelayState::Stopped => RelayState::Stopped,
+        };
+        Self { url: status.url, state, problem }
     }
 }
 

@@ -45,7 +45,7 @@ pub use config::{
 pub use error::{CallbackError, PeersError};
 pub use event::{Event, Incoming};
 pub use handler::{InboundRequest, RequestHandler};
-pub use kinds::{ClientState, FailureCode, PathKind, TrustLevel};
+pub use kinds::{ClientState, FailureCode, PathKind, RelayProblem, RelayState, RelayStatus, TrustLevel};
 pub use log::{LogLevel, LogRecord};
 pub use path::{AppState, Medium, NetworkSnapshot, PathInfo, Quality, QualityLevel, SessionStatus};
 pub use session::{CallRequest, Message, Session};

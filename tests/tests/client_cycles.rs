@@ -109,7 +109,7 @@ async fn binding_cycle() {
 
 async fn binding(relay: &str) -> Arc<PeersClient> {
     let client = PeersClient::new(ClientConfig {
-        relays: vec![RelayEndpoint { url: relay.into(), token: None }],
+        relays: vec![RelayEndpoint { url: relay.into(), token: None, authorities: vec![], pins: vec![] }],
         identity: IdentitySource::Temporary,
         name: String::new(),
         trusted: vec![],

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use peers::{
-    Client, ClientState, DeviceId, Event, Events, Identity, Session, TrustLevel, TrustPolicy, UserId,
+    Client, ClientState, DeviceId, Event, Events, Identity, RelayAddress, RelayStatus, Session, TrustLevel,
+    TrustPolicy, UserId,
 };
 
 use crate::answer::{self, Echo};
@@ -24,6 +25,14 @@ pub(crate) struct DeviceArgs {
     /// line: keep it in the environment.
     #[arg(long, value_name = "TOKEN", env = "PEERS_RELAY_TOKEN", hide_env_values = true)]
     relay_token: Option<String>,
+    /// The authority that has issued the relays' certificates, a file in PEM or DER, in place of those that browsers trust. May
+    /// be given several times.
+    #[arg(long, value_name = "FILE", conflicts_with = "relay_pin")]
+    relay_ca: Vec<PathBuf>,
+    /// The SHA-256 of the key, or of the certificate, that the relays show, whoever has issued it: `sha256/` and base64, or
+    /// hexadecimal. May be given several times.
+    #[arg(long, value_name = "HASH")]
+    relay_pin: Vec<String>,
     /// Where the keys are kept; made if it is not there.
     #[arg(long, default_value = "peers.key")]
     identity: PathBuf,
@@ -68,13 +77,18 @@ pub(crate) async fn start(args: &DeviceArgs, open: bool) -> Result<(Client, Even
             Ways::Webrtc => peers::Transports { webrtc: true, relay: false },
             Ways::Relay => peers::Transports { webrtc: false, relay: true },
         });
+    let authorities: Result<Vec<_>, _> =
+        args.relay_ca.iter().map(|path| std::fs::read(path).map_err(Error::io(path.display()))).collect();
+    let authorities = authorities?;
     let mut token = args.relay_token.as_ref();
-    for relay in &args.relay {
+    for url in &args.relay {
+        let mut relay = authorities.iter().cloned().fold(RelayAddress::new(url), RelayAddress::authority);
+        relay = args.relay_pin.iter().fold(relay, RelayAddress::pin);
         // A token is a secret between this device and one operator.
-        builder = match token.take() {
-            Some(token) => builder.relay_with_token(relay, token),
-            None => builder.relay(relay),
-        };
+        if let Some(token) = token.take() {
+            relay = relay.token(token);
+        }
+        builder = builder.relay(relay);
     }
     for who in &args.trust {
         builder = if who == "any" {
@@ -90,7 +104,7 @@ pub(crate) async fn start(args: &DeviceArgs, open: bool) -> Result<(Client, Even
 /// The session with a device; what fails says what can be done about it.
 pub(crate) async fn session(client: &Client, to: DeviceId) -> Result<Session, Error> {
     client.session(to).await.map_err(|error| match (error, client.state()) {
-        (peers::Error::Offline, ClientState::NotAdmitted) => {
+        (peers::Error::Offline(_), ClientState::NotAdmitted) => {
             Error::Failed("the relay does not admit this device: see --relay-token".into())
         }
         (error, _) => error.into(),
@@ -100,8 +114,15 @@ pub(crate) async fn session(client: &Client, to: DeviceId) -> Result<Session, Er
 pub(crate) async fn listen(args: &DeviceArgs, open: bool, save: Option<PathBuf>) -> Result<(), Error> {
     let (client, mut events) = start(args, open).await?;
     println!("device {}", client.device_id());
+    let mut relays = client.watch_relays();
+    let mut told = relays.borrow().clone();
     loop {
         tokio::select! {
+            Ok(()) = relays.changed() => {
+                let now = relays.borrow_and_update().clone();
+                now.iter().zip(&told).for_each(|(now, before)| show_relay(now, before));
+                told = now;
+            }
             result = stopped() => {
                 client.shutdown().await;
                 return result;
@@ -111,6 +132,13 @@ pub(crate) async fn listen(args: &DeviceArgs, open: bool, save: Option<PathBuf>)
                 None => return Ok(()),
             },
         }
+    }
+}
+
+/// A relay is tried again and again: the reason is shown when it is another one.
+fn show_relay(now: &RelayStatus, before: &RelayStatus) {
+    if let Some(problem) = now.problem.as_ref().filter(|problem| before.problem.as_ref() != Some(problem)) {
+        eprintln!("{}: {problem}", now.url);
     }
 }
 

@@ -15,6 +15,7 @@ use crate::engine::trust::TrustPolicy;
 use crate::error::Error;
 use crate::event::Events;
 use crate::identity::Identity;
+use crate::relay_address::RelayAddress;
 use crate::session::{Handlers, RequestHandler};
 
 /// Which ways to a peer may be used.
@@ -46,12 +47,6 @@ pub(crate) struct Settings {
     pub(crate) handlers: Handlers,
     pub(crate) preference: Preference,
     pub(crate) resume_window: Duration,
-}
-
-/// A relay to register at.
-pub(crate) struct RelayAddress {
-    pub(crate) url: String,
-    pub(crate) token: Option<String>,
 }
 
 /// Builds a [`Client`]. Nothing connects before [`ClientBuilder::start`].
@@ -92,17 +87,9 @@ impl ClientBuilder {
         }
     }
 
-    /// A relay, as `wss://host` or `ws://host:port`. Several are used at once.
-    pub fn relay(mut self, url: impl Into<String>) -> Self {
-        self.relays.push(RelayAddress { url: url.into(), token: None });
-        self
-    }
-
-    /// A relay that admits devices with its operator's token only, at most 256 bytes. See [`ClientState::NotAdmitted`].
-    ///
-    /// [`ClientState::NotAdmitted`]: crate::ClientState::NotAdmitted
-    pub fn relay_with_token(mut self, url: impl Into<String>, token: impl Into<String>) -> Self {
-        self.relays.push(RelayAddress { url: url.into(), token: Some(token.into()) });
+    /// A relay, as `wss://host` or `ws://host:port`; [`RelayAddress`] says more about one. Several are used at once.
+    pub fn relay(mut self, relay: impl Into<RelayAddress>) -> Self {
+        self.relays.push(relay.into());
         self
     }
 
@@ -211,7 +198,7 @@ impl ClientBuilder {
     /// Starts the client. It connects to its relays in the background.
     ///
     /// # Errors
-    /// [`Error::Config`] for a URL that is not a relay's or a name that is too long.
+    /// [`Error::Config`] for a URL that is not a relay's, for an authority or a pin that is none, or a name that is too long.
     pub async fn start(self) -> Result<(Client, Events), Error> {
         Client::start(self).await
     }

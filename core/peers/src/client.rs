@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::builder::{ClientBuilder, RelayAddress};
+use crate::builder::ClientBuilder;
 use crate::clock::Clock;
 use crate::engine::admission::Admissions;
 use crate::engine::dial::Dials;
@@ -24,7 +24,8 @@ use crate::engine::{Engine, Lifeline, Seen};
 use crate::error::Error;
 use crate::event::{self, ClientState, Event, Events};
 use crate::identity::Identity;
-use crate::relay_client::{RelayClient, RelayConfig, RelayEvent, RelayEvents, RelayTask};
+use crate::relay_address::RelayAddress;
+use crate::relay_client::{RelayClient, RelayConfig, RelayEvent, RelayEvents, RelayStatus, RelayTask};
 use crate::runtime::Runtime;
 use crate::session::{Ended, Handlers, Session};
 
@@ -65,13 +66,15 @@ impl Client {
         let tasks = TaskTracker::new();
         let mut clients = Vec::new();
         let mut inputs = Vec::new();
-        for RelayAddress { url, token } in urls {
+        for relay in urls {
+            let tls = relay.tls()?;
+            let RelayAddress { url, token, .. } = relay;
             let config = RelayConfig {
                 url: url.clone(),
                 keys: keys.clone(),
                 certificate: certificate.clone(),
                 clock: clock.clone(),
-                tls: None,
+                tls,
                 token,
                 open: settings.open,
             };
@@ -144,6 +147,16 @@ impl Client {
         self.engine().state.subscribe()
     }
 
+    /// Where each relay stands, and why one is not reached, in the builder's order.
+    pub fn relays(&self) -> Vec<RelayStatus> {
+        self.watch_relays().borrow().clone()
+    }
+
+    /// Follows [`Client::relays`].
+    pub fn watch_relays(&self) -> watch::Receiver<Vec<RelayStatus>> {
+        self.engine().relays.statuses()
+    }
+
     /// The session with a device. Connects if there is no path; returns as soon as it is usable. A device without a level of
     /// its own, and of which the trust policy says nothing, counts as [`TrustLevel::Trusted`] from now on. Cancel safe.
     ///
@@ -187,6 +200,7 @@ impl Client {
         engine.end_sessions();
         engine.tasks.close();
         engine.tasks.wait().await;
+        engine.relays.refresh_statuses();
         engine.state.send_replace(ClientState::Closed);
     }
 
@@ -211,7 +225,8 @@ impl Engine {
     pub(crate) fn publish_state(&self) {
         // Read under the lock, so that of two relays' changes the later state stays.
         self.state.send_if_modified(|now| {
-            let state = match (*now, self.relays.state(), self.surroundings.app()) {
+            let relays = self.relays.state(self.clock.now());
+            let state = match (*now, relays, self.surroundings.app()) {
                 (ClientState::Closed, ..) => ClientState::Closed,
                 // It lasts until the app comes to the front.
                 (_, ClientState::Superseded, _) => ClientState::Superseded,
@@ -223,10 +238,13 @@ impl Engine {
     }
 
     async fn follow(self: Arc<Self>, mut relay: watch::Receiver<crate::relay_client::RelayState>) {
-        // What changed before this receiver was there counts too.
-        self.publish_state();
-        while relay.changed().await.is_ok() {
+        loop {
+            // What changed before this receiver was there counts too.
             self.publish_state();
+            tokio::select! {
+                changed = relay.changed() => if changed.is_err() { return },
+                () = self.clock.sleep_until_any(self.relays.state_timeout()) => {}
+            }
         }
     }
 

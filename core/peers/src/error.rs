@@ -19,10 +19,11 @@ pub enum Error {
     /// The identity could not be read or stored; the text says why.
     #[error("identity: {0}")]
     Identity(String),
-    /// No relay is connected. Retry when the state says so.
-    #[error("no relay is reachable")]
-    Offline,
-    /// The device could not be reached on any path; the text lists what was tried. Retry later.
+    /// No relay is connected; the text says of each why, as [`Client::relays`](crate::Client::relays) does. Retry when the
+    /// state says so.
+    #[error("no relay is reachable: {0}")]
+    Offline(String),
+    /// The device could not be reached on any path; the text says of each way that was tried why. Retry later.
     #[error("unreachable: {0}")]
     Unreachable(String),
     /// No answer in time. Whether the other side acted is not known.
@@ -70,7 +71,7 @@ impl Error {
             Self::NoRuntime => "no-runtime",
             Self::Config(_) => "config",
             Self::Identity(_) => "identity",
-            Self::Offline => "offline",
+            Self::Offline(_) => "offline",
             Self::Unreachable(_) => "unreachable",
             Self::TimedOut => "timed-out",
             Self::Denied => "denied",

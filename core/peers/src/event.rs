@@ -23,7 +23,7 @@ pub enum ClientState {
     Connecting,
     /// At least one relay knows this device.
     Online,
-    /// No relay is reachable; the client keeps trying.
+    /// No relay is reachable; the client keeps trying. [`Client::relays`](crate::Client::relays) says why.
     Offline,
     /// No relay admits this device: a token is missing or wrong, or the device is not on the relay's list.
     NotAdmitted,

@@ -21,6 +21,7 @@ mod identity;
 mod incoming;
 mod new_file;
 pub mod random;
+mod relay_address;
 pub mod relay_client;
 mod runtime;
 mod session;
@@ -40,6 +41,8 @@ pub use peers_proto::path::{Level as QualityLevel, PathInfo, Quality, Route, Sta
 pub use peers_proto::session::{FailureCode, StreamError};
 pub use peers_proto::transport_kind::TransportKind as PathKind;
 pub use peers_proto::trust::TrustLevel;
+pub use relay_address::RelayAddress;
+pub use relay_client::{Disconnect, RelayState, RelayStatus};
 pub use session::{
     CallBuilder, InboundRequest, InboundStream, Message, RecvStream, RequestError, RequestHandler,
     SendStream, Session,

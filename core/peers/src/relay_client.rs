@@ -15,6 +15,7 @@ mod error;
 mod event;
 mod keep_alive;
 mod lanes;
+mod learned;
 mod pump;
 mod register;
 mod shared;
@@ -24,7 +25,7 @@ mod task;
 
 pub use error::RelayError;
 pub use event::{RelayEvent, RelayEvents};
-pub use state::{Disconnect, RelayState};
+pub use state::{Disconnect, RelayState, RelayStatus};
 pub use task::RelayTask;
 
 pub(crate) use lanes::{Key, Outbound, Signals, Taken};
@@ -67,6 +68,7 @@ pub struct RelayConfig {
 /// A handle; clones are the same client. It does not keep the connection alive, [`RelayTask`] does.
 #[derive(Clone)]
 pub struct RelayClient {
+    url: Arc<str>,
     shared: Arc<Shared>,
 }
 
@@ -80,8 +82,14 @@ impl RelayClient {
         let server_name = peers_proto::signaling::server_name(&config.url).ok_or(RelayError::Url)?;
         let shared = Arc::new(Shared::new(config.keys.device_id(), config.open, config.clock.clone()));
         let tls = config.tls.clone().unwrap_or_else(public_roots);
+        let client = Self { url: config.url.as_str().into(), shared: shared.clone() };
         let task = RelayTask::spawn(task::Dialer { config, endpoint, server_name, tls }, shared.clone());
-        Ok((Self { shared: shared.clone() }, RelayEvents::new(shared), task))
+        Ok((client, RelayEvents::new(shared), task))
+    }
+
+    /// As it was given.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// Whether the relay is there: the truth, not a hope (S019).

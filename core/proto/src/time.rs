@@ -29,8 +29,14 @@ impl Instant {
     /// The first multiple of [`BEAT`] that is not before this instant.
     #[must_use]
     pub fn next_beat(self) -> Self {
-        let beat = BEAT.as_micros() as u64;
-        Self(self.0.div_ceil(beat).saturating_mul(beat))
+        self.next_multiple_of(BEAT)
+    }
+
+    /// The first multiple of `step`, which is not zero, that is not before this instant.
+    #[must_use]
+    pub fn next_multiple_of(self, step: Duration) -> Self {
+        let step = step.as_micros().max(1) as u64;
+        Self(self.0.div_ceil(step).saturating_mul(step))
     }
 
     /// Time since `earlier`; zero if `earlier` is later.

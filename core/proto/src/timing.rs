@@ -37,6 +37,10 @@ pub const IDLE_AFTER: Duration = Duration::from_secs(60);
 /// What keeps idle paths and relays alive happens on multiples of this of the device's clock, and clocks agree about them, so
 /// that a phone with thirty of them wakes up 120 times an hour, not thirty times as often.
 pub const BEAT: Duration = Duration::from_secs(30);
+/// A relay is pinged at multiples of the first; of a shorter one on networks where something closes idle connections earlier:
+/// proxies and firewalls after 30 s or 60 s. Fractions of [`BEAT`], so that a phone wakes for several things at once, and
+/// none below ten seconds, which would keep its radio on for good.
+pub const PING_BEATS: [Duration; 3] = [BEAT, Duration::from_secs(15), Duration::from_secs(10)];
 /// A ping without an answer for this long is a miss.
 pub const PING_PATIENCE: Duration = Duration::from_secs(5);
 /// Misses in a row that end a path.
@@ -103,6 +107,11 @@ pub const GOODBYE: Duration = Duration::from_secs(1);
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The next address of a host is tried this long after the one before it (RFC 8305 section 5).
 pub const HAPPY_EYEBALLS: Duration = Duration::from_millis(250);
+/// The next address is tried too when one accepted TCP and has said nothing of use for this long: TLS, the upgrade and the first
+/// message take three round trips.
+pub const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
+/// A relay that is back within this was not away, as far as an app is concerned.
+pub const OFFLINE_GRACE: Duration = Duration::from_secs(2);
 /// Known devices without a session are looked for this often while a person looks (S072).
 pub const SCAN: Duration = Duration::from_secs(60);
 /// An end that does not lead gives the other this long to restore a session both know to be cut.

@@ -84,7 +84,7 @@ impl Engine {
                 return Err(self.closed());
             }
             if self.surroundings.app() == AppState::Suspended {
-                return Err(Error::Offline);
+                return Err(Error::Offline("the app is suspended".into()));
             }
             if let Some(session) = self.registry.get(device) {
                 if session.shared.over.is_cancelled() {
@@ -196,7 +196,9 @@ impl Attempt<'_> {
                 Err(Error::Denied) => return outcome.unwrap_or(Err(Error::Denied)),
                 Err(e) => {
                     tracing::info!(device = %self.device, way = name, error = %e, "no path");
-                    failures.push(format!("{name}: {e}"));
+                    // One sentence of the cause, not of its kind too.
+                    let why = if let Error::Unreachable(why) = e { why } else { e.to_string() };
+                    failures.push(format!("{name}: {why}"));
                 }
             }
         }
@@ -217,7 +219,7 @@ impl Attempt<'_> {
         loop {
             let edition = self.engine.relays.edition();
             let outcome = self.by_relay().await;
-            let lost = matches!(outcome, Err(Error::Unreachable(_) | Error::Offline))
+            let lost = matches!(outcome, Err(Error::Unreachable(_) | Error::Offline(_)))
                 && self.engine.relays.edition() != edition;
             if !lost || tries == RELAY_TRIES {
                 return outcome;
@@ -229,13 +231,13 @@ impl Attempt<'_> {
 
     /// Through the first relay that both share: where the peer is known to be, then wherever it may be.
     async fn by_relay(&self) -> Result<(), Error> {
-        let mut why = Error::Offline;
+        let mut why = Error::Unreachable("no relay is used".into());
         for relay in self.engine.relays.towards(self.device) {
             let connection = ConnectionId::from_bytes(random::array());
             let transport = match relay.open(self.device, connection) {
                 Ok(transport) => transport,
                 Err(e) => {
-                    why = Error::Unreachable(format!("relay: {e}"));
+                    why = Error::Unreachable(format!("{}: {e}", relay.url()));
                     continue;
                 }
             };

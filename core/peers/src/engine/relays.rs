@@ -10,12 +10,14 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use peers_proto::certificate::DeviceCertificate;
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::signaling::{ErrorCode, ExchangeKind, IceServer, MessageId};
-use tokio::sync::Notify;
+use peers_proto::time::Instant;
+use peers_proto::timing::OFFLINE_GRACE;
+use tokio::sync::{Notify, watch};
 
 use crate::error::Error;
 use crate::event::ClientState;
 use crate::random;
-use crate::relay_client::{Disconnect, RelayClient, RelayState};
+use crate::relay_client::{Disconnect, RelayClient, RelayState, RelayStatus};
 
 /// The relays of a client.
 #[derive(Default)]
@@ -27,20 +29,85 @@ pub(crate) struct Relays {
     arrivals: Notify,
     /// The device was suspended or its network changed, and no relay has answered or failed since.
     doubtful: AtomicBool,
+    statuses: watch::Sender<Vec<RelayStatus>>,
+    contact: Mutex<Contact>,
+}
+
+/// The contact with relays that the app is shown: it is spared moments without one.
+#[derive(Clone, Copy, Default)]
+enum Contact {
+    #[default]
+    None,
+    Registered,
+    /// There was one until then.
+    Lost(Instant),
 }
 
 impl Relays {
     pub(crate) fn new(clients: Vec<RelayClient>) -> Self {
-        Self { clients, present: Mutex::default(), arrivals: Notify::new(), doubtful: AtomicBool::new(false) }
+        let statuses = clients.iter().map(|client| RelayStatus::new(client.url().to_owned())).collect();
+        Self { clients, statuses: watch::Sender::new(statuses), ..Self::default() }
+    }
+
+    /// Where each of them stands.
+    pub(crate) fn statuses(&self) -> watch::Receiver<Vec<RelayStatus>> {
+        self.statuses.subscribe()
+    }
+
+    /// Looks at all of them again.
+    pub(crate) fn refresh_statuses(&self) {
+        self.statuses.send_if_modified(|statuses| {
+            let before = statuses.clone();
+            for (status, client) in statuses.iter_mut().zip(&self.clients) {
+                status.handle(client.state().borrow().clone());
+            }
+            *statuses != before
+        });
+    }
+
+    /// Why none of them is reached.
+    fn problems(&self) -> String {
+        self.refresh_statuses();
+        let problem = |status: &RelayStatus| match &status.problem {
+            Some(problem) => format!("{}: {problem}", status.url),
+            None => format!("{}: no answer yet", status.url),
+        };
+        let problems: Vec<_> = self.statuses.borrow().iter().map(problem).collect();
+        if problems.is_empty() { "there is none".into() } else { problems.join("; ") }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &RelayClient> {
         self.clients.iter()
     }
 
-    /// The state of the best of them.
-    pub(crate) fn state(&self) -> ClientState {
-        let states: Vec<_> = self.clients.iter().map(|c| c.state().borrow().clone()).collect();
+    /// The state of the best of them; a relay that is back within [`OFFLINE_GRACE`] was never away.
+    pub(crate) fn state(&self, now: Instant) -> ClientState {
+        self.refresh_statuses();
+        let state = self.present_state();
+        let mut contact = self.contact.lock().unwrap_or_else(PoisonError::into_inner);
+        *contact = match (state, *contact) {
+            (ClientState::Online, _) => Contact::Registered,
+            (ClientState::Connecting | ClientState::Offline, Contact::Registered) => Contact::Lost(now),
+            (ClientState::Connecting | ClientState::Offline, Contact::Lost(since))
+                if now < since + OFFLINE_GRACE =>
+            {
+                Contact::Lost(since)
+            }
+            _ => Contact::None,
+        };
+        if matches!(*contact, Contact::Lost(_)) { ClientState::Online } else { state }
+    }
+
+    /// When to look at [`Relays::state`] again, whatever the relays do.
+    pub(crate) fn state_timeout(&self) -> Option<Instant> {
+        match *self.contact.lock().unwrap_or_else(PoisonError::into_inner) {
+            Contact::Lost(since) => Some(since + OFFLINE_GRACE),
+            Contact::None | Contact::Registered => None,
+        }
+    }
+
+    fn present_state(&self) -> ClientState {
+        let states: Vec<_> = self.statuses.borrow().iter().map(|status| status.state.clone()).collect();
         let any = |f: fn(&RelayState) -> bool| states.iter().any(f);
         let decided = any(|s| matches!(s, RelayState::Registered | RelayState::Waiting { .. }));
         let doubtful = self.doubtful.load(Ordering::Relaxed) && !decided;
@@ -63,6 +130,7 @@ impl Relays {
     /// What was known is to be verified.
     pub(crate) fn doubt(&self) {
         self.doubtful.store(true, Ordering::Relaxed);
+        *self.contact.lock().unwrap_or_else(PoisonError::into_inner) = Contact::None;
     }
 
     /// Waits until one of them knows this device.
@@ -79,11 +147,11 @@ impl Relays {
         });
         let registered: Vec<_> = registered.collect();
         if registered.is_empty() {
-            return Err(Error::Offline);
+            return Err(Error::Offline(self.problems()));
         }
         match tokio::time::timeout(patience, select_ok(registered)).await {
             Ok(outcome) => outcome.map(|_| ()),
-            Err(_) => Err(Error::Offline),
+            Err(_) => Err(Error::Offline(self.problems())),
         }
     }
 
@@ -111,13 +179,11 @@ impl Relays {
         connection: ConnectionId,
         envelopes: Vec<String>,
     ) -> Result<(), Error> {
-        let mut sent = Err(Error::Offline);
+        let mut sent = false;
         for client in &self.clients {
-            if client.send_exchange(kind, to, connection, envelopes.clone()).is_ok() {
-                sent = Ok(());
-            }
+            sent |= client.send_exchange(kind, to, connection, envelopes.clone()).is_ok();
         }
-        sent
+        if sent { Ok(()) } else { Err(Error::Offline(self.problems())) }
     }
 
     /// A relay says that a device came or went. `tell` learns whether any of them sees it; of two relays' words the later one

@@ -1,11 +1,13 @@
 //! Whether the relay is still there.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use peers_proto::time::Instant;
 use peers_proto::timing;
 
 use super::Shared;
+use super::learned::quiet;
 use super::state::Disconnect;
 use crate::clock::Clock;
 
@@ -38,19 +40,24 @@ impl Pulse {
         self.ping.swap(false, Ordering::Relaxed)
     }
 
-    /// Pings a silent relay, and at once after a change of network; returns when no answer came in time.
-    pub(super) async fn watch(&self, shared: &Shared) -> Disconnect {
+    /// For how long the relay has been silent.
+    pub(super) fn silence(&self, clock: &Clock) -> Duration {
+        clock.now() - Instant::from_micros(self.heard.load(Ordering::Relaxed))
+    }
+
+    /// Pings a silent relay at multiples of `every`, and at once after a change of network; returns when no answer came in
+    /// time.
+    pub(super) async fn watch(&self, shared: &Shared, every: Duration) -> Disconnect {
         let clock = shared.clock();
         loop {
             let heard = Instant::from_micros(self.heard.load(Ordering::Relaxed));
             // Together with everything else that keeps something alive.
-            let idle = (heard + timing::PING_IDLE).next_beat();
+            let idle = (heard + quiet(every)).next_multiple_of(every);
             let mut patience = tokio::select! {
                 () = clock.sleep_until(idle) => timing::RELAY_PONG,
                 () = shared.network_change() => timing::RELAY_PROBE,
             };
-            let heard = Instant::from_micros(self.heard.load(Ordering::Relaxed));
-            if patience == timing::RELAY_PONG && clock.now() - heard < timing::PING_IDLE {
+            if patience == timing::RELAY_PONG && self.silence(clock) < quiet(every) {
                 continue;
             }
             let count = self.count.load(Ordering::Relaxed);

@@ -7,6 +7,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::keep_alive::Pulse;
+use super::learned::Learned;
 use super::register::{broken, not_text, parse};
 use super::shared::{Batch, Shared};
 use super::state::Disconnect;
@@ -21,15 +22,19 @@ pub(super) enum End {
     Stopped,
 }
 
-pub(super) async fn pump(shared: &Shared, socket: Socket) -> End {
+pub(super) async fn pump(shared: &Shared, learned: &Learned, socket: Socket) -> End {
     let (sink, stream) = socket.split();
     let pulse = Pulse::new(shared.clock());
-    tokio::select! {
+    let end = tokio::select! {
         end = read(shared, &pulse, stream) => end,
         end = write(shared, &pulse, sink) => end,
-        lost = pulse.watch(shared) => End::Lost(lost),
+        lost = pulse.watch(shared, learned.ping_every()) => End::Lost(lost),
         () = shared.keep_ice_fresh() => End::Stopped,
+    };
+    if matches!(end, End::Lost(Disconnect::Broken(_))) {
+        learned.handle_broken(pulse.silence(shared.clock()));
     }
+    end
 }
 
 /// Never waits for anybody but the socket: what nobody takes is dropped by the rules of its queue.

@@ -2,7 +2,7 @@
 
 use futures_util::{SinkExt, StreamExt};
 use peers_proto::signaling::{
-    ClientMessage, IceServers, MessageError, Registration, ServerMessage, close_code,
+    Challenge, ClientMessage, IceServers, MessageError, Registration, ServerMessage, close_code,
 };
 use tokio_tungstenite::tungstenite::{self, Message};
 
@@ -10,20 +10,25 @@ use super::RelayConfig;
 use super::state::Disconnect;
 use crate::transport::websocket::Socket;
 
-/// Answers the challenge and waits until the relay accepts.
-pub(super) async fn register(
-    socket: &mut Socket,
-    config: &RelayConfig,
-    server_name: &str,
-) -> Result<IceServers, Disconnect> {
-    let challenge = loop {
+/// Waits for the relay's challenge: what sends one is a relay.
+pub(super) async fn challenge(socket: &mut Socket) -> Result<Challenge, Disconnect> {
+    loop {
         match next(socket).await? {
-            Some(ServerMessage::Challenge(challenge)) => break challenge,
+            Some(ServerMessage::Challenge(challenge)) => return Ok(challenge),
             Some(ServerMessage::Error { code, .. }) => return Err(Disconnect::Refused(code)),
             Some(_) => return Err(Disconnect::Protocol("no challenge first".into())),
             None => {}
         }
-    };
+    }
+}
+
+/// Answers the challenge and waits until the relay accepts.
+pub(super) async fn register(
+    socket: &mut Socket,
+    challenge: &Challenge,
+    config: &RelayConfig,
+    server_name: &str,
+) -> Result<IceServers, Disconnect> {
     let registration = challenge.answer(server_name, &config.keys, &config.certificate);
     let registration = Registration { token: config.token.clone(), ..registration };
     let text = ClientMessage::DeviceRegistered(registration).to_json();

@@ -188,6 +188,11 @@ impl Shared {
         let _ = self.asleep.subscribe().wait_for(|now| *now == asleep).await;
     }
 
+    /// Counts networks.
+    pub(super) fn network(&self) -> u64 {
+        *self.networks.borrow()
+    }
+
     /// Waits for another network than there is when this is called.
     pub(super) async fn another_network(&self) {
         let _ = self.networks.subscribe().changed().await;

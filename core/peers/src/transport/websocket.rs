@@ -13,15 +13,17 @@ mod dial;
 mod halves;
 mod listen;
 mod locality;
+mod race;
 mod tls;
 
 pub use connect::DialError;
 pub use dial::{DialOptions, dial};
 pub use listen::{Incoming, Listener};
 pub use locality::is_local;
-pub use tls::public_roots;
+pub use tls::{TrustError, pinned, private_roots, public_roots};
 
-pub(crate) use connect::{Endpoint, Socket, connect};
+pub(crate) use connect::{Endpoint, Socket, upgrade};
+pub(crate) use race::Race;
 
 use peers_proto::id::ConnectionId;
 

@@ -1,13 +1,13 @@
 use std::time::Duration;
 
 use peers::clock::Clock;
-use peers::relay_client::{Disconnect, RelayError, RelayState};
+use peers::relay_client::{Disconnect, RelayError, RelayEvent, RelayState};
 use peers_proto::signaling::{ClientMessage, ErrorCode, IceServers, ServerMessage};
 use peers_proto::timing;
 use peers_relay::{IceConfig, Relay};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::fake::FakeRelay;
+use super::fake::{FakeRelay, FakeSocket};
 use super::{Device, free_address, relay, relay_config, soon};
 
 fn waiting(state: &RelayState) -> Option<Disconnect> {
@@ -195,6 +195,49 @@ async fn an_idle_relay_is_pinged_and_stays_registered_if_it_answers() {
         clock.advance(timing::RELAY_PONG);
     }
     assert_eq!(*device.client.state().borrow(), RelayState::Registered);
+}
+
+#[tokio::test]
+async fn a_relay_behind_something_that_closes_idle_connections_is_pinged_more_often() {
+    let fake = FakeRelay::start().await;
+    let clock = Clock::manual();
+    let mut device = Device::new(1).start(&fake.url(), &clock);
+    let other = Device::new(2).id();
+    device.client.watch_devices(vec![other]);
+    let mut socket = fake.register(IceServers::default()).await;
+    let hear = async |device: &mut super::Online, socket: &mut FakeSocket| {
+        socket.say(&ServerMessage::DeviceOnline { device_id: other }).await;
+        while !matches!(device.event().await, RelayEvent::Online(_)) {}
+    };
+    // The longest silence there is: pings go out on beats, and not before two thirds of one have passed.
+    clock.advance(timing::BEAT / 3 + Duration::from_secs(1));
+    hear(&mut device, &mut socket).await;
+    clock.advance(timing::BEAT);
+    drop(socket);
+    device.until(|s| waiting(s).is_some()).await;
+    let mut socket = accept_after_waiting(&fake, &clock).await;
+    device.until(|s| *s == RelayState::Registered).await;
+    // Silence begins right after a moment for a ping.
+    let to_beat = clock.now().next_beat() - clock.now();
+    clock.advance(to_beat + timing::BEAT / 3 + Duration::from_secs(1));
+    assert!(matches!(socket.next().await, Some(Message::Ping(_))));
+    hear(&mut device, &mut socket).await;
+    clock.advance(timing::BEAT - Duration::from_secs(5));
+    assert!(matches!(socket.next().await, Some(Message::Ping(_))), "before it is closed again");
+}
+
+/// Accepts the next registration, which comes when the client has waited.
+async fn accept_after_waiting(fake: &FakeRelay, clock: &Clock) -> FakeSocket {
+    let passes = async {
+        loop {
+            clock.advance(Duration::from_millis(100));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        socket = fake.register(IceServers::default()) => socket,
+        () = passes => unreachable!(),
+    }
 }
 
 #[tokio::test]

@@ -24,6 +24,13 @@ public final class Peers: Sendable {
     /// number of consumers. Ends after `.closed`, or when the task is cancelled.
     public var states: PeersStates { PeersStates(client: client) }
 
+    /// Where each relay stands now, and why one is not reached, in the order of `PeersConfig.relays`; empty before `start()`.
+    public var relays: [RelayStatus] { client.relays().map(RelayStatus.init) }
+
+    /// That, and each change of it; what lasted shorter than the loop looked away is not told. For any number of consumers. Ends
+    /// at `shutdown()`, or when the task is cancelled.
+    public var relayStatuses: RelayStatuses { RelayStatuses(client: client) }
+
     /// What happens, also what happened since `start()` and was not taken: the library keeps a bounded number of events and
     /// counts the rest in `.missed`. For one consumer; with several each event goes to one of them. Ends at `shutdown()`, or
     /// when the task is cancelled.

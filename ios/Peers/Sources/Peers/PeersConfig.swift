@@ -49,10 +49,17 @@ public struct PeersConfig: Sendable {
         public var url: URL
         /// Its operator's token, at most 256 bytes, if it admits devices with one only: see `PeersState.notAdmitted`.
         public var token: String?
+        /// The authorities that may have issued its certificate, in PEM or DER; empty for those that browsers trust.
+        public var authorities: [Data]
+        /// SHA-256 hashes of its certificate's public key or of its certificate: `sha256/` and base64, or hexadecimal. With one,
+        /// no other key is accepted, and no authority, name or date is asked.
+        public var pins: [String]
 
-        public init(url: URL, token: String? = nil) {
+        public init(url: URL, token: String? = nil, authorities: [Data] = [], pins: [String] = []) {
             self.url = url
             self.token = token
+            self.authorities = authorities
+            self.pins = pins
         }
     }
 }
@@ -79,7 +86,10 @@ public struct ICEServer: Sendable, Hashable {
 extension PeersConfig {
     var generated: ClientConfig {
         ClientConfig(
-            relays: relays.map { RelayEndpoint(url: $0.url.absoluteString, token: $0.token) },
+            relays: relays.map {
+                RelayEndpoint(
+                    url: $0.url.absoluteString, token: $0.token, authorities: $0.authorities, pins: $0.pins)
+            },
             identity: identity.generated,
             name: name,
             trusted: trusted.map { TrustedDevice(device: $0.key.text, level: $0.value.generated) },

@@ -13,9 +13,9 @@ public enum PeersError: Error, Sendable, Hashable {
     case config(String)
     /// The device's keys could not be read or kept. Check the file or the store.
     case identity(String)
-    /// No relay answers. Wait for `.online`; it is tried again by itself.
-    case offline
-    /// The peer cannot be reached now. Try again when it comes online.
+    /// No relay answers; the text says of each why. Wait for `.online`; it is tried again by itself.
+    case offline(String)
+    /// The peer cannot be reached now; the text says of each way why. Try again when it comes online.
     case unreachable(String)
     /// No answer in time; whether the peer acted on the request is unknown.
     case timedOut
@@ -66,8 +66,8 @@ public enum PeersError: Error, Sendable, Hashable {
 extension PeersError: LocalizedError {
     public var errorDescription: String? {
         switch self {
-        case .config(let text), .identity(let text), .unreachable(let text), .sessionLost(let text), .codec(let text),
-            .callFailed(_, let text), .internal(let text):
+        case .config(let text), .identity(let text), .offline(let text), .unreachable(let text), .sessionLost(let text),
+            .codec(let text), .callFailed(_, let text), .internal(let text):
             "\(code): \(text)"
         default: code
         }
@@ -121,7 +121,7 @@ extension PeersGenerated.PeersError {
         case .NotStarted: PeersError.notStarted
         case .Config(let reason): PeersError.config(reason)
         case .Identity(let reason): PeersError.identity(reason)
-        case .Offline: PeersError.offline
+        case .Offline(let reason): PeersError.offline(reason)
         case .Unreachable(let reason): PeersError.unreachable(reason)
         case .TimedOut: PeersError.timedOut
         case .Denied: PeersError.denied

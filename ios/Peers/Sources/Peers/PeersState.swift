@@ -8,7 +8,7 @@ public enum PeersState: Sendable, Hashable {
     case connecting
     /// Registered: peers can be reached.
     case online
-    /// No relay answers; it is tried again. Sessions on direct paths go on.
+    /// No relay answers; it is tried again. Sessions on direct paths go on. `Peers.relays` says why.
     case offline
     /// No relay admits this device: a token is missing or wrong, or the device is not on the relay's list. It is tried again.
     case notAdmitted

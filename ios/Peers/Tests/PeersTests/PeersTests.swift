@@ -184,6 +184,43 @@ final class PeersTests: XCTestCase {
         }
     }
 
+    func testARelayThatIsNotReachedSaysWhy() async throws {
+        try await network { network in
+            let url = try XCTUnwrap(URL(string: "ws://no-such-host.invalid"))
+            let device = try await network.stopped(at: url)
+            XCTAssertEqual(device.relays, [])
+            try await device.start()
+            var problem: RelayProblem?
+            for await relays in device.relayStatuses {
+                problem = relays.first?.problem
+                if problem != nil { break }
+            }
+            XCTAssertEqual(problem?.code, "not-found")
+            let reason = try XCTUnwrap(problem?.reason)
+            XCTAssertTrue(reason.contains("host was not found"), reason)
+            let other = try await network.device().deviceID
+            let error = await thrown { try await device.session(with: other) } as? PeersError
+            guard case .offline(let text) = error else { return XCTFail("\(String(describing: error))") }
+            XCTAssertTrue(text.contains(reason), text)
+            await device.shutdown()
+            XCTAssertEqual(device.relays.map(\.state), [.stopped])
+            for await _ in device.relayStatuses {}
+        }
+    }
+
+    func testAuthoritiesAndPinsReachTheLibrary() async throws {
+        try await network { network in
+            for (wrong, named) in [(Data("?".utf8), ""), (Data(), "beef")] {
+                let device = try await network.stopped {
+                    if named.isEmpty { $0.relays[0].authorities = [wrong] } else { $0.relays[0].pins = [named] }
+                }
+                let error = await thrown { try await device.start() } as? PeersError
+                guard case .config(let text) = error else { return XCTFail("\(String(describing: error))") }
+                XCTAssertTrue(text.contains(named.isEmpty ? "authority" : "pin"), text)
+            }
+        }
+    }
+
     func testARelaysTokenIsNotShown() throws {
         let url = try XCTUnwrap(URL(string: "wss://relay.example.com"))
         let config = PeersConfig(relay: url, token: "hush", identity: .temporary)

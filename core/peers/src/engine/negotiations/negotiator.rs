@@ -28,6 +28,8 @@ pub(super) struct Negotiator {
     machine: Negotiation,
     inputs: mpsc::Receiver<Input>,
     waiting: Vec<oneshot::Sender<Result<(), Error>>>,
+    /// What went wrong last, since a dial had an outcome: why attempts end without one.
+    trouble: Option<String>,
     attempts: HashMap<ConnectionId, Live>,
     work: JoinSet<Done>,
     /// The processor time that envelopes from this peer may take: opening one costs three signatures and a key agreement.
@@ -87,6 +89,7 @@ impl Negotiator {
             machine,
             inputs,
             waiting: Vec::new(),
+            trouble: None,
             attempts: HashMap::new(),
             work: JoinSet::new(),
             envelopes: Bucket::new(ENVELOPES_PER_SECOND, ENVELOPE_BURST),
@@ -143,7 +146,10 @@ impl Negotiator {
                 self.machine.handle_remote(contents, now)
             }
             Ok(_) => {}
-            Err(error) => tracing::info!(device = %self.peer, %error, "envelope refused"),
+            Err(error) => {
+                tracing::info!(device = %self.peer, %error, "envelope refused");
+                self.trouble = Some(format!("an envelope of the peer was refused: {error}"));
+            }
         }
     }
 
@@ -165,6 +171,10 @@ impl Negotiator {
             if let Some((why, outlived)) = self.perform(action).await
                 && self.machine.current().is_none()
             {
+                let why = match &self.trouble {
+                    Some(trouble) => format!("{why}: {trouble}"),
+                    None => why,
+                };
                 self.conclude(&Err(Error::Unreachable(why)), outlived);
             }
         }
@@ -210,6 +220,7 @@ impl Negotiator {
         if outlived && !self.waiting.is_empty() {
             return self.dial();
         }
+        self.trouble = None;
         for waiting in self.waiting.drain(..) {
             let _ = waiting.send(outcome.clone());
         }
@@ -281,6 +292,7 @@ impl Negotiator {
             }
             Done::Made(id, Err(why)) => {
                 tracing::info!(error = %why, "no peer connection");
+                self.trouble = Some(why);
                 self.machine.handle_closed(id, now);
             }
             Done::Candidate(id, candidate, more) => {
@@ -304,6 +316,7 @@ impl Negotiator {
             }
             Done::Connected(id, Err(reason)) => {
                 tracing::info!(%reason, "a peer connection failed");
+                self.trouble = Some(reason.to_string());
                 self.machine.handle_closed(id, now);
             }
             Done::Settled(id, outcome) => {

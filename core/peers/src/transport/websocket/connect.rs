@@ -3,10 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-use peers_proto::timing;
-use rustls::ClientConfig;
+use rustls::{CertificateError, ClientConfig};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::{self, protocol::WebSocketConfig};
@@ -15,7 +12,7 @@ use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async
 /// Bytes a WebSocket has for what it reads, from its first moment on: a frame. The library's own choice is eight times as much.
 pub(super) const READ_BUFFER: usize = 16 * 1024;
 
-/// What [`connect`] opens.
+/// What [`upgrade`] opens.
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Why a WebSocket did not open.
@@ -30,7 +27,7 @@ pub enum DialError {
     /// The host's name has no address now.
     #[error("the host was not found: {0}")]
     Resolve(String),
-    /// No address of the host accepts connections.
+    /// The host does not accept connections, or ends them at once.
     #[error("not reachable: {0}")]
     Connect(String),
     /// The host's certificate is not accepted, or TLS failed otherwise.
@@ -39,9 +36,27 @@ pub enum DialError {
     /// What answers does not speak this protocol.
     #[error("WebSocket upgrade: {0}")]
     Upgrade(String),
-    /// It took longer than [`timing::DIAL_TIMEOUT`].
+    /// It took longer than [`DIAL_TIMEOUT`](peers_proto::timing::DIAL_TIMEOUT).
     #[error("timed out")]
     TimedOut,
+}
+
+impl DialError {
+    /// The later of two failures: the one that got further, the first of equals. Of several addresses it is the one worth
+    /// telling.
+    pub(crate) fn furthest(self, other: Self) -> Self {
+        if other.progress() > self.progress() { other } else { self }
+    }
+
+    fn progress(&self) -> u8 {
+        match self {
+            Self::Url | Self::Insecure | Self::Resolve(_) => 0,
+            Self::Connect(_) => 1,
+            Self::TimedOut => 2,
+            Self::Tls(_) => 3,
+            Self::Upgrade(_) => 4,
+        }
+    }
 }
 
 /// A parsed URL.
@@ -96,19 +111,18 @@ impl Endpoint {
 
     pub(crate) async fn resolve(&self) -> Result<Vec<SocketAddr>, DialError> {
         let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
-        let addresses: Vec<_> = found.map_err(|e| DialError::Resolve(e.kind().to_string()))?.collect();
+        let addresses: Vec<_> = found.map_err(|e| DialError::Resolve(e.to_string()))?.collect();
         if addresses.is_empty() { Err(DialError::Resolve("no address".into())) } else { Ok(addresses) }
     }
 }
 
-/// Opens a WebSocket to `url` at the first of `addresses` that accepts.
-pub(crate) async fn connect(
+/// Opens a WebSocket to `url` over TCP.
+pub(crate) async fn upgrade(
     url: &str,
-    addresses: &[SocketAddr],
+    tcp: TcpStream,
     config: WebSocketConfig,
     tls: Arc<ClientConfig>,
 ) -> Result<Socket, DialError> {
-    let tcp = race(addresses).await?;
     tcp.set_nodelay(true).map_err(|e| unreachable(&e))?;
     let connector = Some(Connector::Rustls(tls));
     let config = config.read_buffer_size(READ_BUFFER);
@@ -118,48 +132,24 @@ pub(crate) async fn connect(
         // tokio-rustls reports a refused certificate as an I/O error that holds rustls's.
         Err(tungstenite::Error::Io(error)) => {
             let tls = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
-            Err(tls.map_or_else(|| unreachable(&error), |tls| DialError::Tls(tls.to_string())))
+            Err(tls.map_or_else(|| unreachable(&error), |tls| DialError::Tls(explain(tls))))
         }
         Err(tungstenite::Error::Http(response)) => Err(DialError::Upgrade(response.status().to_string())),
         Err(error) => Err(DialError::Upgrade(error.to_string())),
     }
 }
 
-/// Happy eyeballs (RFC 8305): a broken IPv6 must not cost more than a moment.
-async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, DialError> {
-    let mut attempts: FuturesUnordered<_> = (0_u32..)
-        .zip(interleave(addresses))
-        .map(async |(nth, address)| {
-            tokio::time::sleep(timing::HAPPY_EYEBALLS * nth).await;
-            TcpStream::connect(address).await
-        })
-        .collect();
-    let mut failed = DialError::Connect("no address".into());
-    while let Some(result) = attempts.next().await {
-        match result {
-            Ok(tcp) => return Ok(tcp),
-            Err(error) => failed = unreachable(&error),
+/// In words where rustls shows a structure: the reason of a verifier that is not its own.
+fn explain(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::Other(why)) => {
+            format!("invalid peer certificate: {why}")
         }
+        error => error.to_string(),
     }
-    Err(failed)
 }
 
-/// The families in turns, beginning with the resolver's favourite.
-fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
-    let first = addresses.first().map(SocketAddr::is_ipv6);
-    let (mut preferred, mut other): (Vec<_>, Vec<_>) =
-        addresses.iter().copied().partition(|a| Some(a.is_ipv6()) == first);
-    preferred.reverse();
-    other.reverse();
-    let mut mixed = Vec::with_capacity(addresses.len());
-    while mixed.len() < addresses.len() {
-        mixed.extend(preferred.pop());
-        mixed.extend(other.pop());
-    }
-    mixed
-}
-
-fn unreachable(error: &std::io::Error) -> DialError {
+pub(super) fn unreachable(error: &std::io::Error) -> DialError {
     DialError::Connect(error.kind().to_string())
 }
 
@@ -185,13 +175,5 @@ mod tests {
         ] {
             assert_eq!(Endpoint::parse(bad).map(|e| e.host), Err(DialError::Url), "{bad}");
         }
-    }
-
-    #[test]
-    fn families_take_turns() {
-        let (a, b) = ("192.0.2.1:1".parse().unwrap(), "192.0.2.2:1".parse().unwrap());
-        let c = "[2001:db8::1]:1".parse().unwrap();
-        assert_eq!(interleave(&[c, a, b]), [c, a, b]);
-        assert_eq!(interleave(&[a, b, c]), [a, c, b]);
     }
 }

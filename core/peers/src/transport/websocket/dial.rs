@@ -6,8 +6,9 @@ use peers_proto::id::ConnectionId;
 use peers_proto::timing;
 use rustls::ClientConfig;
 
-use super::connect::{DialError, Endpoint, connect};
-use super::{halves, is_local, path, tls};
+use super::connect::{DialError, Endpoint, upgrade};
+use super::{Race, halves, is_local, path, tls};
+use crate::clock::Clock;
 use crate::random;
 use crate::transport::{Transport, TransportKind};
 
@@ -43,6 +44,15 @@ async fn open(endpoint: &Endpoint, options: &DialOptions) -> Result<(ConnectionI
     let connection = ConnectionId::from_bytes(random::array());
     let url = endpoint.url(&format!("{}{}", endpoint.path(), path(kind, connection)));
     let tls = options.tls.clone().unwrap_or_else(tls::public_roots);
-    let socket = connect(&url, &addresses, halves::config(), tls).await?;
-    Ok((connection, halves::transport(kind, socket)))
+    let clock = Clock::system();
+    let mut race =
+        Race::new(&clock, &addresses, None, |tcp| upgrade(&url, tcp, halves::config(), tls.clone()));
+    let mut failed = DialError::Connect("no address".into());
+    while let Some((_, opened)) = race.next().await {
+        match opened {
+            Ok(socket) => return Ok((connection, halves::transport(kind, socket))),
+            Err(error) => failed = failed.furthest(error),
+        }
+    }
+    Err(failed)
 }

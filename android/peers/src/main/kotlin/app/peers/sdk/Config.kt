@@ -51,9 +51,18 @@ public class PeersConfig internal constructor() {
     /**
      * A relay's `ws://` or `wss://` URL, and its operator's [token] if it admits devices with one only: see
      * [PeersState.NOT_ADMITTED]. Several calls name several relays.
+     *
+     * A certificate that no public authority has issued needs one of two: its own [authorities], in PEM or DER, which then count
+     * in place of those that browsers trust; or [pins], SHA-256 hashes of its public key or of the certificate (`sha256/` and
+     * base64, or hexadecimal). With a pin no other key is accepted, and no authority, name or date is asked.
      */
-    public fun relay(url: String, token: String? = null) {
-        relays += RelayEndpoint(url, token)
+    public fun relay(
+        url: String,
+        token: String? = null,
+        authorities: List<ByteArray> = emptyList(),
+        pins: List<String> = emptyList(),
+    ) {
+        relays += RelayEndpoint(url, token, authorities, pins)
     }
 
     /** Where the device's keys live. Required. */

@@ -13,6 +13,7 @@ import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.flow.flow
+import kotlinx.coroutines.joinAll
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.withContext
 
@@ -31,12 +32,19 @@ public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
     private val scope = CoroutineScope(SupervisorJob() + Dispatchers.Default)
     private val client = translating { PeersClient(PeersConfig().apply(configure).toGenerated(scope)) }
     private val states = MutableStateFlow(PeersState.STOPPED)
+    private val statuses = MutableStateFlow(emptyList<RelayStatus>())
 
-    // It ends with the client, whose last state is CLOSED.
-    private val following: Job = scope.launch(start = CoroutineStart.UNDISPATCHED) { followState() }
+    // They end with the client, whose last state is CLOSED.
+    private val following: List<Job> = listOf(
+        scope.launch(start = CoroutineStart.UNDISPATCHED) { followState() },
+        scope.launch(start = CoroutineStart.UNDISPATCHED) { followRelays() },
+    )
 
     /** Whether a relay is reached. */
     public val state: StateFlow<PeersState> = states.asStateFlow()
+
+    /** Where each relay stands, and why one is not reached, in the order of [PeersConfig.relay]; empty before [start]. */
+    public val relays: StateFlow<List<RelayStatus>> = statuses.asStateFlow()
 
     /**
      * What happens, also what happened since [start] and was not collected: the library keeps a bounded number of events and
@@ -104,7 +112,7 @@ public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
     public suspend fun shutdown() {
         withContext(NonCancellable) {
             client.shutdown()
-            following.join()
+            following.joinAll()
             scope.cancel()
         }
     }
@@ -116,6 +124,14 @@ public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
 
     private suspend fun awaitStart() {
         if (states.value == PeersState.STOPPED) client.stateAfter(PeersState.STOPPED.toGenerated(), null)
+    }
+
+    private suspend fun followRelays() {
+        var seen = client.relays()
+        do {
+            seen = client.relaysAfter(seen, null)
+            statuses.value = seen.map { it.toStatus() }
+        } while (client.state() != PeersState.CLOSED.toGenerated())
     }
 
     private suspend fun followState() {

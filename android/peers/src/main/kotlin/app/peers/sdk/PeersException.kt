@@ -24,11 +24,11 @@ public sealed class PeersException(
     public class Identity internal constructor(reason: String, cause: Throwable?) :
         PeersException("identity", reason, cause)
 
-    /** No relay answers. Wait for [PeersState.ONLINE]; it is tried again by itself. */
-    public class Offline internal constructor(cause: Throwable?) :
-        PeersException("offline", "no relay answers", cause)
+    /** No relay answers; the message says of each why. Wait for [PeersState.ONLINE]; it is tried again by itself. */
+    public class Offline internal constructor(reason: String, cause: Throwable?) :
+        PeersException("offline", reason, cause)
 
-    /** The peer cannot be reached now. Try again when it comes online. */
+    /** The peer cannot be reached now; the message says of each way why. Try again when it comes online. */
     public class Unreachable internal constructor(reason: String, cause: Throwable?) :
         PeersException("unreachable", reason, cause)
 
@@ -105,7 +105,7 @@ internal fun GeneratedException.translated(): Exception = when (this) {
     is GeneratedException.NotStarted -> PeersException.NotStarted(this)
     is GeneratedException.Config -> PeersException.Config(reason, this)
     is GeneratedException.Identity -> PeersException.Identity(reason, this)
-    is GeneratedException.Offline -> PeersException.Offline(this)
+    is GeneratedException.Offline -> PeersException.Offline(reason, this)
     is GeneratedException.Unreachable -> PeersException.Unreachable(reason, this)
     is GeneratedException.TimedOut -> PeersException.TimedOut(this)
     is GeneratedException.Denied -> PeersException.Denied(this)

@@ -13,7 +13,7 @@ public enum class PeersState {
     /** Registered: peers can be reached. */
     ONLINE,
 
-    /** No relay answers; it is tried again. Sessions on direct paths go on. */
+    /** No relay answers; it is tried again. Sessions on direct paths go on. [Peers.relays] says why. */
     OFFLINE,
 
     /** No relay admits this device: a token is missing or wrong, or the device is not on the relay's list. It is tried again. */

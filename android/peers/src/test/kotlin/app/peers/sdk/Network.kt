@@ -13,6 +13,7 @@ import kotlinx.coroutines.withTimeout
 internal class Network {
     private val devices = mutableListOf<Peers>()
     private val processes = mutableListOf<Process>()
+    private val fronts = mutableListOf<TlsFront>()
 
     /** A started device on this machine that the relay knows. */
     suspend fun device(configure: PeersConfig.() -> Unit = {}): Peers = stopped(configure = configure).also { device ->
@@ -21,8 +22,12 @@ internal class Network {
     }
 
     /** A device that was not started. */
-    fun stopped(relay: String = Relay.url, token: String? = null, configure: PeersConfig.() -> Unit = {}): Peers = Peers {
-        relay(relay, token)
+    fun stopped(relay: String = Relay.url, token: String? = null, configure: PeersConfig.() -> Unit = {}): Peers =
+        stopped({ relay(relay, token) }, configure)
+
+    /** A device that was not started, of the relays that [relays] names. */
+    fun stopped(relays: PeersConfig.() -> Unit, configure: PeersConfig.() -> Unit = {}): Peers = Peers {
+        relays()
         identity(TemporaryIdentity)
         loopback = true
         configure()
@@ -73,7 +78,12 @@ internal class Network {
         return url
     }
 
+    /** A relay with these settings behind TLS, with a certificate that it has issued to itself. */
+    fun tlsRelay(): TlsFront = TlsFront { address -> relay("names=$address") }.also { fronts += it }
+
     suspend fun end() {
+        fronts.forEach { it.close() }
+        fronts.clear()
         devices.forEach { it.shutdown() }
         processes.forEach { it.destroyForcibly().waitFor() }
         devices.clear()

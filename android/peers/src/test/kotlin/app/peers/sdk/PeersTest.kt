@@ -178,6 +178,39 @@ class PeersTest {
     }
 
     @Test
+    fun `a relay that is not reached says why`() = network {
+        val device = stopped("ws://no-such-host.invalid")
+        assertEquals(emptyList(), device.relays.value)
+        device.start()
+        val relay = device.relays.first { relays -> relays.any { it.problem != null } }.single()
+        assertEquals("ws://no-such-host.invalid" to "not-found", relay.url to relay.problem?.code)
+        assertTrue("host was not found" in relay.problem!!.reason, "$relay")
+        val error = assertFailsWith<PeersException.Offline> { device.session(device { }.deviceId) }
+        assertTrue(relay.problem!!.reason in error.message!!, "$error")
+        device.shutdown()
+        assertEquals(RelayState.STOPPED, device.relays.value.single().state)
+    }
+
+    @Test
+    fun `a relay whose certificate nobody has issued is known by its pin or its authority`() = network {
+        val relay = tlsRelay()
+        val refused = stopped(relay.url)
+        refused.start()
+        assertEquals("tls", refused.relays.first { it.firstOrNull()?.problem != null }.single().problem?.code)
+        for (device in listOf(
+            stopped({ relay(relay.url, pins = listOf(relay.pin)) }),
+            stopped({ relay(relay.url, authorities = listOf(relay.certificate)) }),
+        )) {
+            device.start()
+            device.state.first { it == PeersState.ONLINE }
+            val registered = device.relays.first { it.single().state == RelayState.REGISTERED }
+            assertEquals(null, registered.single().problem)
+        }
+        val wrong = stopped({ relay(relay.url, pins = listOf("beef")) })
+        assertTrue("pin" in assertFailsWith<PeersException.Config> { wrong.start() }.message!!)
+    }
+
+    @Test
     fun `a session uses only what was chosen`() = network {
         for (only in listOf(PathKind.RELAY, PathKind.WEBRTC)) {
             val first = device { transports = setOf(only) }

@@ -1,0 +1,93 @@
+internal import PeersGenerated
+
+/// One relay, and where this device stands with it.
+public struct RelayStatus: Sendable, Hashable {
+    /// As `PeersConfig.relays` was given it.
+    public let url: String
+    /// Now.
+    public let state: RelayState
+    /// Why the last try failed or the last registration ended; kept while the next try runs, nil once it succeeds.
+    public let problem: RelayProblem?
+}
+
+/// Where this device stands with one relay.
+public enum RelayState: Sendable, Hashable {
+    /// Dialing or registering.
+    case connecting
+    /// Registered.
+    case registered
+    /// It did not work, or it ended; it is tried again in a moment.
+    case waiting
+    /// The app is suspended.
+    case suspended
+    /// Another process registered with this identity.
+    case superseded
+    /// Shut down.
+    case stopped
+}
+
+/// Why a relay is not reached.
+public struct RelayProblem: Sendable, Hashable {
+    /// A stable name: `not-found`, `unreachable`, `tls`, `not-a-relay`, `wrong-name`, `not-admitted`, `refused`, `silent`,
+    /// `broken`, `closed`, `network-changed`, `protocol`.
+    public let code: String
+    /// For a person.
+    public let reason: String
+}
+
+/// The relays of `Peers`, each time one of them stands elsewhere.
+public struct RelayStatuses: AsyncSequence, Sendable {
+    public typealias Element = [RelayStatus]
+    public typealias Failure = Never
+
+    let client: PeersClient
+
+    public func makeAsyncIterator() -> Iterator {
+        Iterator(client: client)
+    }
+
+    public struct Iterator: AsyncIteratorProtocol {
+        let client: PeersClient
+        private var seen: [PeersGenerated.RelayStatus]?
+
+        init(client: PeersClient) {
+            self.client = client
+        }
+
+        /// The next statuses; nil at the end.
+        public mutating func next() async -> [RelayStatus]? {
+            let client = client
+            let now: [PeersGenerated.RelayStatus]
+            if let last = seen {
+                let next = try? await cancellable { await client.relaysAfter(seen: last, cancel: $0) }
+                guard let next, next != last else { return nil }
+                now = next
+            } else {
+                now = client.relays()
+            }
+            seen = now
+            return now.map(RelayStatus.init)
+        }
+    }
+}
+
+extension RelayStatus {
+    init(_ status: PeersGenerated.RelayStatus) {
+        url = status.url
+        state = RelayState(status.state)
+        problem = status.problem.map { RelayProblem(code: $0.code, reason: $0.reason) }
+    }
+}
+
+extension RelayState {
+    init(_ state: PeersGenerated.RelayState) {
+        switch state {
+        case .connecting: self = .connecting
+        case .registered: self = .registered
+        case .waiting: self = .waiting
+        case .suspended: self = .suspended
+        case .superseded: self = .superseded
+        case .stopped: self = .stopped
+        }
+    }
+}
