@@ -23,6 +23,7 @@ mod new_file;
 pub mod random;
 mod relay_address;
 pub mod relay_client;
+mod resolver;
 mod runtime;
 mod session;
 pub mod transport;

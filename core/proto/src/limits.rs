@@ -172,8 +172,25 @@ pub const KNOCKS_PER_SECOND: u64 = 4;
 pub const KNOCK_BURST: u64 = 32;
 /// Knocks remembered to recognise copies and replays: four minutes of as many as are opened.
 pub const MAX_SEEN_KNOCKS: usize = 1024;
+/// Look-ups of names that may be under way at once, each on a thread: those of all relays and ICE servers a device has.
+pub const MAX_NAME_LOOKUPS: usize = 16;
+/// Names of STUN and TURN servers that are looked up. Of the places above they leave half to the relays.
+pub const MAX_ICE_NAMES: usize = 8;
 /// Remote candidates accepted in one attempt.
 pub const MAX_CANDIDATES: usize = 32;
+/// Of those, a device's own addresses, and of this device's own those it binds. The others leave room for what STUN and TURN
+/// servers see, without which two networks do not meet.
+pub const MAX_HOST_CANDIDATES: usize = 8;
+/// Addresses a connection may bind however many sockets others have: one of each IP version.
+pub const MIN_HOST_CANDIDATES: usize = 2;
+/// UDP sockets beyond which connections have [`MIN_HOST_CANDIDATES`]. They are closed once a pair is in use, but for one. An
+/// iPhone's process has 256 descriptors: with thirty attempts at once these take 124 at most, relays, local sockets and the
+/// runtime some 50, and the app keeps 64.
+pub const MAX_ICE_SOCKETS: usize = 64;
+/// Pairs of candidates that are checked (RFC 8445 section 6.1.2.5).
+pub const MAX_CANDIDATE_PAIRS: usize = 100;
+/// Pairs whose first check may leave at once.
+pub const ICE_CHECK_BURST: u64 = 16;
 /// Bytes of one candidate line. Real ones stay below 200.
 pub const MAX_CANDIDATE: usize = 512;
 /// Bytes of a session description. One data channel takes about 500, and up to 32 candidates may be inside.

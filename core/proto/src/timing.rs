@@ -86,6 +86,12 @@ pub const NEW_DEVICE_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// ICE checks: every 20 ms, so that a lost one costs no second, for as many as fit into the establishment's first half.
 pub const ICE_CHECKS: (Duration, u16) = (Duration::from_millis(20), 600);
+/// Between two checks of a connection, however many pairs it has (RFC 8445 section 14.2 has 5 ms at least): four pairs are
+/// checked in every round, and sixty-four each 320 ms.
+pub const ICE_PACE: Duration = Duration::from_millis(5);
+/// Before the first check of a pair whose address the system would not send from, and between two of them: such a pair works
+/// where a network is chosen by the sender's address, and costs the others time elsewhere.
+pub const ICE_UNROUTED: Duration = Duration::from_millis(500);
 /// ICE's own consent checks (RFC 7675) on an established pair: none. The stack's default, one in 2 s from each end, would keep
 /// a phone's radio awake, and say nothing that [`PING_IDLE`] and the beat, which keep NATs open as well, do not prove.
 pub const ICE_KEEP_ALIVE: Duration = Duration::ZERO;
@@ -96,8 +102,11 @@ pub const ICE_GIVE_UP: Duration = Duration::ZERO;
 pub const ICE_SRFLX_WAIT: Duration = Duration::from_millis(150);
 /// How long any better pair is awaited before one through TURN is taken.
 pub const ICE_RELAY_WAIT: Duration = Duration::from_millis(300);
-/// Resolving one STUN or TURN server holds up the whole peer connection.
-pub const ICE_RESOLVE: Duration = Duration::from_secs(1);
+/// The names of STUN and TURN servers have this long, all together, from the first look-up in a network: attempts then go on
+/// without those that were not found. Long enough for a cellular network, short enough for both ends to wait in turn.
+pub const ICE_RESOLVE: Duration = Duration::from_millis(400);
+/// A name that an attempt needs is looked up anew after this, beside it: resolvers remember, and servers move.
+pub const ICE_RESOLVE_AGAIN: Duration = Duration::from_secs(10);
 /// A closing data channel waits this long for its last acknowledgement.
 pub const WEBRTC_CLOSE: Duration = Duration::from_secs(1);
 /// A path that ends has this long to tell the peer.

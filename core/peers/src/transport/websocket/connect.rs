@@ -9,6 +9,8 @@ use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::{self, protocol::WebSocketConfig};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
+use crate::resolver;
+
 /// Bytes a WebSocket has for what it reads, from its first moment on: a frame. The library's own choice is eight times as much.
 pub(super) const READ_BUFFER: usize = 16 * 1024;
 
@@ -110,8 +112,9 @@ impl Endpoint {
     }
 
     pub(crate) async fn resolve(&self) -> Result<Vec<SocketAddr>, DialError> {
-        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
-        let addresses: Vec<_> = found.map_err(|e| DialError::Resolve(e.to_string()))?.collect();
+        let found =
+            resolver::look_up(&self.host).await.map_err(|e| DialError::Resolve(e.kind().to_string()))?;
+        let addresses: Vec<_> = found.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect();
         if addresses.is_empty() { Err(DialError::Resolve("no address".into())) } else { Ok(addresses) }
     }
 }
