@@ -241,6 +241,7 @@ impl Engine {
         loop {
             // What changed before this receiver was there counts too.
             self.publish_state();
+            self.prepare_names();
             tokio::select! {
                 changed = relay.changed() => if changed.is_err() { return },
                 () = self.clock.sleep_until_any(self.relays.state_timeout()) => {}

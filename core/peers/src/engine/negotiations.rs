@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Engine;
 use crate::error::Error;
-use crate::transport::webrtc::{IceServer, WebRtcConfig};
+use crate::transport::webrtc::{IceServer, Names, WebRtcConfig};
 use held::Held;
 use negotiator::Negotiator;
 
@@ -32,6 +32,7 @@ pub(crate) struct Negotiations {
     /// Those with something under way, or something lately: devices with trust alone have one.
     tasks: Mutex<HashMap<DeviceId, mpsc::Sender<Input>>>,
     held: Mutex<Held>,
+    names: Names,
 }
 
 /// Something for the negotiation with one peer.
@@ -105,6 +106,17 @@ impl Engine {
         ends
     }
 
+    /// Looks the names of STUN and TURN servers up, so that attempts need not wait.
+    pub(crate) fn prepare_names(&self) {
+        self.negotiations.names.prepare(&self.webrtc_config().ice_servers);
+    }
+
+    /// The same in another network, where they may have other addresses.
+    pub(crate) fn prepare_names_anew(&self) {
+        self.negotiations.names.forget();
+        self.prepare_names();
+    }
+
     fn webrtc_config(&self) -> WebRtcConfig {
         let named = self.settings.ice_servers.iter().cloned().chain(self.relays.ice_servers());
         WebRtcConfig {
@@ -115,6 +127,7 @@ impl Engine {
                     credential: s.credential.unwrap_or_default(),
                 })
                 .collect(),
+            names: self.negotiations.names.clone(),
             relay_only: self.settings.relay_only,
             include_loopback: self.settings.loopback,
             ..WebRtcConfig::default()

@@ -66,6 +66,7 @@ impl Engine {
         if change != NetworkChange::Lost {
             if another {
                 self.dials.forget();
+                self.prepare_names_anew();
             }
             self.relays.iter().for_each(|relay| relay.network_changed(another));
         }
@@ -142,6 +143,7 @@ impl Engine {
     fn resume(&self) {
         self.registry.all().iter().for_each(|session| session.shared.come_back());
         self.dials.forget();
+        self.prepare_names_anew();
         self.relays.iter().for_each(RelayClient::resume);
         self.ask_again();
     }

@@ -16,8 +16,11 @@
 //! | [`life`], [`connection`] | one close reason, and the task that always closes the peer connection |
 //! | [`pipe`], [`inbox`], [`window`] | the two halves of the transport, and how much may be under way |
 //! | [`lane`] | QUIC's share of the sockets |
+//! | [`addresses`], [`pace`] | which sockets a connection has, and how often checks leave them |
+//! | [`names`], [`turn`] | STUN and TURN servers: their addresses, and what is said to them |
 //! | [`runtime`], [`socket`], [`batch`], [`kick`] | the stack's runtime and UDP sockets: buffers, GSO |
 
+mod addresses;
 mod attempt;
 mod attribute;
 mod batch;
@@ -32,7 +35,9 @@ mod inbox;
 mod kick;
 mod lane;
 mod life;
+mod names;
 mod opener;
+mod pace;
 mod pair;
 mod pipe;
 mod record;
@@ -42,6 +47,7 @@ mod sdp;
 mod settings;
 mod socket;
 mod stun;
+mod turn;
 mod window;
 
 pub use attempt::{Attempt, Connecting, Negotiation, WebRtcError};
@@ -49,4 +55,5 @@ pub use candidate::CandidateError;
 pub use config::{IceServer, WebRtcConfig};
 pub use counters::CounterSnapshot;
 pub use lane::{Lane, LaneError};
+pub use names::Names;
 pub use sdp::{DescriptionError, Fingerprint, fingerprint_of_sdp};

@@ -1,7 +1,9 @@
 //! From two descriptions and some candidates to a transport.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use peers_proto::limits;
 use rtc::peer_connection::transport::RTCIceCandidatePair;
@@ -12,6 +14,7 @@ use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, RTCIceCandidateInit, RTCSessionDescription,
 };
 
+use super::addresses::Places;
 use super::candidate::{Candidate, CandidateError, CandidateFilter};
 use super::config::WebRtcConfig;
 use super::connection::{Connection, Events, Guard, Said};
@@ -26,6 +29,7 @@ use super::runtime::{Shared, TunedRuntime};
 use super::sdp::{Description, DescriptionError, Fingerprint};
 use super::settings::{self, CHANNEL_ID};
 use super::stun::Credentials;
+use super::turn::Accounts;
 use super::window::Window;
 use crate::transport::{CloseReason, Route, Transport, TransportKind};
 
@@ -65,7 +69,7 @@ impl Attempt {
     /// # Errors
     /// [`WebRtcError::Stack`].
     pub async fn offer(config: &WebRtcConfig) -> Result<Self, WebRtcError> {
-        let parts = Parts::new(config, Role::Offerer).await?;
+        let parts = Parts::new(config, Role::Offerer, &[]).await?;
         let offer = parts.negotiation.0.pc.create_offer(None).await?;
         parts.finish(config, offer).await
     }
@@ -75,7 +79,8 @@ impl Attempt {
     /// # Errors
     /// [`WebRtcError::Description`] for an offer that is refused, else [`WebRtcError::Stack`].
     pub async fn answer(config: &WebRtcConfig, offer: &str) -> Result<Self, WebRtcError> {
-        let parts = Parts::new(config, Role::Answerer).await?;
+        let peers = Description::parse(offer)?.hosts();
+        let parts = Parts::new(config, Role::Answerer, &peers).await?;
         parts.negotiation.describe(offer, RTCSessionDescription::offer).await?;
         let answer = parts.negotiation.0.pc.create_answer(None).await?;
         parts.finish(config, answer).await
@@ -134,6 +139,13 @@ impl Negotiation {
         let (local, peer) = (pair::base(pair.local()), pair::address(pair.remote()));
         let socket = local.and_then(|local| self.0.shared.socket(local)).ok_or(LaneError::NotConnected)?;
         Lane::open(&socket, peer.ok_or(LaneError::NotConnected)?)
+    }
+
+    /// The error code with which a TURN server refused to forward for this side (RFC 8656 section 19), if one did: 401 for
+    /// credentials that are wrong or have expired, 486 for a full quota.
+    #[must_use]
+    pub fn turn_refusal(&self) -> Option<u16> {
+        self.0.shared.turn_refusal()
     }
 
     /// What was refused, dropped and nudged so far.
@@ -196,7 +208,7 @@ impl Connecting {
         if self.opened.await.is_err() {
             return Err(inner.shared.life.ended().await);
         }
-        let (binding, (_, relayed)) = match tokio::try_join!(inner.binding(), inner.nominated()) {
+        let (binding, (pair, relayed)) = match tokio::try_join!(inner.binding(), inner.nominated()) {
             Ok(facts) => facts,
             Err(reason) => {
                 inner.shared.life.end(reason);
@@ -204,6 +216,9 @@ impl Connecting {
             }
         };
         tracing::debug!(relayed, "peer connection is open");
+        if let Some(local) = pair::base(pair.local()) {
+            inner.shared.settle(local, pair::on_turn(pair.local()));
+        }
         let (channel, guard, shared) = (self.channel, self.guard, inner.shared.clone());
         Ok(Transport {
             route: Route { kind: TransportKind::WebRtc, relayed },
@@ -284,9 +299,18 @@ struct Parts {
 }
 
 impl Parts {
-    async fn new(config: &WebRtcConfig, role: Role) -> Result<Self, WebRtcError> {
+    /// `peers` are addresses of the peer, as far as they are known.
+    async fn new(config: &WebRtcConfig, role: Role, peers: &[IpAddr]) -> Result<Self, WebRtcError> {
+        config.names.prepare(&config.ice_servers);
         let (certificate, local_fingerprint) = settings::fresh_certificate()?;
-        let shared = Arc::new(Shared::new(Life::new()));
+        let places = Places::take();
+        let addresses = settings::bind_addresses(config, places.count(), peers);
+        places.keep(addresses.len());
+        let accounts = Accounts::new(&config.ice_servers);
+        let shared = Arc::new(Shared::new(Life::new(), places, accounts));
+        if config.relay_only {
+            shared.kick.relayed();
+        }
         let gathered = Arc::<Notify>::default();
         let (candidate_sender, candidates) = mpsc::channel(limits::MAX_CANDIDATES);
         let events = Events {
@@ -294,14 +318,15 @@ impl Parts {
             candidates: candidate_sender,
             gathered: gathered.clone(),
             relay_only: config.relay_only,
+            relayed: AtomicBool::new(false),
         };
         let crypto = JudgingCrypto::new(shared.clone()).map_err(crypto_failed)?;
         let pc = PeerConnectionBuilder::new()
             .with_configuration(settings::configuration(config, certificate))
             .with_setting_engine(settings::settings(config, Arc::new(crypto)))
             .with_handler(Arc::new(events))
-            .with_runtime(Arc::new(TunedRuntime::new(shared.clone())))
-            .with_udp_addrs(settings::bind_addresses(config))
+            .with_runtime(Arc::new(TunedRuntime::new(shared.clone(), config.names.clone())))
+            .with_udp_addrs(addresses)
             .build()
             .await?;
         let pc: Arc<dyn PeerConnection> = Arc::new(pc);

@@ -24,7 +24,7 @@ pub enum CandidateError {
     /// A data channel has one component.
     #[error("not component 1")]
     Component,
-    /// More than `MAX_CANDIDATES` in one attempt.
+    /// More than `MAX_CANDIDATES` in one attempt, or more than `MAX_HOST_CANDIDATES` of the peer's own addresses.
     #[error("too many candidates")]
     TooMany,
 }
@@ -89,6 +89,11 @@ impl Candidate {
         self.component == 1 && !self.address.ip().is_unspecified()
     }
 
+    /// The address, if it is the peer's own.
+    pub(super) fn host(&self) -> Option<IpAddr> {
+        (self.kind == Kind::Host).then(|| self.address.ip())
+    }
+
     /// The same without the address it was derived from, which would name this device's own (S136).
     #[must_use]
     pub(super) fn hidden(self) -> Self {
@@ -131,11 +136,13 @@ impl Kind {
 pub(super) struct CandidateFilter {
     include_loopback: bool,
     left: usize,
+    hosts_left: usize,
 }
 
 impl CandidateFilter {
     pub(super) fn new(include_loopback: bool) -> Self {
-        Self { include_loopback, left: limits::MAX_CANDIDATES }
+        let (left, hosts_left) = (limits::MAX_CANDIDATES, limits::MAX_HOST_CANDIDATES);
+        Self { include_loopback, left, hosts_left }
     }
 
     /// Reads `text`, judges the candidate and counts it if it passes.
@@ -151,6 +158,9 @@ impl CandidateFilter {
             || (ip.is_loopback() && !self.include_loopback);
         if unusable || candidate.address.port() == 0 {
             return Err(CandidateError::Address);
+        }
+        if candidate.kind == Kind::Host {
+            self.hosts_left = self.hosts_left.checked_sub(1).ok_or(CandidateError::TooMany)?;
         }
         self.left = self.left.checked_sub(1).ok_or(CandidateError::TooMany)?;
         Ok(candidate)
@@ -248,10 +258,13 @@ mod tests {
     #[test]
     fn only_so_many_are_admitted() {
         let mut filter = CandidateFilter::new(false);
-        for i in 0..limits::MAX_CANDIDATES {
-            assert!(filter.admit(&udp("192.0.2.1", &(i + 1).to_string())).is_ok());
-        }
-        assert_eq!(filter.admit(&udp("192.0.2.1", "9")), Err(CandidateError::TooMany));
+        let port = |i: usize| (i + 1).to_string();
+        let hosts = (0..100).filter(|i| filter.admit(&udp("192.0.2.1", &port(*i))).is_ok()).count();
+        assert_eq!(hosts, limits::MAX_HOST_CANDIDATES);
+        let reflexive = |i| udp("192.0.2.1", &port(i)).replace("host", "srflx");
+        let others = (0..100).filter(|i| filter.admit(&reflexive(*i)).is_ok()).count();
+        assert_eq!(hosts + others, limits::MAX_CANDIDATES);
+        assert_eq!(filter.admit(&reflexive(9)), Err(CandidateError::TooMany));
     }
 
     #[test]

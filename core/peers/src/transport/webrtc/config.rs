@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use peers_proto::timing;
 
+use super::names::Names;
+
 /// A STUN or TURN server (S017, S165).
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct IceServer {
@@ -21,10 +23,12 @@ impl std::fmt::Debug for IceServer {
 }
 
 /// How a peer connection is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct WebRtcConfig {
     /// STUN and TURN servers, asked in parallel.
     pub ice_servers: Vec<IceServer>,
+    /// Where their names are looked up and remembered.
+    pub names: Names,
     /// Use TURN only and reveal no address of this device to the peer (S136).
     pub relay_only: bool,
     /// Offer and accept loopback addresses: two instances on one machine (S105).
@@ -37,6 +41,7 @@ impl Default for WebRtcConfig {
     fn default() -> Self {
         Self {
             ice_servers: Vec::new(),
+            names: Names::default(),
             relay_only: false,
             include_loopback: false,
             establishment: timing::WEBRTC_ESTABLISHMENT,

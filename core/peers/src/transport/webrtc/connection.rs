@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use tokio::task::JoinHandle;
 use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelMessage};
 use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
-    PeerConnection, PeerConnectionEventHandler, RTCIceGatheringState, RTCPeerConnectionIceEvent,
-    RTCPeerConnectionState,
+    PeerConnection, PeerConnectionEventHandler, RTCIceConnectionState, RTCIceGatheringState,
+    RTCPeerConnectionIceEvent, RTCPeerConnectionState,
 };
 
 use super::candidate;
@@ -186,6 +187,8 @@ pub(super) struct Events {
     /// The first candidate is known, and with it every host candidate: the stack adds those together.
     pub(super) gathered: Arc<Notify>,
     pub(super) relay_only: bool,
+    /// A TURN server gave this side an address.
+    pub(super) relayed: AtomicBool,
 }
 
 #[async_trait]
@@ -199,6 +202,7 @@ impl PeerConnectionEventHandler for Events {
         else {
             return;
         };
+        self.relayed.fetch_or(candidate.kind == candidate::Kind::Relay, Ordering::Relaxed);
         if self.candidates.try_send(candidate.to_string()).is_err() {
             self.shared.counters.local_candidates_dropped.add(1);
         }
@@ -207,6 +211,21 @@ impl PeerConnectionEventHandler for Events {
     async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
         if state == RTCIceGatheringState::Complete {
             self.gathered.notify_one();
+            if self.relay_only && !self.relayed.load(Ordering::Relaxed) {
+                let why = match self.shared.turn_refusal() {
+                    Some(code) => format!("TURN: refused, error {code}"),
+                    None => "TURN: no server answers".into(),
+                };
+                self.shared.life.end(CloseReason::Network(why));
+            }
+        }
+    }
+
+    async fn on_ice_connection_state_change(&self, state: RTCIceConnectionState) {
+        // DTLS has its first flight now, which waits for the driver's next round: ICE's tick, 20 ms away.
+        if state == RTCIceConnectionState::Connected {
+            self.shared.kick.received();
+            self.shared.kick.fire();
         }
     }
 

@@ -22,6 +22,10 @@ pub(super) struct Kick {
     /// Passes still granted for the last datagram.
     granted: AtomicUsize,
     opening: AtomicBool,
+    /// The pair in use runs through TURN.
+    relayed: AtomicBool,
+    /// Rounds that still follow the one a wake-up brought.
+    following: AtomicUsize,
     delivered: AtomicUsize,
     driver: AtomicWaker,
     counters: Arc<Counters>,
@@ -33,6 +37,8 @@ impl Kick {
             wanted: AtomicBool::new(false),
             granted: AtomicUsize::new(0),
             opening: AtomicBool::new(true),
+            relayed: AtomicBool::new(false),
+            following: AtomicUsize::new(0),
             delivered: AtomicUsize::new(0),
             driver: AtomicWaker::new(),
             counters,
@@ -43,6 +49,24 @@ impl Kick {
     pub(super) fn fire(&self) {
         self.wanted.store(true, Ordering::SeqCst);
         self.driver.wake();
+    }
+
+    /// From now on each round is followed by others: the stack unwraps what TURN brought after it has written, answers when it
+    /// writes next, and sends that, wrapped, when it writes once more.
+    pub(super) fn relayed(&self) {
+        self.relayed.store(true, Ordering::Relaxed);
+    }
+
+    /// The driver has gone round and is about to sleep.
+    pub(super) fn rounded(&self) {
+        if !self.relayed.load(Ordering::Relaxed) {
+            return;
+        }
+        let next = |following: usize| Some(following.checked_sub(1).unwrap_or(ROUNDS_THROUGH_TURN));
+        let before = self.following.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        if before != Ok(1) {
+            self.fire();
+        }
     }
 
     /// A frame was taken from the data channel.
@@ -103,6 +127,8 @@ pub(super) fn is_probe(cx: &Context<'_>) -> bool {
 
 /// Messages the stack queues for a data channel before it parks them.
 const PARKS_ABOVE: usize = 256;
+/// See [`Kick::relayed`].
+const ROUNDS_THROUGH_TURN: usize = 2;
 /// One pass handles what arrived, the second writes what that produced.
 const PASSES_WHILE_OPENING: usize = 2;
 
@@ -147,6 +173,24 @@ mod tests {
         assert!(is_probe(&Context::from_waker(&another)) && is_probe(&Context::from_waker(Waker::noop())));
         let task = Arc::new(Woken::default()).into();
         assert!(!is_probe(&Context::from_waker(&task)));
+    }
+
+    #[test]
+    fn through_turn_each_round_has_two_more() {
+        let kick = Kick::new(Arc::default());
+        let waker = Arc::new(Woken::default()).into();
+        let driver = Context::from_waker(&waker);
+        kick.rounded();
+        assert!(!kick.take(&driver));
+        kick.relayed();
+        for _ in 0..3 {
+            kick.rounded();
+            assert!(kick.take(&driver), "the second round");
+            kick.rounded();
+            assert!(kick.take(&driver), "the third one");
+            kick.rounded();
+            assert!(!kick.take(&driver), "a fourth one");
+        }
     }
 
     #[test]

@@ -24,6 +24,11 @@ pub(super) fn base(local: &RTCIceCandidate) -> Option<SocketAddr> {
     }
 }
 
+/// The address at a TURN server, if `local` is one.
+pub(super) fn on_turn(local: &RTCIceCandidate) -> Option<SocketAddr> {
+    (local.typ == RTCIceCandidateType::Relay).then(|| address(local))?
+}
+
 pub(super) fn address(candidate: &RTCIceCandidate) -> Option<SocketAddr> {
     Some(SocketAddr::new(candidate.address.parse().ok()?, candidate.port))
 }

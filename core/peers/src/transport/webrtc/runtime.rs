@@ -4,26 +4,31 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use peers_proto::time::Instant;
-use peers_proto::timing;
 use tokio::sync::Notify;
 use webrtc::runtime::{
     AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, Runtime, TokioRuntime,
 };
 
+use super::addresses::{self, Places};
 use super::chunk::Chunks;
 use super::counters::Counters;
 use super::gate::Gate;
 use super::kick::Kick;
 use super::life::Life;
+use super::names::Names;
+use super::pace::{Pace, Pair};
 use super::record::{self, Kind};
 use super::rest::Rest;
 use super::settings::CHANNEL_ID;
 use super::socket::Socket;
+use super::stun::{self, Message};
+use super::turn::Accounts;
+use crate::clock;
 use crate::transport::CloseReason;
 
 /// What the sockets of one peer connection share with the rest of it.
@@ -38,6 +43,11 @@ pub(super) struct Shared {
     /// The stack's sockets, which ICE restarts replace. The stack alone keeps them open.
     sockets: Mutex<Vec<Weak<Socket>>>,
     gate: Mutex<Gate>,
+    pace: Mutex<Pace>,
+    places: Places,
+    pub(super) accounts: Accounts,
+    /// The code of a TURN server that refused an allocation, or 0.
+    refused: AtomicU16,
     chunks: Mutex<Chunks>,
     /// Messages taken from the data channel.
     delivered: AtomicU64,
@@ -45,7 +55,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(life: Life) -> Self {
+    pub(super) fn new(life: Life, places: Places, accounts: Accounts) -> Self {
         let counters = Arc::<Counters>::default();
         let kick = Kick::new(counters.clone());
         Self {
@@ -56,6 +66,10 @@ impl Shared {
             rounds: Notify::new(),
             sockets: Mutex::default(),
             gate: Mutex::default(),
+            pace: Mutex::default(),
+            places,
+            accounts,
+            refused: AtomicU16::new(0),
             chunks: Mutex::new(Chunks::new(CHANNEL_ID)),
             delivered: AtomicU64::new(0),
             opened: AtomicBool::new(false),
@@ -74,6 +88,54 @@ impl Shared {
         sockets.push(Arc::downgrade(socket));
     }
 
+    /// The pair in use has the socket at `local`, and the address `relayed` at a TURN server if one forwards for this side.
+    /// Everything else is closed.
+    pub(super) fn settle(&self, local: SocketAddr, relayed: Option<SocketAddr>) {
+        let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        let sockets: Vec<_> = sockets.iter().filter_map(Weak::upgrade).collect();
+        if sockets.iter().any(|socket| socket.is_at(local)) {
+            sockets.iter().for_each(|socket| socket.settle(socket.is_at(local), relayed));
+            self.places.keep(1);
+        }
+    }
+
+    /// A TURN server refuses an allocation.
+    pub(super) fn turn_refused(&self, code: u16) {
+        tracing::info!(code, "TURN server refuses");
+        self.refused.store(code, Ordering::Relaxed);
+    }
+
+    /// The code with which a TURN server refused an allocation.
+    pub(super) fn turn_refusal(&self) -> Option<u16> {
+        Some(self.refused.load(Ordering::Relaxed)).filter(|code| *code != 0)
+    }
+
+    /// The peer's check has arrived at the socket at `local`.
+    pub(super) fn heard_check(&self, local: SocketAddr, from: SocketAddr) {
+        let pair = Pair { local, through: None, peer: (from.ip(), from.port()) };
+        self.pace().heard(pair, clock::system_now());
+    }
+
+    /// Says whether a STUN message of the stack may leave now.
+    pub(super) fn may_leave(&self, local: SocketAddr, datagram: &[u8], to: SocketAddr) -> bool {
+        let Some(message) = Message::read(datagram) else { return true };
+        let (check, through, peer) = match message.wrapped() {
+            Some((peer, inner)) => (Message::read(inner), Some((to.ip(), to.port())), peer),
+            None => (Some(message), None, to),
+        };
+        // A nomination concerns one pair, which has answered.
+        if !check.is_some_and(|check| check.is_check() && !check.nominates()) {
+            return true;
+        }
+        let routed = || through.is_some() || addresses::towards(peer.ip()) == Some(local.ip());
+        let pair = Pair { local, through, peer: (peer.ip(), peer.port()) };
+        self.pace().admit(pair, routed, clock::system_now())
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The data channel is open.
     pub(super) fn open(&self) {
         self.opened.store(true, Ordering::Relaxed);
@@ -90,6 +152,9 @@ impl Shared {
         // Once data flows there is nothing to learn but which TURN servers are in use.
         if opened && record::classify(datagram) != Kind::Stun {
             return;
+        }
+        if !opened && stun::wrapped(datagram).is_some_and(|inner| record::classify(inner) == Kind::Dtls) {
+            self.kick.relayed();
         }
         if self.gate().sending(datagram, to) && !opened {
             self.life.end(CloseReason::Network("DTLS handshake failed".into()));
@@ -118,11 +183,12 @@ impl Shared {
 pub(super) struct TunedRuntime {
     inner: TokioRuntime,
     shared: Arc<Shared>,
+    names: Names,
 }
 
 impl TunedRuntime {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { inner: TokioRuntime, shared }
+    pub(super) fn new(shared: Arc<Shared>, names: Names) -> Self {
+        Self { inner: TokioRuntime, shared, names }
     }
 }
 
@@ -138,8 +204,9 @@ impl Runtime for TunedRuntime {
     fn resolve_host<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
         // The driver waits here with everything else it has to do.
         Box::pin(async move {
-            let resolved = tokio::time::timeout(timing::ICE_RESOLVE, self.inner.resolve_host(host)).await;
-            resolved.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            let found = self.names.resolve(host).await;
+            tracing::debug!(found = found.as_ref().map_or(0, Vec::len), "ICE server resolved");
+            found
         })
     }
 
@@ -158,6 +225,7 @@ impl Runtime for TunedRuntime {
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         let shared = self.shared.clone();
         shared.counters.passes.add(1);
+        shared.kick.rounded();
         Box::pin(async move {
             let duration = shared.rest.stretched(duration, &shared.counters).await;
             tokio::time::sleep(duration).await;
@@ -185,22 +253,26 @@ impl Runtime for TunedRuntime {
 mod tests {
     use super::*;
 
+    fn shared() -> Shared {
+        Shared::new(Life::new(), Places::take(), Accounts::default())
+    }
+
     #[test]
     fn the_stack_giving_up_ends_an_attempt_and_no_open_connection() {
         let alert = record::tests::record(record::ALERT, 0, &[2, 40]);
         let to = ([192, 0, 2, 1], 5000).into();
-        let open = Shared::new(Life::new());
+        let open = shared();
         open.open();
         open.sending(&alert, to);
         assert_eq!(open.life.reason(), None);
-        let opening = Shared::new(Life::new());
+        let opening = shared();
         opening.sending(&alert, to);
         assert!(matches!(opening.life.reason(), Some(CloseReason::Network(_))));
     }
 
     #[test]
     fn a_packet_that_breaks_the_protocol_ends_the_connection() {
-        let shared = Shared::new(Life::new());
+        let shared = shared();
         assert!(!shared.admit_packet(b"no packet", Instant::ZERO));
         assert!(matches!(shared.life.reason(), Some(CloseReason::Protocol(_))));
     }

@@ -2,6 +2,7 @@
 //! reaches it that was not understood here, and the peer gets the same of ours.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use peers_proto::limits;
 
@@ -95,6 +96,12 @@ impl Description {
     /// Leaves the candidates that `filter` admits. Returns how many it refused.
     pub(super) fn admit(&mut self, filter: &mut CandidateFilter) -> u64 {
         self.rewrite(|text| filter.admit(text).ok())
+    }
+
+    /// The peer's own addresses.
+    pub(super) fn hosts(&self) -> Vec<IpAddr> {
+        let candidates = self.candidates.iter().filter_map(|text| Candidate::parse(text).ok());
+        candidates.filter_map(|candidate| candidate.host()).take(limits::MAX_HOST_CANDIDATES).collect()
     }
 
     /// As the peer may see it: usable addresses only, and with `relay_only` none of this device's.

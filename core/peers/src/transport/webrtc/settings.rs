@@ -1,11 +1,13 @@
 //! The stack's settings.
 
-use std::net::UdpSocket;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use peers_proto::{limits, timing};
 use rtc::crypto::{self, RTCCryptoProvider, SignatureScheme};
 use rtc::ice::mdns::MulticastDnsMode;
+use rtc::ice::url::{SchemeType, Url};
 use rtc::peer_connection::certificate::CertificateParams;
 use rtc::peer_connection::configuration::RTCConfiguration;
 use sha2::{Digest, Sha256};
@@ -14,12 +16,13 @@ use webrtc::peer_connection::{
     SettingEngineBuilder,
 };
 
-use super::config::WebRtcConfig;
+use super::addresses;
+use super::config::{IceServer, WebRtcConfig};
 use super::sdp::Fingerprint;
 
 pub(super) fn configuration(config: &WebRtcConfig, certificate: RTCCertificate) -> RTCConfiguration {
     let servers = config.ice_servers.iter().map(|server| RTCIceServer {
-        urls: server.urls.clone(),
+        urls: readable(server),
         username: server.username.clone(),
         credential: server.credential.clone(),
     });
@@ -29,13 +32,29 @@ pub(super) fn configuration(config: &WebRtcConfig, certificate: RTCCertificate) 
     };
     RTCConfigurationBuilder::new()
         .with_certificates(vec![certificate])
-        .with_ice_servers(servers.collect())
+        .with_ice_servers(servers.filter(|server| !server.urls.is_empty()).collect())
         .with_ice_transport_policy(policy)
         .build()
 }
 
+/// The URLs the stack takes. One that it cannot read costs all the others.
+fn readable(server: &IceServer) -> Vec<String> {
+    let named = !server.username.is_empty() && !server.credential.is_empty();
+    let urls = server.urls.iter().map(|url| match url.split_once('?') {
+        // Some say by which transport a STUN server is reached, for which there is no such word (RFC 7064).
+        Some((stun, _)) if stun.starts_with("stun:") => stun,
+        _ => url,
+    });
+    let readable = urls.filter(|url| match Url::parse_url(url) {
+        Ok(parsed) => named || parsed.scheme == SchemeType::Stun,
+        Err(_) => false,
+    });
+    readable.map(str::to_owned).collect()
+}
+
 pub(super) fn settings(config: &WebRtcConfig, crypto: Arc<dyn RTCCryptoProvider>) -> SettingEngine {
     let (interval, attempts) = timing::ICE_CHECKS;
+    let relay_wait = if config.relay_only { Duration::ZERO } else { timing::ICE_RELAY_WAIT };
     SettingEngineBuilder::new()
         .with_crypto_provider(crypto)
         .with_multicast_dns_mode(MulticastDnsMode::Disabled)
@@ -46,22 +65,25 @@ pub(super) fn settings(config: &WebRtcConfig, crypto: Arc<dyn RTCCryptoProvider>
         .with_prflx_acceptance_min_wait(Some(std::time::Duration::ZERO))
         .with_host_acceptance_min_wait(Some(std::time::Duration::ZERO))
         .with_srflx_acceptance_min_wait(Some(timing::ICE_SRFLX_WAIT))
-        .with_relay_acceptance_min_wait(Some(timing::ICE_RELAY_WAIT))
+        .with_relay_acceptance_min_wait(Some(relay_wait))
         .with_discard_local_candidates_during_ice_restart(true)
         .with_sctp_max_receive_buffer_size(limits::WEBRTC_MAX_WINDOW as u32)
         .build()
 }
 
-/// Wildcards are bound per interface by the stack, again at every ICE restart. They leave loopback out.
-pub(super) fn bind_addresses(config: &WebRtcConfig) -> Vec<String> {
-    let mut addresses = vec!["0.0.0.0:0".to_owned()];
-    if UdpSocket::bind("[::]:0").is_ok() {
-        addresses.push("[::]:0".to_owned());
+/// The addresses that the stack binds: those of this device, at most `room`, or the wildcard of a device that is offline; and
+/// loopback where it is wanted.
+pub(super) fn bind_addresses(config: &WebRtcConfig, room: usize, peers: &[IpAddr]) -> Vec<SocketAddr> {
+    // What goes through TURN alone takes the default routes.
+    let room = if config.relay_only { limits::MIN_HOST_CANDIDATES } else { room };
+    let mut chosen = addresses::choose(room, peers);
+    if chosen.is_empty() {
+        chosen.push(Ipv4Addr::UNSPECIFIED.into());
     }
     if config.include_loopback {
-        addresses.push("127.0.0.1:0".to_owned());
+        chosen.push(Ipv4Addr::LOCALHOST.into());
     }
-    addresses
+    chosen.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect()
 }
 
 pub(super) fn fresh_certificate() -> Result<(RTCCertificate, Fingerprint), webrtc::error::Error> {
@@ -76,3 +98,24 @@ pub(super) fn fresh_certificate() -> Result<(RTCCertificate, Fingerprint), webrt
 
 /// Both sides create it under this id, so it needs no opening message (RFC 8832 §4).
 pub(super) const CHANNEL_ID: u16 = 0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_stack_cannot_read_costs_nothing_else() {
+        let urls = |server: &IceServer| readable(server).join(" ");
+        let server = |username: &str, text: &str| IceServer {
+            urls: text.split(' ').map(str::to_owned).collect(),
+            username: username.into(),
+            credential: username.into(),
+        };
+        let all = "stun:a.example?transport=udp stun:[2001:db8::1]:3478 turn:b.example?transport=udp http://c.example turn:";
+        assert_eq!(urls(&server("", all)), "stun:a.example stun:[2001:db8::1]:3478");
+        assert_eq!(
+            urls(&server("ada", all)),
+            "stun:a.example stun:[2001:db8::1]:3478 turn:b.example?transport=udp"
+        );
+    }
+}

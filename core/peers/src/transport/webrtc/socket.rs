@@ -8,20 +8,28 @@ use std::task::{Context, Poll, ready};
 use futures_util::task::AtomicWaker;
 use peers_proto::limits;
 use tokio::io::Interest;
+use tokio::net::UdpSocket;
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 
+use super::addresses;
 use super::batch::{Batch, WouldBlock};
 use super::gate::Gate;
 use super::kick::{self, SYNTHETIC};
 use super::lane::{LaneSlot, Offered};
 use super::record::{self, Kind};
 use super::runtime::Shared;
+use super::stun::{self, Message};
+use super::turn::{Outgoing, Turn};
+use crate::random;
 
 #[derive(Debug)]
 pub(super) struct Socket {
-    io: tokio::net::UdpSocket,
+    local: SocketAddr,
+    /// Until the connection has settled on another socket.
+    port: Mutex<Option<Arc<UdpSocket>>>,
     state: UdpSocketState,
     outgoing: Mutex<Batch>,
+    turn: Mutex<Turn>,
     /// The driver's poll of this socket: datagrams are held until it comes back to it.
     reader: AtomicWaker,
     pub(super) lane: LaneSlot,
@@ -35,12 +43,15 @@ impl Socket {
         let options = socket2::SockRef::from(&socket);
         let _ = options.set_recv_buffer_size(SOCKET_BUFFER);
         let _ = options.set_send_buffer_size(SOCKET_BUFFER);
-        let io = tokio::net::UdpSocket::from_std(socket)?;
-        let state = UdpSocketState::new(UdpSockRef::from(&io))?;
+        let local = socket.local_addr()?;
+        let port = UdpSocket::from_std(socket)?;
+        let state = UdpSocketState::new(UdpSockRef::from(&port))?;
         Ok(Self {
-            io,
+            local,
+            port: Mutex::new(Some(Arc::new(port))),
             state,
             outgoing: Mutex::default(),
+            turn: Mutex::default(),
             reader: AtomicWaker::new(),
             lane: LaneSlot::default(),
             shared,
@@ -58,21 +69,47 @@ impl Socket {
         if contents.is_empty() || !datagrams.all(record::may_be_quic) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        self.send_now(&Transmit { destination, ecn: None, contents, segment_size, src_ip: None })
+        self.send_now(&Transmit { segment_size, ..single(destination, contents) })
     }
 
     pub(super) fn is_at(&self, local: SocketAddr) -> bool {
-        self.io.local_addr().is_ok_and(|bound| (bound.ip(), bound.port()) == (local.ip(), local.port()))
+        (self.local.ip(), self.local.port()) == (local.ip(), local.port())
     }
 
     pub(super) async fn writable(&self) -> io::Result<()> {
-        self.io.writable().await
+        self.port().ok_or(io::ErrorKind::NotConnected)?.writable().await
+    }
+
+    /// The connection has settled: TURN servers forward nothing any more, but for the allocation at `relayed`, and unless
+    /// the socket is `kept` it is closed. The stack goes on as if its datagrams were lost.
+    pub(super) fn settle(&self, kept: bool, relayed: Option<SocketAddr>) {
+        let releases = self.turn().release(relayed, &self.shared.accounts);
+        for (to, datagram) in releases {
+            // One that is lost ends by itself, minutes later.
+            let _ = self.send_now(&single(to, &datagram));
+        }
+        if !kept {
+            let _ = self.flush_now(&mut self.outgoing());
+            *self.port.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    fn port(&self) -> Option<Arc<UdpSocket>> {
+        self.port.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends the held datagrams. While the socket buffer is full they stay, and `cx` is woken when it is not.
     fn poll_flush(&self, cx: &mut Context<'_>, batch: &mut Batch) -> Poll<io::Result<()>> {
         while !batch.is_empty() {
-            ready!(self.io.poll_send_ready(cx))?;
+            let Some(port) = self.port() else {
+                *batch = Batch::default();
+                break;
+            };
+            ready!(port.poll_send_ready(cx))?;
             match self.flush_now(batch) {
                 Ok(()) => {}
                 // `try_io` cleared the readiness, so the next round registers the waker.
@@ -84,14 +121,15 @@ impl Socket {
 
     fn flush_now(&self, batch: &mut Batch) -> Result<(), WouldBlock> {
         let refused = batch.flush(|destination, contents, segment_size| {
-            self.send_now(&Transmit { destination, ecn: None, contents, segment_size, src_ip: None })
+            self.send_now(&Transmit { segment_size, ..single(destination, contents) })
         })?;
         self.shared.counters.send_errors.add(refused);
         Ok(())
     }
 
     fn send_now(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.io.try_io(Interest::WRITABLE, || self.state.try_send(UdpSockRef::from(&self.io), transmit))?;
+        let port = self.port().ok_or(io::ErrorKind::NotConnected)?;
+        port.try_io(Interest::WRITABLE, || self.state.try_send(UdpSockRef::from(&port), transmit))?;
         let size = transmit.contents.len();
         let datagrams = size.div_ceil(transmit.segment_size.unwrap_or(size).max(1));
         self.shared.counters.datagrams_sent.add(datagrams as u64);
@@ -109,7 +147,8 @@ impl Socket {
         let mut gate = self.shared.gate();
         for start in (0..meta.len).step_by(step) {
             let end = (start + step).min(meta.len);
-            if buffer.get(start..end).is_some_and(|datagram| self.admit(&mut gate, datagram, meta.addr)) {
+            let datagram = buffer.get_mut(start..end);
+            if datagram.is_some_and(|datagram| self.admit(&mut gate, datagram, meta.addr)) {
                 if kept != start {
                     buffer.copy_within(start..end, kept);
                 }
@@ -120,7 +159,7 @@ impl Socket {
     }
 
     /// Says whether the stack may see a datagram. The others go to the lane, or nowhere.
-    fn admit(&self, gate: &mut Gate, datagram: &[u8], from: SocketAddr) -> bool {
+    fn admit(&self, gate: &mut Gate, datagram: &mut [u8], from: SocketAddr) -> bool {
         let counters = &self.shared.counters;
         let kind = record::classify(datagram);
         if matches!(kind, Kind::ChannelData | Kind::Quic) {
@@ -138,6 +177,8 @@ impl Socket {
         match kind {
             // ICE keeps its own pace: hurried, it takes a pair through TURN before the direct one has answered.
             Kind::Dtls if admitted => self.shared.kick.received(),
+            Kind::Stun if admitted => return self.heard(datagram, from),
+            Kind::ChannelData if admitted => self.unwrapped(datagram),
             _ if admitted => {}
             Kind::Dtls => counters.dtls_refused.add(1),
             Kind::Stun => counters.stun_refused.add(1),
@@ -145,11 +186,52 @@ impl Socket {
         }
         admitted
     }
+
+    /// Learns from a STUN message. Says whether the stack may still see it.
+    fn heard(&self, datagram: &mut [u8], from: SocketAddr) -> bool {
+        let Some(message) = Message::read(datagram) else { return false };
+        if message.is_check() {
+            self.shared.heard_check(self.local, from);
+            return true;
+        }
+        self.unwrapped(datagram);
+        let incoming = self.turn().receiving(&message, from, &self.shared.accounts, random::array);
+        if let Some(code) = incoming.refused {
+            self.shared.turn_refused(code);
+        }
+        let Some(again) = incoming.again else {
+            if let Some(id) = incoming.id {
+                stun::renumber(datagram, id);
+                stun::strike_unspecified(datagram);
+            }
+            return true;
+        };
+        // If it is lost, the stack's own repetition comes here and is mended likewise.
+        let _ = self.send_now(&single(from, &again));
+        false
+    }
+
+    /// DTLS that TURN brings earns the driver the same passes.
+    fn unwrapped(&self, datagram: &[u8]) {
+        if stun::wrapped(datagram).is_some_and(|inner| record::classify(inner) == Kind::Dtls) {
+            self.shared.kick.received();
+        }
+    }
+
+    /// Judges a STUN message that the stack sends.
+    fn judge<'a>(&self, datagram: &'a [u8], to: SocketAddr) -> Outgoing<'a> {
+        if self.shared.may_leave(self.local, datagram, to) {
+            let routed = || addresses::towards(to.ip()) == Some(self.local.ip());
+            self.turn().sending(datagram, to, &self.shared.accounts, routed)
+        } else {
+            Outgoing::Drop
+        }
+    }
 }
 
 impl AsyncUdpSocket for Socket {
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr()
+        Ok(self.local)
     }
 
     fn max_gso_segments(&self) -> usize {
@@ -163,10 +245,27 @@ impl AsyncUdpSocket for Socket {
     fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
         let size = transmit.contents.len();
         let mut batch = self.outgoing();
-        self.shared.sending(transmit.contents, transmit.destination);
         let whole = transmit.segment_size.is_some();
-        if whole || !batch.fits(transmit.destination, transmit.contents, self.state.max_gso_segments()) {
+        let stun = !whole && record::classify(transmit.contents) == Kind::Stun;
+        let fits = || batch.fits(transmit.destination, transmit.contents, self.state.max_gso_segments());
+        // A message that is judged may come out with another size.
+        if whole || stun || !fits() {
             ready!(self.poll_flush(cx, &mut batch))?;
+        }
+        self.shared.sending(transmit.contents, transmit.destination);
+        if stun {
+            return Poll::Ready(match self.judge(transmit.contents, transmit.destination) {
+                Outgoing::Send(datagram) => {
+                    batch.push(transmit.destination, &datagram);
+                    self.reader.wake();
+                    Ok(size)
+                }
+                Outgoing::Drop => Ok(size),
+                Outgoing::Refuse => {
+                    tracing::debug!("TURN server left to another address of this device");
+                    Err(io::ErrorKind::AddrNotAvailable.into())
+                }
+            });
         }
         // The driver's own batches are complete; single datagrams wait for its return to `poll_recv`.
         if whole && self.send_now(transmit).is_ok() {
@@ -196,7 +295,9 @@ impl AsyncUdpSocket for Socket {
             return synthetic(bufs, meta);
         }
         loop {
-            match self.io.poll_recv_ready(cx) {
+            // A closed socket still brings kicks.
+            let Some(port) = self.port() else { return Poll::Pending };
+            match port.poll_recv_ready(cx) {
                 Poll::Pending if self.shared.kick.take_granted(cx) => return synthetic(bufs, meta),
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(ready) => ready?,
@@ -205,10 +306,9 @@ impl AsyncUdpSocket for Socket {
             let (Some(buffer), Some(meta)) = (bufs.get_mut(..1), meta.get_mut(..1)) else {
                 return Poll::Ready(Err(io::ErrorKind::InvalidInput.into()));
             };
-            match self
-                .io
-                .try_io(Interest::READABLE, || self.state.recv(UdpSockRef::from(&self.io), buffer, meta))
-            {
+            let received =
+                port.try_io(Interest::READABLE, || self.state.recv(UdpSockRef::from(&port), buffer, meta));
+            match received {
                 Ok(_) => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(e) => return Poll::Ready(Err(e)),
@@ -231,6 +331,10 @@ impl Drop for Socket {
         let mut batch = std::mem::take(batch);
         let _ = self.flush_now(&mut batch);
     }
+}
+
+fn single(destination: SocketAddr, contents: &[u8]) -> Transmit<'_> {
+    Transmit { destination, ecn: None, contents, segment_size: None, src_ip: None }
 }
 
 fn synthetic(bufs: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta]) -> Poll<io::Result<usize>> {

@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use rtc::crypto::{self, HmacAlgorithm, Mac};
+use rtc::crypto::{self, HashAlgorithm, HmacAlgorithm, Mac};
+
+use super::record::{self, Kind};
 
 /// A STUN message with a header that fits it.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +22,29 @@ impl<'a> Message<'a> {
         whole.then(|| Self { kind: u16::from_be_bytes([header[0], header[1]]), header, attributes })
     }
 
+    /// The random number that an answer repeats.
+    pub(super) fn id(&self) -> Id {
+        let mut id = Id::default();
+        id.copy_from_slice(&self.header[8..]);
+        id
+    }
+
+    /// The code of an error response (RFC 8489 section 14.8).
+    pub(super) fn error_code(&self) -> Option<u16> {
+        let value = self.attribute(ERROR_CODE)?.first_chunk::<4>()?;
+        Some(u16::from(value[2] & 7) * 100 + u16::from(value[3]))
+    }
+
+    /// `true` for a connectivity check: a STUN server is asked without a name.
+    pub(super) fn is_check(&self) -> bool {
+        self.kind == BINDING_REQUEST && self.attribute(USERNAME).is_some()
+    }
+
+    /// `true` for a check that takes its pair into use.
+    pub(super) fn nominates(&self) -> bool {
+        self.attribute(USE_CANDIDATE).is_some()
+    }
+
     /// The datagram a TURN server wrapped into this indication, and where it came from.
     pub(super) fn wrapped(&self) -> Option<(SocketAddr, &'a [u8])> {
         let from = self.attribute(XOR_PEER_ADDRESS).and_then(|value| self.address(value))?;
@@ -33,11 +58,11 @@ impl<'a> Message<'a> {
         Some((u16::from_be_bytes(*number), peer))
     }
 
-    fn attribute(&self, kind: u16) -> Option<&'a [u8]> {
+    pub(super) fn attribute(&self, kind: u16) -> Option<&'a [u8]> {
         self.attributes().find(|attribute| attribute.kind == kind).map(|attribute| attribute.value)
     }
 
-    fn attributes(&self) -> impl Iterator<Item = Attribute<'a>> {
+    pub(super) fn attributes(&self) -> impl Iterator<Item = Attribute<'a>> {
         let all = self.attributes;
         let mut at = 0;
         std::iter::from_fn(move || {
@@ -54,7 +79,7 @@ impl<'a> Message<'a> {
     }
 
     /// XOR-MAPPED-ADDRESS and its like (RFC 8489 section 14.2).
-    fn address(&self, value: &[u8]) -> Option<SocketAddr> {
+    pub(super) fn address(&self, value: &[u8]) -> Option<SocketAddr> {
         let (head, address) = value.split_first_chunk::<4>()?;
         let port = u16::from_be_bytes([head[2] ^ COOKIE[0], head[3] ^ COOKIE[1]]);
         let mask = &self.header[4..];
@@ -67,15 +92,79 @@ impl<'a> Message<'a> {
     }
 }
 
-struct Attribute<'a> {
-    kind: u16,
+pub(super) struct Attribute<'a> {
+    pub(super) kind: u16,
     /// Where it begins among the attributes.
     at: usize,
-    value: &'a [u8],
+    pub(super) value: &'a [u8],
 }
 
 fn xor(bytes: &[u8], mask: &[u8]) -> Vec<u8> {
     bytes.iter().zip(mask).map(|(a, b)| a ^ b).collect()
+}
+
+/// Gives a message another random number, in which the IPv6 addresses inside are hidden (RFC 8489 section 14.2). What covers the
+/// message does not hold any more.
+pub(super) fn renumber(datagram: &mut [u8], id: Id) {
+    let Some(message) = Message::read(datagram) else { return };
+    let mask = xor(&message.id(), &id);
+    let hidden = message.attributes().filter(|a| XORED.contains(&a.kind) && a.value.len() == 20);
+    let addresses: Vec<_> = hidden.map(|attribute| HEADER + attribute.at + 4 + 8).collect();
+    for at in addresses.into_iter().chain([HEADER - id.len()]) {
+        let bytes = datagram.iter_mut().skip(at);
+        bytes.zip(&mask).for_each(|(byte, mask)| *byte ^= mask);
+    }
+}
+
+/// Takes away the relayed addresses that are none: coturn names one beside the real one to a client that asked for another IP
+/// version before.
+pub(super) fn strike_unspecified(datagram: &mut [u8]) {
+    let Some(message) = Message::read(datagram) else { return };
+    let none =
+        |a: &Attribute<'_>| message.address(a.value).is_some_and(|address| address.ip().is_unspecified());
+    let relayed = message.attributes().filter(|a| a.kind == XOR_RELAYED_ADDRESS);
+    let struck: Vec<_> = relayed.filter(none).map(|attribute| HEADER + attribute.at).collect();
+    for at in struck {
+        datagram.iter_mut().skip(at).take(2).for_each(|byte| *byte = UNKNOWN);
+    }
+}
+
+/// A message of these attributes.
+pub(super) fn encode(kind: u16, id: Id, attributes: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (kind, value) in attributes {
+        body.extend(kind.to_be_bytes());
+        body.extend(u16::try_from(value.len()).unwrap_or(u16::MAX).to_be_bytes());
+        body.extend(*value);
+        body.resize(body.len().next_multiple_of(4), 0);
+    }
+    let length = u16::try_from(body.len()).unwrap_or(u16::MAX).to_be_bytes();
+    [&kind.to_be_bytes()[..], &length, &COOKIE, &id, &body].concat()
+}
+
+/// The same, signed with `key` (RFC 8489 section 14.5).
+pub(super) fn encode_signed(
+    kind: u16,
+    id: Id,
+    attributes: &[(u16, &[u8])],
+    key: &[u8],
+) -> Result<Vec<u8>, crypto::CryptoError> {
+    let mut message = encode(kind, id, &[attributes, &[(MESSAGE_INTEGRITY, &[0; TAG])]].concat());
+    let covered = message.len() - TAG - 4;
+    let (covered, rest) = message.split_at_mut(covered);
+    let mut mac = crypto::default_provider()?.crypto().new_hmac(HmacAlgorithm::Sha1, key)?;
+    mac.sign(&[covered], &mut rest[4..])?;
+    Ok(message)
+}
+
+/// The key of a TURN user's requests (RFC 8489 section 9.2.2).
+pub(super) fn long_term_key(
+    username: &[u8],
+    realm: &[u8],
+    password: &[u8],
+) -> Result<Vec<u8>, crypto::CryptoError> {
+    let text = [username, realm, password].join(&b':');
+    crypto::default_provider()?.crypto().hash(HashAlgorithm::Md5, &text)
 }
 
 /// The channel's number and the datagram inside TURN channel data.
@@ -83,6 +172,15 @@ pub(super) fn channel_data(datagram: &[u8]) -> Option<(u16, &[u8])> {
     let (header, data) = datagram.split_first_chunk::<4>()?;
     let data = data.get(..usize::from(u16::from_be_bytes([header[2], header[3]])))?;
     Some((u16::from_be_bytes([header[0], header[1]]), data))
+}
+
+/// The datagram inside one that a TURN server forwards, in either direction.
+pub(super) fn wrapped(datagram: &[u8]) -> Option<&[u8]> {
+    match record::classify(datagram) {
+        Kind::Stun => Message::read(datagram)?.wrapped().map(|(_, inner)| inner),
+        Kind::ChannelData => channel_data(datagram).map(|(_, inner)| inner),
+        Kind::Dtls | Kind::Quic | Kind::Foreign => None,
+    }
 }
 
 /// This side's ICE credentials: a check that knows them comes from the peer (RFC 8445 section 7.3).
@@ -126,6 +224,8 @@ impl std::fmt::Debug for Credentials {
 
 pub(super) const BINDING_REQUEST: u16 = 0x0001;
 pub(super) const ALLOCATE_REQUEST: u16 = 0x0003;
+pub(super) const REFRESH_REQUEST: u16 = 0x0004;
+pub(super) const CREATE_PERMISSION_REQUEST: u16 = 0x0008;
 pub(super) const CHANNEL_BIND_REQUEST: u16 = 0x0009;
 pub(super) const SEND_INDICATION: u16 = 0x0016;
 pub(super) const DATA_INDICATION: u16 = 0x0017;
@@ -135,31 +235,43 @@ pub(super) fn is_response(kind: u16) -> bool {
     kind & 0x0100 != 0
 }
 
+/// `true` if `kind` says that a request was refused.
+pub(super) fn is_error(kind: u16) -> bool {
+    kind & 0x0110 == 0x0110
+}
+
+/// The random number of a request.
+pub(super) type Id = [u8; 12];
+
 const HEADER: usize = 20;
 const COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
 const TAG: usize = 20;
-const USERNAME: u16 = 0x0006;
-const MESSAGE_INTEGRITY: u16 = 0x0008;
+pub(super) const USERNAME: u16 = 0x0006;
+pub(super) const MESSAGE_INTEGRITY: u16 = 0x0008;
+const ERROR_CODE: u16 = 0x0009;
 const CHANNEL_NUMBER: u16 = 0x000C;
-const XOR_PEER_ADDRESS: u16 = 0x0012;
+pub(super) const LIFETIME: u16 = 0x000D;
+pub(super) const XOR_PEER_ADDRESS: u16 = 0x0012;
 const DATA: u16 = 0x0013;
+pub(super) const REALM: u16 = 0x0014;
+pub(super) const NONCE: u16 = 0x0015;
+pub(super) const XOR_RELAYED_ADDRESS: u16 = 0x0016;
+pub(super) const REQUESTED_ADDRESS_FAMILY: u16 = 0x0017;
+/// Both bytes of an attribute that may be left unread (RFC 8489 section 14).
+const UNKNOWN: u8 = 0xFF;
+const XOR_MAPPED_ADDRESS: u16 = 0x0020;
+const XORED: [u16; 3] = [XOR_PEER_ADDRESS, XOR_RELAYED_ADDRESS, XOR_MAPPED_ADDRESS];
+const USE_CANDIDATE: u16 = 0x0025;
+pub(super) const FINGERPRINT: u16 = 0x8028;
 /// MESSAGE-INTEGRITY-SHA256 and FINGERPRINT.
-const MAY_FOLLOW: [u16; 2] = [0x001C, 0x8028];
+const MAY_FOLLOW: [u16; 2] = [0x001C, FINGERPRINT];
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
 
     pub(in super::super) fn message(kind: u16, attributes: &[(u16, &[u8])]) -> Vec<u8> {
-        let mut body = Vec::new();
-        for (kind, value) in attributes {
-            body.extend(kind.to_be_bytes());
-            body.extend(u16::try_from(value.len()).unwrap().to_be_bytes());
-            body.extend(*value);
-            body.resize(body.len().next_multiple_of(4), 0);
-        }
-        let length = u16::try_from(body.len()).unwrap().to_be_bytes();
-        [&kind.to_be_bytes()[..], &length, &COOKIE, &[9; 12], &body].concat()
+        encode(kind, [9; 12], attributes)
     }
 
     /// A check as a peer that knows `password` sends it.
@@ -168,12 +280,7 @@ pub(super) mod tests {
     }
 
     fn signed(attributes: &[(u16, &[u8])], password: &str) -> Vec<u8> {
-        let unsigned = message(BINDING_REQUEST, &[attributes, &[(MESSAGE_INTEGRITY, &[0; TAG])]].concat());
-        let provider = crypto::default_provider().unwrap();
-        let mut mac = provider.crypto().new_hmac(HmacAlgorithm::Sha1, password.as_bytes()).unwrap();
-        let mut tag = [0; TAG];
-        mac.sign(&[&unsigned[..unsigned.len() - TAG - 4]], &mut tag).unwrap();
-        message(BINDING_REQUEST, &[attributes, &[(MESSAGE_INTEGRITY, &tag)]].concat())
+        encode_signed(BINDING_REQUEST, [9; 12], attributes, password.as_bytes()).unwrap()
     }
 
     /// `inner` as a TURN server passes it on.
@@ -187,10 +294,15 @@ pub(super) mod tests {
         message(CHANNEL_BIND_REQUEST, &[(CHANNEL_NUMBER, &[high, low, 0, 0]), (XOR_PEER_ADDRESS, &xored(to))])
     }
 
-    fn xored(address: SocketAddr) -> Vec<u8> {
-        let SocketAddr::V4(address) = address else { panic!("IPv4 only") };
+    pub(in super::super) fn xored(address: SocketAddr) -> Vec<u8> {
         let port = (address.port() ^ 0x2112).to_be_bytes();
-        [&[0, 1][..], &port, &xor(&address.ip().octets(), &COOKIE)].concat()
+        match address.ip() {
+            IpAddr::V4(ip) => [&[0, 1][..], &port, &xor(&ip.octets(), &COOKIE)].concat(),
+            IpAddr::V6(ip) => {
+                let mask = [&COOKIE[..], &[9; 12]].concat();
+                [&[0, 2][..], &port, &xor(&ip.octets(), &mask)].concat()
+            }
+        }
     }
 
     fn verifies(datagram: &[u8]) -> bool {
@@ -236,6 +348,28 @@ pub(super) mod tests {
         let mut lying = good;
         lying[HEADER + 3] = 255;
         assert!(Message::read(&lying).unwrap().attribute(MESSAGE_INTEGRITY).is_none());
+    }
+
+    #[test]
+    fn another_number_leaves_the_addresses_as_they_are() {
+        for address in ["192.0.2.7:4000", "[2001:db8::7]:4000"] {
+            let address = address.parse().unwrap();
+            let mut renumbered = bind(0x4001, address);
+            renumber(&mut renumbered, [3; 12]);
+            let message = Message::read(&renumbered).unwrap();
+            assert_eq!((message.id(), message.channel()), ([3; 12], Some((0x4001, address))));
+        }
+    }
+
+    #[test]
+    fn a_relayed_address_that_is_none_is_not_read() {
+        let (none, some) = ("0.0.0.0:0".parse().unwrap(), "[2001:db8::7]:4000".parse().unwrap());
+        let both = [none, some].map(xored);
+        let mut answer = message(0x0103, &both.each_ref().map(|address| (XOR_RELAYED_ADDRESS, &address[..])));
+        strike_unspecified(&mut answer);
+        let answer = Message::read(&answer).unwrap();
+        let relayed = answer.attribute(XOR_RELAYED_ADDRESS).and_then(|value| answer.address(value));
+        assert_eq!(relayed, Some(some));
     }
 
     #[test]
