@@ -161,6 +161,12 @@ impl RelayClient {
         self.shared.ice_servers()
     }
 
+    /// Asks for them anew, because a server refused their credentials; not more often than each
+    /// [`timing::ICE_REFRESH_MIN`].
+    pub(crate) fn renew_ice(&self) {
+        self.shared.renew_ice();
+    }
+
     /// A transport to `peer` through the relay. Nothing is sent until the first frame; if the peer is not there, the
     /// transport ends with [`crate::transport::CloseReason::Network`].
     ///

@@ -143,6 +143,12 @@ impl Shared {
         self.work.notify_one();
     }
 
+    pub(super) fn renew_ice(&self) {
+        if self.lock().signaling.renew_ice(self.clock.now()) {
+            self.work.notify_one();
+        }
+    }
+
     pub(super) fn ice_servers(&self) -> Vec<IceServer> {
         self.lock().signaling.ice_servers(self.clock.now())
     }

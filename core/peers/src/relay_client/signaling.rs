@@ -32,6 +32,8 @@ pub(super) struct Signaling {
     ice: IceServers,
     ice_end: Option<Instant>,
     ice_refresh: Option<Instant>,
+    /// The time of the last request because of a refusal.
+    ice_renewed: Option<Instant>,
 }
 
 impl Signaling {
@@ -163,6 +165,17 @@ impl Signaling {
         // Set again by the answer.
         self.ice_refresh = None;
         self.requests.push_back(ClientMessage::GetIceServers);
+    }
+
+    /// The credentials were refused. Returns whether there is a request for others.
+    pub(super) fn renew_ice(&mut self, now: Instant) -> bool {
+        let lately = self.ice_renewed.is_some_and(|at| now - at < timing::ICE_REFRESH_MIN);
+        let asks = self.registered && !lately && self.ice.ice_servers.iter().any(|s| s.credential.is_some());
+        if asks {
+            self.ice_renewed = Some(now);
+            self.refresh_ice();
+        }
+        asks
     }
 
     pub(super) fn ice_servers(&self, now: Instant) -> Vec<IceServer> {

@@ -18,6 +18,7 @@ use super::super::dial::settled;
 use super::Input;
 use crate::error::Error;
 use crate::random;
+use crate::relay_client::RelayClient;
 use crate::transport::webrtc::{self, Attempt};
 use crate::transport::{CloseReason, Transport};
 
@@ -46,6 +47,8 @@ struct Live {
     /// It began for a session that was closed meanwhile.
     outlived: bool,
     negotiation: Option<webrtc::Negotiation>,
+    /// Why its peer connection failed.
+    failure: Option<String>,
     /// Candidates that came before the peer connection was made; the machine bounds them.
     early: Vec<String>,
     tasks: Vec<AbortHandle>,
@@ -204,7 +207,9 @@ impl Negotiator {
             Action::Send(contents) => self.send(&contents),
             Action::Abandon { connection_id, reason } => {
                 tracing::debug!(%connection_id, %reason, "attempt abandoned");
-                return Some((reason.to_string(), self.give_up(connection_id)));
+                let failure = self.attempts.get_mut(&connection_id).and_then(|live| live.failure.take());
+                let why = failure.unwrap_or_else(|| reason.to_string());
+                return Some((why, self.give_up(connection_id)));
             }
         }
         None
@@ -263,7 +268,15 @@ impl Negotiator {
         let tasks = vec![task];
         self.attempts.insert(
             id,
-            Live { initiator, name, outlived: false, negotiation: None, early: Vec::new(), tasks },
+            Live {
+                initiator,
+                name,
+                outlived: false,
+                negotiation: None,
+                failure: None,
+                early: Vec::new(),
+                tasks,
+            },
         );
     }
 
@@ -276,6 +289,9 @@ impl Negotiator {
 
     async fn handle(&mut self, done: Done) {
         let now = self.engine.clock.now();
+        if let Done::Connected(id, _) = &done {
+            self.renew_credentials(*id);
+        }
         match done {
             Done::Made(id, Ok(attempt)) => {
                 let Some(live) = self.attempts.get_mut(&id) else { return };
@@ -316,7 +332,9 @@ impl Negotiator {
             }
             Done::Connected(id, Err(reason)) => {
                 tracing::info!(%reason, "a peer connection failed");
-                self.trouble = Some(reason.to_string());
+                if let Some(live) = self.attempts.get_mut(&id) {
+                    live.failure = Some(reason.to_string());
+                }
                 self.machine.handle_closed(id, now);
             }
             Done::Settled(id, outcome) => {
@@ -328,6 +346,14 @@ impl Negotiator {
                 self.conclude(&outcome, outlived);
             }
             Done::Nothing => {}
+        }
+    }
+
+    /// Credentials that a TURN server refused are replaced before the next attempt.
+    fn renew_credentials(&self, id: ConnectionId) {
+        let negotiation = self.attempts.get(&id).and_then(|live| live.negotiation.as_ref());
+        if negotiation.and_then(webrtc::Negotiation::turn_refusal) == Some(UNAUTHORIZED) {
+            self.engine.relays.iter().for_each(RelayClient::renew_ice);
         }
     }
 
@@ -356,6 +382,9 @@ async fn next_candidate(id: ConnectionId, mut candidates: mpsc::Receiver<String>
         None => Done::Nothing,
     }
 }
+
+/// A TURN server's answer to credentials that are wrong or have expired (RFC 8489 section 14.8).
+const UNAUTHORIZED: u16 = 401;
 
 /// What DTLS will show must be what the peer signed.
 fn check_fingerprint(sdp: &str, signed: [u8; 32]) -> Result<(), String> {
