@@ -196,7 +196,10 @@ impl Agent {
                 let began = Instant::now();
                 let session = match self.client.session(to).await {
                     Ok(session) => session,
-                    Err(e) => return Ok(json!({ "refused": e.code(), "refused_ms": millis(began) })),
+                    Err(e) => {
+                        let (refused, why) = (e.code(), e.to_string());
+                        return Ok(json!({ "refused": refused, "why": why, "refused_ms": millis(began) }));
+                    }
                 };
                 exchange(&session).await?;
                 Ok(json!({ "usable_ms": millis(began) }))

@@ -98,6 +98,18 @@ impl Peer {
         Ok(Wakes { radio: radio.count, processor: processor.count })
     }
 
+    /// Descriptors that it has open.
+    pub(crate) fn descriptors(&self) -> Outcome<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.process.id()?))?.count())
+    }
+
+    /// From now on it can open no more than `count`.
+    pub(crate) async fn limit_descriptors(&self, count: usize) -> Outcome<()> {
+        let (pid, limit) = (self.process.id()?.to_string(), format!("--nofile={count}"));
+        let status = tokio::process::Command::new("prlimit").args(["--pid", &pid, &limit]).status().await?;
+        if status.success() { Ok(()) } else { Err("prlimit refuses".into()) }
+    }
+
     /// A number of the answer.
     pub(crate) async fn ask(&mut self, order: &Order, field: &str, within: Duration) -> Outcome<u64> {
         let answer = self.order(order, within).await?;

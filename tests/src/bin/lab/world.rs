@@ -28,7 +28,7 @@ const TURN: &str = "203.0.113.2:3478";
 pub(crate) const PROBED: [&str; 3] = ["203.0.113.1:7000", "203.0.113.1:7001", "203.0.113.3:7000"];
 pub(crate) const PROBED_ON_TURN: &str = "203.0.113.2:7000";
 pub(crate) const SECRET: &str = "lab-secret";
-/// Where each namespace has files of its own.
+/// What `ip netns exec` shows to a namespace's processes in place of the machine's `/etc`.
 const NETNS: &str = "/etc/netns";
 /// Packets, more than any window here.
 const TUN_QUEUE: usize = 20_000;
@@ -207,8 +207,16 @@ impl World {
         if ice != Ice::Stun {
             text += &format!("[[ice.turn]]\nurls = [\"turn:{TURN}?transport=udp\"]\nsecret = \"{SECRET}\"\n");
         }
-        let file = self.folder.join("relay.toml");
-        std::fs::write(&file, text)?;
+        self.start_relay_with(&text).await
+    }
+
+    /// A relay that names these servers: the `[ice]` part of its configuration.
+    pub(crate) async fn start_relay_naming(&mut self, ice: &str) -> Outcome<()> {
+        self.start_relay_with(&format!("bind = \"{RELAY}\"\n[ice]\n{ice}")).await
+    }
+
+    async fn start_relay_with(&mut self, configuration: &str) -> Outcome<()> {
+        std::fs::write(self.folder.join("relay.toml"), configuration)?;
         self.restart_relay().await
     }
 
@@ -226,8 +234,19 @@ impl World {
     }
 
     pub(crate) async fn start_turn(&mut self) -> Outcome<()> {
+        self.start_turn_at("net", TURN_ADDRESS, SECRET, &[]).await
+    }
+
+    /// coturn in a namespace, at an address of it, with more options.
+    pub(crate) async fn start_turn_at(
+        &mut self,
+        host: &str,
+        address: &str,
+        secret: &str,
+        more: &[&str],
+    ) -> Outcome<()> {
         let (userdb, pid) = (self.folder.join("turndb"), self.folder.join("pid"));
-        let mut command = self.inside("net", "turnserver");
+        let mut command = self.inside(host, "turnserver");
         command
             .args([
                 "-n",
@@ -238,19 +257,49 @@ impl World {
                 "--use-auth-secret",
                 "--realm=lab",
             ])
-            .args(["--listening-port=3478".to_owned(), format!("--listening-ip={TURN_ADDRESS}")])
-            .args([format!("--relay-ip={TURN_ADDRESS}"), format!("--static-auth-secret={SECRET}")])
-            .args([format!("--userdb={}", userdb.display()), format!("--pidfile={}", pid.display())]);
+            .args(["--listening-port=3478".to_owned(), format!("--listening-ip={address}")])
+            .args([format!("--relay-ip={address}"), format!("--static-auth-secret={secret}")])
+            .args([format!("--userdb={}", userdb.display()), format!("--pidfile={}", pid.display())])
+            .args(more);
         let log = std::fs::File::create(self.folder.join("coturn.log"))?;
         self.turn = Some(command.stdout(log.try_clone()?).stderr(log).spawn()?);
         for _ in 0..200 {
-            let listening = self.inside("net", "ss").args(["-Hlun", "src", TURN]).output().await?;
+            let listening = self.inside(host, "ss").args(["-Hlun", "sport", "=", ":3478"]).output().await?;
             if !listening.stdout.is_empty() {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Err("coturn does not listen".into())
+    }
+
+    /// Lines of coturn's log with these words.
+    pub(crate) fn turn_said(&self, words: &str) -> Outcome<usize> {
+        let log = std::fs::read_to_string(self.folder.join("coturn.log"))?;
+        Ok(log.lines().filter(|line| line.contains(words)).count())
+    }
+
+    /// A namespace asks for names at `server`.
+    pub(crate) fn resolve_at(&self, host: &str, server: &str) -> Outcome<()> {
+        let folder = Path::new(NETNS).join(self.namespace(host));
+        std::fs::create_dir_all(&folder)?;
+        Ok(std::fs::write(folder.join("resolv.conf"), format!("nameserver {server}\n"))?)
+    }
+
+    /// IPv6, which is off elsewhere, with an address on an interface.
+    pub(crate) async fn add_ipv6(&self, host: &str, interface: &str, address: &str) -> Outcome<()> {
+        self.shell(host, &format!("echo 0 >/proc/sys/net/ipv6/conf/{interface}/disable_ipv6")).await?;
+        self.ip(host, &format!("address add {address} dev {interface} nodad")).await
+    }
+
+    /// Interfaces beside the real ones, as containers and VPNs make them: `count` more addresses.
+    pub(crate) async fn add_addresses(&self, host: &str, count: usize) -> Outcome<()> {
+        for n in 1..=count {
+            self.ip(host, &format!("link add extra{n} type bridge")).await?;
+            self.ip(host, &format!("address add 10.77.{n}.1/24 dev extra{n}")).await?;
+            self.ip(host, &format!("link set extra{n} up")).await?;
+        }
+        Ok(())
     }
 
     pub(crate) fn kill_turn(&mut self) {
@@ -386,7 +435,11 @@ impl World {
             if [ -d /proc/sys/net/bridge ]; then echo 0 >/proc/sys/net/bridge/bridge-nf-call-iptables; fi
             if [ -d /proc/sys/net/ipv6 ]; then echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6; fi
             for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >$f; done";
-        let status = self.inside(host, "sh").args(["-c", settings]).status().await?;
+        self.shell(host, settings).await
+    }
+
+    async fn shell(&self, host: &str, script: &str) -> Outcome<()> {
+        let status = self.inside(host, "sh").args(["-c", script]).status().await?;
         if status.success() { Ok(()) } else { Err("a namespace takes no settings".into()) }
     }
 

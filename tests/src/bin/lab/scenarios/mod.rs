@@ -1,5 +1,6 @@
 //! What has to work. Each scenario has a world of its own: what one leaves behind cannot help another.
 
+mod addresses;
 mod bulk;
 mod clocks;
 mod crowd;
@@ -10,6 +11,7 @@ mod matrix;
 mod pair;
 mod rest;
 mod servers;
+mod turn;
 
 use crate::runner::Scenario;
 
@@ -24,6 +26,8 @@ pub(crate) fn all(quick: bool) -> Vec<Scenario> {
         documented::all(quick),
         rest::all(quick),
         bulk::all(quick),
+        addresses::all(quick),
+        turn::all(quick),
     ];
     groups.into_iter().flatten().collect()
 }
