@@ -21,9 +21,10 @@ struct Inner {
 }
 
 impl Clock {
-    /// The device's own clock: CLOCK_BOOTTIME on Linux and Android, the continuous clock on Apple's systems.
+    /// The device's own clock: CLOCK_BOOTTIME on Linux and Android, the continuous clock on Apple's systems. There is one:
+    /// when the device wakes, every wait of the process looks at it again.
     pub fn system() -> Self {
-        Self::new(None)
+        SYSTEM.clone()
     }
 
     /// A clock that stands still until [`Self::advance`].
@@ -75,7 +76,7 @@ impl Clock {
             }
             let timer = async {
                 match self.0.manual {
-                    None => tokio::time::sleep(left).await,
+                    None => operating_system_sleep(left).await,
                     Some(_) => std::future::pending().await,
                 }
             };
@@ -109,9 +110,17 @@ impl Clock {
     }
 }
 
+static SYSTEM: LazyLock<Clock> = LazyLock::new(|| Clock::new(None));
+
 /// The present of the system's clock.
 pub(crate) fn system_now() -> Instant {
     Instant::from_micros(system_micros() + *PHASE)
+}
+
+/// Stands still while the device sleeps, which is why nothing else may wait with it.
+#[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "waits are made of it"))]
+async fn operating_system_sleep(duration: Duration) {
+    tokio::time::sleep(duration).await;
 }
 
 fn wall_clock() -> UnixTime {
@@ -146,8 +155,8 @@ fn system_micros() -> u64 {
 
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 fn system_micros() -> u64 {
-    static ORIGIN: std::sync::LazyLock<std::time::Instant> =
-        std::sync::LazyLock::new(std::time::Instant::now);
+    #[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "there is no clock that counts sleep"))]
+    static ORIGIN: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
     u64::try_from(ORIGIN.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
@@ -186,6 +195,15 @@ mod tests {
         assert!(!wait.is_finished());
         clock.advance(Duration::from_secs(2));
         wait.await.unwrap();
+    }
+
+    // Otherwise what a transport waits for would last longer by the time that the phone slept.
+    #[tokio::test]
+    async fn a_device_that_wakes_wakes_the_waits_of_every_part_of_it() {
+        let (told, mut seen) = (Clock::system(), Clock::system().0.jumps.subscribe());
+        seen.mark_unchanged();
+        told.resumed();
+        assert!(seen.has_changed().unwrap());
     }
 
     #[tokio::test]

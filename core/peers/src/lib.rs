@@ -10,6 +10,8 @@
 //!
 //! A [`Client`] is this device; a [`Session`] is what it shares with another one, across any number of connections.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod backoff;
 mod builder;
 mod client;

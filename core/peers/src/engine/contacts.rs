@@ -124,7 +124,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Offline`], [`Error::Unreachable`].
     pub(super) async fn find_keys(self: &Arc<Self>, device: DeviceId) -> Result<KnownKeys, Error> {
-        self.relays.online(REGISTRATION_TIMEOUT).await?;
+        self.relays.online(&self.clock, REGISTRATION_TIMEOUT).await?;
         if let Some(keys) = self.keys_of(device) {
             self.await_consent(device).await;
             return Ok(keys);

@@ -225,7 +225,7 @@ impl Attempt<'_> {
                 return outcome;
             }
             tries += 1;
-            self.engine.relays.online(REGISTRATION_TIMEOUT).await?;
+            self.engine.relays.online(&self.engine.clock, REGISTRATION_TIMEOUT).await?;
         }
     }
 

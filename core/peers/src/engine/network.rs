@@ -131,12 +131,12 @@ impl Engine {
                 let _ = session.watch_status().wait_for(|s| matches!(s, Status::Away | Status::Down)).await;
             }
         };
-        let _ = tokio::time::timeout(GOODBYE, goodbyes).await;
+        let _ = self.clock.timeout(GOODBYE, goodbyes).await;
         self.relays.iter().for_each(RelayClient::suspend);
         for relay in self.relays.iter() {
             let asleep =
                 |state: &RelayState| !matches!(state, RelayState::Registered | RelayState::Connecting);
-            let _ = tokio::time::timeout(GOODBYE, relay.state().wait_for(asleep)).await;
+            let _ = self.clock.timeout(GOODBYE, relay.state().wait_for(asleep)).await;
         }
     }
 

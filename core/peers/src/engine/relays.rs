@@ -14,6 +14,7 @@ use peers_proto::time::Instant;
 use peers_proto::timing::OFFLINE_GRACE;
 use tokio::sync::{Notify, watch};
 
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::ClientState;
 use crate::random;
@@ -137,7 +138,7 @@ impl Relays {
     ///
     /// # Errors
     /// [`Error::Offline`] after `patience`.
-    pub(crate) async fn online(&self, patience: Duration) -> Result<(), Error> {
+    pub(crate) async fn online(&self, clock: &Clock, patience: Duration) -> Result<(), Error> {
         let registered = self.clients.iter().map(|client| {
             let mut state = client.state();
             Box::pin(async move {
@@ -149,9 +150,9 @@ impl Relays {
         if registered.is_empty() {
             return Err(Error::Offline(self.problems()));
         }
-        match tokio::time::timeout(patience, select_ok(registered)).await {
-            Ok(outcome) => outcome.map(|_| ()),
-            Err(_) => Err(Error::Offline(self.problems())),
+        match clock.timeout(patience, select_ok(registered)).await {
+            Some(outcome) => outcome.map(|_| ()),
+            None => Err(Error::Offline(self.problems())),
         }
     }
 

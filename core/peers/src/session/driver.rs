@@ -322,7 +322,7 @@ impl Driver {
         }
         let goodbye = async { while self.paths.join_next().await.is_some() {} };
         // A transport that cannot even take a goodbye is dropped, which closes it.
-        let _ = tokio::time::timeout(peers_proto::timing::GOODBYE, goodbye).await;
+        let _ = self.shared.clock.timeout(peers_proto::timing::GOODBYE, goodbye).await;
         self.paths.shutdown().await;
         self.shared.go_down();
         (self.notify)(Notice::Ended(ended));

@@ -101,7 +101,7 @@ pub(crate) async fn run(
             reason = writer => {
                 // The writer may be the first to learn that the transport has ended: the peer's last word is still to be read.
                 let patience = if handle.farewell.get().is_none() { GOODBYE } else { Duration::ZERO };
-                tokio::time::timeout(patience, reader).await.unwrap_or(PathEnd::Closed(reason))
+                shared.clock.timeout(patience, reader).await.unwrap_or(PathEnd::Closed(reason))
             }
             () = handle.dead.cancelled() => PathEnd::Closed(CloseReason::TimedOut),
         }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::ending::Ending;
 use super::{CloseReason, FrameSink, FrameSource, MAX_TRANSPORT_FRAME, Transport, TransportKind};
+use crate::clock::Clock;
 
 /// Frames under way in one direction before `send` waits: 1 MiB of full ones.
 const CAPACITY: usize = 64;
@@ -82,7 +83,7 @@ impl FrameSink for MemorySink {
         let Some(frames) = self.frames.take() else { return };
         if self.ending.end(CloseReason::Local) == CloseReason::Local {
             // An end that does not read sees the pipe end without this.
-            let _ = tokio::time::timeout(timing::CLOSE_GRACE, frames.send(Item::Close)).await;
+            let _ = Clock::system().timeout(timing::CLOSE_GRACE, frames.send(Item::Close)).await;
         }
     }
 }

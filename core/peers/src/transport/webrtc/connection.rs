@@ -22,6 +22,7 @@ use super::life::Life;
 use super::pipe::MAX_WIRE_FRAME;
 use super::runtime::Shared;
 use super::sdp;
+use crate::clock::Clock;
 use crate::transport::CloseReason;
 
 /// Ends the peer connection when the last holder drops it. The stack itself leaks a connection that is dropped.
@@ -104,10 +105,10 @@ impl Connection {
     }
 
     async fn serve(&mut self, establishment: Duration, opened: oneshot::Sender<()>) -> CloseReason {
-        match tokio::time::timeout(establishment, self.open()).await {
-            Err(_) => return CloseReason::TimedOut,
-            Ok(Err(reason)) => return reason,
-            Ok(Ok(())) => {}
+        match Clock::system().timeout(establishment, self.open()).await {
+            None => return CloseReason::TimedOut,
+            Some(Err(reason)) => return reason,
+            Some(Ok(())) => {}
         }
         self.shared.open();
         self.shared.rest.allow(Arc::downgrade(&self.channel));

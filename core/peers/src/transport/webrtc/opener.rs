@@ -15,7 +15,7 @@ use rtc::crypto::{
 
 use super::record;
 use super::runtime::Shared;
-use crate::clock;
+use crate::clock::Clock;
 
 /// The provider of one peer connection.
 pub(super) struct JudgingCrypto {
@@ -145,7 +145,7 @@ impl AeadCipher for Opener {
         // Epoch and number, type, version, length (RFC 5246 section 6.2.3.3).
         let passes = match aad {
             [_, _, _, _, _, _, _, _, record::APPLICATION_DATA, _, _, _, _] => {
-                self.shared.admit_packet(opened, clock::system_now())
+                self.shared.admit_packet(opened, Clock::system().now())
             }
             [_, _, _, _, _, _, _, _, record::HANDSHAKE, _, _, _, _] => {
                 self.shared.gate().admit_opened(opened)

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use peers_proto::{limits, timing};
-use tokio::time::Instant;
 use webrtc::data_channel::DataChannel;
 
 use super::connection::Guard;
 use super::inbox::Inbox;
 use super::runtime::Shared;
 use super::window::Window;
+use crate::clock::{Clock, system_now};
 use crate::transport::{CloseReason, FrameSink, FrameSource};
 
 /// A frame and its sealing.
@@ -42,8 +42,8 @@ impl Sink {
     }
 
     async fn pass(&mut self, frame: BytesMut) -> Result<(), webrtc::error::Error> {
-        self.wait(|window, outstanding| window.admits(Instant::now(), outstanding)).await?;
-        self.window.sent(Instant::now(), frame.len());
+        self.wait(|window, outstanding| window.admits(system_now(), outstanding)).await?;
+        self.window.sent(system_now(), frame.len());
         self.channel.send(frame).await
     }
 }
@@ -67,8 +67,8 @@ impl FrameSink for Sink {
             reason = life.ended() => return Err(reason),
         };
         // The channel knows that it ended a moment before the owning task learns why.
-        let why = tokio::time::timeout(timing::WEBRTC_CLOSE, life.ended()).await;
-        if why.is_err() {
+        let why = Clock::system().timeout(timing::WEBRTC_CLOSE, life.ended()).await;
+        if why.is_none() {
             life.end(CloseReason::Network(error.to_string()));
         }
         Err(life.ended().await)
@@ -77,10 +77,11 @@ impl FrameSink for Sink {
     async fn close(&mut self) {
         let life = self.shared.life.clone();
         if life.reason().is_none() {
+            let clock = Clock::system();
             let acknowledged = self.wait(|_, outstanding| outstanding == 0);
             tokio::select! {
                 _ = life.ended() => {}
-                _ = tokio::time::timeout(timing::WEBRTC_CLOSE, acknowledged) => {}
+                _ = clock.timeout(timing::WEBRTC_CLOSE, acknowledged) => {}
             }
         }
         self.guard.close().await;

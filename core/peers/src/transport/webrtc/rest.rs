@@ -8,12 +8,12 @@
 use std::sync::{Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
+use peers_proto::time::Instant;
 use peers_proto::timing;
-use tokio::time::Instant;
 use webrtc::data_channel::DataChannel;
 
 use super::counters::Counters;
-use crate::clock;
+use crate::clock::Clock;
 
 #[derive(Default)]
 pub(super) struct Rest {
@@ -44,7 +44,7 @@ impl Rest {
         // A lost packet is repeated by the clock.
         match channel.outstanding_bytes().await {
             Ok(0) => {
-                let now = clock::system_now();
+                let now = Clock::system().now();
                 wanted.max((now + timing::BEAT).next_beat() - now)
             }
             _ => wanted,
@@ -54,7 +54,7 @@ impl Rest {
     /// Whether no datagram moved for a while, of which there were so many until now.
     fn is_quiet(&self, datagrams: u64) -> bool {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
+        let now = Clock::system().now();
         match *last {
             Some(last) if last.datagrams == datagrams => now - last.at >= QUIET,
             _ => {

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use peers_proto::limits;
-use tokio::time::Instant;
+use peers_proto::time::Instant;
 
 #[derive(Debug)]
 pub(super) struct Window {
@@ -75,13 +75,13 @@ impl Window {
 
     fn end_round(&mut self, now: Instant) {
         let Some(round) = self.round.take() else { return };
-        let took = now.saturating_duration_since(round.began);
+        let took = now.saturating_since(round.began);
         let replaced =
             (round.clean && self.is_stale(now)) || self.shortest.is_none_or(|(least, _)| took <= least);
         if replaced {
             self.shortest = Some((took, now));
         }
-        let shortest = self.shortest.map_or(took, |(least, _)| least).max(Duration::from_nanos(1));
+        let shortest = self.shortest.map_or(took, |(least, _)| least).max(Duration::from_micros(1));
         let round_trips = (took.as_secs_f64() / shortest.as_secs_f64()).max(1.0);
         let delivery = (self.acknowledged - round.acknowledged) as f64 / round_trips;
         self.delivery = delivery.max(self.delivery * FADING.powf(round_trips));
@@ -90,7 +90,7 @@ impl Window {
     }
 
     fn is_stale(&self, now: Instant) -> bool {
-        self.shortest.is_some_and(|(_, at)| now.saturating_duration_since(at) > TRUSTED)
+        self.shortest.is_some_and(|(_, at)| now.saturating_since(at) > TRUSTED)
     }
 }
 
@@ -123,7 +123,7 @@ mod tests {
 
     impl Path {
         fn new(round_trip_ms: u64, bytes_per_second: f64) -> Self {
-            let now = Instant::now();
+            let now = Instant::from_micros(3_600_000_000);
             Self {
                 now,
                 round_trip: Duration::from_millis(round_trip_ms),

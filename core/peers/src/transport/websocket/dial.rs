@@ -29,9 +29,8 @@ pub struct DialOptions {
 /// [`DialError`].
 pub async fn dial(url: &str, options: &DialOptions) -> Result<(ConnectionId, Transport), DialError> {
     let endpoint = Endpoint::parse(url)?;
-    tokio::time::timeout(timing::DIAL_TIMEOUT, open(&endpoint, options))
-        .await
-        .unwrap_or(Err(DialError::TimedOut))
+    let opened = Clock::system().timeout(timing::DIAL_TIMEOUT, open(&endpoint, options)).await;
+    opened.unwrap_or(Err(DialError::TimedOut))
 }
 
 async fn open(endpoint: &Endpoint, options: &DialOptions) -> Result<(ConnectionId, Transport), DialError> {

@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, error::ProtocolError};
 
+use crate::clock::Clock;
 use crate::transport::ending::Ending;
 use crate::transport::{CloseReason, FrameSink, FrameSource, MAX_TRANSPORT_FRAME, Transport, TransportKind};
 
@@ -54,7 +55,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSink<S> {
         let goodbye =
             async { self.sink.send(Message::Close(Some(CloseFrame { code, reason: "".into() }))).await };
         // Whoever does not take it sees the connection end without it.
-        let _ = tokio::time::timeout(timing::CLOSE_GRACE, goodbye).await;
+        let _ = Clock::system().timeout(timing::CLOSE_GRACE, goodbye).await;
     }
 
     /// The code a close caused by this side's own finding deserves; nothing if the socket is of no use any more.

@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::http::StatusCode;
 
 use super::connect::READ_BUFFER;
 use super::{halves, is_local, parse_path};
+use crate::clock::Clock;
 use crate::transport::{Transport, TransportKind};
 
 /// Accepts transports. Dropping it ends the upgrades that are not done; accepted transports live on.
@@ -83,7 +84,7 @@ impl Listener {
             oldest.abort();
         }
         self.order.push_back(self.upgrades.spawn(async move {
-            tokio::time::timeout(timing::DIAL_TIMEOUT, upgrade(tcp, remote)).await.ok().flatten()
+            Clock::system().timeout(timing::DIAL_TIMEOUT, upgrade(tcp, remote)).await.flatten()
         }));
     }
 }
