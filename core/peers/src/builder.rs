@@ -17,6 +17,7 @@ use crate::event::Events;
 use crate::identity::Identity;
 use crate::relay_address::RelayAddress;
 use crate::session::{Handlers, RequestHandler};
+use crate::transport::websocket::Endpoint;
 
 /// Which ways to a peer may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +146,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Where a device may be reached directly: `ws://192.168.1.2:7000` or `wss://host`.
+    /// Where a device may be reached directly: `ws://192.168.1.2:7000` or `wss://host`. Not dialed with
+    /// [`ClientBuilder::relay_only`], since what listens there sees this device's address.
     pub fn address(mut self, device: DeviceId, url: impl Into<String>) -> Self {
         self.settings.addresses.entry(device).or_default().push(url.into());
         self
@@ -157,7 +159,8 @@ impl ClientBuilder {
         self
     }
 
-    /// These kinds of path first, in this order; the others follow as they usually do (S093).
+    /// These kinds of path first, in this order; the others follow as they usually do (S093). A session on the first kind is
+    /// not dialed for another one; what the app prefers less than the relay is dialed where the relay fails.
     pub fn prefer(mut self, tiers: impl IntoIterator<Item = Tier>) -> Self {
         self.settings.preference = Preference::first(tiers);
         self
@@ -198,8 +201,12 @@ impl ClientBuilder {
     /// Starts the client. It connects to its relays in the background.
     ///
     /// # Errors
-    /// [`Error::Config`] for a URL that is not a relay's, for an authority or a pin that is none, or a name that is too long.
+    /// [`Error::Config`] for a URL that is not a relay's or a device's, for an authority or a pin that is none, or a name that is
+    /// too long.
     pub async fn start(self) -> Result<(Client, Events), Error> {
+        for url in self.settings.addresses.values().flatten() {
+            Endpoint::parse(url).map_err(|e| Error::Config(format!("address {url}: {e}")))?;
+        }
         Client::start(self).await
     }
 }

@@ -86,7 +86,7 @@ impl Client {
         settings.handlers = Handlers(Arc::new(handlers));
         let (state, watched) = watch::channel(ClientState::Connecting);
         let (events, receiver) = event::channel(watched);
-        let dialing = Policy::new(certificate.device_id(), settings.transports.webrtc, clock.now());
+        let dialing = Policy::new(certificate.device_id(), settings.preference, clock.now());
         let known: Vec<_> = levels.iter().map(|(device, level)| (*device, *level)).collect();
         let engine = Arc::new(Engine {
             settings,
@@ -242,6 +242,7 @@ impl Engine {
             // What changed before this receiver was there counts too.
             self.publish_state();
             self.prepare_names();
+            self.tell_standings();
             tokio::select! {
                 changed = relay.changed() => if changed.is_err() { return },
                 () = self.clock.sleep_until_any(self.relays.state_timeout()) => {}
@@ -270,6 +271,9 @@ impl Engine {
 
     fn handle_relay(self: &Arc<Self>, relay: usize, event: RelayEvent) {
         match event {
+            RelayEvent::Incoming { mut transport, .. } if !self.settings.transports.relay => {
+                self.spawn(async move { transport.sink.close().await });
+            }
             RelayEvent::Incoming { peer, connection, transport } => {
                 let engine = self.clone();
                 self.spawn(async move {

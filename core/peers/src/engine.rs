@@ -23,6 +23,7 @@ pub(crate) mod policy;
 pub(crate) mod registry;
 pub(crate) mod relays;
 pub(crate) mod trust;
+pub(crate) mod ways;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Known devices without a session are looked for once a minute while a person looks ([`timing::SCAN`]), and whenever a relay
-//! says that one came online. A session without a path that answers is dialed at once; one on a detour is now and then
-//! dialed for something better. Failures are repeated later and later, with full jitter, each device by itself; all dials
+//! says that one came online. A session without a path that answers is dialed at once; one that a dial can improve is now and
+//! then dialed for something better, unless data costs money. Failures are repeated later and later, with full jitter, each device by itself; all dials
 //! share one bucket of tokens. What failed on another network is forgotten.
 //!
 //! Both ends of a session decide so, independently. Of two that notice the same outage the one that leads begins, and the
@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use crate::id::{DeviceId, GroupId, UserId};
 use crate::limits::{DIAL_BURST, MAX_CONNECTIONS, MAX_DIALED};
 use crate::network::AppState;
-use crate::path::{Status, Tier};
+use crate::path::{Preference, Status, Tier};
 use crate::time::{Instant, earliest};
 use crate::timing::{DIAL_REFILL, FOLLOWER_PATIENCE, SCAN};
 use crate::trust::TrustLevel;
@@ -37,7 +37,7 @@ pub use keep::Why;
 pub enum Purpose {
     /// Any path: there is none, or none that answers.
     Path,
-    /// Something better than the detour there is.
+    /// Something better than there is.
     Better,
 }
 
@@ -93,13 +93,14 @@ pub struct Standing {
     pub status: Status,
     /// What it runs over.
     pub tier: Option<Tier>,
+    /// Whether a dial can lead to something better.
+    pub improvable: bool,
 }
 
 impl Standing {
-    /// It can be used, and not over a detour.
+    /// It can be used, and nothing better is to be had.
     fn is_best(self) -> bool {
-        let direct = self.tier.is_some_and(|tier| !matches!(tier, Tier::Forwarded | Tier::Relay));
-        self.status == Status::Usable && direct
+        self.status == Status::Usable && !self.improvable
     }
 }
 
@@ -111,8 +112,10 @@ pub struct Dialer {
     /// Counts devices met.
     met: u64,
     app: AppState,
-    /// Whether there is a way that is better than a detour.
-    upgrades: bool,
+    /// Which of two connections is on the better path.
+    preference: Preference,
+    /// Data costs money: nothing better is looked for.
+    metered: bool,
     next_scan: Instant,
     tokens: u32,
     refilled: Instant,
@@ -121,15 +124,15 @@ pub struct Dialer {
 }
 
 impl Dialer {
-    /// Nobody is known yet. `upgrades`: whether this device can use anything better than a detour. `random`: the seed of
-    /// all jitter.
-    pub fn new(local: DeviceId, upgrades: bool, random: u64, now: Instant) -> Self {
+    /// Nobody is known yet. `random`: the seed of all jitter.
+    pub fn new(local: DeviceId, preference: Preference, random: u64, now: Instant) -> Self {
         Self {
             local,
             devices: BTreeMap::new(),
             met: 0,
             app: AppState::default(),
-            upgrades,
+            preference,
+            metered: false,
             next_scan: now,
             tokens: DIAL_BURST,
             refilled: now,
@@ -156,7 +159,7 @@ impl Dialer {
 
     /// There is a session. One too many costs the least of them, which may be this one.
     pub fn handle_connected(&mut self, device: DeviceId, peer: Peer, now: Instant) {
-        let standing = Standing { status: Status::Usable, tier: None };
+        let standing = Standing { status: Status::Usable, tier: None, improvable: false };
         let Peer { level, user, groups } = peer;
         let entry = self.entry(device);
         (entry.level, entry.known) = (level, level >= TrustLevel::Known);
@@ -215,7 +218,7 @@ impl Dialer {
 
     /// What came of a dial.
     pub fn handle_outcome(&mut self, device: DeviceId, dialed: Purpose, outcome: Outcome, now: Instant) {
-        let (random, app, upgrades) = (self.random(), self.app, self.upgrades);
+        let (random, app, upgrades) = (self.random(), self.app, self.upgrades());
         let Some(entry) = self.devices.get_mut(&device) else { return };
         // Another one has taken its place, or the network has changed: nobody waits for this one.
         if entry.dialing.take_if(|dialing| *dialing == dialed).is_none() {
@@ -271,6 +274,18 @@ impl Dialer {
         }
     }
 
+    /// Whether data costs money on the network there is: something better is looked for when it does not any more.
+    pub fn set_metered(&mut self, metered: bool, now: Instant) {
+        if std::mem::replace(&mut self.metered, metered) == metered || metered {
+            return;
+        }
+        let improvable = |entry: &Device| entry.to_dial(self.app, self.upgrades()) == Some(Purpose::Better);
+        let better: Vec<_> = self.devices.iter().filter(|(_, e)| improvable(e)).map(|(id, _)| *id).collect();
+        for device in better {
+            self.plan(device, now);
+        }
+    }
+
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.app == AppState::Foreground && self.next_scan <= now {
@@ -298,7 +313,7 @@ impl Dialer {
         }
         let looks_for_some = self.devices.values().any(|entry| entry.known && entry.session.is_none());
         let scan = (self.app == AppState::Foreground && looks_for_some).then_some(self.next_scan);
-        let wanted = |entry: &&Device| entry.to_dial(self.app, self.upgrades).is_some();
+        let wanted = |entry: &&Device| entry.to_dial(self.app, self.upgrades()).is_some();
         let due = self.devices.values().filter(wanted).filter_map(|entry| entry.due).min();
         // Without a token everything waits for the next one.
         let due = if self.tokens == 0 { due.map(|at| at.max(self.refilled + DIAL_REFILL)) } else { due };
@@ -311,6 +326,11 @@ impl Dialer {
     }
 
     // ---- how ----
+
+    /// Whether anything better than there is is looked for now.
+    fn upgrades(&self) -> bool {
+        self.app == AppState::Foreground && !self.metered
+    }
 
     /// The entry of a device that the app, its trust or a session names. Relays name none: they may invent as many as they
     /// like. The least of more than [`MAX_DIALED`] is forgotten.
@@ -335,7 +355,7 @@ impl Dialer {
     /// Decides when to dial a device whose state has changed.
     fn plan(&mut self, device: DeviceId, now: Instant) {
         let (leads, random) = (self.local < device, self.random());
-        let (app, upgrades) = (self.app, self.upgrades);
+        let (app, upgrades) = (self.app, self.upgrades());
         let Some(entry) = self.devices.get_mut(&device) else { return };
         entry.due = match (entry.purpose(app, upgrades), &entry.session) {
             (None, _) => None,
@@ -360,12 +380,13 @@ impl Dialer {
         }
         let mut room = MAX_CONNECTIONS.saturating_sub(self.connections());
         // Whoever would take the place of somebody less trusted is dialed although all places are taken.
-        let mut weakest = if room == 0 { keep::weakest(&self.devices) } else { None };
+        let mut weakest = if room == 0 { keep::weakest(&self.devices, &self.preference) } else { None };
+        let (app, upgrades) = (self.app, self.upgrades());
         for (device, entry) in &mut self.devices {
             if entry.due.is_none_or(|due| now < due) {
                 continue;
             }
-            let Some(purpose) = entry.to_dial(self.app, self.upgrades) else {
+            let Some(purpose) = entry.to_dial(app, upgrades) else {
                 if entry.dialing.is_none() {
                     entry.due = None;
                 }
@@ -395,7 +416,7 @@ impl Dialer {
         if self.connections() <= MAX_CONNECTIONS {
             return;
         }
-        let (device, why) = keep::least(&self.devices, newcomer);
+        let (device, why) = keep::least(&self.devices, &self.preference, newcomer);
         let random = self.random();
         if let Some(entry) = self.devices.get_mut(&device) {
             (entry.session, entry.due) = (None, None);

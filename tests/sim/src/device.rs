@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use peers_proto::dial::{Dialer, Ending, Purpose};
 use peers_proto::id::DeviceId;
-use peers_proto::path::{PathId, Paths};
+use peers_proto::path::{PathId, Paths, Preference};
 use peers_proto::session::wire::{FrameKind, Header};
 use peers_proto::session::{Instance, MemoryBudget, Resume, Session};
 use peers_proto::time::{Instant, earliest};
@@ -149,7 +149,7 @@ impl Device {
 
     fn with_clock(index: usize, offset: Duration, peers: &[(usize, bool)], net: &mut Net) -> Self {
         let now = net.now + offset;
-        let mut dialer = Dialer::new(device_id(index), true, net.rng.next(), now);
+        let mut dialer = Dialer::new(device_id(index), Preference::default(), net.rng.next(), now);
         let peers = peers.iter().map(|(peer, known)| {
             if *known {
                 dialer.set_trust(device_id(*peer), net.plan.levels[*peer], now);

@@ -7,6 +7,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use peers_proto::dial::Purpose;
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::network::AppState;
+use peers_proto::path::Tier;
 use peers_proto::timing::REGISTRATION_TIMEOUT;
 use peers_proto::trust::TrustLevel;
 use tokio::sync::watch;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::handshake::Failure;
+use super::ways::Way;
 use crate::error::Error;
 use crate::random;
 use crate::session::Session;
@@ -155,7 +157,7 @@ impl Engine {
     }
 }
 
-/// One dial: every way at once, the first that works decides, the others may still improve on it.
+/// One dial: the ways of [`Engine::ways_to_dial`]. The first that works decides, the others may still improve on it.
 struct Attempt<'a> {
     engine: &'a Arc<Engine>,
     device: DeviceId,
@@ -165,26 +167,27 @@ struct Attempt<'a> {
     tell: &'a watch::Sender<Option<Result<(), Error>>>,
 }
 
-enum Way {
-    Relay,
-    WebRtc,
-    Address(String),
-}
-
 impl Attempt<'_> {
     async fn run(&self) -> Result<(), Error> {
-        let settings = &self.engine.settings;
-        let mut ways: Vec<_> =
-            settings.addresses.get(&self.device).into_iter().flatten().cloned().map(Way::Address).collect();
         self.engine.find_keys(self.device).await?;
-        if settings.transports.relay && self.purpose == Purpose::Path {
-            ways.push(Way::Relay);
-        }
-        if settings.transports.webrtc {
-            ways.push(Way::WebRtc);
-        }
-        let mut attempts: FuturesUnordered<_> = ways.iter().map(|way| self.take(way)).collect();
+        let than = match self.purpose {
+            Purpose::Path => None,
+            Purpose::Better => {
+                self.engine.registry.get(self.device).and_then(|session| session.shared.route())
+            }
+        };
         let mut failures = Vec::new();
+        for ways in self.engine.ways_to_dial(self.device, than.map(|route| route.tier()))? {
+            if let Some(outcome) = self.take_all(&ways, &mut failures).await {
+                return outcome;
+            }
+        }
+        Err(Error::Unreachable(failures.join("; ")))
+    }
+
+    /// Takes ways side by side. `None` if all have failed, for these reasons.
+    async fn take_all(&self, ways: &[(Way, Tier)], failures: &mut Vec<String>) -> Option<Result<(), Error>> {
+        let mut attempts: FuturesUnordered<_> = ways.iter().map(|(way, _)| self.take(way)).collect();
         let mut outcome = None;
         while let Some((name, result)) = attempts.next().await {
             match result {
@@ -193,7 +196,7 @@ impl Attempt<'_> {
                     outcome = Some(Ok(()));
                 }
                 // The peer itself has spoken: other ways lead to the same answer.
-                Err(Error::Denied) => return outcome.unwrap_or(Err(Error::Denied)),
+                Err(Error::Denied) => return Some(outcome.unwrap_or(Err(Error::Denied))),
                 Err(e) => {
                     tracing::info!(device = %self.device, way = name, error = %e, "no path");
                     // One sentence of the cause, not of its kind too.
@@ -202,7 +205,7 @@ impl Attempt<'_> {
                 }
             }
         }
-        outcome.unwrap_or_else(|| Err(Error::Unreachable(failures.join("; "))))
+        outcome
     }
 
     async fn take(&self, way: &Way) -> (&'static str, Result<(), Error>) {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use peers_proto::dial::{DialOutput, Dialer, Outcome, Standing};
 use peers_proto::id::DeviceId;
+use peers_proto::path::Preference;
 use peers_proto::time::Instant;
 use tokio::sync::Notify;
 
@@ -19,8 +20,8 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    pub(crate) fn new(local: DeviceId, upgrades: bool, now: Instant) -> Self {
-        let dialer = Dialer::new(local, upgrades, u64::from_be_bytes(random::array()), now);
+    pub(crate) fn new(local: DeviceId, preference: Preference, now: Instant) -> Self {
+        let dialer = Dialer::new(local, preference, u64::from_be_bytes(random::array()), now);
         Self { dialer: Mutex::new(dialer), changed: Notify::new() }
     }
 
@@ -39,11 +40,18 @@ impl Engine {
 
     /// Where a session stands now.
     pub(crate) fn tell_standing(&self, device: DeviceId, shared: &Shared) {
-        let standing = shared.inspect(|s| Standing {
-            status: s.paths.status(),
-            tier: s.paths.route().map(|route| route.tier()),
-        });
+        let (status, route) = shared.inspect(|s| (s.paths.status(), s.paths.route()));
+        let tier = route.map(|route| route.tier());
+        let improvable = tier.is_some_and(|tier| !self.ways(device, Some(tier)).is_empty());
+        let standing = Standing { status, tier, improvable };
         self.decide(|dialer, now| dialer.handle_standing(device, standing, now));
+    }
+
+    /// Where all sessions stand, which may have changed: a relay that registers this device names TURN servers.
+    pub(crate) fn tell_standings(&self) {
+        for session in self.registry.all() {
+            self.tell_standing(session.device(), &session.shared);
+        }
     }
 
     /// Dials and evicts as decided. Never returns.

@@ -6,7 +6,7 @@ use super::backoff::{Backoff, full_jitter};
 use super::{Purpose, Standing};
 use crate::id::{GroupId, UserId};
 use crate::network::AppState;
-use crate::path::{Status, Tier};
+use crate::path::Status;
 use crate::time::Instant;
 use crate::timing::{REST_MAX, REST_MIN, UPGRADE_STABLE};
 use crate::trust::TrustLevel;
@@ -90,20 +90,17 @@ impl Device {
         true
     }
 
-    /// What a dial would be for now.
+    /// What a dial would be for now; `upgrades`: whether something better is looked for.
     pub(super) fn purpose(&self, app: AppState, upgrades: bool) -> Option<Purpose> {
         let Some(session) = &self.session else {
             let worth_it = self.known && self.online != Some(false) && app == AppState::Foreground;
             return worth_it.then_some(Purpose::Path);
         };
-        match (session.standing.status, session.standing.tier) {
-            (Status::Down | Status::Verifying, _) => Some(Purpose::Path),
+        match session.standing.status {
+            Status::Down | Status::Verifying => Some(Purpose::Path),
             // It said so; a relay tells when it is back.
-            (Status::Away, _) => (self.online == Some(true)).then_some(Purpose::Path),
-            (Status::Usable, Some(Tier::Forwarded | Tier::Relay)) => {
-                (upgrades && app == AppState::Foreground).then_some(Purpose::Better)
-            }
-            (Status::Usable, _) => None,
+            Status::Away => (self.online == Some(true)).then_some(Purpose::Path),
+            Status::Usable => (upgrades && session.standing.improvable).then_some(Purpose::Better),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::device::Device;
 use crate::id::{DeviceId, GroupId, UserId};
-use crate::path::{Status, Tier};
+use crate::path::{Preference, Status};
 use crate::time::Instant;
 use crate::trust::TrustLevel;
 
@@ -20,8 +20,8 @@ struct Keep {
     only_of_user: bool,
     /// One that does not answer goes first.
     usable: bool,
-    /// Then one on a detour.
-    tier: Reverse<Tier>,
+    /// Then the one on the worse path, by the app's preference.
+    rank: Reverse<u8>,
     /// Then the one that was not used for longest.
     used: Instant,
     /// Then always the same one.
@@ -63,8 +63,12 @@ impl std::fmt::Display for Why {
 
 /// The connection that is given up for `newcomer`, or the newcomer's own: never the last one of a group, and never one
 /// that is more trusted than the newcomer. A newcomer that would be the first of its group does not change that.
-pub(super) fn least(devices: &BTreeMap<DeviceId, Device>, newcomer: DeviceId) -> (DeviceId, Why) {
-    let census = Census::of(devices);
+pub(super) fn least(
+    devices: &BTreeMap<DeviceId, Device>,
+    preference: &Preference,
+    newcomer: DeviceId,
+) -> (DeviceId, Why) {
+    let census = Census::of(devices, preference);
     let level = devices.get(&newcomer).map_or(TrustLevel::Unknown, |device| device.level);
     let mut expendable: Vec<_> = census.expendable(devices).filter(|keep| keep.level <= level).collect();
     expendable.sort_unstable();
@@ -81,8 +85,8 @@ pub(super) fn least(devices: &BTreeMap<DeviceId, Device>, newcomer: DeviceId) ->
 }
 
 /// The trust of the least trusted device that may be given up.
-pub(super) fn weakest(devices: &BTreeMap<DeviceId, Device>) -> Option<TrustLevel> {
-    Census::of(devices).expendable(devices).map(|keep| keep.level).min()
+pub(super) fn weakest(devices: &BTreeMap<DeviceId, Device>, preference: &Preference) -> Option<TrustLevel> {
+    Census::of(devices, preference).expendable(devices).map(|keep| keep.level).min()
 }
 
 /// The device to forget when too many are known: none with a session, one that is not looked for before one that is, and of
@@ -95,15 +99,15 @@ pub(super) fn forgettable(devices: &BTreeMap<DeviceId, Device>) -> Option<Device
 }
 
 /// How many connections each group and user has.
-#[derive(Default)]
 struct Census {
+    preference: Preference,
     groups: HashMap<GroupId, usize>,
     users: HashMap<UserId, usize>,
 }
 
 impl Census {
-    fn of(devices: &BTreeMap<DeviceId, Device>) -> Self {
-        let mut census = Self::default();
+    fn of(devices: &BTreeMap<DeviceId, Device>, preference: &Preference) -> Self {
+        let mut census = Self { preference: *preference, groups: HashMap::new(), users: HashMap::new() };
         for session in devices.values().filter_map(|device| device.session.as_ref()) {
             *census.users.entry(session.user).or_default() += 1;
             for group in &session.groups {
@@ -131,7 +135,8 @@ impl Census {
             asked: device.asked,
             only_of_user: self.users.get(&session.user) == Some(&1),
             usable: session.standing.status == Status::Usable,
-            tier: Reverse(session.standing.tier.unwrap_or(Tier::Custom)),
+            // What a newcomer runs over is told a moment later.
+            rank: Reverse(session.standing.tier.map_or(u8::MAX, |tier| self.preference.rank(tier))),
             used: session.used,
             device: id,
         })
@@ -146,7 +151,7 @@ impl Keep {
             (!self.asked && other.asked, Why::NotAskedFor),
             (!self.only_of_user && other.only_of_user, Why::AnotherOfItsUser),
             (!self.usable && other.usable, Why::Silent),
-            (self.tier < other.tier, Why::WorsePath),
+            (self.rank < other.rank, Why::WorsePath),
         ];
         reasons.into_iter().find(|(is_it, _)| *is_it).map_or(Why::Unused, |(_, why)| why)
     }

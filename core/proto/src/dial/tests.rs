@@ -17,8 +17,10 @@ fn device(n: u8) -> DeviceId {
     DeviceId::from_bytes([n; 20])
 }
 
+/// Of a device that may use every way.
 fn standing(status: Status, tier: Option<Tier>) -> Standing {
-    Standing { status, tier }
+    let improvable = matches!(tier, Some(Tier::Forwarded | Tier::Relay));
+    Standing { status, tier, improvable }
 }
 
 /// A device of its own user, in these groups.
@@ -30,8 +32,12 @@ fn peer(n: u8, level: TrustLevel, groups: &[u8]) -> Peer {
 impl World {
     /// Device 50, so that those below lead.
     fn new() -> Self {
+        Self::prefers(Preference::default())
+    }
+
+    fn prefers(preference: Preference) -> Self {
         let now = Instant::ZERO + 3600 * SECOND;
-        Self { dialer: Dialer::new(device(50), true, 7, now), now }
+        Self { dialer: Dialer::new(device(50), preference, 7, now), now }
     }
 
     fn knows(n: u8) -> Self {
@@ -167,6 +173,46 @@ fn a_session_on_a_detour_is_dialed_for_something_better_now_and_then() {
     assert!(dials.windows(2).all(|pair| pair[1].0 - pair[0].0 <= UPGRADE_MAX));
     w.dialer.set_app_state(AppState::Background, w.now);
     assert_eq!(w.pass(3600 * SECOND), []);
+}
+
+// proves S093: what the app prefers is not left for what it does not, however well that usually does.
+#[test]
+fn nothing_is_dialed_for_a_session_that_no_dial_can_improve() {
+    let mut w = World::prefers(Preference::first([Tier::Relay]));
+    w.connect(1, Tier::Relay);
+    let kept = Standing { status: Status::Usable, tier: Some(Tier::Relay), improvable: false };
+    w.dialer.handle_standing(device(1), kept, w.now);
+    assert_eq!((w.pass(3600 * SECOND), w.dialer.poll_timeout()), (vec![], None));
+}
+
+// proves S093, S115
+#[test]
+fn of_equals_the_one_on_the_path_the_app_prefers_least_goes() {
+    let mut w = World::prefers(Preference::first([Tier::Relay]));
+    for n in 100..100 + MAX_CONNECTIONS as u8 {
+        w.meet(peer(n, TrustLevel::Trusted, &[]), n, if n == 117 { Tier::Direct } else { Tier::Relay });
+    }
+    w.outputs();
+    w.dialer.handle_asked(device(1));
+    w.connect(1, Tier::Relay);
+    assert_eq!(w.evicted(), [(device(117), Why::WorsePath)]);
+}
+
+#[test]
+fn while_data_costs_money_nothing_better_is_looked_for() {
+    let mut w = World::knows(2);
+    w.connect(1, Tier::Relay);
+    w.dialer.set_metered(true, w.now);
+    let dials = w.pass(600 * SECOND);
+    assert!(dials.len() > 3 && dials.iter().all(|(_, d)| *d == DialOutput::Dial(device(2), Purpose::Path)));
+    w.connect(2, Tier::Direct);
+    assert_eq!((w.pass(3600 * SECOND), w.dialer.poll_timeout()), (vec![], None));
+    // A path that is gone is not a matter of money.
+    w.dialer.handle_standing(device(1), standing(Status::Down, None), w.now);
+    assert_eq!(w.pass(SECOND)[0].1, DialOutput::Dial(device(1), Purpose::Path));
+    w.connect(1, Tier::Relay);
+    w.dialer.set_metered(false, w.now);
+    assert_eq!(w.pass(UPGRADE_MAX)[0].1, DialOutput::Dial(device(1), Purpose::Better));
 }
 
 #[test]

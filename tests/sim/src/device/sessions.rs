@@ -1,7 +1,7 @@
 //! What a device does with its sessions, as a session's driver.
 
 use peers_proto::dial;
-use peers_proto::path::{Beat, PathEvent, PathId, Paths, Preference};
+use peers_proto::path::{Beat, PathEvent, PathId, Paths, Preference, Tier};
 use peers_proto::session::wire::{FrameKind, Header};
 use peers_proto::session::{MemoryBudget, Resume, Session, SessionConfig};
 use peers_proto::time::{Instant, earliest};
@@ -98,7 +98,8 @@ impl Device {
         }
         if let Some(live) = self.peers.get(&of).and_then(|peer| peer.live.as_ref()) {
             let tier = live.paths.route().map(|route| route.tier());
-            let standing = dial::Standing { status: live.paths.status(), tier };
+            let improvable = matches!(tier, Some(Tier::Forwarded | Tier::Relay));
+            let standing = dial::Standing { status: live.paths.status(), tier, improvable };
             self.dialer.handle_standing(device_id(of), standing, now);
         }
         Ok(())

@@ -7,7 +7,7 @@ use peers_proto::bucket::Bucket;
 use peers_proto::envelope::{self, Opened};
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::limits::{ENVELOPE_BURST, ENVELOPES_PER_SECOND};
-use peers_proto::signaling::{Action, Body, Contents, Negotiation, base64};
+use peers_proto::signaling::{Action, Body, ByeReason, Contents, Negotiation, base64};
 use peers_proto::time::{Instant, earliest};
 use peers_proto::timing::NEGOTIATION_IDLE;
 use tokio::sync::{mpsc, oneshot};
@@ -145,10 +145,14 @@ impl Negotiator {
         };
         match opened {
             Ok(contents) if contents.body == Body::Welcome => {}
-            Ok(contents) if self.engine.settings.transports.webrtc => {
-                self.machine.handle_remote(contents, now)
+            Ok(_) if !self.engine.settings.transports.webrtc => {}
+            // Made all the same, it would be left at once, and the peer would offer again.
+            Ok(contents)
+                if matches!(contents.body, Body::Offer { .. }) && !self.engine.takes_offers(self.peer) =>
+            {
+                self.send(&Contents { body: Body::Bye(ByeReason::Cancelled), fingerprint: None, ..contents });
             }
-            Ok(_) => {}
+            Ok(contents) => self.machine.handle_remote(contents, now),
             Err(error) => {
                 tracing::info!(device = %self.peer, %error, "envelope refused");
                 self.trouble = Some(format!("an envelope of the peer was refused: {error}"));

@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::{self, protocol::WebSocketConfig};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
+use super::is_local;
 use crate::resolver;
 
 /// Bytes a WebSocket has for what it reads, from its first moment on: a frame. The library's own choice is eight times as much.
@@ -98,6 +99,12 @@ impl Endpoint {
 
     pub(crate) fn secure(&self) -> bool {
         self.secure
+    }
+
+    /// Whether what listens there is on the local network for sure: without TLS nothing else is dialed, and a public name may
+    /// lead anywhere.
+    pub(crate) fn is_local(&self) -> bool {
+        !self.secure || self.host.parse().is_ok_and(is_local)
     }
 
     /// Empty if the URL has none.
