@@ -163,8 +163,18 @@ fn show(event: Event, save: Option<&PathBuf>) {
     }
 }
 
+/// Shows what two people compare when the other one is asked about this device.
+pub(crate) async fn show_digits(mut events: Events) {
+    while let Some(event) = events.next().await {
+        if let Event::Comparing { device, sas } = event {
+            eprintln!("{device} asks its owner: both see {sas}, or somebody sits in between");
+        }
+    }
+}
+
 pub(crate) async fn connect(args: &DeviceArgs, to: DeviceId) -> Result<(), Error> {
-    let (client, _events) = start(args, false).await?;
+    let (client, events) = start(args, false).await?;
+    tokio::spawn(show_digits(events));
     let begun = Instant::now();
     let session = session(&client, to).await?;
     println!("connected to {} in {:.1} ms", session.peer_name(), begun.elapsed().as_secs_f64() * 1e3);

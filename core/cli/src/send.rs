@@ -18,7 +18,8 @@ const CHUNK: usize = 64 * 1024;
 pub(crate) async fn run(args: &DeviceArgs, to: DeviceId, path: &Path) -> Result<(), Error> {
     let mut file = File::open(path).await.map_err(Error::io(path.display()))?;
     let length = file.metadata().await.map_err(Error::io(path.display()))?.len();
-    let (client, _events) = device::start(args, false).await?;
+    let (client, events) = device::start(args, false).await?;
+    tokio::spawn(device::show_digits(events));
     let sent = async {
         let session = device::session(&client, to).await?;
         transfer(&session, path, &mut file, length).await

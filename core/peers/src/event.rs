@@ -50,6 +50,17 @@ pub enum Event {
     State(ClientState),
     /// A device without trust asks to connect. Accept or reject; dropping it rejects.
     Incoming(Incoming),
+    /// The device that this one connects to asks its person, who sees the same six digits (D25): show them. If the two are not the
+    /// same, [`Client::trust`] with [`TrustLevel::Untrusted`] ends it from this side.
+    ///
+    /// [`Client::trust`]: crate::Client::trust
+    /// [`TrustLevel::Untrusted`]: crate::TrustLevel::Untrusted
+    Comparing {
+        /// The device that asks.
+        device: DeviceId,
+        /// Six digits, as in [`Incoming::sas`] there.
+        sas: String,
+    },
     /// A session is there.
     Connected {
         /// The session.

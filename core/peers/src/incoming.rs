@@ -4,6 +4,12 @@ use peers_proto::id::{DeviceId, UserId};
 use tokio::sync::oneshot;
 
 /// A device asks to connect. It has proven who it is; whether it may is for the app, or a person, to say.
+///
+/// A device that this one lets reach it through a relay ([`ClientBuilder::open`]) asks once, with the digits of its handshake.
+/// Any other has knocked, and asks twice. The first time there is no connection, and nothing tells it that this device is there.
+/// If that is accepted, its handshake follows, and asks again with the digits.
+///
+/// [`ClientBuilder::open`]: crate::ClientBuilder::open
 #[derive(Debug)]
 pub struct Incoming {
     pub(crate) device: DeviceId,
@@ -29,13 +35,19 @@ impl Incoming {
         &self.name
     }
 
-    /// Six digits that the asking device has too, unless a third one sits between the two (D25). `None` for a device that
-    /// has knocked: there is no connection yet, and its id is the proof.
+    /// Six digits that the asking device shows at the same time ([`Event::Comparing`]), unless a third one sits between the two
+    /// or it is another device than its name says (D25). `None` for a knock: they come with the handshake, if it is accepted.
+    ///
+    /// [`Event::Comparing`]: crate::Event::Comparing
     pub fn sas(&self) -> Option<&str> {
         self.sas.as_deref()
     }
 
-    /// Lets it connect, now and from now on.
+    /// Lets it connect, now and from now on; if it has knocked, lets it come and be compared. An app that goes by the id alone
+    /// calls [`Client::trust`] before. So it must where this device or the asking one may not use the relay for data: before two
+    /// devices are compared only the relay carries anything.
+    ///
+    /// [`Client::trust`]: crate::Client::trust
     pub fn accept(self) {
         // An asker that gave up is gone.
         let _ = self.decision.send(true);

@@ -26,19 +26,67 @@ async fn talk(here: &Session, there: &Session) {
     assert_eq!(there.recv().await.unwrap().decode::<String>().unwrap(), "in");
 }
 
-// proves S127, S135: a stranger is shown to the app, and gets nowhere without its word.
+// proves S127, S135, D25: a stranger is shown to the app, and gets nowhere without its word. Both have the digits when it is
+// given.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stranger_waits_for_a_decision() {
     let world = World::start().await;
-    let a = world.client("a", Transports::default(), |b| b).await;
+    let mut a = world.client("a", Transports::default(), |b| b).await;
     let mut b = world.client("b", Transports::default(), |b| b).await;
     let dialing = dial(&a, b.client.device_id());
     let incoming = b.incoming().await;
     assert_eq!((incoming.device(), incoming.name(), incoming.sas()), (a.client.device_id(), "a", None));
-    assert!(b.client.sessions().is_empty());
+    incoming.accept();
+    let (incoming, asks) = (b.incoming().await, a.comparing().await);
+    assert_eq!(asks, (b.client.device_id(), incoming.sas().unwrap().to_owned()));
+    assert_eq!((incoming.device(), incoming.name()), (a.client.device_id(), "a"));
+    assert!(b.client.sessions().is_empty() && a.client.sessions().is_empty() && !dialing.is_finished());
     incoming.accept();
     let session = dialing.await.unwrap().unwrap();
     talk(&session, &b.connected().await).await;
+}
+
+// proves S127, D25
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_whose_digits_differ_is_turned_away_and_has_to_knock_again() {
+    let world = World::start().await;
+    let mut a = world.client("a", RELAY, |b| b).await;
+    let mut b = world.client("b", RELAY, |b| b).await;
+    let target = b.client.device_id();
+    let dialing = dial(&a, target);
+    b.incoming().await.accept();
+    a.comparing().await;
+    b.incoming().await.reject();
+    assert_eq!(dialing.await.unwrap().unwrap_err(), Error::Denied);
+    while !matches!(a.events.next().await, Some(Event::Offline(device)) if device == target) {}
+    let again = dial(&a, target);
+    assert_eq!(b.incoming().await.sas(), None);
+    again.abort();
+    assert!(b.client.sessions().is_empty());
+}
+
+/// Lets a person decide about everybody.
+struct Asks;
+
+impl TrustPolicy for Asks {
+    fn trust(&self, _: DeviceId, _: UserId) -> Option<TrustLevel> {
+        Some(TrustLevel::Unknown)
+    }
+}
+
+// proves D25
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_people_can_be_asked_and_see_the_same_digits() {
+    let world = World::start().await;
+    let asks = |b: ClientBuilder| b.trust_policy(Arc::new(Asks)).open(true);
+    let mut a = world.client("a", RELAY, asks).await;
+    let mut b = world.client("b", RELAY, asks).await;
+    let dialing = dial(&a, b.client.device_id());
+    let (here, there) = (a.incoming().await, b.incoming().await);
+    assert_eq!((here.sas().map(str::len), here.sas()), (Some(6), there.sas()));
+    there.accept();
+    here.accept();
+    talk(&dialing.await.unwrap().unwrap(), &b.connected().await).await;
 }
 
 /// A knock that a person refuses, one that the block list refuses and one at an absent device look alike: they have no
@@ -71,14 +119,14 @@ async fn an_open_device_refuses_a_stranger_after_the_handshake() {
     let (target, known) = (keys.device_id(), friend.device_id());
     let mut friend =
         world.client("friend", RELAY, |b| b.identity(friend).trust(target, TrustLevel::NewDevice)).await;
-    let a = world.client("a", RELAY, |b| b).await;
+    let mut a = world.client("a", RELAY, |b| b).await;
     let open = |b: ClientBuilder| b.identity(keys).trust(known, TrustLevel::NewDevice).open(true);
     let mut b = world.client("b", RELAY, open).await;
     // The relay has the friend's name and the open door from the same message.
     while !matches!(friend.events.next().await, Some(Event::Online(_))) {}
     let dialing = dial(&a, target);
-    let incoming = b.incoming().await;
-    assert_eq!(incoming.sas().map(str::len), Some(6));
+    let (incoming, (_, sas)) = (b.incoming().await, a.comparing().await);
+    assert_eq!((sas.len(), incoming.sas()), (6, Some(&*sas)));
     incoming.reject();
     assert_eq!(dialing.await.unwrap().unwrap_err(), Error::Denied);
     assert!(b.client.sessions().is_empty());

@@ -77,9 +77,11 @@ async fn a_device_is_reached_through_the_relay_that_both_share() {
     let (a, _at_a) = start(a, &[&first, &second]).await;
     let asking = tokio::spawn(async move {
         loop {
-            if let Event::Incoming(incoming) = at_b.next().await.unwrap() {
-                incoming.accept();
-                return connected(&mut at_b).await;
+            match at_b.next().await.unwrap() {
+                // Its knock, then its handshake.
+                Event::Incoming(incoming) => incoming.accept(),
+                Event::Connected { session, .. } => return session,
+                _ => {}
             }
         }
     });

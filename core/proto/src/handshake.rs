@@ -7,6 +7,7 @@
 //! is it who I dialed, with the keys I know?
 //! M3  s, se, {nonce, certificate}                ->      does it open the commitment?
 //! Authenticated: decide                                  Authenticated: decide
+//! a person decides? ASKING, sealed               <->  the peer shows the digits as well
 //! READY, sealed                                  <->  READY, sealed
 //! Established                                            Established
 //! ```
@@ -57,6 +58,7 @@ const TAG_READY: u8 = 0xF3;
 const TAG_DENIED: u8 = 0xF4;
 const TAG_ALERT: u8 = 0xF5;
 const TAG_REFUSED: u8 = 0xF6;
+const TAG_ASKING: u8 = 0xF7;
 
 /// What one side brings to the handshake.
 pub struct Config {
@@ -101,6 +103,8 @@ pub enum Mode {
 pub enum Event {
     /// The peer has proven who it is. Decide: [`Handshake::accept`] or [`Handshake::reject`].
     Authenticated(Authenticated),
+    /// The peer asks a person, who sees the same digits as this side has ([`Authenticated::sas`]).
+    Asking(Authenticated),
     /// Both sides accepted: [`Handshake::finish`].
     Established,
 }
@@ -164,7 +168,9 @@ struct Proven {
     handshake_hash: [u8; 32],
     sealer: Sealer,
     opener: Opener,
+    asks: bool,
     accepted: bool,
+    peer_asks: bool,
     peer_ready: Option<Vec<u8>>,
 }
 
@@ -232,6 +238,21 @@ impl Handshake {
         self.step(frame).map_err(|error| self.fail(error))
     }
 
+    /// Tells the peer that a person is asked here, so that both can see the digits before either decides.
+    ///
+    /// # Errors
+    /// [`HandshakeError::State`] unless the peer has just been authenticated, and the second time.
+    pub fn ask(&mut self) -> Result<(), HandshakeError> {
+        let State::Deciding(proven) = &mut self.state else { return Err(HandshakeError::State) };
+        if proven.accepted || std::mem::replace(&mut proven.asks, true) {
+            return Err(HandshakeError::State);
+        }
+        let mut frame = BytesMut::new();
+        proven.sealer.seal_as(TAG_ASKING, &mut frame)?;
+        self.output.push_back(frame.to_vec());
+        Ok(())
+    }
+
     /// Lets the connection come about. `ready` (at most 256 bytes) reaches the peer sealed, with this side's consent.
     ///
     /// # Errors
@@ -285,8 +306,9 @@ impl Handshake {
     /// [`HandshakeError::State`] before that and after a failure.
     pub fn finish(self) -> Result<Established, HandshakeError> {
         let State::Deciding(proven) = self.state else { return Err(HandshakeError::State) };
-        let Proven { peer, handshake_hash, sealer, opener, accepted: true, peer_ready: Some(peer_ready) } =
-            *proven
+        let Proven {
+            peer, handshake_hash, sealer, opener, accepted: true, peer_ready: Some(peer_ready), ..
+        } = *proven
         else {
             return Err(HandshakeError::State);
         };

@@ -72,6 +72,9 @@ pub const RECONNECT_MIN: Duration = Duration::from_millis(250);
 pub const RECONNECT_MAX: Duration = Duration::from_secs(30);
 /// A relay that does not answer registration within this is treated as down.
 pub const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(10);
+/// A device whose knock was accepted may reach this one for so long without trust: for a handshake, two people who compare its
+/// digits, and a second try.
+pub const COMPARING: Duration = Duration::from_secs(90);
 /// A negotiation in which nothing happened for this long is forgotten.
 pub const NEGOTIATION_IDLE: Duration = Duration::from_secs(60);
 /// A dial to a device whose keys are known, and which no relay sees, waits this long for it to answer a knock: its process

@@ -25,6 +25,7 @@ fuzz_target!(|data: &[u8]| {
                 assert!(!authenticated && transcript().iter().any(|true_one| true_one == frame));
                 authenticated = true;
             }
+            Ok(Some(Event::Asking(_))) => panic!("nobody else has the keys to say so"),
             Ok(Some(Event::Established)) => panic!("established without the peer's consent"),
             Ok(None) => assert!(!authenticated, "only READY may follow, and nobody made one"),
             Err(_) => assert!(target.poll_timeout().is_none(), "a handshake goes on after an error"),

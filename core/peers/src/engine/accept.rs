@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use peers_proto::certificate::DeviceCertificate;
-use peers_proto::handshake::{Authenticated, Config, Expected, Handshake};
+use peers_proto::handshake::{Authenticated, Config, Expected, Handshake, Sas};
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::keys::DeviceKeys;
 use peers_proto::session::Resume;
-use peers_proto::timing::{APPROVAL_TIMEOUT, HANDSHAKE_TIMEOUT};
+use peers_proto::timing::{APPROVAL_TIMEOUT, GOODBYE, HANDSHAKE_TIMEOUT};
 use peers_proto::trust::TrustLevel;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 
 use super::Engine;
-use super::handshake::{self, Failure};
+use super::handshake::{self, Asking, Failure};
 use super::trust::Admission;
 use crate::event::Event;
 use crate::incoming::Incoming;
@@ -68,13 +68,26 @@ impl Engine {
         dialed_as: Option<u64>,
         mut place: Option<OwnedSemaphorePermit>,
     ) -> Result<Option<Session>, Failure> {
-        let mut said = None;
+        let (mut said, mut caller, asks) = (None, None, Arc::<Notify>::default());
+        let there = |peer: Authenticated| {
+            let device = peer.certificate.device_id();
+            self.events.send(Event::Comparing { device, sas: peer.sas.to_string() });
+        };
+        let asking = Asking { here: asks.clone(), there };
         let decide = async |peer: Authenticated| {
             place.take();
-            said = self.admit(peer, dialed_as).await;
+            caller = Some(peer.certificate.device_id());
+            said = self.admit(peer, dialed_as, &asks).await;
             said.map(|resume: Resume| resume.encode().to_vec())
         };
-        let established = handshake::run(&mut transport, handshake, &self.clock, decide).await?;
+        let outcome = handshake::run(&mut transport, handshake, &self.clock, asking, decide).await;
+        if said.is_none()
+            && let Some(device) = caller
+            && self.trust.compares(device)
+        {
+            self.withdraw(device);
+        }
+        let established = outcome?;
         let Some(said) = said else { return Ok(None) };
         Ok(self.establish(established, said, dialed_as.is_some(), transport))
     }
@@ -93,7 +106,12 @@ impl Engine {
     }
 
     /// Decides about a peer that has proven its identity: READY's contents, or nothing.
-    async fn admit(self: &Arc<Self>, peer: Authenticated, dialed_as: Option<u64>) -> Option<Resume> {
+    async fn admit(
+        self: &Arc<Self>,
+        peer: Authenticated,
+        dialed_as: Option<u64>,
+        asks: &Notify,
+    ) -> Option<Resume> {
         let device = peer.certificate.device_id();
         if dialed_as.is_none() {
             let ready = self.admissions.handle_arrival(device, self.clock.now());
@@ -101,7 +119,15 @@ impl Engine {
                 self.clock.sleep_until_any(ready).await;
             }
         }
-        if !self.admits(&peer.certificate, Some(peer.sas.to_string())).await {
+        let admitted = match self.trust.level(device, Some(peer.certificate.user_id())).into() {
+            Admission::Refuse => false,
+            Admission::Ask => self.compare(&peer, asks).await,
+            Admission::Admit => {
+                self.let_in(device);
+                true
+            }
+        };
+        if !admitted {
             return None;
         }
         if let Err(e) = self.trust.pin(&peer.certificate) {
@@ -111,26 +137,48 @@ impl Engine {
         Some(self.registry.resume(device, dialed_as))
     }
 
-    /// Whether the owner of this certificate may reach this device, by its level or by a decision of the app. `sas`: the
-    /// digits of the handshake, if there is one.
-    pub(crate) async fn admits(self: &Arc<Self>, peer: &DeviceCertificate, sas: Option<String>) -> bool {
-        let device = peer.device_id();
-        match self.trust.level(device, Some(peer.user_id())).into() {
-            Admission::Refuse => false,
-            Admission::Ask => self.ask(peer, sas).await,
-            Admission::Admit => {
-                if self.trust.handle_admitted(device) {
-                    self.publish_visible();
-                }
-                true
-            }
+    /// A device is let in without a question: from now on it may reach this one.
+    pub(crate) fn let_in(&self, device: DeviceId) {
+        if self.trust.handle_admitted(device) {
+            self.publish_visible();
         }
     }
 
-    async fn ask(self: &Arc<Self>, peer: &DeviceCertificate, sas: Option<String>) -> bool {
+    /// People compare the digits of a handshake at both ends, and the one here decides for good.
+    async fn compare(self: &Arc<Self>, peer: &Authenticated, asks: &Notify) -> bool {
+        let device = peer.certificate.device_id();
+        let accepted = self.ask(&peer.certificate, Some((peer.sas, asks))).await;
+        if accepted {
+            self.set_trust(device, TrustLevel::Trusted);
+        }
+        accepted
+    }
+
+    /// A device that came to be compared was refused: it may not reach this one any more. Without consent the relay delivers
+    /// nothing, so what was said last has a moment to arrive.
+    fn withdraw(self: &Arc<Self>, device: DeviceId) {
+        let engine = self.clone();
+        self.spawn(async move {
+            engine.clock.sleep(GOODBYE).await;
+            if engine.trust.handle_refused(device) {
+                engine.publish_visible();
+            }
+        });
+    }
+
+    /// The app's word about a device: about a handshake with these digits, of which the peer is told, or about a knock.
+    pub(crate) async fn ask(
+        self: &Arc<Self>,
+        peer: &DeviceCertificate,
+        digits: Option<(Sas, &Notify)>,
+    ) -> bool {
         let device = peer.device_id();
         let Some(_question) = self.admissions.question(device) else { return false };
         let (decision, decided) = oneshot::channel();
+        let sas = digits.map(|(sas, asks)| {
+            asks.notify_one();
+            sas.to_string()
+        });
         self.events.send(Event::Incoming(Incoming {
             device,
             user: peer.user_id(),
@@ -138,11 +186,7 @@ impl Engine {
             sas,
             decision,
         }));
-        let accepted = matches!(self.clock.timeout(APPROVAL_TIMEOUT, decided).await, Some(Ok(true)));
-        if accepted {
-            self.set_trust(device, TrustLevel::Trusted);
-        }
-        accepted
+        matches!(self.clock.timeout(APPROVAL_TIMEOUT, decided).await, Some(Ok(true)))
     }
 
     /// A decision of the app: the session there is follows at once, and what was held for it goes on.

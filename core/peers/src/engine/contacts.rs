@@ -3,6 +3,9 @@
 //! A relay brings nothing from a device that this one does not let in, but knocks. Whoever dials without consent knocks:
 //! it shows its certificate, signed for this device, and that becomes a question to the app. The answer to an accepted
 //! knock is a sealed envelope with this device's own certificate; a refused one has no answer, like an absent device's.
+//!
+//! An accepted knock is not trusted yet: it may reach this device for [`COMPARING`]. Its handshake has the digits that two
+//! people compare, and becomes the second question. Until that is answered only the relay carries anything (S135).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,11 +17,12 @@ use peers_proto::limits::{KNOCK_BURST, KNOCKS_PER_SECOND, MAX_WATCHED};
 use peers_proto::signaling::knock::{self, SeenKnocks};
 use peers_proto::signaling::{Body, Contents};
 use peers_proto::time::Instant;
-use peers_proto::timing::{APPROVAL_TIMEOUT, KNOCK_PATIENCE, REGISTRATION_TIMEOUT};
+use peers_proto::timing::{APPROVAL_TIMEOUT, COMPARING, KNOCK_PATIENCE, REGISTRATION_TIMEOUT};
 use peers_proto::trust::{KnownKeys, TrustLevel};
 use tokio::sync::Notify;
 
 use super::Engine;
+use super::trust::Admission;
 use crate::error::Error;
 use crate::random;
 
@@ -201,7 +205,7 @@ impl Engine {
 
     async fn answer_knock(self: &Arc<Self>, peer: &DeviceCertificate, connection_id: ConnectionId) {
         let device = peer.device_id();
-        if !self.admits(peer, None).await {
+        if !self.answers(peer).await {
             return;
         }
         self.contacts.handle_certificate(peer);
@@ -210,5 +214,44 @@ impl Engine {
         if let Err(error) = self.send_envelope(device, &welcome) {
             tracing::info!(%device, %error, "welcome lost");
         }
+    }
+
+    /// Whether the knock of this certificate's owner is answered.
+    async fn answers(self: &Arc<Self>, peer: &DeviceCertificate) -> bool {
+        let device = peer.device_id();
+        match self.trust.level(device, Some(peer.user_id())).into() {
+            Admission::Refuse => false,
+            Admission::Admit => {
+                self.let_in(device);
+                true
+            }
+            Admission::Ask => {
+                // One that was let come a moment ago may have lost the answer.
+                let comes = self.trust.compares(device);
+                let accepted = comes || self.ask(peer, None).await;
+                if accepted && !comes {
+                    self.let_compare(device);
+                }
+                accepted
+            }
+        }
+    }
+
+    /// A knock was accepted: for a while the device may reach this one without trust.
+    fn let_compare(self: &Arc<Self>, device: DeviceId) {
+        if !self.settings.transports.relay {
+            // WebRTC would show addresses before anything can be compared: its id has to do.
+            return self.set_trust(device, TrustLevel::Trusted);
+        }
+        let until = self.clock.now() + COMPARING;
+        self.trust.handle_knock(device, until);
+        self.publish_visible();
+        let engine = self.clone();
+        self.spawn(async move {
+            engine.clock.sleep_until(until).await;
+            if engine.trust.handle_timeout(engine.clock.now()) {
+                engine.publish_visible();
+            }
+        });
     }
 }

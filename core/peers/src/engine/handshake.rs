@@ -1,10 +1,14 @@
 //! The handshake on a transport.
 
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::BytesMut;
 use peers_proto::handshake::{Authenticated, Established, Event, Handshake, HandshakeError};
+use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::transport::{CloseReason, Transport};
-use bytes::BytesMut;
 
 /// Why a transport did not become a path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,14 +29,23 @@ impl Failure {
 /// What this side says once it knows who the peer is: READY's bytes, or no.
 pub(crate) type Verdict = Option<Vec<u8>>;
 
+/// What is said while a person decides.
+pub(crate) struct Asking<F> {
+    /// A person is asked here: the peer is told.
+    pub(crate) here: Arc<Notify>,
+    /// A person is asked there, and sees the same digits.
+    pub(crate) there: F,
+}
+
 /// Runs a handshake. The transport is closed if it fails; frames after the handshake are left in it.
 pub(crate) async fn run(
     transport: &mut Transport,
     mut handshake: Handshake,
     clock: &Clock,
+    asking: Asking<impl Fn(Authenticated)>,
     decide: impl AsyncFnOnce(Authenticated) -> Verdict,
 ) -> Result<Established, Failure> {
-    let outcome = drive(transport, &mut handshake, clock, decide).await;
+    let outcome = drive(transport, &mut handshake, clock, asking, decide).await;
     if outcome.is_err() {
         // What is left to say is why, as far as the peer may know.
         let _ = send_output(transport, &mut handshake).await;
@@ -46,9 +59,10 @@ async fn drive(
     transport: &mut Transport,
     handshake: &mut Handshake,
     clock: &Clock,
+    asking: Asking<impl Fn(Authenticated)>,
     decide: impl AsyncFnOnce(Authenticated) -> Verdict,
 ) -> Result<(), Failure> {
-    let mut decide = Some(decide);
+    let (mut decide, mut asks) = (Some(decide), false);
     loop {
         if let Err(reason) = send_output(transport, handshake).await {
             return Err(last_words(transport, handshake, clock).unwrap_or(reason.into()));
@@ -67,10 +81,21 @@ async fn drive(
                     send_output(transport, handshake).await?;
                     return Ok(());
                 }
+                // Whoever is asked here has the digits already.
+                Event::Asking(peer) if !asks => (asking.there)(peer),
+                Event::Asking(_) => {}
                 Event::Authenticated(peer) => {
-                    let verdict = match decide.take() {
-                        Some(decide) => decide(peer).await,
-                        None => None,
+                    let Some(decide) = decide.take() else { return Err(HandshakeError::State.into()) };
+                    let mut decision = pin!(decide(peer));
+                    let verdict = tokio::select! {
+                        biased;
+                        verdict = &mut decision => verdict,
+                        () = asking.here.notified() => {
+                            asks = true;
+                            handshake.ask()?;
+                            send_output(transport, handshake).await?;
+                            decision.await
+                        }
                     };
                     match verdict {
                         Some(ready) => event = handshake.accept(&ready)?,
@@ -105,7 +130,7 @@ async fn send_output(transport: &mut Transport, handshake: &mut Handshake) -> Re
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use async_trait::async_trait;
     use bytes::Bytes;
@@ -163,6 +188,10 @@ mod tests {
         }
     }
 
+    fn nobody_asks() -> Asking<impl Fn(Authenticated)> {
+        Asking { here: Arc::default(), there: |_: Authenticated| () }
+    }
+
     fn config(seed: u8) -> Config {
         let keys = DeviceKeys::from_seed([seed; 32]);
         let user = UserKeys::from_seed([seed; 32]);
@@ -189,7 +218,7 @@ mod tests {
             let (mut here, mut there) = memory::pair(TransportKind::Relay);
             there.sink.send(BytesMut::from(forged)).await.unwrap();
             there.sink.flush().await.unwrap();
-            let outcome = run(&mut here, handshake, &clock, async |_| Some(Vec::new())).await;
+            let outcome = run(&mut here, handshake, &clock, nobody_asks(), async |_| Some(Vec::new())).await;
             assert!(!outcome.unwrap_err().is_refusal());
         }
     }
@@ -216,7 +245,7 @@ mod tests {
             sink: Box::new(Half(refuser.clone())),
             source: Box::new(Half(refuser)),
         };
-        let outcome = run(&mut transport, handshake, &clock, async |_| Some(Vec::new())).await;
+        let outcome = run(&mut transport, handshake, &clock, nobody_asks(), async |_| Some(Vec::new())).await;
         assert_eq!(outcome.unwrap_err(), Failure::Handshake(HandshakeError::Denied));
     }
 }

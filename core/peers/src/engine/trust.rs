@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use peers_proto::certificate::DeviceCertificate;
 use peers_proto::id::{DeviceId, UserId};
 use peers_proto::limits::MAX_WATCHED;
+use peers_proto::time::Instant;
 use peers_proto::trust::{KeyChanged, KnownKeys, Pins, TrustLevel};
 
 /// The app's own rule. Asked on a task of the client, several times for one connection: it must answer at once.
@@ -60,8 +61,18 @@ struct Book {
 #[derive(Clone, Copy)]
 struct Met {
     device: DeviceId,
+    how: How,
+}
+
+/// How it came that a device may reach this one. What says more comes later.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum How {
+    /// Its knock was accepted: it may come and be compared until then, and is not trusted.
+    Knocked(Instant),
+    /// A rule lets it in.
+    Admitted,
     /// The app asked for a session with it: it is trusted unless a rule says something else.
-    dialed: bool,
+    Dialed,
 }
 
 impl TrustBook {
@@ -86,27 +97,55 @@ impl TrustBook {
     /// The app asks for a session with this device: it is trusted where no rule says something else. Returns whether it
     /// may reach this one only now.
     pub(crate) fn handle_dialed(&self, device: DeviceId) -> bool {
-        self.meet(device, true)
+        self.meet(device, How::Dialed)
     }
 
     /// A rule lets this device in: from now on it may reach this one. Returns whether that is new.
     pub(crate) fn handle_admitted(&self, device: DeviceId) -> bool {
-        self.meet(device, false)
+        self.meet(device, How::Admitted)
     }
 
-    fn meet(&self, device: DeviceId, dialed: bool) -> bool {
+    /// A knock of this device was accepted: until then it may reach this one.
+    pub(crate) fn handle_knock(&self, device: DeviceId, until: Instant) {
+        self.meet(device, How::Knocked(until));
+    }
+
+    /// Whether its knock was accepted, and the digits are not compared yet.
+    pub(crate) fn compares(&self, device: DeviceId) -> bool {
+        self.lock().met.iter().any(|met| met.device == device && matches!(met.how, How::Knocked(_)))
+    }
+
+    /// The digits were not the same, or nobody said so: the device may not reach this one any more. Returns whether it could.
+    pub(crate) fn handle_refused(&self, device: DeviceId) -> bool {
+        self.forget(|met| met.device == device && matches!(met.how, How::Knocked(_)))
+    }
+
+    /// Time has passed. Returns whether a device that came to be compared has had its time.
+    pub(crate) fn handle_timeout(&self, now: Instant) -> bool {
+        self.forget(|met| matches!(met.how, How::Knocked(until) if until <= now))
+    }
+
+    fn forget(&self, which: impl Fn(&Met) -> bool) -> bool {
+        let mut book = self.lock();
+        let before = book.met.len();
+        book.met.retain(|met| !which(met));
+        book.met.len() != before
+    }
+
+    fn meet(&self, device: DeviceId, how: How) -> bool {
         let mut book = self.lock();
         let before = book.met.iter().find(|met| met.device == device).copied();
-        if book.levels.contains_key(&device) || before.is_some_and(|met| met.dialed || !dialed) {
+        if book.levels.contains_key(&device) || before.is_some_and(|met| met.how >= how) {
             return false;
         }
         book.met.retain(|met| met.device != device);
         if book.met.len() >= MAX_WATCHED {
             book.met.pop_front();
         }
-        book.met.push_back(Met { device, dialed });
+        book.met.push_back(Met { device, how });
         book.edition += 1;
-        before.is_none()
+        // Who came to be compared could not do more than that.
+        before.is_none_or(|met| matches!(met.how, How::Knocked(_)))
     }
 
     /// The level of a device now. Without its user neither the app's policy nor the own user's devices count.
@@ -122,7 +161,7 @@ impl TrustBook {
         if let Some(level) = book.levels.get(&device) {
             return judged(*level);
         }
-        let dialed = book.met.iter().any(|met| met.device == device && met.dialed);
+        let dialed = book.met.iter().any(|met| met.device == device && met.how == How::Dialed);
         // The policy is the app's code: it may call the client, which may need the book.
         drop(book);
         if user == Some(self.own_user) {
@@ -150,7 +189,8 @@ impl TrustBook {
     pub(crate) fn pin(&self, certificate: &DeviceCertificate) -> Result<(), KeyChanged> {
         let mut book = self.lock();
         let Book { levels, met, pins, .. } = &mut *book;
-        let dialed: HashSet<_> = met.iter().filter(|met| met.dialed).map(|met| met.device).collect();
+        let dialed: HashSet<_> =
+            met.iter().filter(|met| met.how == How::Dialed).map(|met| met.device).collect();
         // Without the policy: it is the app's code, and may call the client, which may need the book.
         pins.pin(certificate, |device, user| match levels.get(&device) {
             Some(level) => *level,
@@ -233,6 +273,29 @@ mod tests {
         assert!(book.stands(judgement));
         book.set(device, TrustLevel::Malicious);
         assert!(!book.stands(judgement));
+    }
+
+    // proves S127: a person who lets a device come and be compared has not trusted it yet.
+    #[test]
+    fn an_accepted_knock_lets_a_device_come_for_a_while_and_no_more() {
+        let (book, device) = (book(None), DeviceId::derive(b"a"));
+        let at = |seconds: u64| Instant::from_micros(seconds * 1_000_000);
+        book.handle_knock(device, at(90));
+        assert!(book.compares(device) && book.visible().contains(&device));
+        assert_eq!(book.level(device, None), TrustLevel::Unknown);
+        book.handle_knock(device, at(120));
+        assert!(!book.handle_timeout(at(90)), "it has knocked again");
+        assert!(book.handle_timeout(at(120)) && book.visible().is_empty());
+        book.handle_knock(device, at(200));
+        assert!(book.handle_refused(device) && book.visible().is_empty());
+        // What says more is not forgotten.
+        for meet in [TrustBook::handle_admitted, TrustBook::handle_dialed] {
+            book.handle_knock(device, at(200));
+            meet(&book, device);
+            book.handle_knock(device, at(300));
+            assert!(!book.handle_refused(device) && !book.handle_timeout(at(300)));
+            assert_eq!(book.visible(), [device]);
+        }
     }
 
     #[test]

@@ -90,6 +90,15 @@ impl Device {
         }
     }
 
+    /// The device that asks its person about this one, and the digits.
+    pub async fn comparing(&mut self) -> (DeviceId, String) {
+        loop {
+            if let Event::Comparing { device, sas } = self.events.next().await.unwrap() {
+                return (device, sas);
+            }
+        }
+    }
+
     pub async fn disconnected(&mut self) -> &'static str {
         loop {
             if let Event::Disconnected { reason, .. } = self.events.next().await.unwrap() {

@@ -7,8 +7,8 @@ use super::error::{Alert, HandshakeError};
 use super::noise::Noise;
 use super::payload::{self, Answer, Offer, Opening};
 use super::{
-    Authenticated, Event, Expected, Handshake, Mode, Proven, Sas, State, TAG_ALERT, TAG_DENIED, TAG_M1,
-    TAG_M2, TAG_M3, TAG_READY, TAG_REFUSED, VERSIONS,
+    Authenticated, Event, Expected, Handshake, Mode, Proven, Sas, State, TAG_ALERT, TAG_ASKING, TAG_DENIED,
+    TAG_M1, TAG_M2, TAG_M3, TAG_READY, TAG_REFUSED, VERSIONS,
 };
 use crate::certificate::DeviceCertificate;
 use crate::keys::KEY_LEN;
@@ -42,11 +42,12 @@ impl Handshake {
             }
 
             // ---- consent
+            (TAG_ASKING, State::Deciding(proven)) => self.on_asking(proven, frame),
             (TAG_READY, State::Deciding(proven)) => self.on_ready(proven, frame),
             (TAG_REFUSED, State::Deciding(proven)) => Err(proven.on_refused(frame)),
 
             // ---- everything else
-            (TAG_M1..=TAG_READY | TAG_REFUSED, _) => Err(HandshakeError::OutOfOrder),
+            (TAG_M1..=TAG_READY | TAG_REFUSED | TAG_ASKING, _) => Err(HandshakeError::OutOfOrder),
             _ => Err(HandshakeError::Malformed("unknown frame")),
         }
     }
@@ -104,7 +105,9 @@ impl Handshake {
             handshake_hash,
             sealer: Sealer::new(&outgoing, self.started)?,
             opener: Opener::new(&incoming)?,
+            asks: false,
             accepted: false,
+            peer_asks: false,
             peer_ready: None,
         })
     }
@@ -134,9 +137,24 @@ impl Handshake {
             handshake_hash,
             sealer: Sealer::new(&outgoing, self.started)?,
             opener: Opener::new(&incoming)?,
+            asks: false,
             accepted: false,
+            peer_asks: false,
             peer_ready: None,
         })
+    }
+
+    /// A person decides there. Said once, and before the decision.
+    fn on_asking(&mut self, mut proven: Box<Proven>, frame: &[u8]) -> Result<Option<Event>, HandshakeError> {
+        if std::mem::replace(&mut proven.peer_asks, true) || proven.peer_ready.is_some() {
+            return Err(HandshakeError::OutOfOrder);
+        }
+        if !proven.opener.open_as(TAG_ASKING, frame)?.is_empty() {
+            return Err(HandshakeError::Malformed("asking"));
+        }
+        let event = Event::Asking(proven.peer.clone());
+        self.state = State::Deciding(proven);
+        Ok(Some(event))
     }
 
     /// The peer consents. If this side has not decided yet, what came with it waits.

@@ -81,6 +81,71 @@ fn a_refusal_is_heard_before_and_after_the_own_consent() {
     }
 }
 
+// proves D25
+#[test]
+fn both_sides_have_the_digits_before_the_one_that_is_asked_decides() {
+    for initiator_asks in [true, false] {
+        for other_consents_first in [true, false] {
+            let (mut a, mut b) = pair(|_, _| ());
+            let (ada, bob) = meet(&mut a, &mut b);
+            assert_eq!(ada.sas, bob.sas);
+            let (asking, other) = if initiator_asks { (&mut a, &mut b) } else { (&mut b, &mut a) };
+            if other_consents_first {
+                other.accept(b"").unwrap();
+            }
+            asking.ask().unwrap();
+            assert_eq!(asking.ask(), Err(HandshakeError::State), "said once");
+            match pass(asking, other) {
+                Ok(Some(Event::Asking(peer))) => assert_eq!(peer.sas, ada.sas),
+                unexpected => panic!("{unexpected:?}"),
+            }
+            if !other_consents_first {
+                other.accept(b"").unwrap();
+            }
+            assert_eq!(asking.accept(b""), Ok(None));
+            assert_eq!(pass(asking, other), Ok(Some(Event::Established)));
+            assert_eq!(pass(other, asking), Ok(Some(Event::Established)));
+            let ((mut sealer, _), (_, mut opener)) =
+                (a.finish().unwrap().seal.unwrap(), b.finish().unwrap().seal.unwrap());
+            let mut frame = BytesMut::from(&b"in step"[..]);
+            sealer.seal(&mut frame, T0).unwrap();
+            assert_eq!(opener.open(&frame).unwrap(), "in step");
+        }
+    }
+}
+
+#[test]
+fn a_side_that_was_asked_refuses_in_words_that_only_it_can_have_written() {
+    let (mut a, mut b) = pair(|_, _| ());
+    meet(&mut a, &mut b);
+    a.accept(b"").unwrap();
+    b.ask().unwrap();
+    assert!(matches!(pass(&mut b, &mut a), Ok(Some(Event::Asking(_)))));
+    b.reject();
+    assert_eq!(pass(&mut b, &mut a), Err(HandshakeError::Denied));
+}
+
+#[test]
+fn a_peer_says_that_it_asks_once_before_it_consents_and_says_no_more() {
+    let said = |frames: &[(u8, &[u8])]| {
+        let (mut a, mut b) = pair(|_, _| ());
+        meet(&mut a, &mut b);
+        let State::Deciding(proven) = &mut b.state else { panic!("not authenticated") };
+        let mut last = Ok(None);
+        for (tag, content) in frames {
+            let mut frame = BytesMut::from(*content);
+            proven.sealer.seal_as(*tag, &mut frame).unwrap();
+            last = a.handle_frame(&frame, T0);
+        }
+        last
+    };
+    let (asking, ready) = ((TAG_ASKING, &b""[..]), (TAG_READY, &b""[..]));
+    assert!(matches!(said(&[asking]), Ok(Some(Event::Asking(_)))));
+    assert_eq!(said(&[asking, asking]), Err(HandshakeError::OutOfOrder));
+    assert_eq!(said(&[ready, asking]), Err(HandshakeError::OutOfOrder));
+    assert_eq!(said(&[(TAG_ASKING, b"x")]), Err(HandshakeError::Malformed("asking")));
+}
+
 #[test]
 fn an_initiator_that_refuses_before_message_3_has_left_stays_unknown() {
     let (mut a, mut b) = pair(|_, _| ());
