@@ -40,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) open: bool,
     pub(crate) relay_only: bool,
     pub(crate) loopback: bool,
+    pub(crate) bulk_on_metered: bool,
     pub(crate) require_sealing: bool,
     pub(crate) ice_servers: Vec<IceServer>,
     pub(crate) groups: HashSet<GroupId>,
@@ -76,6 +77,7 @@ impl ClientBuilder {
                 open: false,
                 relay_only: false,
                 loopback: false,
+                bulk_on_metered: false,
                 require_sealing: false,
                 ice_servers: Vec::new(),
                 groups: HashSet::new(),
@@ -176,6 +178,15 @@ impl ClientBuilder {
     /// Hides this device's addresses from peers: only candidates of TURN servers are used (S136).
     pub fn relay_only(mut self, yes: bool) -> Self {
         self.settings.relay_only = yes;
+        self
+    }
+
+    /// Lets streams marked as bulk ([`BulkMark`]) go on while data costs money ([`Event::Metered`]). Without it they wait.
+    ///
+    /// [`BulkMark`]: crate::BulkMark
+    /// [`Event::Metered`]: crate::Event::Metered
+    pub fn bulk_on_metered(mut self, yes: bool) -> Self {
+        self.settings.bulk_on_metered = yes;
         self
     }
 

@@ -101,6 +101,11 @@ pub enum Event {
     Online(DeviceId),
     /// A trusted device left the relays. A session on a direct path goes on.
     Offline(DeviceId),
+    /// Data costs money on the network there is now, or does not any more. While it does, no session is dialed for something
+    /// better, idle paths are asked half as often, and streams marked as bulk wait ([`ClientBuilder::bulk_on_metered`]).
+    ///
+    /// [`ClientBuilder::bulk_on_metered`]: crate::ClientBuilder::bulk_on_metered
+    Metered(bool),
     /// This many events, older than those that follow, were dropped because the app did not take them.
     Missed(u64),
 }

@@ -47,6 +47,6 @@ pub use peers_proto::trust::TrustLevel;
 pub use relay_address::RelayAddress;
 pub use relay_client::{Disconnect, RelayState, RelayStatus};
 pub use session::{
-    CallBuilder, InboundRequest, InboundStream, Message, RecvStream, RequestError, RequestHandler,
+    BulkMark, CallBuilder, InboundRequest, InboundStream, Message, RecvStream, RequestError, RequestHandler,
     SendStream, Session,
 };

@@ -24,7 +24,7 @@ use crate::error::Error;
 
 pub use call::{CallBuilder, InboundRequest, RequestError, RequestHandler};
 pub use message::Message;
-pub use stream::{InboundStream, RecvStream, SendStream};
+pub use stream::{BulkMark, InboundStream, RecvStream, SendStream};
 
 pub(crate) use call::Handlers;
 pub(crate) use driver::{Driver, Ended, NewPath, Notice};

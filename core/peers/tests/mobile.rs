@@ -8,10 +8,12 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use peers::{
-    AppState, ClientState, Error, Event, Medium, NetworkSnapshot, PathKind, Session, Status, Transports,
+    AppState, ClientBuilder, ClientState, Error, Event, Medium, NetworkSnapshot, PathKind, Session, Status,
+    Transports,
 };
-use support::{Device, World};
+use support::{Device, World, everybody};
 
 /// Only a guard: nothing here takes as long unless it is broken.
 const GUARD: Duration = Duration::from_secs(30);
@@ -104,19 +106,81 @@ async fn facts_that_mean_no_change_disturb_nothing() {
     while tokio::time::timeout(Duration::from_millis(600), a.events.next()).await.is_ok() {}
     a.client.network_changed(wifi(7));
     a.client.network_changed(NetworkSnapshot { metered: true, ..wifi(7) });
-    let quiet = async {
-        loop {
-            match a.events.next().await.unwrap() {
-                Event::QualityChanged { .. } => {}
-                other => return other,
-            }
+    let quiet = async |a: &mut Device| loop {
+        match a.events.next().await.unwrap() {
+            Event::QualityChanged { .. } => {}
+            other => return other,
         }
     };
-    // The one fact that differs makes the paths prove themselves, and they do.
-    let event = tokio::time::timeout(Duration::from_millis(1000), quiet).await;
-    assert!(matches!(event, Err(_) | Ok(Event::State(_))), "{event:?}");
+    // The one fact that differs is what data costs: told, and no reason to doubt a path.
+    let told = within(quiet(&mut a)).await;
+    assert!(matches!(told, Event::Metered(true)), "{told:?}");
+    let event = tokio::time::timeout(Duration::from_millis(1000), quiet(&mut a)).await;
+    assert!(event.is_err(), "{event:?}");
     within(talk(&here, &there, 10..20)).await;
     assert_eq!(here.status(), Status::Usable);
+}
+
+async fn cost(device: &mut Device) -> bool {
+    loop {
+        if let Event::Metered(metered) = within(device.events.next()).await.unwrap() {
+            return metered;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bulk_waits_while_data_costs_money_and_nothing_else_does() {
+    let world = World::start().await;
+    let (mut a, _b, here, there) = met(&world, Transports { webrtc: false, relay: true }).await;
+    let metered = NetworkSnapshot { metered: true, ..wifi(7) };
+    a.client.network_changed(metered.clone());
+    assert!(cost(&mut a).await);
+    let (mut bulk, _recv) = here.open_stream("bulk").unwrap();
+    bulk.bulk().set(true);
+    let mut writing = Box::pin(bulk.write("later"));
+    assert!(writing.as_mut().now_or_never().is_none());
+    // Everything else goes on, and what the peer is told of the stream is there before.
+    let mut arrived = within(there.accept_stream()).await.unwrap();
+    within(talk(&here, &there, 0..10)).await;
+    let mut reading = Box::pin(arrived.recv.read());
+    assert!(reading.as_mut().now_or_never().is_none());
+    a.client.network_changed(wifi(7));
+    assert!(!cost(&mut a).await);
+    within(&mut writing).await.unwrap();
+    assert_eq!(within(&mut reading).await.unwrap().unwrap(), "later");
+    drop((writing, reading));
+    // A person may not want to wait.
+    a.client.network_changed(metered);
+    assert!(cost(&mut a).await);
+    let mark = bulk.bulk();
+    let mut writing = Box::pin(bulk.write("now"));
+    assert!(writing.as_mut().now_or_never().is_none());
+    mark.set(false);
+    within(writing).await.unwrap();
+    assert_eq!(within(arrived.recv.read()).await.unwrap().unwrap(), "now");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_marks_a_stream_takes_nothing_while_data_costs_money_unless_that_is_allowed() {
+    let world = World::start().await;
+    for allowed in [false, true] {
+        let trusting = |b: ClientBuilder| b.trust_policy(everybody()).bulk_on_metered(allowed);
+        let relay = Transports { webrtc: false, relay: true };
+        let (mut a, b) = (world.client("a", relay, trusting).await, world.client("b", relay, trusting).await);
+        a.client.network_changed(NetworkSnapshot { metered: true, ..wifi(7) });
+        assert!(cost(&mut a).await);
+        // A session that begins later goes by it as well.
+        let here = within(a.client.session(b.client.device_id())).await.unwrap();
+        let there = within(b.connected()).await;
+        let (mut send, _recv) = there.open_stream("bulk").unwrap();
+        within(send.write("news")).await.unwrap();
+        let mut arrived = within(here.accept_stream()).await.unwrap();
+        arrived.recv.bulk().set(true);
+        within(there.drain()).await.unwrap();
+        let taken = arrived.recv.read().now_or_never();
+        assert_eq!(taken.is_some(), allowed, "{taken:?}");
+    }
 }
 
 // proves S022, S031, S120: a suspended app says goodbye, loses nothing, and is usable soon after it is back.

@@ -80,6 +80,8 @@ pub struct Monitor {
     latest: Option<NetworkSnapshot>,
     /// The network was away since it was acted on.
     interrupted: bool,
+    /// Whether data costs money on the network acted on, or on the last one while there is none.
+    metered: bool,
     first: Option<Instant>,
     last: Option<Instant>,
 }
@@ -92,6 +94,7 @@ impl Monitor {
         }
         // The first fact tells what everything so far was made on.
         if self.acted.is_none() && snapshot.online {
+            self.metered = snapshot.metered;
             self.acted = Some(snapshot.clone());
             self.latest = Some(snapshot);
             return;
@@ -116,14 +119,26 @@ impl Monitor {
         let latest = self.latest.clone()?;
         let interrupted = std::mem::take(&mut self.interrupted);
         let before = self.acted.replace(latest.clone());
+        if latest.online {
+            self.metered = latest.metered;
+        }
         match before {
             None => (!latest.online).then_some(NetworkChange::Lost),
             Some(before) if !latest.online => before.online.then_some(NetworkChange::Lost),
             // Its sockets were told that the network is down, or their NAT has forgotten them.
             Some(before) if !before.online => Some(NetworkChange::Another),
             Some(before) if !latest.continues(&before) => Some(NetworkChange::Another),
-            Some(before) => (interrupted || latest != before).then_some(NetworkChange::Same),
+            // What data costs is no reason to doubt a path.
+            Some(before) => {
+                let same = NetworkSnapshot { metered: latest.metered, ..before };
+                (interrupted || latest != same).then_some(NetworkChange::Same)
+            }
         }
+    }
+
+    /// Whether data costs money, by the last facts that have settled.
+    pub fn is_metered(&self) -> bool {
+        self.metered
     }
 
     /// Whether there is a network, as far as anybody has said.
@@ -213,6 +228,26 @@ mod tests {
         let facts: Vec<_> = (0..40).map(|n| on(Medium::Wifi, [10, 0, 0, n])).collect();
         let changes = outcome(&facts, 100);
         assert!((5..=9).contains(&changes.len()), "{changes:?}");
+    }
+
+    #[test]
+    fn what_data_costs_is_known_from_the_first_fact_on_and_makes_no_change() {
+        let mut monitor = Monitor::default();
+        let mut now = Instant::from_micros(1);
+        let metered = |on: NetworkSnapshot| NetworkSnapshot { metered: true, ..on };
+        let mut settled = |monitor: &mut Monitor, fact| {
+            monitor.handle(fact, now);
+            now += NETWORK_SETTLE;
+            (monitor.poll_output(now), monitor.is_metered())
+        };
+        let cellular = on(Medium::Cellular, CELLULAR);
+        assert_eq!(settled(&mut monitor, metered(cellular.clone())), (None, true));
+        assert_eq!(settled(&mut monitor, cellular.clone()), (None, false));
+        assert_eq!(settled(&mut monitor, metered(cellular.clone())), (None, true));
+        // Where there is no network nothing changes.
+        assert_eq!(settled(&mut monitor, NetworkSnapshot::OFFLINE), (Some(NetworkChange::Lost), true));
+        assert_eq!(settled(&mut monitor, metered(cellular)), (Some(NetworkChange::Another), true));
+        assert_eq!(settled(&mut monitor, on(Medium::Wifi, WIFI)), (Some(NetworkChange::Another), false));
     }
 
     #[test]

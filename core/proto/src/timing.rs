@@ -27,6 +27,9 @@ pub const PING_OUTSTANDING: Duration = Duration::from_secs(1);
 /// The same on a path that nobody uses and on the connection to a relay, at the next [`BEAT`]: NATs keep a UDP mapping for
 /// 30 s at least (RFC 4787 asks for 120), and every wake-up of a phone's radio costs its battery for seconds.
 pub const PING_IDLE: Duration = Duration::from_secs(20);
+/// The same on a path of a device whose data costs money, which so asks half as often. RFC 4787 asks NATs to keep a UDP
+/// mapping for 120 s; where one forgets earlier the reserve takes over.
+pub const PING_FRUGAL: Duration = Duration::from_secs(50);
 /// A path is also asked when nothing new was acknowledged for this long although the peer is heard: what this side sends may
 /// be lost there, as large datagrams are where a tunnel's MTU is small.
 pub const PING_UNACKNOWLEDGED: Duration = Duration::from_secs(5);

@@ -1,5 +1,6 @@
 //! What the app and the operating system tell: changes of network, and whether a person looks.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use peers_proto::network::{AppState, Monitor, NetworkChange, NetworkSnapshot};
@@ -8,19 +9,26 @@ use peers_proto::timing::{AWAY, GOODBYE};
 use tokio::sync::{Notify, watch};
 
 use super::Engine;
+use crate::event::Event;
 use crate::relay_client::{RelayClient, RelayState};
-use crate::session::Session;
+use crate::session::{Session, Shared};
 
 /// What is known of the device's surroundings.
 pub(crate) struct Surroundings {
     monitor: Mutex<Monitor>,
     told: Notify,
+    metered: AtomicBool,
     app: watch::Sender<AppState>,
 }
 
 impl Default for Surroundings {
     fn default() -> Self {
-        Self { monitor: Mutex::default(), told: Notify::new(), app: watch::Sender::default() }
+        Self {
+            monitor: Mutex::default(),
+            told: Notify::new(),
+            metered: AtomicBool::new(false),
+            app: watch::Sender::default(),
+        }
     }
 }
 
@@ -28,6 +36,11 @@ impl Surroundings {
     /// Whether a person looks.
     pub(crate) fn app(&self) -> AppState {
         *self.app.borrow()
+    }
+
+    /// Whether data costs money.
+    pub(crate) fn is_metered(&self) -> bool {
+        self.metered.load(Ordering::Relaxed)
     }
 
     fn monitor<R>(&self, f: impl FnOnce(&mut Monitor) -> R) -> R {
@@ -46,6 +59,7 @@ impl Engine {
     /// Waits for facts to settle and acts on them. Never returns.
     pub(crate) async fn watch_network(self: Arc<Self>) {
         loop {
+            self.follow_cost();
             let due = self.surroundings.monitor(|monitor| monitor.poll_timeout());
             tokio::select! {
                 () = self.clock.sleep_until_any(due) => {}
@@ -59,6 +73,26 @@ impl Engine {
                 self.follow_network(change);
             }
         }
+    }
+
+    /// What data costs may have changed.
+    fn follow_cost(&self) {
+        let metered = self.surroundings.monitor(|monitor| monitor.is_metered());
+        if self.surroundings.metered.swap(metered, Ordering::Relaxed) == metered {
+            return;
+        }
+        tracing::info!(metered, "network cost changed");
+        for session in self.registry.all() {
+            self.apply_cost(&session.shared);
+        }
+        self.decide(|dialer, now| dialer.set_metered(metered, now));
+        self.events.send(Event::Metered(metered));
+    }
+
+    /// Lets a session go by what data costs.
+    pub(crate) fn apply_cost(&self, shared: &Shared) {
+        let metered = self.surroundings.is_metered();
+        shared.set_metered(metered, metered && !self.settings.bulk_on_metered);
     }
 
     fn follow_network(self: &Arc<Self>, change: NetworkChange) {

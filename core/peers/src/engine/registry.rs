@@ -288,6 +288,7 @@ impl Engine {
         );
         paths.set_app_state(self.surroundings.app(), self.clock.now());
         let shared = Shared::new(peer, self.clock.clone(), self.runtime.clone(), handlers, machine, paths);
+        self.apply_cost(&shared);
         let (tx, rx) = mpsc::channel(PATHS);
         let (engine, this) = (self.clone(), Arc::downgrade(&shared));
         let notify = Box::new(move |notice| {

@@ -75,6 +75,8 @@ pub(crate) struct State {
     pub(crate) current: Option<Arc<PathHandle>>,
     /// This device is away: paths are left, and the peer is asked to wait this long.
     pub(super) leaving: Option<Duration>,
+    /// Streams marked as bulk wait for a network on which data costs nothing.
+    pub(super) bulk_waits: bool,
     /// When the driver looks again by itself.
     pub(super) driver_wakes: Option<Instant>,
 }
@@ -126,6 +128,7 @@ impl Shared {
                 front_is_taken: false,
                 current: None,
                 leaving: None,
+                bulk_waits: false,
                 driver_wakes: None,
             }),
         })
@@ -253,6 +256,15 @@ impl Shared {
             s.leaving = Some(patience);
         });
         self.signals.driver.notify_one();
+    }
+
+    /// Whether data costs money, and whether bulk waits for that reason.
+    pub(crate) fn set_metered(&self, metered: bool, bulk_waits: bool) {
+        self.inspect(|s| {
+            s.paths.set_metered(metered);
+            s.bulk_waits = bulk_waits;
+            s.signals.values().for_each(|signal| signal.wake());
+        });
     }
 
     /// When data last went either way.

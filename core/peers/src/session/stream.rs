@@ -1,14 +1,14 @@
 //! Streams as apps see them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use bytes::Bytes;
 use peers_proto::id::GroupId;
 use peers_proto::session::STREAM_DROPPED;
 use tokio::sync::Notify;
 
-use super::shared::Shared;
+use super::shared::{Shared, State};
 use crate::error::Error;
 
 /// Who waits on one stream.
@@ -16,6 +16,7 @@ use crate::error::Error;
 pub(crate) struct StreamSignal {
     pub(crate) readable: Notify,
     pub(crate) writable: Notify,
+    bulk: AtomicBool,
     /// Handles that were dropped; with the second one the signal is forgotten.
     dropped: AtomicU8,
 }
@@ -38,6 +39,26 @@ pub struct InboundStream {
     pub send: SendStream,
     /// From the opener.
     pub recv: RecvStream,
+}
+
+/// The mark of a stream whose data can wait: while data costs money on this device's network nothing more of it is sent or
+/// taken here, unless [`ClientBuilder::bulk_on_metered`] says so. Each end has its own. Clones are the same mark.
+///
+/// [`ClientBuilder::bulk_on_metered`]: crate::ClientBuilder::bulk_on_metered
+#[derive(Clone)]
+pub struct BulkMark(Arc<StreamSignal>);
+
+impl BulkMark {
+    /// Marks the stream, or takes the mark back: what waits in it then goes on.
+    pub fn set(&self, bulk: bool) {
+        self.0.bulk.store(bulk, Ordering::Relaxed);
+        self.0.wake();
+    }
+
+    /// Whether the stream is marked.
+    pub fn is_set(&self) -> bool {
+        self.0.bulk.load(Ordering::Relaxed)
+    }
 }
 
 /// The outgoing direction of a stream. Dropping it before [`SendStream::finish`] resets it.
@@ -88,7 +109,11 @@ impl SendStream {
             let room = self.half.signal.writable.notified();
             tokio::pin!(room);
             room.as_mut().enable();
-            self.half.shared.update(|s| s.machine.write(self.half.id, &mut data))??;
+            self.half.shared.update(|s| match self.half.waits(s) {
+                // Ends too when the reader stops the stream.
+                true => s.machine.write(self.half.id, &mut Bytes::new()),
+                false => s.machine.write(self.half.id, &mut data),
+            })??;
             if data.is_empty() {
                 return Ok(());
             }
@@ -118,6 +143,11 @@ impl SendStream {
         }
     }
 
+    /// The stream's mark, of both its directions.
+    pub fn bulk(&self) -> BulkMark {
+        BulkMark(self.half.signal.clone())
+    }
+
     /// Gives up this direction; the reader gets `code`.
     pub fn reset(&mut self, code: u64) {
         self.finished = true;
@@ -138,7 +168,11 @@ impl RecvStream {
             let more = self.half.signal.readable.notified();
             tokio::pin!(more);
             more.as_mut().enable();
-            match self.half.shared.update(|s| s.machine.read(self.half.id))?? {
+            let taken = self.half.shared.update(|s| match self.half.waits(s) {
+                true => Ok(None),
+                false => s.machine.read(self.half.id),
+            });
+            match taken?? {
                 Some(bytes) if bytes.is_empty() => {
                     self.ended = true;
                     return Ok(None);
@@ -149,10 +183,22 @@ impl RecvStream {
         }
     }
 
+    /// The stream's mark, of both its directions.
+    pub fn bulk(&self) -> BulkMark {
+        BulkMark(self.half.signal.clone())
+    }
+
     /// Declines the rest; the writer gets `code`.
     pub fn stop(&mut self, code: u64) {
         self.ended = true;
         self.half.shared.inspect(|s| s.machine.stop(self.half.id, code));
+    }
+}
+
+impl Half {
+    /// Whether it waits for a network on which data costs nothing.
+    fn waits(&self, state: &State) -> bool {
+        state.bulk_waits && self.signal.bulk.load(Ordering::Relaxed)
     }
 }
 
@@ -177,6 +223,12 @@ impl Drop for Half {
         if self.signal.dropped.fetch_add(1, Ordering::AcqRel) == 1 {
             self.shared.lock().signals.remove(&self.id);
         }
+    }
+}
+
+impl std::fmt::Debug for BulkMark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("BulkMark").field(&self.is_set()).finish()
     }
 }
 

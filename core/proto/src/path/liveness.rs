@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::limits::BULK;
 use crate::time::Instant;
 use crate::timing::{
-    PATIENCE_MIN, PATIENCE_UNMEASURED, PING_ACTIVE, PING_BEHIND_BULK, PING_IDLE, PING_MISSES,
+    PATIENCE_MIN, PATIENCE_UNMEASURED, PING_ACTIVE, PING_BEHIND_BULK, PING_FRUGAL, PING_IDLE, PING_MISSES,
     PING_OUTSTANDING, PING_PATIENCE, PING_UNACKNOWLEDGED,
 };
 
@@ -26,6 +26,8 @@ pub enum Pace {
     Active,
     /// Nobody uses the session: asking keeps NATs awake and waits for the device's next beat, together with all others.
     Idle,
+    /// The same where data costs money: every second beat.
+    Frugal,
     /// A path in reserve: it is asked when it is needed.
     Standby,
 }
@@ -235,6 +237,7 @@ impl Liveness {
             }
             (None, Pace::Active) => Some(self.heard + PING_ACTIVE),
             (None, Pace::Idle) => Some((self.heard + PING_IDLE).next_beat()),
+            (None, Pace::Frugal) => Some((self.heard + PING_FRUGAL).next_beat()),
             (None, Pace::Standby) => None,
         }
     }
@@ -344,6 +347,23 @@ mod tests {
         };
         assert_eq!(at(1_000_000), at(9_000_000));
         assert!(at(1_000_000) >= Instant::from_micros(1_000_000) + PING_IDLE);
+    }
+
+    #[test]
+    fn where_data_costs_money_an_idle_path_is_asked_half_as_often() {
+        let in_an_hour = |pace| {
+            let (mut l, start) = established();
+            let due = |l: &Liveness| l.poll_timeout(pace).filter(|at| *at <= start + 3600 * SECOND);
+            let mut count = 0;
+            while let Some(at) = due(&l) {
+                l.handle_timeout(pace, at);
+                asked(&mut l, at);
+                l.heard(at);
+                count += 1;
+            }
+            count
+        };
+        assert_eq!((in_an_hour(Pace::Idle), in_an_hour(Pace::Frugal)), (120, 60));
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct Paths {
     current: Option<PathId>,
     preference: Preference,
     app: AppState,
+    /// Data costs money.
+    metered: bool,
     /// Whether this end leaves one of two equal paths, which must not be done by both.
     leads: bool,
     used: Instant,
@@ -65,6 +67,7 @@ impl Paths {
             current: None,
             preference,
             app: AppState::default(),
+            metered: false,
             leads,
             used: now,
             outstanding: None,
@@ -181,6 +184,11 @@ impl Paths {
     pub fn set_app_state(&mut self, app: AppState, now: Instant) {
         self.app = app;
         self.settle(now);
+    }
+
+    /// Whether data costs money on the network there is: then idle paths are asked half as often.
+    pub fn set_metered(&mut self, metered: bool) {
+        self.metered = metered;
     }
 
     /// The peer is going to be away and asks to be waited for this long. Holds until there is a path again.
@@ -343,7 +351,10 @@ impl Paths {
         }
         match self.outstanding {
             Some((_, since)) => Pace::Outstanding(since),
-            None if path.liveness.heard_at() - self.used >= IDLE_AFTER => Pace::Idle,
+            None if path.liveness.heard_at() - self.used >= IDLE_AFTER => match self.metered {
+                true => Pace::Frugal,
+                false => Pace::Idle,
+            },
             None => Pace::Active,
         }
     }

@@ -6,7 +6,8 @@ use super::*;
 use crate::network::AppState;
 use crate::time::Instant;
 use crate::timing::{
-    PATIENCE_UNMEASURED, PING_ACTIVE, PING_PATIENCE, PING_UNACKNOWLEDGED, RESUME_WINDOW, RETURN_AFTER,
+    BEAT, IDLE_AFTER, PATIENCE_UNMEASURED, PING_ACTIVE, PING_PATIENCE, PING_UNACKNOWLEDGED, RESUME_WINDOW,
+    RETURN_AFTER,
 };
 use crate::transport_kind::TransportKind;
 
@@ -495,4 +496,18 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn an_idle_session_is_asked_a_beat_later_while_data_costs_money() {
+    let mut w = World::new(true);
+    let path = w.proven(DIRECT);
+    let busy = w.paths.poll_timeout();
+    w.paths.set_metered(true);
+    assert_eq!(w.paths.poll_timeout(), busy, "what is in use is watched as ever");
+    w.now += IDLE_AFTER;
+    w.paths.received(path, 3, false, w.now);
+    let metered = w.paths.poll_timeout().unwrap();
+    w.paths.set_metered(false);
+    assert_eq!(metered - w.paths.poll_timeout().unwrap(), BEAT);
 }
