@@ -345,6 +345,8 @@ impl Sessions {
             }
             peers::Event::Online(device) => Event::Online { device: device.to_string() },
             peers::Event::Offline(device) => Event::Offline { device: device.to_string() },
+            peers::Event::Comparing { device, sas } => Event::Comparing { device: device.to_string(), sas },
+            peers::Event::Metered(metered) => Event::Metered { metered },
             peers::Event::Missed(count) => Event::Missed { count },
             _ => return None,
         })

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use peers::{ClientBuilder, DeviceId, GroupId, Identity, RelayAddress, SEED_LEN, Transports, UserId};
 use tokio::task::block_in_place;
 
 use crate::handler::Bridge;
 use crate::runtime::Tasks;
-use crate::{CallbackError, LogLevel, PathKind, PeersError, RequestHandler, TrustLevel};
+use crate::{CallbackError, LogLevel, PathKind, PathTier, PeersError, RequestHandler, TrustLevel};
 
 /// Everything a client needs to know. Nothing of it is checked or used before `start`.
 #[derive(Clone, uniffi::Record)]
@@ -48,6 +49,18 @@ pub struct ClientConfig {
     /// What may carry sessions, of [`PathKind::WebRtc`] and [`PathKind::Relay`]; empty for all.
     #[uniffi(default = [])]
     pub transports: Vec<PathKind>,
+    /// These kinds of path first, in this order; the others follow as they usually do.
+    #[uniffi(default = [])]
+    pub prefer: Vec<PathTier>,
+    /// Where devices may be reached directly. Not dialed with `relay_only`.
+    #[uniffi(default = [])]
+    pub addresses: Vec<DeviceAddress>,
+    /// How long a session without a path waits for one before it is lost, in milliseconds: a minute without it, a day at most.
+    #[uniffi(default = None)]
+    pub resume_window_ms: Option<u64>,
+    /// Lets streams marked as bulk go on while data costs money; without it they wait.
+    #[uniffi(default = false)]
+    pub bulk_on_metered: bool,
     /// Only relayed candidates: peers never learn this device's addresses.
     #[uniffi(default = false)]
     pub relay_only: bool,
@@ -141,6 +154,15 @@ pub struct GroupMember {
     pub device: String,
 }
 
+/// Where a device may be reached directly.
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct DeviceAddress {
+    /// The device's id.
+    pub device: String,
+    /// `ws://` in the local network, or `wss://`.
+    pub url: String,
+}
+
 /// A STUN or TURN server.
 #[derive(Clone, uniffi::Record)]
 pub struct IceServer {
@@ -161,6 +183,8 @@ impl ClientConfig {
         let mut builder = peers::Client::builder()
             .identity(identity)
             .open(self.open)
+            .prefer(self.prefer.into_iter().map(Into::into))
+            .bulk_on_metered(self.bulk_on_metered)
             .relay_only(self.relay_only)
             .require_sealing(self.require_sealing)
             .loopback(self.loopback);
@@ -187,6 +211,12 @@ impl ClientConfig {
         }
         for member in self.members {
             builder = builder.member(parse_group(&member.group)?, parse_device(&member.device)?);
+        }
+        for address in self.addresses {
+            builder = builder.address(parse_device(&address.device)?, address.url);
+        }
+        if let Some(window) = self.resume_window_ms {
+            builder = builder.resume_window(Duration::from_millis(window));
         }
         for server in self.ice_servers {
             builder = builder.ice_server(server.url, server.username.zip(server.credential));
@@ -234,6 +264,21 @@ impl fmt::Debug for RelayEndpoint {
     }
 }
 
+/// The secret of another device of the same user, for that device's own store. `secret` is what the store of one of the user's
+/// devices keeps: it goes from device to device by a way that nobody else sees. Fails with [`PeersError::Identity`] if it is not
+/// 64 bytes.
+#[uniffi::export]
+pub fn another_device(secret: Vec<u8>) -> Result<Vec<u8>, PeersError> {
+    Ok(identity_of(secret)?.another_device().seed().to_vec())
+}
+
+fn identity_of(secret: Vec<u8>) -> Result<Identity, PeersError> {
+    match <[u8; SEED_LEN]>::try_from(secret) {
+        Ok(seed) => Ok(Identity::from_seed(&seed)),
+        Err(_) => Err(PeersError::Identity { reason: "the secret is not 64 bytes".into() }),
+    }
+}
+
 impl IdentitySource {
     fn load(self) -> Result<Identity, PeersError> {
         match self {
@@ -247,10 +292,7 @@ impl IdentitySource {
 fn load_or_store(store: &dyn SecretStore) -> Result<Identity, PeersError> {
     let failed = |error: CallbackError| PeersError::Identity { reason: error.to_string() };
     match store.load().map_err(failed)? {
-        Some(secret) => match <[u8; SEED_LEN]>::try_from(secret) {
-            Ok(seed) => Ok(Identity::from_seed(&seed)),
-            Err(_) => Err(PeersError::Identity { reason: "the stored secret is not 64 bytes".into() }),
-        },
+        Some(secret) => identity_of(secret),
         None => {
             let identity = Identity::generate();
             store.store(identity.seed().to_vec()).map_err(failed)?;
@@ -284,6 +326,15 @@ pub(crate) fn parse_group(text: &str) -> Result<GroupId, PeersError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_device_of_a_user_has_keys_of_its_own() {
+        let first = Identity::generate();
+        let another = identity_of(another_device(first.seed().to_vec()).unwrap()).unwrap();
+        assert_eq!(first.user_id(), another.user_id());
+        assert_ne!(first.device_id(), another.device_id());
+        assert!(matches!(another_device(vec![0; 63]), Err(PeersError::Identity { .. })));
+    }
 
     #[test]
     fn a_relays_token_stays_out_of_logs() {

@@ -18,6 +18,13 @@ pub enum Event {
         /// To accept or reject.
         incoming: Arc<Incoming>,
     },
+    /// The device that this one connects to asks its person, who sees the same six digits: show them.
+    Comparing {
+        /// The device that asks.
+        device: String,
+        /// As [`Incoming::sas`] there.
+        sas: String,
+    },
     /// A session can be used, whoever asked for it.
     Connected {
         /// The session.
@@ -63,6 +70,12 @@ pub enum Event {
         /// The device.
         device: String,
     },
+    /// Data costs money now, or does not any more: while it does, nothing better than there is is looked for, idle paths are
+    /// asked half as often, and streams marked as bulk wait.
+    Metered {
+        /// Whether it does.
+        metered: bool,
+    },
     /// Events older than those that follow were dropped because the app did not take them.
     Missed {
         /// How many.
@@ -70,7 +83,8 @@ pub enum Event {
     },
 }
 
-/// An unknown device that asks for a session. Dropping it rejects.
+/// An unknown device that asks for a session. Dropping it rejects. One that has knocked asks twice: first whether it may come
+/// and be compared, then, in another of these, with the digits.
 #[derive(uniffi::Object)]
 pub struct Incoming {
     device: String,
@@ -113,13 +127,13 @@ impl Incoming {
         self.name.clone()
     }
 
-    /// Six digits that both people see when nobody is in between; none for a device that has knocked: there is no
-    /// connection yet, and its id is the proof.
+    /// Six digits that the asking device shows at the same time ([`Event::Comparing`]) when nobody is in between; none for a
+    /// knock: they come with the handshake, if it is accepted.
     pub fn sas(&self) -> Option<String> {
         self.sas.clone()
     }
 
-    /// Lets it in. Fails with [`PeersError::Closed`] when decided already.
+    /// Lets it in; if it has knocked, lets it come and be compared. Fails with [`PeersError::Closed`] when decided already.
     pub fn accept(&self) -> Result<(), PeersError> {
         self.decide()?.accept();
         Ok(())

@@ -22,6 +22,8 @@
 //! - Ids cross as text; the façades wrap them.
 //! - After `shutdown` everything returns [`PeersError::Closed`].
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 mod cancellation;
 mod client;
 mod config;
@@ -39,15 +41,15 @@ mod stream;
 pub use cancellation::Cancellation;
 pub use client::PeersClient;
 pub use config::{
-    ClientConfig, GroupMember, IceServer, IdentitySource, RelayEndpoint, SecretStore, TrustPolicy,
-    TrustedDevice,
+    ClientConfig, DeviceAddress, GroupMember, IceServer, IdentitySource, RelayEndpoint, SecretStore,
+    TrustPolicy, TrustedDevice, another_device,
 };
 pub use error::{CallbackError, PeersError};
 pub use event::{Event, Incoming};
 pub use handler::{InboundRequest, RequestHandler};
 pub use kinds::{ClientState, FailureCode, PathKind, RelayProblem, RelayState, RelayStatus, TrustLevel};
 pub use log::{LogLevel, LogRecord};
-pub use path::{AppState, Medium, NetworkSnapshot, PathInfo, Quality, QualityLevel, SessionStatus};
+pub use path::{AppState, Medium, NetworkSnapshot, PathInfo, PathTier, Quality, QualityLevel, SessionStatus};
 pub use session::{CallRequest, Message, Session};
 pub use stream::Stream;
 

@@ -26,6 +26,33 @@ impl From<peers::Status> for SessionStatus {
     }
 }
 
+/// Kinds of path, best first as long as the app prefers no others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum PathTier {
+    /// A WebSocket on the same network.
+    Lan,
+    /// WebRTC, and no server in between.
+    Direct,
+    /// WebRTC through a TURN server, or a WebSocket over TLS to a device that listens publicly.
+    Forwarded,
+    /// Through the relay.
+    Relay,
+    /// Supplied by the app.
+    Custom,
+}
+
+impl From<PathTier> for peers::Tier {
+    fn from(tier: PathTier) -> Self {
+        match tier {
+            PathTier::Lan => Self::Lan,
+            PathTier::Direct => Self::Direct,
+            PathTier::Forwarded => Self::Forwarded,
+            PathTier::Relay => Self::Relay,
+            PathTier::Custom => Self::Custom,
+        }
+    }
+}
+
 /// How a path feels, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum QualityLevel {

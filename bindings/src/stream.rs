@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use peers::{InboundStream, RecvStream, SendStream};
+use peers::{BulkMark, InboundStream, RecvStream, SendStream};
 use tokio::sync::{Mutex, watch};
 
 use crate::inbox::Inbox;
@@ -19,6 +19,7 @@ pub struct Stream {
     name: String,
     group: Option<String>,
     tasks: Tasks,
+    bulk: BulkMark,
     send: Arc<Half<SendStream>>,
     recv: Arc<Half<RecvStream>>,
     arrived: Inbox<bytes::Bytes>,
@@ -30,6 +31,7 @@ impl Stream {
             name: stream.name,
             group: stream.group.map(|group| group.to_string()),
             tasks,
+            bulk: stream.send.bulk(),
             send: Half::new(stream.send),
             recv: Half::new(stream.recv),
             arrived: Inbox::new(),
@@ -75,6 +77,17 @@ impl Stream {
             }
         };
         self.tasks.run(cancel, work).await
+    }
+
+    /// Whether it is marked as bulk: see [`Stream::set_bulk`].
+    pub fn is_bulk(&self) -> bool {
+        self.bulk.is_set()
+    }
+
+    /// Marks it as bulk, which can wait: while data costs money here nothing more of it is sent or taken, unless
+    /// [`crate::ClientConfig::bulk_on_metered`] says so. The peer has a mark of its own.
+    pub fn set_bulk(&self, bulk: bool) {
+        self.bulk.set(bulk);
     }
 
     /// Gives up writing: the peer's reads fail with `code`.

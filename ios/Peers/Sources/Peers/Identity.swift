@@ -20,6 +20,13 @@ public enum Identity: Sendable {
 }
 
 extension Identity {
+    /// The secret of another device of the same user, for that device's own `SecretStore`. `secret` is what the store of one of the
+    /// user's devices keeps: it goes from device to device by a way that nobody else sees. `PeersError.identity` if it is not 64
+    /// bytes.
+    public static func anotherDevice(of secret: Data) throws -> Data {
+        try translating { try PeersGenerated.anotherDevice(secret: secret) }
+    }
+
     var generated: IdentitySource {
         switch self {
         case .file(let url): .file(path: url.path)

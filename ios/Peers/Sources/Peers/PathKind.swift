@@ -37,3 +37,27 @@ extension PathKind {
         }
     }
 }
+
+/// Kinds of path, best first as long as `PeersConfig.prefer` names no others.
+public enum PathTier: Sendable, Hashable {
+    /// A WebSocket on the same network.
+    case lan
+    /// WebRTC, and no server in between.
+    case direct
+    /// WebRTC through a TURN server, or a WebSocket over TLS to a device that listens publicly.
+    case forwarded
+    /// Through the relay.
+    case relay
+    /// Supplied by the app.
+    case custom
+
+    var generated: PeersGenerated.PathTier {
+        switch self {
+        case .lan: .lan
+        case .direct: .direct
+        case .forwarded: .forwarded
+        case .relay: .relay
+        case .custom: .custom
+        }
+    }
+}

@@ -8,6 +8,9 @@ public enum PeerEvent: Sendable {
     case state(PeersState)
     /// A device of unknown trust asks for a session.
     case incoming(IncomingRequest)
+    /// The device that this one connects to asks its person, who sees the same six digits: show them. If the two are not the same,
+    /// `Peers.trust` with `.untrusted` ends it from this side.
+    case comparing(DeviceID, sas: String)
     /// A session can be used, whoever asked for it.
     case connected(Session, PathKind)
     /// A session moved to another path; nil while one is looked for.
@@ -23,11 +26,15 @@ public enum PeerEvent: Sendable {
     case online(DeviceID)
     /// A device left the relay. A session on a direct path goes on.
     case offline(DeviceID)
+    /// Data costs money on the network there is now, or does not any more. While it does, nothing better than there is is looked for,
+    /// idle paths are asked half as often, and streams marked as bulk (`PeerStream.bulk`) wait.
+    case metered(Bool)
     /// Events older than those that follow were dropped because nobody took them.
     case missed(UInt64)
 }
 
-/// A device of unknown trust that asks for a session. Accept or reject it; left alone it is rejected after a while.
+/// A device of unknown trust that asks for a session. Accept or reject it; left alone it is rejected after a while. A device that has
+/// knocked asks twice: first whether it may come and be compared, then, in another of these, with the digits.
 public struct IncomingRequest: Sendable {
     private let inner: Incoming
     /// Who asks, proven.
@@ -36,8 +43,8 @@ public struct IncomingRequest: Sendable {
     public let user: UserID
     /// What the device calls itself: show it, but do not rely on it.
     public let name: String
-    /// Six digits that both people see when nobody is in between. Nil for a device that has knocked: there is no connection yet,
-    /// and its id is the proof.
+    /// Six digits that the asking device shows at the same time (`.comparing`) when nobody is in between. Nil for a knock: they come
+    /// with the handshake, if it is accepted.
     public let sas: String?
 
     init(_ incoming: Incoming) {
@@ -48,7 +55,7 @@ public struct IncomingRequest: Sendable {
         sas = incoming.sas()
     }
 
-    /// Lets it in; `PeersError.closed` when decided already.
+    /// Lets it in; if it has knocked, lets it come and be compared. `PeersError.closed` when decided already.
     public func accept() throws {
         try translating { try inner.accept() }
     }
@@ -74,6 +81,7 @@ extension PeerEvent {
         switch event {
         case .state(let state): self = .state(PeersState(state))
         case .incoming(let incoming): self = .incoming(IncomingRequest(incoming))
+        case .comparing(let device, let sas): self = .comparing(DeviceID(device), sas: sas)
         case .connected(let session, let path): self = .connected(Session(session), PathKind(path))
         case .pathChanged(let session, let path): self = .pathChanged(Session(session), path.map(PathKind.init))
         case .statusChanged(let session, let status): self = .statusChanged(Session(session), SessionStatus(status))
@@ -81,6 +89,7 @@ extension PeerEvent {
         case .disconnected(let session, let reason): self = .disconnected(Session(session), reason: reason)
         case .online(let device): self = .online(DeviceID(device))
         case .offline(let device): self = .offline(DeviceID(device))
+        case .metered(let metered): self = .metered(metered)
         case .missed(let count): self = .missed(count)
         }
     }

@@ -15,6 +15,13 @@ public struct PeerStream: Sendable {
     /// The group it belongs to.
     public var group: GroupID? { inner.group().map(GroupID.init) }
 
+    /// Marks it as bulk, which can wait: while data costs money here nothing more of it is sent or taken, unless
+    /// `PeersConfig.bulkOnMetered` says so. The peer has a mark of its own.
+    public var bulk: Bool {
+        get { inner.isBulk() }
+        nonmutating set { inner.setBulk(bulk: newValue) }
+    }
+
     /// Writes all of `data`; waits while the peer reads slower. Chunks of some 64 KiB are fast and leave room for progress and
     /// cancellation. After a cancelled write it is unknown how much was written: `reset()`.
     public func write(_ data: Data) async throws {

@@ -28,6 +28,15 @@ public struct PeersConfig: Sendable {
     public var iceServers: [ICEServer] = []
     /// What may carry sessions: any of `.webrtc` and `.relay`; empty for all.
     public var transports: Set<PathKind> = []
+    /// These kinds of path first, in this order; the others follow as they usually do.
+    public var prefer: [PathTier] = []
+    /// Where devices may be reached directly: `ws://` in the local network, or `wss://`. Not dialed with `relayOnly`, since what
+    /// listens there sees this device's address.
+    public var addresses: [DeviceID: [URL]] = [:]
+    /// How long a session without a path waits for one before it is lost: a day at most. Each end has its own.
+    public var resumeWindow: Duration = .seconds(60)
+    /// Lets streams marked as bulk (`PeerStream.bulk`) go on while data costs money; without it they wait.
+    public var bulkOnMetered = false
     /// How much the library tells in `Peers.logs`; nil for nothing.
     public var logLevel: LogLevel?
     /// Only relayed candidates: peers never learn this device's addresses.
@@ -103,11 +112,25 @@ extension PeersConfig {
             },
             iceServers: iceServers.map { IceServer(url: $0.url, username: $0.username, credential: $0.credential) },
             transports: transports.map(\.generated),
+            prefer: prefer.map(\.generated),
+            addresses: addresses.flatMap { device, urls in
+                urls.map { DeviceAddress(device: device.text, url: $0.absoluteString) }
+            },
+            resumeWindowMs: resumeWindow.milliseconds,
+            bulkOnMetered: bulkOnMetered,
             relayOnly: relayOnly,
             requireSealing: requireSealing,
             loopback: loopback,
             logLevel: logLevel?.generated
         )
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds, from zero on.
+    var milliseconds: UInt64 {
+        let (seconds, attoseconds) = components
+        return UInt64(max(0, seconds)) * 1000 + UInt64(max(0, attoseconds) / 1_000_000_000_000_000)
     }
 }
 

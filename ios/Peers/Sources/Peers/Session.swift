@@ -62,9 +62,8 @@ public struct Session: Sendable {
         _ service: String, _ method: String, _ body: Data = Data(), group: GroupID? = nil,
         timeout: Duration = .seconds(60)
     ) async throws -> Data {
-        let milliseconds = max(0, timeout.components.seconds * 1000 + timeout.components.attoseconds / 1_000_000_000_000_000)
         let request = CallRequest(
-            service: service, method: method, body: body, group: group?.text, timeoutMs: UInt64(milliseconds))
+            service: service, method: method, body: body, group: group?.text, timeoutMs: timeout.milliseconds)
         return try await cancellable { try await inner.call(request: request, cancel: $0) }
     }
 

@@ -84,12 +84,52 @@ final class MobileTests: XCTestCase {
         }
     }
 
+    func testBulkWaitsWhileDataCostsMoney() async throws {
+        try await network { network in
+            let (session, device) = try await network.rustPeer()
+            let stream = try await session.openStream("bulk")
+            stream.bulk = true
+            XCTAssertTrue(stream.bulk)
+            for unmarks in [false, true] {
+                var metered = wifi(7)
+                metered.metered = true
+                try device.networkChanged(metered)
+                await device.tells(metered: true)
+                let written = Once<Bool>()
+                let writing = Task {
+                    try await stream.write(Data(count: 64))
+                    await written.set(true)
+                }
+                // Everything else goes on.
+                try await session.send("hello")
+                try await session.drain()
+                let waited = await thrown { try await within(.milliseconds(100)) { await written.get() } }
+                XCTAssertTrue(waited is DeadlinePassed, "\(String(describing: waited))")
+                if unmarks {
+                    stream.bulk = false
+                } else {
+                    try device.networkChanged(wifi(7))
+                    await device.tells(metered: false)
+                }
+                try await writing.value
+            }
+        }
+    }
+
     func testAnAddressThatIsNoneIsAnError() async throws {
         try await network { network in
             let device = try await network.device()
             let snapshot = NetworkSnapshot(online: true, addresses: ["192.168.0.7/24"])
             let error = await thrown { try device.networkChanged(snapshot) } as? PeersError
             guard case .config = error else { return XCTFail("\(String(describing: error))") }
+        }
+    }
+}
+
+extension Peers {
+    fileprivate func tells(metered wanted: Bool) async {
+        for await event in events {
+            if case .metered(wanted) = event { break }
         }
     }
 }

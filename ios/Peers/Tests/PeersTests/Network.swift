@@ -35,7 +35,13 @@ actor Network {
 
     /// Two devices that trust each other, and the session between them, as each of them sees it.
     func pair(_ configureSecond: @Sendable (inout PeersConfig) -> Void = { _ in }) async throws -> Pair {
-        let first = try await device()
+        try await pair({ _ in }, configureSecond)
+    }
+
+    func pair(
+        _ configureFirst: @Sendable (inout PeersConfig) -> Void, _ configureSecond: @Sendable (inout PeersConfig) -> Void
+    ) async throws -> Pair {
+        let first = try await device(configureFirst)
         let firstID = try first.deviceID
         let second = try await device {
             $0.trusted[firstID] = .trusted
@@ -52,9 +58,14 @@ actor Network {
     }
 
     /// A device written in Rust, in a process of its own, that lets anyone in; and a session with it.
-    func rustPeer() async throws -> (session: Session, device: Peers) {
+    func rustPeer(
+        _ configure: @Sendable (inout PeersConfig) -> Void = { _ in }
+    ) async throws -> (session: Session, device: Peers) {
         let (_, id) = try rustProcess(temporaryFolder().appendingPathComponent("identity"))
-        let device = try await device { $0.trusted[id] = .trusted }
+        let device = try await device {
+            $0.trusted[id] = .trusted
+            configure(&$0)
+        }
         return (try await device.session(with: id), device)
     }
 
@@ -83,11 +94,16 @@ actor Network {
         return try XCTUnwrap(URL(string: "ws://\(command.line(after: "listening on "))"))
     }
 
+    /// Ends the commands of this test without a word.
+    func endCommands() {
+        for command in commands { command.end() }
+        commands = []
+    }
+
     func end() async {
         for device in devices { await device.shutdown() }
-        for command in commands { command.end() }
         devices = []
-        commands = []
+        endCommands()
     }
 }
 
@@ -246,6 +262,14 @@ extension Peers {
 
     func becomes(_ wanted: PeersState) async {
         for await state in states where state == wanted { break }
+    }
+
+    /// The digits that this device is to show while another one asks its person.
+    func digits(of device: DeviceID) async -> String? {
+        for await event in events {
+            if case .comparing(device, let sas) = event { return sas }
+        }
+        return nil
     }
 
     /// The next device of unknown trust that asks for a session.

@@ -99,20 +99,26 @@ final class PeersTests: XCTestCase {
         }
     }
 
-    // proves S010 S127
-    func testAStrangerIsLetInByTheApp() async throws {
+    // proves S010 S127 D25
+    func testAStrangerIsLetInByTheAppWhenBothHaveTheDigits() async throws {
         try await network { network in
             let host = try await network.device()
             let id = try host.deviceID
             let guest = try await network.device { $0.trusted[id] = .trusted }
-            let accepting = Task {
-                for await event in host.events {
-                    if case .incoming(let request) = event { return try request.accept() }
-                }
-            }
-            let session = try await guest.session(with: id)
+            let dialing = Task { try await guest.session(with: id) }
+            let first = await host.nextRequest()
+            let knock = try XCTUnwrap(first)
+            XCTAssertNil(knock.sas)
+            try knock.accept()
+            let second = await host.nextRequest()
+            let request = try XCTUnwrap(second)
+            XCTAssertEqual(request.device, try guest.deviceID)
+            let digits = await guest.digits(of: id)
+            XCTAssertEqual(digits?.count, 6)
+            XCTAssertEqual(request.sas, digits)
+            try request.accept()
+            let session = try await dialing.value
             XCTAssertEqual(session.device, id)
-            try await accepting.value
         }
     }
 
@@ -151,7 +157,9 @@ final class PeersTests: XCTestCase {
             let next = await host.nextRequest()
             let request = try XCTUnwrap(next)
             XCTAssertEqual(request.device, try guest.deviceID)
-            XCTAssertEqual(request.sas?.count, 6)
+            let digits = await guest.digits(of: id)
+            XCTAssertEqual(digits?.count, 6)
+            XCTAssertEqual(request.sas, digits)
             request.reject()
             await XCTAssertThrown(.denied) { try await dialing.value }
             XCTAssertEqual(host.sessions, [])
@@ -249,6 +257,64 @@ final class PeersTests: XCTestCase {
             let error = await thrown { try await bad.start() }
             guard case .config(let reason) = error as? PeersError else { return XCTFail("\(String(describing: error))") }
             XCTAssertTrue(reason.contains("transports"), reason)
+        }
+    }
+
+    // proves S093
+    func testASessionStaysOnTheKindOfPathThatIsPreferred() async throws {
+        try await network { network in
+            let pair = try await network.pair({ $0.prefer = [.relay] }, { $0.prefer = [.relay] })
+            try await pair.session.send("hello")
+            try await pair.session.drain()
+            XCTAssertEqual(pair.session.path, .relay)
+            await pair.first.shutdown()
+            for await event in pair.first.events {
+                if case .pathChanged(_, let path?) = event { XCTAssertEqual(path, .relay) }
+            }
+        }
+    }
+
+    func testASessionWaitsForAPathAsLongAsIsSet() async throws {
+        try await network { network in
+            let (session, device) = try await network.rustPeer { $0.resumeWindow = .seconds(1) }
+            await network.endCommands()
+            for await event in device.events {
+                guard case .disconnected(let id, let reason) = event else { continue }
+                XCTAssertEqual(id, session.device)
+                XCTAssertEqual(reason, "no-path")
+                break
+            }
+        }
+    }
+
+    func testAnAddressThatLeadsNowhereIsNamed() async throws {
+        try await network { network in
+            let id = try await network.device().deviceID
+            for (text, works) in [("http://192.168.0.7", false), ("ws://192.168.0.7:7000", true)] {
+                let url = try XCTUnwrap(URL(string: text))
+                let device = try await network.stopped { $0.addresses[id] = [url] }
+                if works {
+                    try await device.start()
+                } else {
+                    let error = await thrown { try await device.start() }
+                    guard case .config(let reason) = error as? PeersError else { return XCTFail("\(String(describing: error))") }
+                    XCTAssertTrue(reason.contains("address"), reason)
+                }
+            }
+        }
+    }
+
+    func testAUserHasSeveralDevices() async throws {
+        try await network { network in
+            let (first, second) = (MemoryStore(), MemoryStore())
+            let here = try await network.device { $0.identity = .store(first) }
+            let secret = try XCTUnwrap(first.load())
+            try second.store(Identity.anotherDevice(of: secret))
+            let there = try await network.device { $0.identity = .store(second) }
+            XCTAssertEqual(try here.userID, try there.userID)
+            XCTAssertNotEqual(try here.deviceID, try there.deviceID)
+            let error = await thrown { try Identity.anotherDevice(of: Data(count: 63)) }
+            guard case .identity = error as? PeersError else { return XCTFail("\(String(describing: error))") }
         }
     }
 

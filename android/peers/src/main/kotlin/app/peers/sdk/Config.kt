@@ -1,11 +1,14 @@
 package app.peers.sdk
 
 import app.peers.sdk.generated.ClientConfig
+import app.peers.sdk.generated.DeviceAddress
 import app.peers.sdk.generated.GroupMember
 import app.peers.sdk.generated.IceServer
 import app.peers.sdk.generated.RelayEndpoint
 import app.peers.sdk.generated.TrustPolicy
 import app.peers.sdk.generated.TrustedDevice
+import kotlin.time.Duration
+import kotlin.time.Duration.Companion.minutes
 import kotlinx.coroutines.CoroutineScope
 
 /** Keeps the settings of one builder apart from those of another. */
@@ -21,6 +24,7 @@ public class PeersConfig internal constructor() {
     private var policy: TrustPolicy? = null
     private val groups = mutableListOf<String>()
     private val members = mutableListOf<GroupMember>()
+    private val addresses = mutableListOf<DeviceAddress>()
     private val iceServers = mutableListOf<IceServer>()
     private val handlers = mutableMapOf<String, suspend (Request) -> ByteArray>()
 
@@ -29,6 +33,15 @@ public class PeersConfig internal constructor() {
 
     /** What may carry sessions: any of [PathKind.WEBRTC] and [PathKind.RELAY]; empty for all. */
     public var transports: Set<PathKind> = emptySet()
+
+    /** These kinds of path first, in this order; the others follow as they usually do. */
+    public var prefer: List<PathTier> = emptyList()
+
+    /** How long a session without a path waits for one before it is lost: a day at most. Each end has its own. */
+    public var resumeWindow: Duration = 1.minutes
+
+    /** Lets streams marked as bulk ([PeerStream.bulk]) go on while data costs money; without it they wait. */
+    public var bulkOnMetered: Boolean = false
 
     /** How much the library tells in [Peers.logs]; null for nothing. */
     public var logLevel: LogLevel? = null
@@ -99,6 +112,14 @@ public class PeersConfig internal constructor() {
         members += GroupMember(group.text, device.text)
     }
 
+    /**
+     * Where [device] may be reached directly: `ws://` in the local network, or `wss://`. Several calls name several addresses.
+     * Not dialed with [relayOnly], since what listens there sees this device's address.
+     */
+    public fun address(device: DeviceId, url: String) {
+        addresses += DeviceAddress(device.text, url)
+    }
+
     /** A STUN or TURN server besides those the relay names. */
     public fun iceServer(url: String, username: String? = null, credential: String? = null) {
         iceServers += IceServer(url, username, credential)
@@ -127,6 +148,10 @@ public class PeersConfig internal constructor() {
             members = members.toList(),
             iceServers = iceServers.toList(),
             transports = transports.map(PathKind::toGenerated),
+            prefer = prefer.map(PathTier::toGenerated),
+            addresses = addresses.toList(),
+            resumeWindowMs = resumeWindow.inWholeMilliseconds.coerceAtLeast(0).toULong(),
+            bulkOnMetered = bulkOnMetered,
             relayOnly = relayOnly,
             requireSealing = requireSealing,
             loopback = loopback,

@@ -3,10 +3,20 @@ package app.peers.sdk
 import app.peers.sdk.generated.CallbackException
 import app.peers.sdk.generated.IdentitySource
 import app.peers.sdk.generated.SecretStore
+import app.peers.sdk.generated.anotherDevice as generatedAnotherDevice
 import java.nio.file.Path
 
 /** Where the device's keys live: a [FileIdentity], a [StoredIdentity] or a [TemporaryIdentity]. */
-public sealed interface Identity
+public sealed interface Identity {
+    public companion object {
+        /**
+         * The secret of another device of the same user, for that device's own [StoredIdentity]. [secret] is what the store of one
+         * of the user's devices keeps: it goes from device to device by a way that nobody else sees.
+         * [PeersException.Identity] if it is not 64 bytes.
+         */
+        public fun anotherDevice(secret: ByteArray): ByteArray = translating { generatedAnotherDevice(secret) }
+    }
+}
 
 /** Keys in a file that only this user can read, made on first use. The folder exists. */
 public class FileIdentity(public val path: Path) : Identity

@@ -21,7 +21,10 @@ public sealed interface PeerEvent {
     /** The state changed; [Peers.state] has it as well. */
     public data class State(val state: PeersState) : PeerEvent
 
-    /** A device of unknown trust asks for a session. [accept] or [reject] it; left alone it is rejected after a while. */
+    /**
+     * A device of unknown trust asks for a session. [accept] or [reject] it; left alone it is rejected after a while. A device that
+     * has knocked asks twice: first whether it may come and be compared, then, in another of these, with the digits.
+     */
     public class Incoming internal constructor(private val inner: GeneratedIncoming) : PeerEvent {
         /** Who asks, proven. */
         public val device: DeviceId = DeviceId(inner.device())
@@ -33,12 +36,12 @@ public sealed interface PeerEvent {
         public val name: String = inner.name()
 
         /**
-         * Six digits that both people see when nobody is in between. Null for a device that has knocked: there is no connection
-         * yet, and its id is the proof.
+         * Six digits that the asking device shows at the same time ([Comparing]) when nobody is in between. Null for a knock: they
+         * come with the handshake, if it is accepted.
          */
         public val sas: String? = inner.sas()
 
-        /** Lets it in; [PeersException.Closed] when decided already. */
+        /** Lets it in; if it has knocked, lets it come and be compared. [PeersException.Closed] when decided already. */
         public fun accept(): Unit = translating { inner.accept() }
 
         /** Turns it away; a device that has knocked gets no answer. Does nothing when decided already. */
@@ -46,6 +49,12 @@ public sealed interface PeerEvent {
 
         override fun toString(): String = "Incoming(device=$device)"
     }
+
+    /**
+     * The device that this one connects to asks its person, who sees the same six digits: show them. If the two are not the same,
+     * [Peers.trust] with [TrustLevel.UNTRUSTED] ends it from this side.
+     */
+    public data class Comparing(val device: DeviceId, val sas: String) : PeerEvent
 
     /** A session can be used, whoever asked for it. */
     public data class Connected(override val session: Session, val path: PathKind) : OfSession
@@ -71,6 +80,12 @@ public sealed interface PeerEvent {
     /** A device left the relay. A session on a direct path goes on. */
     public data class Offline(val device: DeviceId) : PeerEvent
 
+    /**
+     * Data costs money on the network there is now, or does not any more. While it does, nothing better than there is is looked
+     * for, idle paths are asked half as often, and streams marked as bulk ([PeerStream.bulk]) wait.
+     */
+    public data class Metered(val metered: Boolean) : PeerEvent
+
     /** Events older than those that follow were dropped because nobody collected them. */
     public data class Missed(val count: ULong) : PeerEvent
 }
@@ -78,6 +93,7 @@ public sealed interface PeerEvent {
 internal fun Event.toEvent(): PeerEvent = when (this) {
     is Event.State -> PeerEvent.State(state.toState())
     is Event.Incoming -> PeerEvent.Incoming(incoming)
+    is Event.Comparing -> PeerEvent.Comparing(DeviceId(device), sas)
     is Event.Connected -> PeerEvent.Connected(Session(session), path.toPath())
     is Event.PathChanged -> PeerEvent.PathChanged(Session(session), path?.toPath())
     is Event.StatusChanged -> PeerEvent.StatusChanged(Session(session), status.toStatus())
@@ -85,5 +101,6 @@ internal fun Event.toEvent(): PeerEvent = when (this) {
     is Event.Disconnected -> PeerEvent.Disconnected(Session(session), reason)
     is Event.Online -> PeerEvent.Online(DeviceId(device))
     is Event.Offline -> PeerEvent.Offline(DeviceId(device))
+    is Event.Metered -> PeerEvent.Metered(metered)
     is Event.Missed -> PeerEvent.Missed(count)
 }

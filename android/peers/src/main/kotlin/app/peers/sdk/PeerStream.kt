@@ -12,6 +12,14 @@ public class PeerStream internal constructor(private val inner: Stream) {
     /** The group it belongs to. */
     public val group: GroupId? get() = inner.group()?.let(::GroupId)
 
+    /**
+     * Marks it as bulk, which can wait: while data costs money here nothing more of it is sent or taken, unless
+     * [PeersConfig.bulkOnMetered] says so. The peer has a mark of its own.
+     */
+    public var bulk: Boolean
+        get() = inner.isBulk()
+        set(value) = inner.setBulk(value)
+
     /** What the peer writes, to its end. For one collector; the same bytes as [read]. */
     public val bytes: Flow<ByteArray> = flow {
         while (true) emit(read() ?: break)

@@ -86,6 +86,36 @@ class MobileTest {
         second.state.first { it == PeersState.SUPERSEDED }
     }
 
+    @Test
+    fun `bulk waits while data costs money`() = network {
+        val (session, device) = rustPeer()
+        device.networkChanged(wifi(7).copy(metered = true))
+        device.events.first { it == PeerEvent.Metered(true) }
+        val stream = session.openStream("bulk")
+        stream.bulk = true
+        assertTrue(stream.bulk)
+        coroutineScope {
+            val writing = launch { stream.write(ByteArray(64)) }
+            // Everything else goes on.
+            session.send("hello")
+            session.drain()
+            assertTrue(writing.isActive)
+            device.networkChanged(wifi(7))
+            device.events.first { it == PeerEvent.Metered(false) }
+            writing.join()
+        }
+        device.networkChanged(wifi(7).copy(metered = true))
+        device.events.first { it == PeerEvent.Metered(true) }
+        coroutineScope {
+            val writing = launch { stream.write(ByteArray(64)) }
+            session.send("hello")
+            session.drain()
+            assertTrue(writing.isActive)
+            stream.bulk = false
+            writing.join()
+        }
+    }
+
     private fun wifi(last: Int) = NetworkSnapshot(
         online = true,
         medium = NetworkSnapshot.Medium.WIFI,

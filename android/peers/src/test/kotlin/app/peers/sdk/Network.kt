@@ -34,8 +34,11 @@ internal class Network {
     }.also { devices += it }
 
     /** Two devices that trust each other, and the session between them, as each of them sees it. */
-    suspend fun pair(configureSecond: PeersConfig.() -> Unit = {}): Couple {
-        val first = device()
+    suspend fun pair(
+        configureFirst: PeersConfig.() -> Unit = {},
+        configureSecond: PeersConfig.() -> Unit = {},
+    ): Couple {
+        val first = device(configureFirst)
         val second = device {
             trust(first.deviceId)
             configureSecond()
@@ -47,9 +50,12 @@ internal class Network {
     }
 
     /** A device written in Rust, in a process of its own, that lets anyone in; and a session with it. */
-    suspend fun rustPeer(): Pair<Session, Peers> {
+    suspend fun rustPeer(configure: PeersConfig.() -> Unit = {}): Pair<Session, Peers> {
         val (_, id) = rustProcess(createTempDirectory().resolve("identity"))
-        val device = device { trust(id) }
+        val device = device {
+            trust(id)
+            configure()
+        }
         return device.session(id) to device
     }
 
@@ -81,13 +87,18 @@ internal class Network {
     /** A relay with these settings behind TLS, with a certificate that it has issued to itself. */
     fun tlsRelay(): TlsFront = TlsFront { address -> relay("names=$address") }.also { fronts += it }
 
+    /** Ends the processes of this test without a word. */
+    fun endProcesses() {
+        processes.forEach { it.destroyForcibly().waitFor() }
+        processes.clear()
+    }
+
     suspend fun end() {
         fronts.forEach { it.close() }
         fronts.clear()
         devices.forEach { it.shutdown() }
-        processes.forEach { it.destroyForcibly().waitFor() }
         devices.clear()
-        processes.clear()
+        endProcesses()
     }
 }
 

@@ -8,12 +8,12 @@ import kotlin.test.assertNotEquals
 import kotlin.test.assertNull
 import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.milliseconds
+import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.async
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.toList
-import kotlinx.coroutines.launch
 import kotlinx.coroutines.withTimeoutOrNull
 
 class PeersTest {
@@ -102,14 +102,22 @@ class PeersTest {
         assertEquals(64, store.secret?.size)
     }
 
-    // proves S010 S127
+    // proves S010 S127 D25
     @Test
-    fun `a stranger is let in by the app`() = network {
+    fun `a stranger is let in by the app when both have the digits`() = network {
         val host = device()
         val guest = device { trust(host.deviceId); name = "guest" }
         coroutineScope {
-            launch { (host.events.first { it is PeerEvent.Incoming } as PeerEvent.Incoming).accept() }
-            assertEquals(host.deviceId, guest.session(host.deviceId).device)
+            val dialing = async { guest.session(host.deviceId) }
+            val knock = host.events.first { it is PeerEvent.Incoming } as PeerEvent.Incoming
+            assertEquals("guest" to null, knock.name to knock.sas)
+            knock.accept()
+            val asked = host.events.first { it is PeerEvent.Incoming } as PeerEvent.Incoming
+            assertEquals(guest.deviceId, asked.device)
+            val shown = guest.events.first { it is PeerEvent.Comparing }
+            assertEquals(PeerEvent.Comparing(host.deviceId, asked.sas!!), shown)
+            asked.accept()
+            assertEquals(host.deviceId, dialing.await().device)
         }
     }
 
@@ -138,6 +146,7 @@ class PeersTest {
             val dialing = async { assertFailsWith<PeersException.Denied> { guest.session(host.deviceId) } }
             val asked = host.events.first { it is PeerEvent.Incoming } as PeerEvent.Incoming
             assertEquals(guest.deviceId to 6, asked.device to asked.sas?.length)
+            assertEquals(PeerEvent.Comparing(host.deviceId, asked.sas!!), guest.events.first { it is PeerEvent.Comparing })
             asked.reject()
             dialing.await()
         }
@@ -228,6 +237,45 @@ class PeersTest {
         }
         val bad = assertFailsWith<PeersException.Config> { stopped { transports = setOf(PathKind.CUSTOM) }.start() }
         assertTrue("transports" in bad.message!!)
+    }
+
+    // proves S093
+    @Test
+    fun `a session stays on the kind of path that is preferred`() = network {
+        val (session, _, first) = pair(configureFirst = { prefer = listOf(PathTier.RELAY) }) { prefer = listOf(PathTier.RELAY) }
+        session.send("hello")
+        session.drain()
+        assertEquals(PathKind.RELAY, session.path)
+        first.shutdown()
+        val paths = first.events.toList().mapNotNull { (it as? PeerEvent.Connected)?.path ?: (it as? PeerEvent.PathChanged)?.path }
+        assertEquals(setOf(PathKind.RELAY), paths.toSet())
+    }
+
+    @Test
+    fun `a session waits for a path as long as is set`() = network {
+        val (session, device) = rustPeer { resumeWindow = 1.seconds }
+        endProcesses()
+        val lost = device.events.first { it is PeerEvent.Disconnected } as PeerEvent.Disconnected
+        assertEquals(session.device to "no-path", lost.device to lost.reason)
+    }
+
+    @Test
+    fun `an address that leads nowhere is named`() = network {
+        val friend = device()
+        val bad = assertFailsWith<PeersException.Config> { stopped { address(friend.deviceId, "http://192.168.0.7") }.start() }
+        assertTrue("address" in bad.message!!)
+        device { address(friend.deviceId, "ws://192.168.0.7:7000") }
+    }
+
+    @Test
+    fun `a user has several devices`() = network {
+        val (first, second) = MemoryIdentity() to MemoryIdentity()
+        val here = device { identity(first) }
+        second.secret = Identity.anotherDevice(first.secret!!)
+        val there = device { identity(second) }
+        assertEquals(here.userId, there.userId)
+        assertNotEquals(here.deviceId, there.deviceId)
+        assertFailsWith<PeersException.Identity> { Identity.anotherDevice(ByteArray(63)) }
     }
 
     @Test

@@ -1,0 +1,109 @@
+//! Whatever can be set in Rust can be set in Kotlin and in Swift.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::path::Path;
+
+/// Settings that a façade names otherwise than the core: core, Kotlin, Swift.
+const NAMES: &[(&str, &str, &str)] = &[
+    ("relay", "relay", "relays"),
+    ("relay_with_token", "relay", "relays"),
+    ("trust", "trust", "trusted"),
+    ("handler", "handle", "handlers"),
+    ("group", "group", "groups"),
+    ("member", "member", "members"),
+    ("address", "address", "addresses"),
+    ("ice_server", "iceServer", "iceServers"),
+];
+
+/// Fields of the record that a façade fills from a setting of another name: record, both façades.
+const FIELDS: &[(&str, &str)] = &[("services", "handlers"), ("handler", "handlers")];
+
+fn source(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn kotlin() -> String {
+    source("android/peers/src/main/kotlin/app/peers/sdk/Config.kt")
+}
+
+fn swift() -> String {
+    source("ios/Peers/Sources/Peers/PeersConfig.swift")
+}
+
+fn record() -> String {
+    source("bindings/src/config.rs")
+}
+
+/// The names that follow `before` in these lines, up to the first character of none.
+fn names(source: &str, before: &str, after: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let rest = line.strip_prefix(before)?;
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
+        rest[end..].starts_with(after).then(|| rest[..end].to_owned())
+    };
+    source.lines().filter_map(name).collect()
+}
+
+/// The core's settings: methods of the builder that give it back.
+fn settings() -> Vec<String> {
+    let settings = names(&source("core/peers/src/builder.rs"), "    pub fn ", "(mut self");
+    assert!(settings.len() > 15, "{settings:?}");
+    settings
+}
+
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap().to_owned();
+    words.fold(first, |name, word| name + &word[..1].to_uppercase() + &word[1..])
+}
+
+#[test]
+fn every_setting_of_the_core_is_one_of_both_facades() {
+    let (kotlin, swift) = (kotlin(), swift());
+    let in_kotlin = [names(&kotlin, "    public var ", ":"), names(&kotlin, "    public fun ", "(")].concat();
+    let in_swift = [names(&swift, "    public var ", " ="), names(&swift, "    public var ", ":")].concat();
+    let missing = |facade: &str, there: &[String], name: &dyn Fn(&str) -> String| -> Vec<String> {
+        let absent = settings().into_iter().filter(|setting| !there.contains(&name(setting)));
+        absent.map(|setting| format!("{facade}: {setting} as {}", name(&setting))).collect()
+    };
+    let named = |setting: &str| NAMES.iter().find(|(core, ..)| *core == setting);
+    let missing = [
+        missing("Kotlin", &in_kotlin, &|s| named(s).map_or(camel_case(s), |n| n.1.to_owned())),
+        missing("Swift", &in_swift, &|s| named(s).map_or(camel_case(s), |n| n.2.to_owned())),
+    ]
+    .concat();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn every_setting_crosses() {
+    let record = record();
+    let unused: Vec<_> = settings().into_iter().filter(|s| !record.contains(&format!(".{s}("))).collect();
+    assert!(unused.is_empty(), "the record sets none of {unused:?}");
+    // Fields with a default may be left out without an error of the compilers.
+    let fields = record.split("pub struct ClientConfig {").nth(1).unwrap().split("\n}\n").next().unwrap();
+    let fields = names(fields, "    pub ", ":");
+    assert!(fields.len() > 15, "{fields:?}");
+    let (kotlin, swift) = (kotlin(), swift());
+    for field in fields {
+        let name = camel_case(&field);
+        let setting = FIELDS.iter().find(|(record, _)| *record == field).map_or("", |(_, setting)| setting);
+        for (facade, source, argument) in
+            [("Kotlin", &kotlin, format!(" {name} = ")), ("Swift", &swift, format!(" {name}: "))]
+        {
+            let line = source.lines().rev().find(|line| line.contains(&argument));
+            let line = line.unwrap_or_else(|| panic!("{facade} leaves out {name}"));
+            assert!(line.contains(setting), "{facade}: {line}");
+        }
+    }
+}
+
+#[test]
+fn names_that_are_not_needed_any_more_are_noticed() {
+    let settings = settings();
+    for (core, ..) in NAMES {
+        assert!(settings.iter().any(|setting| setting == core), "{core}");
+    }
+}
