@@ -40,7 +40,7 @@ pub(crate) struct Registered {
 pub(crate) async fn run(args: Registered) -> Outcome<()> {
     let keys = DeviceKeys::from_seed(random::array());
     let user = UserKeys::from_seed(random::array());
-    let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1), UnixTime(0), "idle")?;
+    let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1), "idle")?;
     let config = RelayConfig {
         url: args.relay,
         keys: Arc::new(keys),
