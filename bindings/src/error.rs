@@ -32,7 +32,7 @@ pub enum PeersError {
     /// The peer cannot be reached now. Try again when it comes online.
     #[error("unreachable: {reason}")]
     Unreachable {
-        /// What was tried, and why it failed.
+        /// The ways that were tried, and why each failed.
         reason: String,
     },
     /// No answer in time. Trying again may help; whether the peer acted on the request is unknown.

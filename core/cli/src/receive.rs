@@ -19,7 +19,7 @@ use crate::error::Error;
 const BUSY_PATIENCE: Duration = Duration::from_secs(5);
 const BUSY_RETRY: Duration = Duration::from_millis(50);
 
-/// What a receiver answers that does not take a file.
+/// The answer of a receiver that does not take a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Refusal {
     /// Why.

@@ -137,7 +137,7 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// Whether others than its owner can do anything with the file.
+/// True if others than its owner can do anything with the file.
 #[cfg(unix)]
 fn is_public(file: &File) -> io::Result<bool> {
     Ok(std::os::unix::fs::PermissionsExt::mode(&file.metadata()?.permissions()) & 0o077 != 0)

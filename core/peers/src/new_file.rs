@@ -16,7 +16,7 @@ pub struct NewFile {
     finished: bool,
 }
 
-/// What a writer does while another one makes the same file.
+/// The behaviour of a writer while another one makes the same file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Busy {
     Wait,
@@ -121,12 +121,12 @@ fn options() -> OpenOptions {
     options
 }
 
-/// Whether the name is taken, be it by a link to nothing.
+/// True if the name is taken, be it by a link to nothing.
 fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// Whether this open file is the one of that name.
+/// True if this open file is the one of that name.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;

@@ -50,7 +50,7 @@ impl RelayAddress {
         self
     }
 
-    /// Whom TLS trusts; `None` for the public authorities.
+    /// The trust of TLS; `None` for the public authorities.
     pub(crate) fn tls(&self) -> Result<Option<Arc<ClientConfig>>, Error> {
         let wrong = |why: &dyn fmt::Display| Error::Config(format!("relay {}: {why}", self.url));
         match (&self.authorities[..], &self.pins[..]) {

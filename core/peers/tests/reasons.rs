@@ -1,4 +1,4 @@
-//! What an app hears of relays that are not reached, and of those whose certificate no public authority has issued.
+//! Reasons that an app hears of relays that are not reached, and relays whose certificate no public authority has issued.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 

@@ -99,7 +99,7 @@ impl Relays {
         if matches!(*contact, Contact::Lost(_)) { ClientState::Online } else { state }
     }
 
-    /// When to look at [`Relays::state`] again, whatever the relays do.
+    /// The time to look at [`Relays::state`] again, whatever the relays do.
     pub(crate) fn state_timeout(&self) -> Option<Instant> {
         match *self.contact.lock().unwrap_or_else(PoisonError::into_inner) {
             Contact::Lost(since) => Some(since + OFFLINE_GRACE),

@@ -1,4 +1,4 @@
-//! What the client has learned of the network it is on; another network is learned anew.
+//! Lessons about the network the client is on; another network is learned anew.
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};

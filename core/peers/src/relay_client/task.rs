@@ -249,7 +249,7 @@ mod tests {
 
     const LOCALHOST: (&str, u16) = ("127.0.0.1", 0);
 
-    /// What an address does that accepts TCP and is no way to the relay.
+    /// The behaviour of an address that accepts TCP and is no way to the relay.
     #[derive(Debug, Clone, Copy)]
     enum Wrong {
         /// Nothing: TLS or the upgrade never ends.
@@ -315,7 +315,7 @@ mod tests {
         }
     }
 
-    /// How long it took by the clock, which goes on in steps while anything waits for it.
+    /// The outcome, and its time by the clock, which goes on in steps while anything waits for it.
     async fn timed<T>(clock: &Clock, work: impl Future<Output = T>) -> (T, Duration) {
         let begun = clock.now();
         let passes = async {

@@ -29,7 +29,7 @@ pub(super) struct Negotiator {
     machine: Negotiation,
     inputs: mpsc::Receiver<Input>,
     waiting: Vec<oneshot::Sender<Result<(), Error>>>,
-    /// What went wrong last, since a dial had an outcome: why attempts end without one.
+    /// The last failure since a dial had an outcome: why attempts end without one.
     trouble: Option<String>,
     attempts: HashMap<ConnectionId, Live>,
     work: JoinSet<Done>,

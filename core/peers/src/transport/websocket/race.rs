@@ -16,7 +16,7 @@ use crate::clock::Clock;
 
 type Step<T, E> = (SocketAddr, Result<Reached<T>, E>);
 
-/// How far an attempt got.
+/// A step that an attempt has taken.
 enum Reached<T> {
     /// TCP, within what is left of [`timing::DIAL_TIMEOUT`].
     Tcp(TcpStream, Instant),
