@@ -305,7 +305,7 @@ mod tests {
     fn dialer(clock: Clock) -> Dialer {
         let keys = Arc::new(DeviceKeys::from_seed([1; 32]));
         let user = UserKeys::from_seed([1; 32]);
-        let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1), UnixTime(0), "phone").unwrap();
+        let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1), "phone").unwrap();
         let url = "ws://relay.test".to_owned();
         Dialer {
             endpoint: Endpoint::parse(&url).unwrap(),

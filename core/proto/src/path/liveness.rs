@@ -358,7 +358,7 @@ mod tests {
             while let Some(at) = due(&l) {
                 l.handle_timeout(pace, at);
                 asked(&mut l, at);
-                l.heard(at);
+                l.heard(3, at);
                 count += 1;
             }
             count
