@@ -224,7 +224,7 @@ async fn register(relay: SocketAddr, n: usize) -> WebSocketStream<tokio::net::Tc
     let mut seed = [1; 32];
     seed[..8].copy_from_slice(&(n as u64).to_be_bytes());
     let (keys, user) = (DeviceKeys::from_seed(seed), UserKeys::from_seed(seed));
-    let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1), UnixTime(0), "idle").unwrap();
+    let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1), "idle").unwrap();
     let address = u32::from(Ipv4Addr::new(127, 1, 0, 1)) + u32::try_from(n / PER_ADDRESS).unwrap();
     let tcp = TcpSocket::new_v4().unwrap();
     tcp.bind((Ipv4Addr::from(address), 0).into()).unwrap();
