@@ -7,7 +7,6 @@ use std::path::Path;
 /// Settings that a façade names otherwise than the core: core, Kotlin, Swift.
 const NAMES: &[(&str, &str, &str)] = &[
     ("relay", "relay", "relays"),
-    ("relay_with_token", "relay", "relays"),
     ("trust", "trust", "trusted"),
     ("handler", "handle", "handlers"),
     ("group", "group", "groups"),

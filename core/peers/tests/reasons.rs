@@ -1,6 +1,6 @@
 //! Reasons that an app hears of relays that are not reached, and relays whose certificate no public authority has issued.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -113,7 +113,7 @@ async fn an_object_that_cannot_be_decoded_takes_no_other_with_it() {
     let (clock, mut peer) = (Clock::manual(), machine(2, 1));
     let session = session(&clock, Handlers::default());
     let broken = Object { encoding: Encoding::Brotli, raw_len: 2000, content: vec![0xff; 1000].into() };
-    let good = |n: usize| if n % 2 == 0 { packed(n * 10_000) } else { Object::plain(vec![0; n]) };
+    let good = |n: usize| if n.is_multiple_of(2) { packed(n * 10_000) } else { Object::plain(vec![0; n]) };
     for n in 1..=6 {
         for object in [good(n), broken.clone()] {
             peer.send_message(None, object).unwrap();

@@ -8,12 +8,13 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use peers_proto::time::Instant;
 use peers_proto::{limits, timing};
 use rtc::ice::url::Url;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use super::config::IceServer;
+use crate::clock::Clock;
 use crate::resolver;
 
 /// Names of STUN and TURN servers with the addresses they have in the present network. Clones share them.
@@ -88,6 +89,7 @@ impl Names {
             return vec![address];
         }
         self.ask(name);
+        let clock = Clock::system();
         loop {
             let changed = self.0.changed.notified();
             let patience = match self.known().names.get(name) {
@@ -95,8 +97,9 @@ impl Names {
                 Some(known) => return known.addresses.clone(),
                 None => return Vec::new(),
             };
-            if tokio::time::timeout_at(patience, changed).await.is_err() {
-                return Vec::new();
+            tokio::select! {
+                () = changed => {}
+                () = clock.sleep_until(patience) => return Vec::new(),
             }
         }
     }
@@ -106,7 +109,7 @@ impl Names {
         if name.parse::<IpAddr>().is_ok() {
             return;
         }
-        let now = Instant::now();
+        let now = Clock::system().now();
         let mut known = self.known();
         let network = known.network;
         let room = known.names.len() < limits::MAX_ICE_NAMES;
@@ -181,7 +184,7 @@ mod tests {
         let urls = ["stun:a.example", "stun:b.example:1", "turn:c.example?transport=udp", "turn:d.example:2"];
         names.prepare(&servers(&urls));
         for patience in [timing::ICE_RESOLVE * 2, Duration::from_millis(100)] {
-            let start = Instant::now();
+            let start = std::time::Instant::now();
             for host in ["a.example:3478", "b.example:1", "c.example:3478", "d.example:2"] {
                 assert!(names.resolve(host).await.is_err());
             }

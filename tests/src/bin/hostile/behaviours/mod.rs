@@ -94,7 +94,7 @@ impl Behaviour {
         self
     }
 
-    fn to_an_open_device(mut self) -> Self {
+    fn open(mut self) -> Self {
         self.setting.open = true;
         self
     }

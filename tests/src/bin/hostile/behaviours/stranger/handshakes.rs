@@ -13,7 +13,7 @@ use crate::behaviours::Behaviour;
 use crate::scene::Scene;
 
 pub(super) fn all() -> Vec<Behaviour> {
-    let open = behaviours().into_iter().map(Behaviour::to_an_open_device);
+    let open = behaviours().into_iter().map(Behaviour::open);
     behaviours().into_iter().chain(open).collect()
 }
 

@@ -33,11 +33,11 @@ pub(super) fn all() -> Vec<Behaviour> {
         Behaviour::relay("frames to the victim", frames),
         Behaviour::relay("connections to the victim", connections),
         Behaviour::relay("connections opened and closed", opened_and_closed),
-        Behaviour::relay("envelopes that open and mean nothing", envelopes).to_an_open_device(),
-        Behaviour::relay("offers of strangers", offers).to_an_open_device(),
-        Behaviour::relay("frames to the victim", frames).to_an_open_device(),
-        Behaviour::relay("connections to the victim", connections).to_an_open_device(),
-        Behaviour::relay("connections opened and closed", opened_and_closed).to_an_open_device(),
+        Behaviour::relay("envelopes that open and mean nothing", envelopes).open(),
+        Behaviour::relay("offers of strangers", offers).open(),
+        Behaviour::relay("frames to the victim", frames).open(),
+        Behaviour::relay("connections to the victim", connections).open(),
+        Behaviour::relay("connections opened and closed", opened_and_closed).open(),
     ]
 }
 

@@ -195,7 +195,7 @@ class PeersTest {
         assertEquals("ws://no-such-host.invalid" to "not-found", relay.url to relay.problem?.code)
         assertTrue("host was not found" in relay.problem!!.reason, "$relay")
         val error = assertFailsWith<PeersException.Offline> { device.session(device { }.deviceId) }
-        assertTrue(relay.problem!!.reason in error.message!!, "$error")
+        assertTrue(relay.problem.reason in error.message!!, "$error")
         device.shutdown()
         assertEquals(RelayState.STOPPED, device.relays.value.single().state)
     }
