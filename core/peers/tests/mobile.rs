@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use peers::{
     AppState, ClientBuilder, ClientState, Error, Event, Medium, NetworkSnapshot, PathKind, Session, Status,
-    Transports,
+    Transports, TrustLevel,
 };
 use support::{Device, World, everybody};
 
@@ -232,4 +232,21 @@ async fn any_order_of_app_states_leaves_a_client_that_works() {
             within(talk(&here, &there, 0..5)).await;
         }
     }
+}
+
+/// The app is suspended while its session still looks for a better path.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_that_is_suspended_in_the_middle_of_an_upgrade_comes_back() {
+    let world = World::start().await;
+    let b = world.client("b", Transports::default(), |b| b.trust_policy(everybody())).await;
+    let id = b.client.device_id();
+    let a = world.client("a", Transports::default(), |b| b.trust(id, TrustLevel::Trusted)).await;
+    let here = within(a.client.session(id)).await.unwrap();
+    let there = within(b.connected()).await;
+    within(a.client.set_app_state(AppState::Suspended)).await;
+    here.send("said while away").await.unwrap();
+    within(a.client.set_app_state(AppState::Background)).await;
+    within(a.client.set_app_state(AppState::Foreground)).await;
+    assert_eq!(within(there.recv()).await.unwrap().decode::<String>().unwrap(), "said while away");
+    within(talk(&here, &there, 0..5)).await;
 }

@@ -63,7 +63,13 @@ impl Broker {
         match proof {
             _ if !open => {}
             Ok(proof) if self.access.admits(&proof.certificate, proof.token.as_deref()) => {
-                self.register(id, &proof.certificate, unix);
+                let registered = self.devices.get(&proof.certificate.device_id());
+                if registered.is_some_and(|registered| *registered > id) {
+                    // Proofs are verified side by side: one of a socket that the device has left may be the last.
+                    self.end_superseded(id);
+                } else {
+                    self.register(id, &proof.certificate, unix);
+                }
             }
             Ok(_) => {
                 self.counters.not_admitted += 1;
@@ -103,13 +109,17 @@ impl Broker {
     /// no other device sees it leave and come back.
     fn supersede(&mut self, device: DeviceId) -> Consent {
         let Some(old) = self.devices.remove(&device) else { return Consent::default() };
-        self.counters.superseded += 1;
         self.end_relayed(old, device);
         let Some(socket) = self.sockets.get_mut(&old) else { return Consent::default() };
         socket.device = None;
         let consent = std::mem::take(&mut socket.consent);
-        self.close(old, Some(ServerMessage::Superseded), close_code::SUPERSEDED, "superseded");
+        self.end_superseded(old);
         consent
+    }
+
+    fn end_superseded(&mut self, id: SocketId) {
+        self.counters.superseded += 1;
+        self.close(id, Some(ServerMessage::Superseded), close_code::SUPERSEDED, "superseded");
     }
 
     /// Ends the registration of a socket that closes.

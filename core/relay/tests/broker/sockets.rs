@@ -27,6 +27,23 @@ fn who_does_not_register_in_time_is_closed() {
 }
 
 #[test]
+fn of_two_sockets_of_a_device_the_later_one_stays_whichever_is_proven_first() {
+    for earlier_first in [true, false] {
+        let mut w = World::new(Limits::default());
+        let (earlier, later) = (w.open().unwrap(), w.open().unwrap());
+        let mut heard = Vec::new();
+        for socket in if earlier_first { [earlier, later] } else { [later, earlier] } {
+            heard.extend(w.prove(socket, 1, None));
+        }
+        heard.extend(w.output(earlier));
+        assert_eq!(heard.last(), Some(&Outbound::Close(close_code::SUPERSEDED, "superseded")));
+        assert_eq!((w.broker.stats().devices, w.broker.stats().superseded), (1, 1));
+        w.broker.handle_closed(earlier);
+        assert_eq!(w.broker.stats().devices, 1, "the later one is the device's");
+    }
+}
+
+#[test]
 fn a_silent_socket_is_closed_and_any_sign_of_life_keeps_it() {
     let mut w = World::new(Limits { idle_seconds: 60, ..Limits::default() });
     let (quiet, _) = w.register(1);

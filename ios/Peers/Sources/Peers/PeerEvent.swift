@@ -73,7 +73,7 @@ extension PeerEvent {
         case .connected(let session, _), .pathChanged(let session, _), .statusChanged(let session, _),
             .qualityChanged(let session, _), .disconnected(let session, _):
             session
-        case .state, .incoming, .online, .offline, .missed: nil
+        case .state, .incoming, .comparing, .online, .offline, .metered, .missed: nil
         }
     }
 

@@ -279,8 +279,8 @@ final class PeersTests: XCTestCase {
             let (session, device) = try await network.rustPeer { $0.resumeWindow = .seconds(1) }
             await network.endCommands()
             for await event in device.events {
-                guard case .disconnected(let id, let reason) = event else { continue }
-                XCTAssertEqual(id, session.device)
+                guard case .disconnected(let ended, let reason) = event else { continue }
+                XCTAssertEqual(ended, session)
                 XCTAssertEqual(reason, "no-path")
                 break
             }
