@@ -243,10 +243,13 @@ async fn an_app_that_is_suspended_in_the_middle_of_an_upgrade_comes_back() {
     let a = world.client("a", Transports::default(), |b| b.trust(id, TrustLevel::Trusted)).await;
     let here = within(a.client.session(id)).await.unwrap();
     let there = within(b.connected()).await;
-    within(a.client.set_app_state(AppState::Suspended)).await;
-    here.send("said while away").await.unwrap();
-    within(a.client.set_app_state(AppState::Background)).await;
-    within(a.client.set_app_state(AppState::Foreground)).await;
-    assert_eq!(within(there.recv()).await.unwrap().decode::<String>().unwrap(), "said while away");
-    within(talk(&here, &there, 0..5)).await;
+    for _ in 0..8 {
+        within(a.client.set_app_state(AppState::Suspended)).await;
+        assert_eq!((here.path(), here.status()), (None, Status::Away));
+        here.send("said while away").await.unwrap();
+        within(a.client.set_app_state(AppState::Background)).await;
+        within(a.client.set_app_state(AppState::Foreground)).await;
+        assert_eq!(within(there.recv()).await.unwrap().decode::<String>().unwrap(), "said while away");
+        within(talk(&here, &there, 0..5)).await;
+    }
 }

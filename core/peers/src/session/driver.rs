@@ -134,6 +134,8 @@ pub(crate) struct Driver {
     next_path: u64,
     /// Why the last path ended.
     last_end: CloseReason,
+    /// This device is away, and every path there was has been left.
+    left: bool,
 }
 
 impl Driver {
@@ -146,6 +148,7 @@ impl Driver {
             handles: HashMap::new(),
             next_path: 0,
             last_end: CloseReason::Local,
+            left: false,
         }
     }
 
@@ -166,6 +169,7 @@ impl Driver {
                 self.handles.values().for_each(|handle| handle.leave(Farewell::Away(patience)));
             }
             self.follow(None);
+            self.settle(leaving.is_some());
         }
         self.finish().await;
     }
@@ -241,6 +245,9 @@ impl Driver {
                 event
             };
             match event {
+                // A path that was on its way when this device left says goodbye and no more.
+                PathEvent::Current(_) | PathEvent::Down | PathEvent::Status(_) | PathEvent::Quality(_)
+                    if self.left => {}
                 PathEvent::Current(_) => self.announce(),
                 PathEvent::Down => {
                     self.shared.path.send_replace(None);
@@ -286,6 +293,18 @@ impl Driver {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Notices that this device has left, or is back: then what is true by now is told.
+    fn settle(&mut self, leaving: bool) {
+        let left = leaving && (self.left || self.handles.is_empty());
+        if std::mem::replace(&mut self.left, left) && !left {
+            self.announce();
+            let status = self.shared.lock().paths.status();
+            if self.shared.status.send_replace(status) != status {
+                (self.notify)(Notice::Status(status));
+            }
+        }
     }
 
     fn announce(&self) {
