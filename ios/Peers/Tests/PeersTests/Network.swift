@@ -234,6 +234,8 @@ actor Once<T: Sendable> {
     private var value: T?
     private var waiting: [CheckedContinuation<T, Never>] = []
 
+    var isSet: Bool { value != nil }
+
     func set(_ new: T) {
         guard value == nil else { return }
         value = new
