@@ -158,11 +158,11 @@ async fn a_session_without_a_relay_fails_with_each_relays_reason() {
     let (client, _events) = builder.start().await.unwrap();
     let error = soon(client.session(DeviceId::derive(b"somebody"))).await.unwrap_err();
     let Error::Offline(why) = error else { panic!("{error:?}") };
-    for words in
-        [&format!("ws://{nothing}: not reachable: connection refused")[..], "ws://no-such-host.invalid: "]
-    {
+    for words in ["not reachable: connection refused", "host was not found"] {
         assert!(why.contains(words), "{why}");
     }
+    // Errors are logged.
+    assert!(!why.contains("127.0.0.1"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -66,12 +66,12 @@ impl Relays {
         });
     }
 
-    /// Why none of them is reached.
+    /// Why none of them is reached, in their order and without their addresses, since errors are logged.
     fn problems(&self) -> String {
         self.refresh_statuses();
         let problem = |status: &RelayStatus| match &status.problem {
-            Some(problem) => format!("{}: {problem}", status.url),
-            None => format!("{}: no answer yet", status.url),
+            Some(problem) => problem.to_string(),
+            None => "no answer yet".into(),
         };
         let problems: Vec<_> = self.statuses.borrow().iter().map(problem).collect();
         if problems.is_empty() { "there is none".into() } else { problems.join("; ") }
