@@ -200,6 +200,7 @@ impl Negotiator {
             Action::ApplyAnswer { connection_id, sdp, fingerprint } => {
                 let applied = self.apply(connection_id, &sdp, fingerprint).await;
                 let why = applied.err()?;
+                let why = self.failure(connection_id, why);
                 self.machine.handle_closed(connection_id, self.engine.clock.now());
                 return Some((why, self.give_up(connection_id)));
             }
@@ -211,8 +212,7 @@ impl Negotiator {
             Action::Send(contents) => self.send(&contents),
             Action::Abandon { connection_id, reason } => {
                 tracing::debug!(%connection_id, %reason, "attempt abandoned");
-                let failure = self.attempts.get_mut(&connection_id).and_then(|live| live.failure.take());
-                let why = failure.unwrap_or_else(|| reason.to_string());
+                let why = self.failure(connection_id, reason.to_string());
                 return Some((why, self.give_up(connection_id)));
             }
         }
@@ -222,6 +222,17 @@ impl Negotiator {
     /// Ends an attempt's peer connection and says whether it had outlived its session.
     fn give_up(&mut self, id: ConnectionId) -> bool {
         self.attempts.remove(&id).is_some_and(|live| live.outlived)
+    }
+
+    /// Why an attempt came to nothing: what this side's connection says outweighs what the peer says of its own.
+    fn failure(&mut self, id: ConnectionId, otherwise: String) -> String {
+        let Some(live) = self.attempts.get_mut(&id) else { return otherwise };
+        let negotiation = live.negotiation.as_ref();
+        let ended = || negotiation.and_then(webrtc::Negotiation::end).map(|reason| reason.to_string());
+        let relay_only = self.engine.settings.relay_only;
+        let refused = || negotiation.filter(|_| relay_only).and_then(webrtc::Negotiation::turn_refusal);
+        let refused = || refused().map(|code| format!("TURN: refused, error {code}"));
+        live.failure.take().or_else(ended).or_else(refused).unwrap_or(otherwise)
     }
 
     /// Tells everybody who waits how it came out, unless the attempt was not for them.

@@ -148,6 +148,12 @@ impl Negotiation {
         self.0.shared.turn_refusal()
     }
 
+    /// Why the connection has ended, if it has.
+    #[must_use]
+    pub fn end(&self) -> Option<CloseReason> {
+        self.0.shared.life.reason()
+    }
+
     /// What was refused, dropped and nudged so far.
     #[must_use]
     pub fn counters(&self) -> CounterSnapshot {
