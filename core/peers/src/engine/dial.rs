@@ -8,7 +8,7 @@ use peers_proto::dial::Purpose;
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::network::AppState;
 use peers_proto::path::Tier;
-use peers_proto::timing::REGISTRATION_TIMEOUT;
+use peers_proto::timing::{HANDSHAKE_TIMEOUT, REGISTRATION_TIMEOUT};
 use peers_proto::trust::TrustLevel;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -216,14 +216,16 @@ impl Attempt<'_> {
         }
     }
 
-    /// Through the relays there are; again if it was a relay that went and not the peer.
+    /// Through the relays there are; again if it was a relay that went or a network that loses what is sent, and not the
+    /// peer.
     async fn by_relays(&self) -> Result<(), Error> {
         let mut tries = 1;
         loop {
-            let edition = self.engine.relays.edition();
+            let (edition, began) = (self.engine.relays.edition(), self.engine.clock.now());
             let outcome = self.by_relay().await;
-            let lost = matches!(outcome, Err(Error::Unreachable(_) | Error::Offline(_)))
-                && self.engine.relays.edition() != edition;
+            let gone = self.engine.relays.edition() != edition;
+            let silent = tries == 1 && self.engine.clock.now() - began >= HANDSHAKE_TIMEOUT;
+            let lost = matches!(outcome, Err(Error::Unreachable(_) | Error::Offline(_))) && (gone || silent);
             if !lost || tries == RELAY_TRIES {
                 return outcome;
             }
