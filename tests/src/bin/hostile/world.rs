@@ -68,7 +68,10 @@ impl World {
         let front = TcpListener::bind("127.0.0.1:0").await?;
         let mut settings = settings.clone();
         if slow_link.is_some() {
-            settings.push(("names", format!("[\"{}\"]", front.local_addr()?)));
+            // A relay that is given names has no other, and its own has to be known before it starts.
+            let own = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+            settings.push(("bind", own.to_string()));
+            settings.push(("names", format!("[\"{own}\", \"{}\"]", front.local_addr()?)));
         }
         let relay = RelayProcess::start(&settings, log).await?;
         measure::limit_memory(relay.id()?)?;
