@@ -36,7 +36,7 @@ const SMALL_BATCH: usize = 32 * 1024;
 const SLOW: Duration = Duration::from_millis(100);
 /// A device that takes no byte for this long is gone or stuck.
 const STALL: Duration = Duration::from_secs(30);
-/// After our close frame: time for the device to read it before TCP goes.
+/// After our close frame: time for the device to read it and to answer with its own before TCP goes.
 const LINGER: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(app: &App, id: SocketId, signals: &Signals, upgraded: Upgraded) {
@@ -58,7 +58,7 @@ pub(super) async fn run(app: &App, id: SocketId, signals: &Signals, upgraded: Up
         let _ = tokio::time::timeout(LINGER, write_batch(&mut writer, last)).await;
         return;
     }
-    let open = Open { app, id, local };
+    let open = Open { app, id, local, closed: Notify::new() };
     tokio::select! {
         () = read(&open, reader, early) => {}
         () = write(&open, writer, &signals.wake) => {}
@@ -72,6 +72,8 @@ struct Open<'a> {
     id: SocketId,
     /// The address it arrived at.
     local: SocketAddr,
+    /// The device's close frame has come: once ours is written too, the server ends TCP (RFC 6455 section 7.1.1).
+    closed: Notify,
 }
 
 /// The broker gave the device up: what it still takes within a moment are the last words.
@@ -126,7 +128,10 @@ async fn take(open: &Open<'_>, message: Message) {
         Message::Binary(bytes) => Inbound::Binary(bytes),
         Message::Ping(bytes) => Inbound::Ping(bytes),
         Message::Pong => Inbound::Pong,
-        Message::Close => Inbound::Close,
+        Message::Close => {
+            open.closed.notify_one();
+            Inbound::Close
+        }
     };
     // One read brings many messages, and tokio counts only reads: other sockets wait for this one no longer than that.
     tokio::task::coop::consume_budget().await;
@@ -162,7 +167,11 @@ async fn write(open: &Open<'_>, mut tcp: WriteHalf<'_>, wake: &Notify) {
         let written = tokio::time::timeout(STALL, write_batch(&mut tcp, batch)).await;
         size = if began.elapsed() > SLOW { SMALL_BATCH } else { BATCH };
         match written {
-            Ok(Ok(())) if closes => return tokio::time::sleep(LINGER).await,
+            Ok(Ok(())) if closes => {
+                // A device that does not answer is one that is gone.
+                let _ = tokio::time::timeout(LINGER, open.closed.notified()).await;
+                return;
+            }
             Ok(Ok(())) => {}
             Ok(Err(_)) => return, // the reader's error says more, and neither matters once the device is gone
             Err(_) => return shared.stalled(open.id),

@@ -114,6 +114,23 @@ async fn a_close_is_answered_and_the_device_is_gone_at_once() {
     assert_eq!(relay.stats().devices, 0);
 }
 
+// RFC 6455 section 7.1.1: a descriptor is not held for what both ends have closed.
+#[tokio::test]
+async fn tcp_ends_with_the_second_close_frame_and_not_later() {
+    let relay = relay().await;
+    let (mut leaves, mut errs) = (Device::register(&relay, 1).await, Device::register(&relay, 2).await);
+    let begun = Instant::now();
+    leaves.socket.close().await;
+    errs.socket.send_text("{").await;
+    expect_error(&mut errs.socket, ErrorCode::Malformed).await;
+    for mut socket in [leaves.socket, errs.socket] {
+        assert!(socket.closed().await.is_some());
+        assert_eq!(socket.closed().await, None);
+    }
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
 #[tokio::test]
 async fn a_silent_socket_is_closed() {
     let relay = relay_with(Limits { idle_seconds: 0, ..Limits::default() }).await;
