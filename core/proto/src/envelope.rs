@@ -1,7 +1,8 @@
 //! Sealed, signed envelopes: how offers, answers and candidates pass a relay that must not read or alter them.
 //!
-//! The outside is libsodium's `crypto_box_seal` to the recipient's `box_pk` (ephemeral key, then MAC, then XSalsa20
-//! ciphertext), so the relay sees who writes to whom, when and how much. The inside, integers big endian:
+//! The outside is the one message of `Noise_N_25519_ChaChaPoly_SHA256` to the recipient's `box_pk`, with the prologue
+//! `"peers envelope\0"`: an ephemeral key, ciphertext, a tag of 16 bytes. The relay sees the two ids, the time and the size.
+//! The inside, integers big endian:
 //!
 //! | offset    | bytes | field                                                          |
 //! |-----------|-------|----------------------------------------------------------------|
@@ -21,19 +22,18 @@
 
 use std::fmt;
 
-use crypto_box::aead::rand_core::{CryptoRng, Error, RngCore};
-use crypto_box::{PublicKey, SecretKey};
-
 use crate::certificate::{CertificateError, DeviceCertificate, MAX_CERTIFICATE};
 use crate::id::{ConnectionId, DeviceId};
 use crate::keys::{self, DeviceKeys, KEY_LEN, SIGNATURE_LEN, Seed};
 use crate::limits::MAX_ENVELOPE_BODY;
+use crate::noise;
 use crate::reader::Reader;
 use crate::trust::KnownKeys;
 
+const PATTERN: &str = "Noise_N_25519_ChaChaPoly_SHA256";
 const VERSION: u8 = 1;
 const DOMAIN: &[u8] = b"peers envelope\0";
-/// Ephemeral key and MAC around the inside.
+/// Ephemeral key and tag around the inside.
 const BOX_OVERHEAD: usize = 48;
 const FIXED: usize = 42 + 2 + SIGNATURE_LEN;
 /// Bytes of a certificate hash.
@@ -107,9 +107,7 @@ pub fn seal(
     let mut inside = encode(content, certificate, recipient.device_id());
     let signature = keys.sign(DOMAIN, &inside);
     inside.extend_from_slice(&signature);
-    PublicKey::from_bytes(recipient.box_pk)
-        .seal(&mut Once(Seed(ephemeral)), &inside)
-        .map_err(|_| EnvelopeError::TooLarge)
+    seal_inside(&inside, &recipient.box_pk, Seed(ephemeral)).map_err(|_| EnvelopeError::TooLarge)
 }
 
 /// Opens and verifies an envelope to the device of `keys`.
@@ -120,9 +118,7 @@ pub fn open(sealed: &[u8], keys: &DeviceKeys) -> Result<Opened, EnvelopeError> {
     if sealed.len() > MAX_ENVELOPE {
         return Err(EnvelopeError::TooLarge);
     }
-    let inside = SecretKey::from_bytes(keys.box_secret().to_bytes())
-        .unseal(sealed)
-        .map_err(|_| EnvelopeError::Sealed)?;
+    let inside = open_inside(sealed, keys).map_err(|_| EnvelopeError::Sealed)?;
     let version = *inside.first().ok_or(EnvelopeError::Malformed)?;
     if version != VERSION {
         return Err(EnvelopeError::Version(version));
@@ -174,35 +170,26 @@ fn decode(signed: &[u8]) -> Option<(DeviceId, &[u8], Content)> {
     Some((recipient, certificate, Content { connection_id, attempt, fingerprint, body }))
 }
 
-/// Gives the injected secret to the library, which asks exactly once, for exactly one key.
-struct Once(Seed);
-
-impl RngCore for Once {
-    fn next_u32(&mut self) -> u32 {
-        let mut bytes = [0; 4];
-        self.fill_bytes(&mut bytes);
-        u32::from_be_bytes(bytes)
-    }
-
-    fn next_u64(&mut self) -> u64 {
-        let mut bytes = [0; 8];
-        self.fill_bytes(&mut bytes);
-        u64::from_be_bytes(bytes)
-    }
-
-    fn fill_bytes(&mut self, dest: &mut [u8]) {
-        // Were it asked again, the answer would still be unpredictable and never the same.
-        dest.iter_mut().zip(self.0.0).for_each(|(to, from)| *to = from);
-        self.0 = Seed(*self.0.derive(b"peers/1 envelope", b"next"));
-    }
-
-    fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), Error> {
-        self.fill_bytes(dest);
-        Ok(())
-    }
+fn seal_inside(inside: &[u8], box_pk: &[u8; KEY_LEN], ephemeral: Seed) -> Result<Vec<u8>, snow::Error> {
+    let mut noise = noise::builder(PATTERN, Some(ephemeral))?
+        .remote_public_key(box_pk)?
+        .prologue(DOMAIN)?
+        .build_initiator()?;
+    let mut sealed = vec![0; BOX_OVERHEAD + inside.len()];
+    noise.write_message(inside, &mut sealed)?;
+    Ok(sealed)
 }
 
-impl CryptoRng for Once {}
+fn open_inside(sealed: &[u8], keys: &DeviceKeys) -> Result<Vec<u8>, snow::Error> {
+    let mut noise = noise::builder(PATTERN, None)?
+        .local_private_key(keys.box_secret().as_bytes())?
+        .prologue(DOMAIN)?
+        .build_responder()?;
+    let mut inside = vec![0; sealed.len()];
+    let len = noise.read_message(sealed, &mut inside)?;
+    inside.truncate(len);
+    Ok(inside)
+}
 
 impl fmt::Debug for Content {
     /// Without the body: it holds addresses.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::{BASE32_NOPAD_NOCASE as BASE32, HEXLOWER_PERMISSIVE as HEX};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
@@ -10,8 +11,6 @@ use sha2::{Digest, Sha256};
 pub const ID_LEN: usize = 20;
 /// Characters of an id in base32 (RFC 4648 section 6, lower case, no padding): 20 bytes fit exactly.
 pub const ID_TEXT_LEN: usize = 32;
-
-const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// A text that is not an id: wrong length or a character outside `a-z2-7`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -26,34 +25,18 @@ fn hash(domain: &[u8], data: &[u8]) -> [u8; ID_LEN] {
 }
 
 fn encode(bytes: &[u8; ID_LEN], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut text = [0u8; ID_TEXT_LEN];
-    for (five, out) in bytes.chunks_exact(5).zip(text.chunks_exact_mut(8)) {
-        let word = five.iter().fold(0u64, |acc, b| acc << 8 | u64::from(*b));
-        for (i, c) in out.iter_mut().enumerate() {
-            *c = ALPHABET[(word >> (35 - 5 * i)) as usize & 31];
-        }
-    }
-    f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    let mut text = BASE32.encode(bytes);
+    text.make_ascii_lowercase();
+    f.write_str(&text)
 }
 
 fn decode(text: &str) -> Result<[u8; ID_LEN], IdError> {
-    let text = text.as_bytes();
+    // Other lengths are a panic of the library.
     if text.len() != ID_TEXT_LEN {
         return Err(IdError);
     }
     let mut id = [0; ID_LEN];
-    for (eight, out) in text.chunks_exact(8).zip(id.chunks_exact_mut(5)) {
-        let mut word = 0u64;
-        for c in eight {
-            let digit = match c.to_ascii_lowercase() {
-                c @ b'a'..=b'z' => c - b'a',
-                c @ b'2'..=b'7' => c - b'2' + 26,
-                _ => return Err(IdError),
-            };
-            word = word << 5 | u64::from(digit);
-        }
-        out.copy_from_slice(&word.to_be_bytes()[3..]);
-    }
+    BASE32.decode_mut(text.as_bytes(), &mut id).map_err(|_| IdError)?;
     Ok(id)
 }
 
@@ -150,7 +133,7 @@ impl ConnectionId {
 
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+        HEX.encode_display(&self.0).fmt(f)
     }
 }
 
@@ -164,15 +147,11 @@ impl FromStr for ConnectionId {
     type Err = IdError;
     /// Reads 32 hexadecimal digits.
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let text = text.as_bytes();
         if text.len() != 2 * CONNECTION_ID_LEN {
             return Err(IdError);
         }
-        let digit = |c: u8| (c as char).to_digit(16).map(|d| d as u8).ok_or(IdError);
         let mut id = [0; CONNECTION_ID_LEN];
-        for (two, out) in text.chunks_exact(2).zip(&mut id) {
-            *out = digit(two[0])? << 4 | digit(two[1])?;
-        }
+        HEX.decode_mut(text.as_bytes(), &mut id).map_err(|_| IdError)?;
         Ok(Self(id))
     }
 }

@@ -22,6 +22,8 @@ pub mod codec;
 
 pub mod seal;
 
+mod noise;
+
 pub mod handshake;
 
 pub mod envelope;

@@ -1,15 +1,12 @@
-//! The Noise library, fed with injected randomness: nothing here asks the operating system.
+//! One side of the handshake's Noise.
 
-use snow::params::{CipherChoice, DHChoice, HashChoice, NoiseParams};
-use snow::resolvers::{CryptoResolver, DefaultResolver, RingResolver};
-use snow::types::{Cipher, Dh, Hash, Random};
-use snow::{Builder, HandshakeState};
+use snow::HandshakeState;
 use x25519_dalek::{PublicKey, StaticSecret};
-use zeroize::Zeroizing;
 
 use super::error::HandshakeError;
 use crate::keys::{DeviceKeys, KEY_LEN, Seed};
 use crate::limits::MAX_HANDSHAKE;
+use crate::noise;
 
 const PATTERN: &str = "Noise_XX_25519_ChaChaPoly_SHA256";
 
@@ -28,8 +25,7 @@ impl Noise {
     ) -> Result<Self, HandshakeError> {
         let ephemeral_pk = PublicKey::from(&StaticSecret::from(ephemeral.0)).to_bytes();
         let build = || {
-            let params: NoiseParams = PATTERN.parse()?;
-            let builder = Builder::with_resolver(params, Box::new(Resolver { ephemeral }))
+            let builder = noise::builder(PATTERN, Some(ephemeral))?
                 .local_private_key(keys.noise_secret().as_bytes())?
                 .prologue(prologue)?;
             if initiator { builder.build_initiator() } else { builder.build_responder() }
@@ -81,43 +77,5 @@ impl Noise {
     pub(super) fn split(mut self) -> (Seed, Seed) {
         let (initiator, responder) = self.state.dangerously_get_raw_split();
         (Seed(initiator), Seed(responder))
-    }
-}
-
-/// ring for hash and cipher, curve25519-dalek for the curve, and one ephemeral secret instead of a generator.
-struct Resolver {
-    ephemeral: Seed,
-}
-
-impl CryptoResolver for Resolver {
-    fn resolve_rng(&self) -> Option<Box<dyn Random>> {
-        Some(Box::new(Once(Some(Zeroizing::new(self.ephemeral.0)))))
-    }
-
-    fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
-        DefaultResolver.resolve_dh(choice)
-    }
-
-    fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
-        RingResolver.resolve_hash(choice)
-    }
-
-    fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
-        RingResolver.resolve_cipher(choice)
-    }
-}
-
-/// Gives its secret once and then fails: an ephemeral key is never used twice.
-struct Once(Option<Zeroizing<[u8; KEY_LEN]>>);
-
-impl Random for Once {
-    fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), snow::Error> {
-        match self.0.take() {
-            Some(secret) if dest.len() == KEY_LEN => {
-                dest.copy_from_slice(secret.as_ref());
-                Ok(())
-            }
-            _ => Err(snow::Error::Rng),
-        }
     }
 }

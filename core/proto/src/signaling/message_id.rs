@@ -24,7 +24,7 @@ impl MessageId {
 
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&HEX.encode(&self.0))
+        HEX.encode_display(&self.0).fmt(f)
     }
 }
 

@@ -62,6 +62,7 @@ const PROTO_ORDER: &[&str] = &[
     "codec",
     // Secrecy.
     "seal",
+    "noise",
     "handshake",
     "envelope",
     // Finding each other.
