@@ -95,10 +95,13 @@ pub(crate) async fn run(device: &Device) -> Outcome<()> {
     let mut agent = Agent { client, received, flows: HashMap::new(), bulk, moves };
     let mut commands = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = commands.next_line().await? {
-        let answer = match agent.obey(serde_json::from_str(&line)?).await {
+        let command = serde_json::from_str(&line)?;
+        tracing::debug!(?command, "command received");
+        let answer = match agent.obey(command).await {
             Ok(answer) => answer,
             Err(e) => json!({ "error": e.to_string() }),
         };
+        tracing::debug!(%answer, "command answered");
         println!("{answer}");
     }
     shim.abort();

@@ -22,6 +22,10 @@ use clap::{Parser, Subcommand};
 use peers::DeviceId;
 use peers_relay::{Relay, RelayConfig};
 use peers_tests::bench::Outcome;
+use tracing_subscriber::EnvFilter;
+
+/// Written by each process unless RUST_LOG says otherwise: a failure that comes once in fifty runs has to explain itself.
+const LOGGED: &str = "lab=debug,peers=debug,peers_relay=debug";
 
 #[derive(Parser)]
 #[command(about)]
@@ -68,8 +72,8 @@ enum Role {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::from_default_env();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
     let outcome = match Cli::parse().role {
         Role::Run(choice) => return runner::run(choice).await,
         Role::Relay { config } => relay(&config).await,

@@ -178,6 +178,9 @@ async fn run_one(scenario: Scenario, places: Arc<Semaphore>, logs: PathBuf) -> R
         Err(_) => Err(format!("did not end within {LIMIT:?}").into()),
     };
     drop(place);
+    if outcome.is_ok() {
+        let _ = std::fs::remove_dir_all(&folder);
+    }
     let outcome = outcome.map_err(|e| format!("{e} (logs: {})", folder.display()).into());
     Report { name, seconds: began.elapsed().as_secs_f64(), outcome }
 }

@@ -18,11 +18,18 @@ pub(crate) async fn report(client: Client) -> Outcome<()> {
         .kill_on_drop(true)
         .spawn()?;
     let mut changes = BufReader::new(monitor.stdout.take().ok_or("no output")?).lines();
-    client.network_changed(look().await?);
+    tell(&client).await?;
     while changes.next_line().await?.is_some() {
-        client.network_changed(look().await?);
+        tell(&client).await?;
     }
     Err("ip monitor ended".into())
+}
+
+async fn tell(client: &Client) -> Outcome<()> {
+    let snapshot = look().await?;
+    tracing::debug!(online = snapshot.online, medium = ?snapshot.medium, "network reported");
+    client.network_changed(snapshot);
+    Ok(())
 }
 
 async fn look() -> Outcome<NetworkSnapshot> {
