@@ -122,20 +122,20 @@ impl Engine {
         self.trust.level(device, user)
     }
 
-    /// The keys to dial a device with. They are asked of the relays, which give them only with the device's consent, and
-    /// then of the device by a knock if the app waits for it: for a person to decide, if need be.
+    /// Waits until the keys to dial a device with are known. They are asked of the relays, which give them only with the
+    /// device's consent, and then of the device by a knock if the app waits for it: for a person to decide, if need be.
     ///
     /// # Errors
     /// [`Error::Offline`], [`Error::Unreachable`].
-    pub(super) async fn find_keys(self: &Arc<Self>, device: DeviceId) -> Result<KnownKeys, Error> {
+    pub(super) async fn learn_keys(self: &Arc<Self>, device: DeviceId) -> Result<(), Error> {
         self.relays.online(&self.clock, REGISTRATION_TIMEOUT).await?;
-        if let Some(keys) = self.keys_of(device) {
+        if self.keys_of(device).is_some() {
             self.await_consent(device).await;
-            return Ok(keys);
+            return Ok(());
         }
         if let Some(certificate) = self.relays.certificate(device).await {
             self.contacts.handle_certificate(&certificate);
-            return Ok(KnownKeys::of(&certificate));
+            return Ok(());
         }
         let unknown = Error::Unreachable("it is away, or does not let this device in".into());
         if !self.contacts.is_wanted(device) {
@@ -145,8 +145,8 @@ impl Engine {
         let shown = async {
             loop {
                 let changed = self.contacts.changed.notified();
-                if let Some(keys) = self.keys_of(device) {
-                    return keys;
+                if self.keys_of(device).is_some() {
+                    return;
                 }
                 changed.await;
             }

@@ -169,7 +169,7 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     async fn run(&self) -> Result<(), Error> {
-        self.engine.find_keys(self.device).await?;
+        self.engine.learn_keys(self.device).await?;
         let than = match self.purpose {
             Purpose::Path => None,
             Purpose::Better => {

@@ -57,3 +57,4 @@ pub use counters::CounterSnapshot;
 pub use lane::{Lane, LaneError};
 pub use names::Names;
 pub use sdp::{DescriptionError, Fingerprint, fingerprint_of_sdp};
+pub use turn::TurnRefusal;

@@ -19,7 +19,7 @@ use super::Input;
 use crate::error::Error;
 use crate::random;
 use crate::relay_client::RelayClient;
-use crate::transport::webrtc::{self, Attempt};
+use crate::transport::webrtc::{self, Attempt, TurnRefusal};
 use crate::transport::{CloseReason, Transport};
 
 /// The negotiation with one peer.
@@ -231,7 +231,7 @@ impl Negotiator {
         let ended = || negotiation.and_then(webrtc::Negotiation::end).map(|reason| reason.to_string());
         let relay_only = self.engine.settings.relay_only;
         let refused = || negotiation.filter(|_| relay_only).and_then(webrtc::Negotiation::turn_refusal);
-        let refused = || refused().map(|code| format!("TURN: refused, error {code}"));
+        let refused = || refused().map(|refusal| refusal.to_string());
         live.failure.take().or_else(ended).or_else(refused).unwrap_or(otherwise)
     }
 
@@ -367,7 +367,7 @@ impl Negotiator {
     /// Credentials that a TURN server refused are replaced before the next attempt.
     fn renew_credentials(&self, id: ConnectionId) {
         let negotiation = self.attempts.get(&id).and_then(|live| live.negotiation.as_ref());
-        if negotiation.and_then(webrtc::Negotiation::turn_refusal) == Some(UNAUTHORIZED) {
+        if negotiation.and_then(webrtc::Negotiation::turn_refusal) == Some(TurnRefusal::UNAUTHORIZED) {
             self.engine.relays.iter().for_each(RelayClient::renew_ice);
         }
     }
@@ -397,9 +397,6 @@ async fn next_candidate(id: ConnectionId, mut candidates: mpsc::Receiver<String>
         None => Done::Nothing,
     }
 }
-
-/// A TURN server's answer to credentials that are wrong or have expired (RFC 8489 section 14.8).
-const UNAUTHORIZED: u16 = 401;
 
 /// What DTLS will show must be what the peer signed.
 fn check_fingerprint(sdp: &str, signed: [u8; 32]) -> Result<(), String> {

@@ -29,7 +29,7 @@ use super::runtime::{Shared, TunedRuntime};
 use super::sdp::{Description, DescriptionError, Fingerprint};
 use super::settings::{self, CHANNEL_ID};
 use super::stun::Credentials;
-use super::turn::Accounts;
+use super::turn::{Accounts, TurnRefusal};
 use super::window::Window;
 use crate::transport::{CloseReason, Route, Transport, TransportKind};
 
@@ -141,10 +141,10 @@ impl Negotiation {
         Lane::open(&socket, peer.ok_or(LaneError::NotConnected)?)
     }
 
-    /// The error code with which a TURN server refused to forward for this side (RFC 8656 section 19), if one did: 401 for
-    /// credentials that are wrong or have expired, 486 for a full quota.
+    /// The refusal of a TURN server to forward for this side, if one refused: 401 for credentials that are wrong or have
+    /// expired, 486 for a full quota (RFC 8656 section 19).
     #[must_use]
-    pub fn turn_refusal(&self) -> Option<u16> {
+    pub fn turn_refusal(&self) -> Option<TurnRefusal> {
         self.0.shared.turn_refusal()
     }
 

@@ -214,7 +214,7 @@ impl PeerConnectionEventHandler for Events {
             self.gathered.notify_one();
             if self.relay_only && !self.relayed.load(Ordering::Relaxed) {
                 let why = match self.shared.turn_refusal() {
-                    Some(code) => format!("TURN: refused, error {code}"),
+                    Some(refusal) => refusal.to_string(),
                     None => "TURN: no server answers".into(),
                 };
                 self.shared.life.end(CloseReason::Network(why));

@@ -27,7 +27,7 @@ use super::rest::Rest;
 use super::settings::CHANNEL_ID;
 use super::socket::Socket;
 use super::stun::{self, Message};
-use super::turn::Accounts;
+use super::turn::{Accounts, TurnRefusal};
 use crate::clock::Clock;
 use crate::transport::CloseReason;
 
@@ -105,9 +105,9 @@ impl Shared {
         self.refused.store(code, Ordering::Relaxed);
     }
 
-    /// The code with which a TURN server refused an allocation.
-    pub(super) fn turn_refusal(&self) -> Option<u16> {
-        Some(self.refused.load(Ordering::Relaxed)).filter(|code| *code != 0)
+    /// The latest refusal of a TURN server.
+    pub(super) fn turn_refusal(&self) -> Option<TurnRefusal> {
+        Some(self.refused.load(Ordering::Relaxed)).filter(|code| *code != 0).map(TurnRefusal)
     }
 
     /// The peer's check has arrived at the socket at `local`.

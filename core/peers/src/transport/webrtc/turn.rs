@@ -19,6 +19,16 @@ use super::config::IceServer;
 use super::stun::{self, Id, Message};
 use crate::random;
 
+/// The code with which a TURN server refused an allocation (RFC 8656 section 7.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("TURN: refused, error {0}")]
+pub struct TurnRefusal(pub u16);
+
+impl TurnRefusal {
+    /// Credentials are wrong or have expired (RFC 8489 section 14.8).
+    pub const UNAUTHORIZED: Self = Self(401);
+}
+
 /// The users of TURN servers and their passwords.
 #[derive(Default)]
 pub(super) struct Accounts(Vec<(String, String)>);
