@@ -8,8 +8,8 @@
 //! | 403 for a peer | ask again every 20 ms | it is not asked for again |
 //! | 401, 403, 486, … for an allocation | say nothing | the connection hears of it |
 //!
-//! A request that goes again has another random number: coturn takes one with the same for a repetition. Its answer gets the
-//! one that the stack knows.
+//! A request that goes again is another transaction with an id of its own (RFC 8489 section 5): with the old one a server may
+//! take it for a retransmission. Its answer gets the id that the stack knows.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
