@@ -119,8 +119,20 @@ impl Session {
     /// # Errors
     /// [`Error::Full`], and as [`Session::send_bytes`].
     pub fn try_send_bytes(&self, body: impl Into<Bytes>) -> Result<(), Error> {
-        let object = packing::pack(body.into())?;
-        self.shared.update(|s| s.machine.send_message(None, object).map_err(Error::from))?
+        self.try_send_in(None, body.into())
+    }
+
+    /// Sends bytes to the members of a group on the other side if the queue has room now.
+    ///
+    /// # Errors
+    /// [`Error::Full`], and as [`Session::send_to_group`].
+    pub fn try_send_to_group(&self, group: GroupId, body: impl Into<Bytes>) -> Result<(), Error> {
+        self.try_send_in(Some(group), body.into())
+    }
+
+    fn try_send_in(&self, group: Option<GroupId>, body: Bytes) -> Result<(), Error> {
+        let object = packing::pack(body)?;
+        self.shared.update(|s| s.machine.send_message(group, object).map_err(Error::from))?
     }
 
     async fn send_in(&self, group: Option<GroupId>, body: Bytes) -> Result<(), Error> {
@@ -153,6 +165,12 @@ impl Session {
         let mut messages = vec![self.recv().await?];
         messages.extend(arrivals::take_plain(&self.shared, max.saturating_sub(1)));
         Ok(messages)
+    }
+
+    /// Takes up to `max` messages that are there, without waiting. None of them when the next one has to be decompressed:
+    /// [`Session::recv`] does that.
+    pub fn try_recv_many(&self, max: usize) -> Vec<Message> {
+        arrivals::take_plain(&self.shared, max)
     }
 
     /// Calls a method of the peer with the default deadline, 60 s (S039). Dropping the future cancels the call.

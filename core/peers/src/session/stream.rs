@@ -109,16 +109,29 @@ impl SendStream {
             let room = self.half.signal.writable.notified();
             tokio::pin!(room);
             room.as_mut().enable();
-            self.half.shared.update(|s| match self.half.waits(s) {
-                // Ends too when the reader stops the stream.
-                true => s.machine.write(self.half.id, &mut Bytes::new()),
-                false => s.machine.write(self.half.id, &mut data),
-            })??;
+            self.queue(&mut data)?;
             if data.is_empty() {
                 return Ok(());
             }
             room.await;
         }
+    }
+
+    /// Sends what the stream's queue has room for now and leaves the rest in `data`.
+    ///
+    /// # Errors
+    /// As [`SendStream::write`].
+    pub fn try_write(&mut self, data: &mut Bytes) -> Result<(), Error> {
+        self.queue(data)
+    }
+
+    fn queue(&self, data: &mut Bytes) -> Result<(), Error> {
+        self.half.shared.update(|s| match self.half.waits(s) {
+            // Ends too when the reader stops the stream.
+            true => s.machine.write(self.half.id, &mut Bytes::new()),
+            false => s.machine.write(self.half.id, data),
+        })??;
+        Ok(())
     }
 
     /// Ends this direction and waits until all of it is on its way.
