@@ -32,6 +32,15 @@ impl<T> Inbox<T> {
         Ok(!self.is_empty())
     }
 
+    /// Adds what `pull` has at hand when there is nothing to take and nobody pulls already.
+    pub(crate) fn top_up(&self, pull: impl FnOnce() -> Vec<T>) {
+        if let Ok(_turn) = self.turn.try_lock()
+            && self.is_empty()
+        {
+            self.add(pull());
+        }
+    }
+
     pub(crate) fn add(&self, more: Vec<T>) {
         self.items().extend(more);
     }
@@ -44,6 +53,14 @@ impl<T> Inbox<T> {
         let mut items = self.items();
         let count = max.min(items.len());
         items.drain(..count).collect()
+    }
+
+    /// Takes items, oldest first, up to the first one that `accept` leaves here.
+    pub(crate) fn take_while(&self, mut accept: impl FnMut(&T) -> bool) {
+        let mut items = self.items();
+        while items.front().is_some_and(&mut accept) {
+            items.pop_front();
+        }
     }
 
     /// Puts back what was taken and not used, oldest first.
@@ -60,17 +77,18 @@ impl<T> Inbox<T> {
 }
 
 impl Inbox<bytes::Bytes> {
-    /// At most `max` bytes, across chunks.
-    pub(crate) fn take_bytes(&self, max: usize) -> Vec<u8> {
+    /// Fills `space` as far as there are bytes, across chunks. Returns how many.
+    pub(crate) fn take_bytes(&self, space: &mut [u8]) -> usize {
         let mut items = self.items();
-        let total = items.iter().map(bytes::Bytes::len).sum::<usize>().min(max);
-        let mut taken = Vec::with_capacity(total);
-        while taken.len() < total {
-            let Some(mut chunk) = items.pop_front() else { break };
-            let part = chunk.split_to(chunk.len().min(total - taken.len()));
-            taken.extend_from_slice(&part);
-            if !chunk.is_empty() {
-                items.push_front(chunk);
+        let mut taken = 0;
+        while taken < space.len()
+            && let Some(chunk) = items.front_mut()
+        {
+            let part = chunk.split_to(chunk.len().min(space.len() - taken));
+            space[taken..taken + part.len()].copy_from_slice(&part);
+            taken += part.len();
+            if chunk.is_empty() {
+                items.pop_front();
             }
         }
         taken
@@ -106,11 +124,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_by_a_taker_keeps_its_place() {
+        let inbox = Inbox::new();
+        inbox.top_up(|| vec![1, 2, 3]);
+        inbox.take_while(|item| *item < 2);
+        // There is something to take, so nothing more is pulled.
+        inbox.top_up(|| vec![4]);
+        assert_eq!(inbox.take(9), [2, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_wait_for_more_is_not_overtaken() {
+        let inbox = Inbox::new();
+        let _turn = inbox.turn.lock().await;
+        inbox.top_up(|| vec![1]);
+        assert!(inbox.is_empty());
+    }
+
+    #[test]
     fn bytes_are_taken_across_chunks_and_within_them() {
         let inbox = Inbox::new();
         inbox.put_back(vec![Bytes::from_static(b"abc"), Bytes::from_static(b"defg")]);
-        assert_eq!(inbox.take_bytes(5), b"abcde");
-        assert_eq!(inbox.take_bytes(100), b"fg");
-        assert!(inbox.take_bytes(100).is_empty());
+        let mut space = [0; 5];
+        assert_eq!(inbox.take_bytes(&mut space), 5);
+        assert_eq!(&space, b"abcde");
+        assert_eq!(inbox.take_bytes(&mut space), 2);
+        assert_eq!(&space[..2], b"fg");
+        assert_eq!(inbox.take_bytes(&mut space), 0);
     }
 }

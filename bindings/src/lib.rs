@@ -14,6 +14,7 @@
 //!
 //! - Inbound things cross in batches that one consumer pulls: `*_ready` waits, `take_*` takes without waiting. Taking is
 //!   synchronous, so a cancelled wait never loses what had arrived.
+//! - Messages and bytes of streams cross by the plain functions of [`lane`] as long as nothing has to wait.
 //! - Exported futures are polled on the caller's thread, often the one that draws. They only await a task that runs on
 //!   the client's own runtime; dropping them ends the task.
 //! - Swift's generated code ignores task cancellation; a [`Cancellation`] passed along ends the operation there.
@@ -32,6 +33,7 @@ mod event;
 mod handler;
 mod inbox;
 mod kinds;
+pub mod lane;
 mod log;
 mod path;
 mod runtime;

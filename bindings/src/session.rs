@@ -1,7 +1,7 @@
 //! A session's handle.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use peers::InboundStream;
 use crate::config::parse_group;
 use crate::inbox::Inbox;
 use crate::runtime::Tasks;
-use crate::{Cancellation, PathInfo, PathKind, PeersError, SessionStatus, Stream};
+use crate::{Cancellation, PathInfo, PathKind, PeersError, SessionStatus, Stream, lane};
 
 /// Messages pulled from the core at once: a batch costs about as much to cross as one message.
 const MESSAGES: usize = 256;
@@ -24,6 +24,7 @@ pub struct Session {
     tasks: Tasks,
     messages: Inbox<peers::Message>,
     streams: Inbox<InboundStream>,
+    lane: OnceLock<u64>,
 }
 
 /// Bytes from the peer, as it sent them.
@@ -99,17 +100,9 @@ impl Session {
         self.session.rtt().and_then(|rtt| u64::try_from(rtt.as_micros()).ok())
     }
 
-    /// Queues a message. False when the queue is full, or when the message is so large that compressing it would hold up
-    /// the caller's thread: then use [`Session::send`].
-    pub fn try_send(&self, body: Vec<u8>) -> Result<bool, PeersError> {
-        if body.len() > SMALL {
-            return Ok(false);
-        }
-        match self.session.try_send_bytes(body) {
-            Ok(()) => Ok(true),
-            Err(peers::Error::Full) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+    /// The number that stands for it in [`crate::lane`].
+    pub fn lane(self: Arc<Self>) -> u64 {
+        *self.lane.get_or_init(|| lane::SESSIONS.add(&self))
     }
 
     /// Sends a message, waiting while the queue is full.
@@ -233,6 +226,45 @@ impl Session {
     }
 }
 
+impl Session {
+    /// Queues a message, of a group unless that is empty. False when the queue is full, or when the message is so large that
+    /// compressing it would hold up the caller's thread: then [`Session::send`] takes it.
+    pub(crate) fn try_send(&self, group: &str, body: &[u8]) -> Result<bool, PeersError> {
+        if body.len() > SMALL {
+            return Ok(false);
+        }
+        let body = Bytes::copy_from_slice(body);
+        let sent = match group {
+            "" => self.session.try_send_bytes(body),
+            group => self.session.try_send_to_group(parse_group(group)?, body),
+        };
+        match sent {
+            Ok(()) => Ok(true),
+            Err(peers::Error::Full) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes messages, oldest first, up to the first one that `accept` leaves here.
+    pub(crate) fn take_messages_while(&self, accept: impl FnMut(&peers::Message) -> bool) {
+        self.messages.top_up(|| self.session.try_recv_many(MESSAGES));
+        self.messages.take_while(accept);
+    }
+
+    /// Whether there are messages to take.
+    pub(crate) fn has_messages(&self) -> bool {
+        !self.messages.is_empty()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(number) = self.lane.get() {
+            lane::SESSIONS.remove(*number);
+        }
+    }
+}
+
 fn until_closed(ready: Result<bool, PeersError>) -> Result<bool, PeersError> {
     if ready == Err(PeersError::Closed) { Ok(false) } else { ready }
 }
@@ -275,6 +307,7 @@ impl Sessions {
             tasks: self.tasks.clone(),
             messages: Inbox::new(),
             streams: Inbox::new(),
+            lane: OnceLock::new(),
         });
         handles.insert(session, handle.clone());
         handle

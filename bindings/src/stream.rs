@@ -1,14 +1,15 @@
 //! A stream's handle.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use peers::{BulkMark, InboundStream, RecvStream, SendStream};
 use tokio::sync::{Mutex, watch};
 
 use crate::inbox::Inbox;
 use crate::runtime::Tasks;
-use crate::{Cancellation, PeersError};
+use crate::{Cancellation, PeersError, lane};
 
 /// Bytes pulled from the core at once, so that a large transfer crosses the border a few thousand times, not a million.
 const BATCH: usize = 256 * 1024;
@@ -21,8 +22,9 @@ pub struct Stream {
     tasks: Tasks,
     bulk: BulkMark,
     send: Arc<Half<SendStream>>,
-    recv: Arc<Half<RecvStream>>,
-    arrived: Inbox<bytes::Bytes>,
+    recv: Arc<Half<Reader>>,
+    arrived: Inbox<Bytes>,
+    lane: OnceLock<u64>,
 }
 
 impl Stream {
@@ -33,8 +35,9 @@ impl Stream {
             tasks,
             bulk: stream.send.bulk(),
             send: Half::new(stream.send),
-            recv: Half::new(stream.recv),
+            recv: Half::new(Reader { stream: stream.recv, failed: None }),
             arrived: Inbox::new(),
+            lane: OnceLock::new(),
         })
     }
 }
@@ -49,6 +52,11 @@ impl Stream {
     /// The group it belongs to.
     pub fn group(&self) -> Option<String> {
         self.group.clone()
+    }
+
+    /// The number that stands for it in [`crate::lane`].
+    pub fn lane(self: Arc<Self>) -> u64 {
+        *self.lane.get_or_init(|| lane::STREAMS.add(&self))
     }
 
     /// Writes all of `data`, waiting while the peer reads slower. A cancelled write may have written a part: then reset.
@@ -102,37 +110,87 @@ impl Stream {
         tasks.run(cancel, work).await
     }
 
-    /// Takes up to `max` bytes without waiting; none says that `bytes_ready` has to wait.
-    pub fn take_bytes(&self, max: u32) -> Vec<u8> {
-        self.arrived.take_bytes(max as usize)
-    }
-
     /// Gives up reading: the peer's writes fail with `code`.
     pub fn stop(&self, code: u64) {
-        self.recv.give_up(&self.tasks, move |stream| stream.stop(code));
+        self.recv.give_up(&self.tasks, move |reader| reader.stream.stop(code));
     }
 }
 
 impl Stream {
     /// Waits for a chunk and takes along what is there already. Empty at the end.
-    async fn pull(&self) -> Result<Vec<bytes::Bytes>, PeersError> {
-        let mut stream = self.recv.stream.lock().await;
+    async fn pull(&self) -> Result<Vec<Bytes>, PeersError> {
+        let mut reader = self.recv.stream.lock().await;
         let first = tokio::select! {
             biased;
             () = self.recv.given_up() => return Err(PeersError::Closed),
-            chunk = stream.read() => chunk?,
+            chunk = reader.next() => chunk?,
         };
-        let mut chunks: Vec<_> = first.into_iter().collect();
-        let mut bytes = chunks.iter().map(bytes::Bytes::len).sum::<usize>();
-        // An end or an error is there again at the next read.
-        while bytes > 0
-            && bytes < BATCH
-            && let Some(Ok(Some(chunk))) = stream.read().now_or_never()
+        Ok(first.map(|first| reader.with_more(first)).unwrap_or_default())
+    }
+
+    /// Writes what there is room for now. Returns how many bytes; none while another write waits.
+    pub(crate) fn try_write(&self, data: &[u8]) -> Result<usize, PeersError> {
+        let Ok(mut stream) = self.send.stream.try_lock() else { return Ok(0) };
+        if *self.send.given_up.borrow() {
+            return Err(PeersError::Closed);
+        }
+        let mut rest = Bytes::copy_from_slice(data);
+        stream.try_write(&mut rest)?;
+        Ok(data.len() - rest.len())
+    }
+
+    /// Fills `space` as far as bytes have arrived. Returns how many.
+    pub(crate) fn try_read(&self, space: &mut [u8]) -> usize {
+        self.arrived.top_up(|| {
+            let Ok(mut reader) = self.recv.stream.try_lock() else { return Vec::new() };
+            if *self.recv.given_up.borrow() {
+                return Vec::new();
+            }
+            reader.now().map(|first| reader.with_more(first)).unwrap_or_default()
+        });
+        self.arrived.take_bytes(space)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(number) = self.lane.get() {
+            lane::STREAMS.remove(*number);
+        }
+    }
+}
+
+/// The incoming direction, with the error that it ended with: the core reports it once.
+struct Reader {
+    stream: RecvStream,
+    failed: Option<PeersError>,
+}
+
+impl Reader {
+    /// None at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, PeersError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        self.stream.read().await.map_err(|error| self.failed.insert(error.into()).clone())
+    }
+
+    /// What is there without waiting. The end and an error stay for [`Reader::next`].
+    fn now(&mut self) -> Option<Bytes> {
+        self.next().now_or_never()?.ok()?
+    }
+
+    /// `first` and the chunks that are there already behind it.
+    fn with_more(&mut self, first: Bytes) -> Vec<Bytes> {
+        let mut bytes = first.len();
+        let mut chunks = vec![first];
+        while bytes < BATCH
+            && let Some(chunk) = self.now()
         {
             bytes += chunk.len();
             chunks.push(chunk);
         }
-        Ok(chunks)
+        chunks
     }
 }
 

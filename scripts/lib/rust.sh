@@ -59,4 +59,6 @@ generate() {
   cargo_build --quiet --bin peers-bindgen
   (cd "$ROOT" && "$TARGET/debug/peers-bindgen" generate --library --no-format --language "$language" \
     --out-dir "$GENERATED" "$HOST_DIR/libpeers_ffi.so")
+  # Swift reads the declarations of the fast lane as it reads the generated ones.
+  [[ $language != swift ]] || cp "$ROOT"/bindings/include/* "$GENERATED"
 }

@@ -4,9 +4,11 @@ internal import PeersGenerated
 /// Bytes both ways, in order; whoever writes waits for whoever reads. Reading is an `AsyncSequence` of chunks.
 public struct PeerStream: Sendable {
     private let inner: PeersGenerated.Stream
+    private let lane: UInt64
 
     init(_ stream: PeersGenerated.Stream) {
         inner = stream
+        lane = stream.lane()
     }
 
     /// What its opener called it.
@@ -25,7 +27,15 @@ public struct PeerStream: Sendable {
     /// Writes all of `data`; waits while the peer reads slower. Chunks of some 64 KiB are fast and leave room for progress and
     /// cancellation. After a cancelled write it is unknown how much was written: `reset()`.
     public func write(_ data: Data) async throws {
-        try await cancellable { try await inner.write(data: data, cancel: $0) }
+        var written = 0
+        repeat {
+            let more = try Lane.write(lane, data, from: written)
+            if more == 0 {
+                let rest = data.dropFirst(written)
+                return try await cancellable { try await inner.write(data: rest, cancel: $0) }
+            }
+            written += more
+        } while written < data.count
     }
 
     /// Says that nothing follows.
@@ -42,7 +52,9 @@ public struct PeerStream: Sendable {
     public func read(max: Int = 256 * 1024) async throws -> Data? {
         precondition(max > 0, "max must be positive")
         while true {
-            let taken = inner.takeBytes(max: UInt32(clamping: max))
+            // Otherwise a fast writer would keep the reader's actor to itself.
+            await Task.yield()
+            let taken = try Lane.read(lane, max: max)
             if !taken.isEmpty { return taken }
             guard try await cancellable({ try await inner.bytesReady(cancel: $0) }) else { return nil }
         }

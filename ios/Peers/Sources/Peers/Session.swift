@@ -5,11 +5,13 @@ internal import PeersGenerated
 /// Two values for the same session are equal; a device whose app was started anew has another session.
 public struct Session: Sendable {
     private let inner: PeersGenerated.Session
+    private let lane: UInt64
     /// The peer, proven.
     public let device: DeviceID
 
     init(_ session: PeersGenerated.Session) {
         inner = session
+        lane = session.lane()
         device = DeviceID(session.device())
     }
 
@@ -36,7 +38,7 @@ public struct Session: Sendable {
 
     /// Messages from the peer, also those that came before anyone took them: then the peer is told to wait. For one consumer.
     /// Ends when the session is closed; throws `PeersError.sessionLost` when it is lost.
-    public var messages: Messages { Messages(session: inner) }
+    public var messages: Messages { Messages(session: inner, lane: lane) }
 
     /// Streams the peer opens. For one consumer, as `messages`.
     public var streams: PeerStreams { PeerStreams(session: inner) }
@@ -53,7 +55,7 @@ public struct Session: Sendable {
 
     /// Sends bytes as they are.
     public func send(_ bytes: Data, group: GroupID? = nil) async throws {
-        if group == nil, try translating({ try inner.trySend(body: bytes) }) { return }
+        if try Lane.send(lane, bytes, group: group?.text) { return }
         try await cancellable { try await inner.send(body: bytes, group: group?.text, cancel: $0) }
     }
 

@@ -33,6 +33,39 @@ final class SessionTests: XCTestCase {
         }
     }
 
+    func testMessagesOfEverySizeArriveOnceAndInOrder() async throws {
+        // Beyond what the fast lane takes, beyond its buffer, and all that is smaller.
+        @Sendable func body(_ n: Int) -> Data {
+            Data(repeating: UInt8(truncatingIfNeeded: n), count: n % 1000 == 1 ? 100_000 : n % 100 == 1 ? 5000 : n % 300)
+        }
+        try await network { network in
+            let pair = try await network.pair()
+            let sending = Task { for n in 0..<5000 { try await pair.session.send(body(n)) } }
+            var messages = pair.other.messages.makeAsyncIterator()
+            for n in 0..<5000 {
+                let message = try await messages.next()
+                XCTAssertEqual(message?.bytes, body(n), "message \(n)")
+            }
+            try await sending.value
+        }
+    }
+
+    func testAStreamCarriesMoreThanItsReaderHasTaken() async throws {
+        try await network { network in
+            let pair = try await network.pair()
+            let data = Data((0..<(8 << 20)).map { UInt8(truncatingIfNeeded: $0 / 251) })
+            let writing = Task {
+                let stream = try await pair.session.openStream("film")
+                try await stream.write(data)
+                try await stream.finish()
+            }
+            var streams = pair.other.streams.makeAsyncIterator()
+            let arrived = try await streams.next()?.readAll()
+            try await writing.value
+            XCTAssertTrue(arrived == data)
+        }
+    }
+
     func testTheSameSessionIsEqualWhereverItComesFrom() async throws {
         try await network { network in
             let pair = try await network.pair()

@@ -3,9 +3,12 @@ package app.peers.sdk
 import app.peers.sdk.generated.Stream
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.flow
+import kotlinx.coroutines.yield
 
 /** Bytes both ways, in order; whoever writes waits for whoever reads. */
 public class PeerStream internal constructor(private val inner: Stream) {
+    private val lane: Long by lazy(LazyThreadSafetyMode.PUBLICATION) { inner.lane().toLong() }
+
     /** What its opener called it. */
     public val name: String get() = inner.name()
 
@@ -29,7 +32,14 @@ public class PeerStream internal constructor(private val inner: Stream) {
      * Writes all of [data]; waits while the peer reads slower. Chunks of some 64 KiB are fast and leave room for progress and
      * cancellation. After a cancelled write it is unknown how much was written: [reset].
      */
-    public suspend fun write(data: ByteArray): Unit = translating { inner.write(data, null) }
+    public suspend fun write(data: ByteArray) {
+        var written = 0
+        do {
+            val more = Lane.write(lane, data, written)
+            if (more == 0) return translating { inner.write(data.copyOfRange(written, data.size), null) }
+            written += more
+        } while (written < data.size)
+    }
 
     /** Says that nothing follows. */
     public suspend fun finish(): Unit = translating { inner.finish(null) }
@@ -41,7 +51,9 @@ public class PeerStream internal constructor(private val inner: Stream) {
     public suspend fun read(max: Int = 256 * 1024): ByteArray? {
         require(max > 0) { "max must be positive" }
         while (true) {
-            val taken = inner.takeBytes(max.toUInt())
+            // Otherwise a fast writer would keep the reader's thread to itself.
+            yield()
+            val taken = Lane.read(lane, max)
             if (taken.isNotEmpty()) return taken
             if (!translating { inner.bytesReady(null) }) return null
         }

@@ -7,13 +7,17 @@ import kotlin.time.Duration
 import kotlin.time.Duration.Companion.microseconds
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.FlowCollector
 import kotlinx.coroutines.flow.flow
+import kotlinx.coroutines.yield
 
 /**
  * What this device shares with another one, over whichever path works. Messages arrive once and in order across changes of
  * path. Two objects for the same session are equal; a device whose app was started anew has another session.
  */
 public class Session internal constructor(private val inner: GeneratedSession) {
+    private val lane: Long by lazy(LazyThreadSafetyMode.PUBLICATION) { inner.lane().toLong() }
+
     /** The peer, proven. */
     public val device: DeviceId = DeviceId(inner.device())
 
@@ -43,13 +47,12 @@ public class Session internal constructor(private val inner: GeneratedSession) {
      * Completes when the session is closed; throws [PeersException.SessionLost] when it is lost.
      */
     public val messages: Flow<Message> = flow {
-        while (translating { inner.messagesReady(null) }) {
-            val batch = ArrayDeque(inner.takeMessages(BATCH))
-            try {
-                while (batch.isNotEmpty()) emit(batch.removeFirst().toMessage())
-            } finally {
-                if (batch.isNotEmpty()) inner.returnMessages(batch)
-            }
+        while (true) {
+            val batch = takeMessages()
+            if (batch.isEmpty() && !translating { inner.messagesReady(null) }) break
+            emitEach(batch)
+            // Otherwise a fast sender would keep the collector's thread to itself.
+            yield()
         }
     }
 
@@ -68,7 +71,7 @@ public class Session internal constructor(private val inner: GeneratedSession) {
 
     /** Sends bytes as they are. */
     public suspend fun send(bytes: ByteArray, group: GroupId? = null): Unit = translating {
-        if (group != null || !inner.trySend(bytes)) inner.send(bytes, group?.text, null)
+        if (!Lane.send(lane, bytes, group?.text)) inner.send(bytes, group?.text, null)
     }
 
     /** Asks the peer's [service] for [method], and returns its answer. A cancelled call is cancelled at the peer. */
@@ -99,9 +102,19 @@ public class Session internal constructor(private val inner: GeneratedSession) {
 
     override fun toString(): String = "Session(device=$device)"
 
-    private companion object {
-        /** A batch costs about as much to fetch as one message. */
-        val BATCH = 256u
+    /** What is there, without waiting. */
+    private fun takeMessages(): List<Message> = Lane.take(lane) ?: inner.takeMessages(1u).map { it.toMessage() }
+
+    /** Gives back what the collector leaves. */
+    private suspend fun FlowCollector<Message>.emitEach(batch: List<Message>) {
+        var emitted = 0
+        try {
+            while (emitted < batch.size) emit(batch[emitted++])
+        } finally {
+            if (emitted < batch.size) {
+                inner.returnMessages(batch.subList(emitted, batch.size).map { GeneratedMessage(it.group?.text, it.bytes) })
+            }
+        }
     }
 }
 

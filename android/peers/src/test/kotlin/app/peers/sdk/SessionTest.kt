@@ -7,6 +7,7 @@ import kotlin.test.assertFailsWith
 import kotlin.test.assertNotEquals
 import kotlin.test.assertNull
 import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.coroutineScope
@@ -30,6 +31,45 @@ class SessionTest {
             idle.cancelAndJoin()
         }
         assertEquals((4..9).map { "$it" }, other.messages.take(6).map { it.text }.toList())
+    }
+
+    @Test
+    fun `messages of every size arrive once and in order`() = network {
+        val (session, other) = pair()
+        // Beyond what the fast lane takes, beyond its buffer, and all that is smaller.
+        fun body(n: Int) = ByteArray(if (n % 1000 == 1) 100_000 else if (n % 100 == 1) 5000 else n % 300) { n.toByte() }
+        coroutineScope {
+            launch { repeat(5000) { session.send(body(it)) } }
+            var taken = 0
+            other.messages.take(5000).collect { assertContentEquals(body(taken++), it.bytes) }
+        }
+    }
+
+    @Test
+    fun `senders at the same time keep an order each`() = network {
+        val (session, other) = pair()
+        val senders = 4
+        val each = 5000
+        coroutineScope {
+            repeat(senders) { sender ->
+                launch(Dispatchers.Default) { repeat(each) { session.send(byteArrayOf(sender.toByte()) + "$it".toByteArray()) } }
+            }
+            val next = IntArray(senders)
+            other.messages.take(senders * each).collect { message ->
+                val sender = message.bytes[0].toInt()
+                assertEquals("${next[sender]++}", message.bytes.decodeToString(1))
+            }
+        }
+    }
+
+    @Test
+    fun `a message to a group says so`() = network {
+        val group = GroupId("a".repeat(32))
+        val (session, other) = grouped(group, bothName = true)
+        session.send(byteArrayOf(1), group)
+        session.send(byteArrayOf(2))
+        assertEquals(listOf(group, null), other.messages.take(2).map { it.group }.toList())
+        assertFailsWith<PeersException.NotInGroup> { session.send(byteArrayOf(3), GroupId("b".repeat(32))) }
     }
 
     @Test
@@ -57,6 +97,20 @@ class SessionTest {
             assertContentEquals(byteArrayOf(3, 2, 1), stream.readAll())
             assertNull(stream.read())
             answer.await()
+        }
+    }
+
+    @Test
+    fun `a stream carries more than its reader has taken`() = network {
+        val (session, other) = pair()
+        val data = ByteArray(8 shl 20) { (it / 251).toByte() }
+        coroutineScope {
+            val stream = session.openStream("film")
+            launch {
+                stream.write(data)
+                stream.finish()
+            }
+            assertContentEquals(data, other.streams.first().readAll())
         }
     }
 
