@@ -1,12 +1,13 @@
 //! Calls from peers, answered by the app.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use peers::RequestError;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
 
 use crate::runtime::Tasks;
 use crate::{CallbackError, FailureCode, PeersError};
@@ -14,47 +15,39 @@ use crate::{CallbackError, FailureCode, PeersError};
 /// Answers the calls of peers.
 #[uniffi::export(with_foreign)]
 pub trait RequestHandler: Send + Sync {
-    /// Takes the request and returns at once; the answer comes by the request's `reply` or `fail`, from any thread.
-    fn handle(&self, request: Arc<InboundRequest>) -> Result<(), CallbackError>;
+    /// Takes the request and returns at once; the answer comes by `responder`, from any thread.
+    fn handle(&self, request: InboundRequest, responder: Arc<Responder>) -> Result<(), CallbackError>;
+
+    /// The request of this number, which `handle` has taken, needs no answer any more: the caller gave up, or the session
+    /// is gone.
+    fn give_up(&self, number: u64) -> Result<(), CallbackError>;
+}
+
+/// A call of a peer. All of it crosses at once: on a JVM each crossing costs as much as the rest of the call.
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct InboundRequest {
+    /// Tells it from all others of its client.
+    pub number: u64,
+    /// The caller, proven.
+    pub device: String,
+    /// The service called.
+    pub service: String,
+    /// The method called.
+    pub method: String,
+    /// The group it is about; both devices are members.
+    pub group: Option<String>,
+    /// The argument.
+    pub body: Vec<u8>,
 }
 
 type Answer = Result<Bytes, RequestError>;
 
-/// A call that waits for its answer. Dropping it unanswered fails the call.
+/// Answers one call. Dropping it unanswered fails the call.
 #[derive(Debug, uniffi::Object)]
-pub struct InboundRequest {
-    request: peers::InboundRequest,
-    answer: Mutex<Option<oneshot::Sender<Answer>>>,
-    over: CancellationToken,
-}
+pub struct Responder(Mutex<Option<oneshot::Sender<Answer>>>);
 
 #[uniffi::export]
-impl InboundRequest {
-    /// Who calls, proven.
-    pub fn device(&self) -> String {
-        self.request.device.to_string()
-    }
-
-    /// The service called.
-    pub fn service(&self) -> String {
-        self.request.service.clone()
-    }
-
-    /// The method called.
-    pub fn method(&self) -> String {
-        self.request.method.clone()
-    }
-
-    /// The group it is about; both devices are members.
-    pub fn group(&self) -> Option<String> {
-        self.request.group.map(|group| group.to_string())
-    }
-
-    /// What was sent.
-    pub fn body(&self) -> Vec<u8> {
-        self.request.body.to_vec()
-    }
-
+impl Responder {
     /// Answers. The first answer counts.
     pub fn reply(&self, body: Vec<u8>) {
         self.answer(Ok(body.into()));
@@ -64,29 +57,27 @@ impl InboundRequest {
     pub fn fail(&self, code: FailureCode, text: String) {
         self.answer(Err(RequestError { code: code.into(), text }));
     }
-
-    /// Returns when the call is over: answered, given up by the caller, or its session is gone.
-    pub async fn over(&self) {
-        self.over.cancelled().await;
-    }
 }
 
-impl InboundRequest {
+impl Responder {
     fn answer(&self, answer: Answer) {
-        let waiting = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(waiting) = waiting {
-            // Nobody waits any more when the caller gave up.
+            // A caller that gave up does not wait any more.
             let _ = waiting.send(answer);
         }
     }
 }
 
 /// Hands the core's requests to the app.
-pub(crate) struct Bridge(Arc<dyn RequestHandler>);
+pub(crate) struct Bridge {
+    handler: Arc<dyn RequestHandler>,
+    last: AtomicU64,
+}
 
 impl Bridge {
     pub(crate) fn new(handler: Arc<dyn RequestHandler>) -> Self {
-        Self(handler)
+        Self { handler, last: AtomicU64::new(0) }
     }
 }
 
@@ -94,20 +85,189 @@ impl Bridge {
 impl peers::RequestHandler for Bridge {
     async fn handle(&self, request: peers::InboundRequest) -> Answer {
         let (answer, answered) = oneshot::channel();
-        let over = CancellationToken::new();
-        let _over = over.clone().drop_guard();
-        let request = Arc::new(InboundRequest { request, answer: Mutex::new(Some(answer)), over });
-        let handler = self.0.clone();
-        Tasks::run_blocking(move || {
-            handler.handle(request).map_err(|error| PeersError::Internal { reason: error.to_string() })
-        })
-        .await
-        .map_err(|_| failed())?;
-        answered.await.unwrap_or_else(|_| Err(failed()))
+        let number = self.last.fetch_add(1, Ordering::Relaxed);
+        let handover = Arc::new(Handover::new(self.handler.clone(), number));
+        let wanted = Wanted(handover.clone());
+        let request = InboundRequest {
+            number,
+            device: request.device.to_string(),
+            service: request.service,
+            method: request.method,
+            group: request.group.map(|group| group.to_string()),
+            body: request.body.into(),
+        };
+        let responder = Arc::new(Responder(Mutex::new(Some(answer))));
+        Tasks::run_blocking(move || handover.hand_over(request, responder)).await.map_err(|_| failed())?;
+        let answer = answered.await.unwrap_or_else(|_| Err(failed()));
+        wanted.no_more();
+        answer
+    }
+}
+
+/// A request on its way to the app.
+struct Handover {
+    handler: Arc<dyn RequestHandler>,
+    number: u64,
+    stage: Mutex<Stage>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The app does not have it yet.
+    Coming,
+    /// The app has it and has not answered.
+    Handled,
+    /// Nobody waits for an answer.
+    Over,
+}
+
+impl Handover {
+    fn new(handler: Arc<dyn RequestHandler>, number: u64) -> Self {
+        Self { handler, number, stage: Mutex::new(Stage::Coming) }
+    }
+
+    fn hand_over(&self, request: InboundRequest, responder: Arc<Responder>) -> Result<(), PeersError> {
+        self.handler
+            .handle(request, responder)
+            .map_err(|error| PeersError::Internal { reason: error.to_string() })?;
+        let mut stage = self.stage();
+        if *stage == Stage::Coming {
+            *stage = Stage::Handled;
+            return Ok(());
+        }
+        drop(stage);
+        self.give_up();
+        Ok(())
+    }
+
+    fn give_up(&self) {
+        if let Err(error) = self.handler.give_up(self.number) {
+            tracing::warn!(%error, "handler failed to give up a call");
+        }
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Held while an answer is wanted. Dropped before, it lets the app know, which does not hear of a request that is over before
+/// it came.
+struct Wanted(Arc<Handover>);
+
+impl Wanted {
+    fn no_more(self) {
+        *self.0.stage() = Stage::Over;
+    }
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        let before = std::mem::replace(&mut *self.0.stage(), Stage::Over);
+        // Without a runtime the client is gone, and the app's handlers with it.
+        if before == Stage::Handled
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let handover = self.0.clone();
+            drop(runtime.spawn_blocking(move || handover.give_up()));
+        }
     }
 }
 
 /// The app's own words may say more than the caller should know.
 fn failed() -> RequestError {
     RequestError { code: peers::FailureCode::Application, text: "the handler failed".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use peers::RequestHandler as _;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// Lets the test see what an app would.
+    struct App(mpsc::UnboundedSender<Seen>);
+
+    enum Seen {
+        Request(InboundRequest, Arc<Responder>),
+        GivenUp(u64),
+    }
+
+    impl RequestHandler for App {
+        fn handle(&self, request: InboundRequest, responder: Arc<Responder>) -> Result<(), CallbackError> {
+            self.0.send(Seen::Request(request, responder)).unwrap();
+            Ok(())
+        }
+
+        fn give_up(&self, number: u64) -> Result<(), CallbackError> {
+            self.0.send(Seen::GivenUp(number)).unwrap();
+            Ok(())
+        }
+    }
+
+    fn bridge() -> (Arc<Bridge>, mpsc::UnboundedReceiver<Seen>) {
+        let (seen, seeing) = mpsc::unbounded_channel();
+        (Arc::new(Bridge::new(Arc::new(App(seen)))), seeing)
+    }
+
+    fn request(body: &'static [u8]) -> peers::InboundRequest {
+        peers::InboundRequest {
+            device: peers::Identity::generate().device_id(),
+            service: "math".into(),
+            method: "add".into(),
+            group: None,
+            body: Bytes::from_static(body),
+        }
+    }
+
+    async fn next_request(seeing: &mut mpsc::UnboundedReceiver<Seen>) -> (InboundRequest, Arc<Responder>) {
+        match seeing.recv().await {
+            Some(Seen::Request(request, responder)) => (request, responder),
+            _ => panic!("no request"),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_answer_counts() {
+        let (bridge, mut seeing) = bridge();
+        let call = tokio::spawn({
+            let bridge = bridge.clone();
+            async move { bridge.handle(request(b"1+1")).await }
+        });
+        let (request, responder) = next_request(&mut seeing).await;
+        assert_eq!((request.method.as_str(), request.body.as_slice()), ("add", &b"1+1"[..]));
+        responder.reply(b"2".to_vec());
+        responder.fail(FailureCode::Denied, "too late".into());
+        assert_eq!(call.await.unwrap(), Ok(Bytes::from_static(b"2")));
+        drop(bridge);
+        assert!(seeing.recv().await.is_none(), "a call that was answered is not given up");
+    }
+
+    #[tokio::test]
+    async fn a_responder_that_is_dropped_fails_the_call() {
+        let (bridge, mut seeing) = bridge();
+        let call = tokio::spawn(async move { bridge.handle(request(b"")).await });
+        drop(next_request(&mut seeing).await);
+        assert_eq!(call.await.unwrap(), Err(failed()));
+        assert!(seeing.recv().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_given_up_is_told_once_by_its_number() {
+        let (bridge, mut seeing) = bridge();
+        let mut numbers = Vec::new();
+        for _ in 0..2 {
+            let bridge = bridge.clone();
+            let call = tokio::spawn(async move { bridge.handle(request(b"")).await });
+            let (request, _responder) = next_request(&mut seeing).await;
+            call.abort();
+            let Some(Seen::GivenUp(number)) = seeing.recv().await else { panic!("not given up") };
+            assert_eq!(number, request.number);
+            numbers.push(number);
+        }
+        assert_ne!(numbers[0], numbers[1]);
+        drop(bridge);
+        assert!(seeing.recv().await.is_none());
+    }
 }

@@ -5,7 +5,7 @@
 //!            |                   |
 //!      generated code      generated code        never public, never committed
 //!            +---------+---------+
-//!   PeersClient · Session · Stream · Incoming · InboundRequest        handles of this crate
+//!   PeersClient · Session · Stream · Incoming · Responder             handles of this crate
 //!                      |
 //!               own tokio runtime                 2 workers, one per client, gone when `shutdown` returns
 //!                      |
@@ -48,7 +48,7 @@ pub use config::{
 };
 pub use error::{CallbackError, PeersError};
 pub use event::{Event, Incoming};
-pub use handler::{InboundRequest, RequestHandler};
+pub use handler::{InboundRequest, RequestHandler, Responder};
 pub use kinds::{ClientState, FailureCode, PathKind, RelayProblem, RelayState, RelayStatus, TrustLevel};
 pub use log::{LogLevel, LogRecord};
 pub use path::{AppState, Medium, NetworkSnapshot, PathInfo, PathTier, Quality, QualityLevel, SessionStatus};

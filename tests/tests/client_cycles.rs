@@ -140,8 +140,16 @@ async fn binding(relay: &str) -> Arc<PeersClient> {
 }
 
 impl peers_ffi::RequestHandler for Echo {
-    fn handle(&self, request: Arc<peers_ffi::InboundRequest>) -> Result<(), peers_ffi::CallbackError> {
-        request.reply(request.body());
+    fn handle(
+        &self,
+        request: peers_ffi::InboundRequest,
+        responder: Arc<peers_ffi::Responder>,
+    ) -> Result<(), peers_ffi::CallbackError> {
+        responder.reply(request.body);
+        Ok(())
+    }
+
+    fn give_up(&self, _: u64) -> Result<(), peers_ffi::CallbackError> {
         Ok(())
     }
 }

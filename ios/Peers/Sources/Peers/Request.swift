@@ -24,42 +24,67 @@ public struct RequestFailed: Error, Sendable {
 /// Answers requests with tasks, one per request. The library bounds how many there are.
 final class Handlers: RequestHandler {
     private let handlers: [String: @Sendable (Request) async throws -> Data]
+    private let running = Running()
 
     init(_ handlers: [String: @Sendable (Request) async throws -> Data]) {
         self.handlers = handlers
     }
 
-    func handle(request: InboundRequest) throws {
-        guard let handler = handlers[request.service()] else {
-            request.fail(code: .notFound, text: "no such service")
+    func handle(request: InboundRequest, responder: Responder) throws {
+        guard let handler = handlers[request.service] else {
+            responder.fail(code: .notFound, text: "no such service")
             return
         }
-        let answering = Task { await answer(request, with: handler) }
-        Task {
-            // Returns as well when the request was answered: then there is nothing left to cancel.
-            await request.over()
-            answering.cancel()
-        }
+        running.start(request.number) { await answer(request, by: responder, with: handler) }
+    }
+
+    func giveUp(number: UInt64) throws {
+        running.cancel(number)
     }
 }
 
-private func answer(_ inbound: InboundRequest, with handler: @Sendable (Request) async throws -> Data) async {
+/// Tasks that can be cancelled by their numbers.
+private final class Running: @unchecked Sendable {
+    private let lock = NSLock()
+    private var tasks: [UInt64: Task<Void, Never>] = [:]
+
+    func start(_ number: UInt64, _ work: @escaping @Sendable () async -> Void) {
+        lock.withLock {
+            tasks[number] = Task {
+                await work()
+                self.end(number)
+            }
+        }
+    }
+
+    func cancel(_ number: UInt64) {
+        lock.withLock { tasks[number] }?.cancel()
+    }
+
+    private func end(_ number: UInt64) {
+        lock.withLock { _ = tasks.removeValue(forKey: number) }
+    }
+}
+
+private func answer(
+    _ request: InboundRequest, by responder: Responder, with handler: @Sendable (Request) async throws -> Data
+) async {
     do {
-        inbound.reply(body: try await handler(Request(inbound)))
+        responder.reply(body: try await handler(Request(request)))
     } catch let error as RequestFailed {
-        inbound.fail(code: error.failure.generated, text: error.text)
+        responder.fail(code: error.failure.generated, text: error.text)
     } catch {
         // The app's own words may say more than the caller should know.
-        inbound.fail(code: .application, text: "the handler failed")
+        responder.fail(code: .application, text: "the handler failed")
     }
 }
 
 extension Request {
     fileprivate init(_ inbound: InboundRequest) {
-        device = DeviceID(inbound.device())
-        service = inbound.service()
-        method = inbound.method()
-        group = inbound.group().map(GroupID.init)
-        body = inbound.body()
+        device = DeviceID(inbound.device)
+        service = inbound.service
+        method = inbound.method
+        group = inbound.group.map(GroupID.init)
+        body = inbound.body
     }
 }

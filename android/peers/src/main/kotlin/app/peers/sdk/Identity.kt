@@ -14,7 +14,10 @@ public sealed interface Identity {
          * of the user's devices keeps: it goes from device to device by a way that nobody else sees.
          * [PeersException.Identity] if it is not 64 bytes.
          */
-        public fun anotherDevice(secret: ByteArray): ByteArray = translating { generatedAnotherDevice(secret) }
+        public fun anotherDevice(secret: ByteArray): ByteArray = translating {
+            CallbackThreads.keep()
+            generatedAnotherDevice(secret)
+        }
     }
 }
 

@@ -30,7 +30,10 @@ import kotlinx.coroutines.withContext
  */
 public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
     private val scope = CoroutineScope(SupervisorJob() + Dispatchers.Default)
-    private val client = translating { PeersClient(PeersConfig().apply(configure).toGenerated(scope)) }
+    private val client = translating {
+        CallbackThreads.keep()
+        PeersClient(PeersConfig().apply(configure).toGenerated(scope))
+    }
     private val states = MutableStateFlow(PeersState.STOPPED)
     private val statuses = MutableStateFlow(emptyList<RelayStatus>())
 

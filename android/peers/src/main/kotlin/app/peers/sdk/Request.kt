@@ -3,10 +3,12 @@ package app.peers.sdk
 import app.peers.sdk.generated.FailureCode
 import app.peers.sdk.generated.InboundRequest
 import app.peers.sdk.generated.RequestHandler
+import app.peers.sdk.generated.Responder
+import java.util.concurrent.ConcurrentHashMap
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineScope
-import kotlinx.coroutines.cancelAndJoin
-import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.Job
 import kotlinx.coroutines.launch
 
 /** A peer's call: [device] is proven, and so is its membership in [group]. */
@@ -29,35 +31,36 @@ internal class Handlers(
     private val handlers: Map<String, suspend (Request) -> ByteArray>,
     private val scope: CoroutineScope,
 ) : RequestHandler {
-    override fun handle(request: InboundRequest) {
-        scope.launch { request.use { answerWhileWanted(it) } }
-    }
+    private val running = ConcurrentHashMap<ULong, Job>()
 
-    private suspend fun answerWhileWanted(request: InboundRequest) = coroutineScope {
-        val answering = launch { answer(request) }
-        val watch = launch {
-            request.over()
-            answering.cancelAndJoin()
+    override fun handle(request: InboundRequest, responder: Responder) {
+        val answering = scope.launch(start = CoroutineStart.LAZY) { answer(request, responder) }
+        running[request.number] = answering
+        answering.invokeOnCompletion {
+            running.remove(request.number)
+            responder.close()
         }
-        answering.join()
-        watch.cancel()
+        answering.start()
     }
 
-    private suspend fun answer(request: InboundRequest) {
-        val handler = handlers[request.service()]
-            ?: return request.fail(FailureCode.NOT_FOUND, "no such service")
+    override fun giveUp(number: ULong) {
+        running[number]?.cancel()
+    }
+
+    private suspend fun answer(request: InboundRequest, responder: Responder) {
+        val handler = handlers[request.service]
+            ?: return responder.fail(FailureCode.NOT_FOUND, "no such service")
         try {
-            request.reply(handler(request.toRequest()))
+            responder.reply(handler(request.toRequest()))
         } catch (error: CancellationException) {
             throw error
         } catch (error: RequestFailed) {
-            request.fail(error.failure.toGenerated(), error.message.orEmpty())
+            responder.fail(error.failure.toGenerated(), error.message.orEmpty())
         } catch (_: Exception) {
             // The app's own words may say more than the caller should know.
-            request.fail(FailureCode.APPLICATION, "the handler failed")
+            responder.fail(FailureCode.APPLICATION, "the handler failed")
         }
     }
 }
 
-private fun InboundRequest.toRequest() =
-    Request(DeviceId(device()), service(), method(), group()?.let(::GroupId), body())
+private fun InboundRequest.toRequest() = Request(DeviceId(device), service, method, group?.let(::GroupId), body)

@@ -1,5 +1,6 @@
 package app.peers.sdk
 
+import java.lang.management.ManagementFactory
 import kotlin.test.Test
 import kotlin.test.assertContentEquals
 import kotlin.test.assertEquals
@@ -28,6 +29,17 @@ class HandlerTest {
         val request = asked.await()
         assertEquals("math" to "reverse", request.service to request.method)
         assertEquals(first.deviceId, request.device)
+    }
+
+    @Test
+    fun `thousands of calls come on a few threads`() = network {
+        val (session) = pair { handle("echo") { it.body } }
+        val threads = ManagementFactory.getThreadMXBean()
+        session.call("echo", "echo")
+        val before = threads.totalStartedThreadCount
+        repeat(5000) { session.call("echo", "echo", byteArrayOf(it.toByte())) }
+        val started = threads.totalStartedThreadCount - before
+        assertTrue(started < 50, "$started threads")
     }
 
     @Test
