@@ -96,7 +96,8 @@ async fn call_run(world: &World) -> Outcome<Vec<f64>> {
     Ok(times)
 }
 
-async fn calls(session: &Session, count: usize) -> Outcome<Vec<f64>> {
+/// Microseconds that each of them took.
+pub(super) async fn calls(session: &Session, count: usize) -> Outcome<Vec<f64>> {
     let mut times = Vec::new();
     for _ in 0..count {
         let start = Instant::now();

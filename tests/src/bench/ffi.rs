@@ -11,20 +11,23 @@
 //! | `{"do":"send_stream","count":N}` | `{"done":true}` once N × 64 KiB are acknowledged |
 //! | `{"do":"take_stream"}` | `{"ready":true}`, then `{"done":true}` at the stream's end |
 //!
-//! `{"error":TEXT}` is the answer to what fails; the end of input ends the device.
+//! A device whose language collects garbage answers `{"done":true,"allocated":BYTES}` for messages: what they took of its
+//! heap. Its service `echo` answers calls with what they bring. `{"error":TEXT}` is the answer to what fails; the end of input
+//! ends the device.
 
 mod device;
 mod process;
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use peers::{Client, Session};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Outcome;
-use super::report::{Bound, Figure, Report};
+use super::calls::calls;
+use super::report::{Bound, Figure, Report, percentile};
 use super::world::{BOTH, World};
 use process::Process;
 
@@ -37,6 +40,10 @@ const BODY: Bytes = Bytes::from_static(&[7; 100]);
 const WRITE: usize = 64 * 1024;
 /// Messages an app takes at once.
 const TAKE: usize = 256;
+/// Calls of one run.
+const CALLS: usize = 2000;
+/// Bytes that a message may leave to a garbage collector.
+const GARBAGE: f64 = 300.0;
 
 /// What to measure, and how often.
 #[derive(Debug, Clone)]
@@ -57,11 +64,11 @@ pub struct Options {
 ///
 /// # Errors
 /// When a device could not be measured.
-pub fn run(options: Options) -> Outcome<()> {
+pub fn run(options: Options) -> Outcome<bool> {
     super::block_on(measure(options))
 }
 
-async fn measure(options: Options) -> Outcome<()> {
+async fn measure(options: Options) -> Outcome<bool> {
     let mut report = Report::new(options.json.as_deref())?;
     let world = World::start().await?;
     let (counterpart, _events) = world.device(BOTH).await?;
@@ -74,10 +81,10 @@ async fn measure(options: Options) -> Outcome<()> {
         let count = match work {
             Work::SendMessages | Work::TakeMessages => options.messages as usize,
             Work::SendStream | Work::TakeStream => options.mebibytes as usize * (1024 * 1024 / WRITE),
+            Work::AnswerCalls => CALLS,
         };
-        let figures = compare(work, count, options.rounds, &mut sides).await?;
-        for figure in figures {
-            report.add(&figure, Bound::Free)?;
+        for (figure, bound) in compare(work, count, options.rounds, &mut sides).await? {
+            report.add(&figure, bound)?;
         }
     }
     for side in sides {
@@ -85,30 +92,57 @@ async fn measure(options: Options) -> Outcome<()> {
     }
     counterpart.shutdown().await;
     world.stop().await;
-    Ok(())
+    Ok(report.close())
 }
 
 /// The sides take turns; the first turn of each warms up compilers and buffers.
-async fn compare(work: Work, count: usize, rounds: u32, sides: &mut [Side]) -> Outcome<Vec<Figure>> {
-    let mut samples = vec![Vec::new(); sides.len()];
+async fn compare(work: Work, count: usize, rounds: u32, sides: &mut [Side]) -> Outcome<Vec<(Figure, Bound)>> {
+    let mut runs = vec![Vec::new(); sides.len()];
     for round in 0..=rounds {
-        for (side, samples) in sides.iter_mut().zip(&mut samples) {
-            let seconds = side.run(work, count).await.map_err(|e| format!("{}: {e}", side.name))?;
+        for (side, runs) in sides.iter_mut().zip(&mut runs) {
+            let run = side.run(work, count).await.map_err(|e| format!("{}: {e}", side.name))?;
             if round > 0 {
-                samples.push(work.amount(count) / seconds);
+                runs.push(run);
             }
         }
     }
-    let baseline = samples[0].clone();
-    let figure = |(side, samples): (&Side, &Vec<f64>)| {
+    let values = |runs: &[Run]| runs.iter().map(|run| run.value).collect::<Vec<_>>();
+    let baseline = values(&runs[0]);
+    let mut figures = Vec::new();
+    for (side, runs) in sides.iter().zip(&runs) {
         let metric = format!("{}_{}", side.name, work.metric());
-        if side.name == BASELINE {
-            Figure::median(&metric, work.unit(), samples)
-        } else {
-            Figure::compared(&metric, work.unit(), samples, &baseline)
+        let ours = values(runs);
+        figures.push(match side.name.as_str() {
+            BASELINE => (Figure::median(&metric, work.unit(), &ours), Bound::Free),
+            _ => (Figure::compared(&metric, work.unit(), &ours, &baseline), work.bound()),
+        });
+        let garbage: Vec<_> =
+            runs.iter().filter_map(|run| run.allocated).map(|all| all / count as f64).collect();
+        if !garbage.is_empty() {
+            let figure = Figure::median(&format!("{metric}_garbage"), "B", &garbage);
+            figures.push((figure, Bound::AtMost(GARBAGE)));
         }
-    };
-    Ok(sides.iter().zip(&samples).map(figure).collect())
+    }
+    Ok(figures)
+}
+
+/// What one run came to.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    /// In the unit of the work.
+    value: f64,
+    /// Bytes of a heap that is collected.
+    allocated: Option<f64>,
+}
+
+impl Run {
+    fn messages(count: usize, time: Duration, done: &Value) -> Self {
+        Self { value: count as f64 / time.as_secs_f64(), allocated: done["allocated"].as_f64() }
+    }
+
+    fn stream(writes: usize, time: Duration) -> Self {
+        Self { value: (writes * WRITE) as f64 / 1e6 / time.as_secs_f64(), allocated: None }
+    }
 }
 
 /// What a device is told to do.
@@ -118,19 +152,12 @@ enum Work {
     TakeMessages,
     SendStream,
     TakeStream,
+    AnswerCalls,
 }
 
 impl Work {
-    const ALL: [Self; 4] = [Self::SendMessages, Self::TakeMessages, Self::SendStream, Self::TakeStream];
-
-    fn command(self) -> &'static str {
-        match self {
-            Self::SendMessages => "send_messages",
-            Self::TakeMessages => "take_messages",
-            Self::SendStream => "send_stream",
-            Self::TakeStream => "take_stream",
-        }
-    }
+    const ALL: [Self; 5] =
+        [Self::SendMessages, Self::TakeMessages, Self::SendStream, Self::TakeStream, Self::AnswerCalls];
 
     fn metric(self) -> &'static str {
         match self {
@@ -138,6 +165,7 @@ impl Work {
             Self::TakeMessages => "messages_in",
             Self::SendStream => "bulk_out",
             Self::TakeStream => "bulk_in",
+            Self::AnswerCalls => "call_handled_p50",
         }
     }
 
@@ -145,14 +173,16 @@ impl Work {
         match self {
             Self::SendMessages | Self::TakeMessages => "1/s",
             Self::SendStream | Self::TakeStream => "MB/s",
+            Self::AnswerCalls => "us",
         }
     }
 
-    /// What `count` messages or writes are in the unit.
-    fn amount(self, count: usize) -> f64 {
+    /// What another language may cost.
+    fn bound(self) -> Bound {
         match self {
-            Self::SendMessages | Self::TakeMessages => count as f64,
-            Self::SendStream | Self::TakeStream => (count * WRITE) as f64 / 1e6,
+            Self::SendMessages | Self::TakeMessages => Bound::RatioAtLeast(0.6),
+            Self::SendStream | Self::TakeStream => Bound::RatioAtLeast(0.8),
+            Self::AnswerCalls => Bound::RatioAtMost(2.0),
         }
     }
 }
@@ -169,44 +199,62 @@ impl Side {
         let to = counterpart.device_id().to_string();
         process.tell(&json!({ "do": "connect", "relay": world.url(), "to": to })).await?;
         let answer = process.answer("device").await.map_err(|e| format!("{name}: {e}"))?;
-        let device = answer.as_str().ok_or("a device without an id")?.parse()?;
+        let device = answer["device"].as_str().ok_or("a device without an id")?.parse()?;
         Ok(Self { name: name.to_owned(), process, session: counterpart.session(device).await? })
     }
 
-    /// Seconds from the first to the last byte or message.
-    async fn run(&mut self, work: Work, count: usize) -> Outcome<f64> {
-        let command = json!({ "do": work.command(), "count": count });
-        let begun = match work {
-            Work::SendMessages | Work::SendStream => Instant::now(),
-            Work::TakeMessages | Work::TakeStream => {
-                self.process.tell(&command).await?;
-                self.process.answer("ready").await?;
-                Instant::now()
-            }
-        };
+    async fn run(&mut self, work: Work, count: usize) -> Outcome<Run> {
         match work {
             Work::SendMessages => {
-                self.process.tell(&command).await?;
+                let begun = self.begin("send_messages", count).await?;
                 take_messages(&self.session, count).await?;
+                let arrived = begun.elapsed();
+                Ok(Run::messages(count, arrived, &self.done().await?))
+            }
+            Work::TakeMessages => {
+                let begun = self.begin_ready("take_messages", count).await?;
+                send_messages(&self.session, count).await?;
+                let done = self.done().await?;
+                Ok(Run::messages(count, begun.elapsed(), &done))
             }
             Work::SendStream => {
-                self.process.tell(&command).await?;
+                let begun = self.begin("send_stream", count).await?;
                 let taken = take_stream(&self.session).await?;
+                let arrived = begun.elapsed();
                 if taken != count * WRITE {
                     return Err(format!("{taken} of {} bytes arrived", count * WRITE).into());
                 }
+                self.done().await?;
+                Ok(Run::stream(count, arrived))
             }
-            Work::TakeMessages => send_messages(&self.session, count).await?,
-            Work::TakeStream => send_stream(&self.session, count).await?,
+            Work::TakeStream => {
+                let begun = self.begin_ready("take_stream", count).await?;
+                send_stream(&self.session, count).await?;
+                self.done().await?;
+                Ok(Run::stream(count, begun.elapsed()))
+            }
+            Work::AnswerCalls => {
+                let times = calls(&self.session, count).await?;
+                Ok(Run { value: percentile(&times, 50), allocated: None })
+            }
         }
-        // What a device sends has arrived here; what it takes has arrived when it says so.
-        let arrived = begun.elapsed();
-        self.process.answer("done").await?;
-        Ok(match work {
-            Work::SendMessages | Work::SendStream => arrived,
-            Work::TakeMessages | Work::TakeStream => begun.elapsed(),
-        }
-        .as_secs_f64())
+    }
+
+    async fn begin(&mut self, command: &str, count: usize) -> Outcome<Instant> {
+        let begun = Instant::now();
+        self.process.tell(&json!({ "do": command, "count": count })).await?;
+        Ok(begun)
+    }
+
+    /// For what the device takes: begins when it waits for it.
+    async fn begin_ready(&mut self, command: &str, count: usize) -> Outcome<Instant> {
+        self.begin(command, count).await?;
+        self.process.answer("ready").await?;
+        Ok(Instant::now())
+    }
+
+    async fn done(&mut self) -> Outcome<Value> {
+        self.process.answer("done").await
     }
 }
 

@@ -40,6 +40,7 @@ struct BenchDevice {
         guard let url = URL(string: relay) else { throw PeersError.config("relay") }
         var config = PeersConfig(relay: url, identity: .temporary)
         config.loopback = true
+        config.handlers = ["echo": { $0.body }]
         let peers = try Peers(config)
         self.peers = peers
         try await peers.start()

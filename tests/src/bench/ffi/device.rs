@@ -1,6 +1,7 @@
 //! The Rust device, to which the others are compared.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use peers::{Client, Events, PathKind, Session};
 use serde_json::{Value, json};
@@ -8,6 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::super::{Outcome, block_on};
 use super::{send_messages, send_stream, take_messages, take_stream};
+use crate::device::Echo;
 
 /// Obeys the commands on standard input until there are no more.
 ///
@@ -65,7 +67,8 @@ async fn obey(device: &mut Option<Device>, command: &Value) -> Outcome<Value> {
 }
 
 async fn connect(relay: &str, to: &str) -> Outcome<Device> {
-    let (client, events) = Client::builder().relay(relay).loopback(true).start().await?;
+    let builder = Client::builder().relay(relay).loopback(true).handler("echo", Arc::new(Echo));
+    let (client, events) = builder.start().await?;
     let session = client.session(to.parse()?).await?;
     session.watch_path().wait_for(|path| *path == Some(PathKind::WebRtc)).await?;
     Ok(Device { client, _events: events, session })

@@ -45,12 +45,15 @@ impl Process {
         Ok(self.commands.flush().await?)
     }
 
-    /// What the next answer says for `key`.
+    /// The next answer, which has `key`.
     pub(super) async fn answer(&mut self, key: &str) -> Outcome<Value> {
         let line = tokio::time::timeout(PATIENCE, self.answers.next_line()).await??;
         let line = line.ok_or("the device ended")?;
         let answer: Value = serde_json::from_str(&line)?;
-        answer.get(key).cloned().ok_or_else(|| format!("{line} instead of {key}").into())
+        if answer.get(key).is_none() {
+            return Err(format!("{line} instead of {key}").into());
+        }
+        Ok(answer)
     }
 
     /// Ends the device and waits for it.

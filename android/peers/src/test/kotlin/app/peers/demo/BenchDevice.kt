@@ -6,6 +6,8 @@ import app.peers.sdk.PeerEvent
 import app.peers.sdk.Peers
 import app.peers.sdk.Session
 import app.peers.sdk.TemporaryIdentity
+import com.sun.management.ThreadMXBean
+import java.lang.management.ManagementFactory
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.flow.collect
 import kotlinx.coroutines.flow.first
@@ -43,8 +45,8 @@ private class Worker {
                 connect(command.getValue("relay"), DeviceId(command.getValue("to")))
                 return Json.write("device" to peers.deviceId)
             }
-            "send_messages" -> sendMessages(count)
-            "take_messages" -> takeMessages(count)
+            "send_messages" -> return counting { sendMessages(count) }
+            "take_messages" -> return counting { takeMessages(count) }
             "send_stream" -> sendStream(count)
             "take_stream" -> takeStream()
             else -> error("unknown command")
@@ -56,11 +58,25 @@ private class Worker {
         if (::peers.isInitialized) peers.shutdown()
     }
 
+    /** Does the work and tells what it allocated on the heap. */
+    private suspend fun counting(work: suspend () -> Unit): String {
+        val before = allocated()
+        work()
+        return Json.write("done" to true, "allocated" to allocated() - before)
+    }
+
+    /** By all threads that live. */
+    private fun allocated(): Long {
+        val threads = ManagementFactory.getThreadMXBean() as ThreadMXBean
+        return threads.getThreadAllocatedBytes(threads.allThreadIds).sum()
+    }
+
     private suspend fun connect(relay: String, to: DeviceId) {
         peers = Peers {
             relay(relay)
             identity(TemporaryIdentity)
             loopback = true
+            handle("echo") { it.body }
         }
         peers.start()
         session = peers.session(to)
