@@ -324,14 +324,14 @@ final class PeersTests: XCTestCase {
             let id = try talkative.deviceID
             let silent = try await network.device { $0.trusted[id] = .trusted }
             let session = try await talkative.session(with: silent.deviceID)
-            try await session.send("the password is 1234")
+            try await session.send("the password is swordfish")
             await session.close()
             await talkative.shutdown()
             await silent.shutdown()
             var records: [LogRecord] = []
             for await record in talkative.logs { records.append(record) }
             XCTAssertTrue(records.contains { $0.level == .info && $0.text.hasPrefix("session ended") }, "\(records)")
-            XCTAssertFalse(records.contains { $0.text.contains("1234") || $0.text.contains("127.0.0.1") }, "\(records)")
+            XCTAssertFalse(records.contains { $0.text.contains("swordfish") || $0.text.contains("127.0.0.1") }, "\(records)")
             for await record in silent.logs { XCTFail("\(record)") }
         }
     }
