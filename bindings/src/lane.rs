@@ -1,7 +1,7 @@
 //! The fast lane: plain C functions beside UniFFI for what an app does many thousand times a second.
 //!
 //! A generated method costs tens of microseconds on a JVM, where the structure it reports errors in crosses as well; a plain
-//! function costs less than one. The functions here never wait and never fail in a way of their own: what one of them refuses,
+//! function costs less than one. The functions here return at once and never fail in a way of their own: what one of them refuses,
 //! the object's own method does, or it says why not. `include/peers_lane.h` declares them for Swift.
 //!
 //! | function | buffer | result |
@@ -10,6 +10,11 @@
 //! | [`peers_lane_take`] | room for messages of a session | bytes filled; 0 when no message is there |
 //! | [`peers_lane_write`] | bytes of a stream | bytes queued; 0 when the queue is full |
 //! | [`peers_lane_read`] | room for bytes of a stream | bytes filled; 0 when no byte is there |
+//! | [`peers_lane_wait_bytes`] | | 0 |
+//! | [`peers_lane_wait_room`] | | 0 |
+//!
+//! The last two begin a wait for what a stream lacks, which ends with a call of the app's [`Wake`]: when it is there, when the
+//! stream has failed, and when another wait takes its place. Without a `Wake` they only end the wait that there is.
 //!
 //! A negative result says that nothing was done:
 //!
@@ -34,13 +39,18 @@
 
 mod packed;
 mod registry;
+mod wait;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use packed::{Malformed, Packed};
 use registry::Registry;
+use wait::Token;
 
 use crate::{PeersError, Session, Stream};
+
+pub(crate) use wait::Wait;
+pub use wait::Wake;
 
 pub(crate) static SESSIONS: Registry<Session> = Registry::new();
 pub(crate) static STREAMS: Registry<Stream> = Registry::new();
@@ -141,6 +151,36 @@ pub unsafe extern "C" fn peers_lane_read(stream: u64, room: *mut u8, length: u32
         // SAFETY: promised by the caller.
         let room = unsafe { bytes_mut(room, length) }?;
         Ok(stream.try_read(room))
+    })
+}
+
+/// Begins a wait for bytes of a stream, or for its end.
+#[unsafe(no_mangle)]
+pub extern "C" fn peers_lane_wait_bytes(stream: u64, wake: Option<Wake>, token: u64) -> i64 {
+    guarded(|| {
+        let stream = STREAMS.get(stream).ok_or(Refusal::Unknown)?;
+        match wake {
+            Some(wake) => {
+                stream.wait_for_bytes.begin(stream.tasks(), Token { wake, token }, stream.clone().bytes())
+            }
+            None => stream.wait_for_bytes.end(),
+        }
+        Ok(0)
+    })
+}
+
+/// Begins a wait for room for bytes of a stream: half of its queue.
+#[unsafe(no_mangle)]
+pub extern "C" fn peers_lane_wait_room(stream: u64, wake: Option<Wake>, token: u64) -> i64 {
+    guarded(|| {
+        let stream = STREAMS.get(stream).ok_or(Refusal::Unknown)?;
+        match wake {
+            Some(wake) => {
+                stream.wait_for_room.begin(stream.tasks(), Token { wake, token }, stream.clone().room())
+            }
+            None => stream.wait_for_room.end(),
+        }
+        Ok(0)
     })
 }
 

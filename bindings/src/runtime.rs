@@ -115,6 +115,14 @@ impl Tasks {
         }
     }
 
+    /// Starts what ends with the handle that is returned; none without a runtime.
+    pub(crate) fn spawn(
+        &self,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Option<AbortOnDropHandle<()>> {
+        Some(AbortOnDropHandle::new(self.handle()?.spawn(work)))
+    }
+
     fn handle(&self) -> Option<Handle> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -8,6 +8,7 @@ use peers::{BulkMark, InboundStream, RecvStream, SendStream};
 use tokio::sync::{Mutex, watch};
 
 use crate::inbox::Inbox;
+use crate::lane::Wait;
 use crate::runtime::Tasks;
 use crate::{Cancellation, PeersError, lane};
 
@@ -25,6 +26,8 @@ pub struct Stream {
     recv: Arc<Half<Reader>>,
     arrived: Inbox<Bytes>,
     lane: OnceLock<u64>,
+    pub(crate) wait_for_bytes: Wait,
+    pub(crate) wait_for_room: Wait,
 }
 
 impl Stream {
@@ -38,6 +41,8 @@ impl Stream {
             recv: Half::new(Reader { stream: stream.recv, failed: None }),
             arrived: Inbox::new(),
             lane: OnceLock::new(),
+            wait_for_bytes: Wait::default(),
+            wait_for_room: Wait::default(),
         })
     }
 }
@@ -137,6 +142,27 @@ impl Stream {
         let mut rest = Bytes::copy_from_slice(data);
         stream.try_write(&mut rest)?;
         Ok(data.len() - rest.len())
+    }
+
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// Waits for bytes, the end or an error.
+    pub(crate) async fn bytes(self: Arc<Self>) {
+        // An error stays for the next read.
+        let _ = self.arrived.fill(|| self.pull()).await;
+    }
+
+    /// Waits for room or an error.
+    pub(crate) async fn room(self: Arc<Self>) {
+        let mut stream = self.send.stream.lock().await;
+        tokio::select! {
+            biased;
+            () = self.send.given_up() => {}
+            // An error comes again at the next write.
+            _ = stream.room() => {}
+        }
     }
 
     /// Fills `space` as far as bytes have arrived. Returns how many.

@@ -1,13 +1,17 @@
 //! The plain C functions that Kotlin and Swift call, over a real session.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use peers::{Client, Events};
-use peers_ffi::lane::{peers_lane_read, peers_lane_send, peers_lane_take, peers_lane_write};
+use peers_ffi::lane::{
+    peers_lane_read, peers_lane_send, peers_lane_take, peers_lane_wait_bytes, peers_lane_wait_room,
+    peers_lane_write,
+};
 use peers_ffi::{ClientConfig, IdentitySource, PeersClient, PeersError, RelayEndpoint};
 use peers_relay::{Relay, RelayConfig};
 use peers_tests::device::Everybody;
+use tokio::sync::Notify;
 
 const OWN_METHOD: i64 = -1;
 const MALFORMED: i64 = -2;
@@ -234,4 +238,53 @@ async fn what_has_ended_is_left_to_the_methods_that_say_so() {
     assert_eq!(read(stream_lane, &mut [0; 8]), UNKNOWN);
     far.shutdown().await;
     relay.shutdown().await;
+}
+
+static WOKEN: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+static WOKE: Notify = Notify::const_new();
+
+extern "C" fn wake(token: u64) {
+    WOKEN.lock().unwrap().push(token);
+    WOKE.notify_one();
+}
+
+async fn woken(token: u64) {
+    while !WOKEN.lock().unwrap().contains(&token) {
+        WOKE.notified().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_ends_once_with_its_token() {
+    let world = World::start().await;
+    let stream = world.session.open_stream("bytes".into(), None, None).await.unwrap();
+    let lane = stream.clone().lane();
+    while write(lane, &[7; 50_000]) > 0 {}
+    assert_eq!(peers_lane_wait_room(lane, Some(wake), 1), 0);
+    let mut far = world.far_session.accept_stream().await.unwrap();
+    let reading = tokio::spawn(async move {
+        far.send.write(vec![1; 10]).await.unwrap();
+        while let Ok(Some(_)) = far.recv.read().await {}
+    });
+    woken(1).await;
+    assert!(write(lane, &[7; 1000]) == 1000, "there is room");
+
+    assert_eq!(peers_lane_wait_bytes(lane, Some(wake), 2), 0);
+    woken(2).await;
+    assert_eq!(read(lane, &mut [0; 100]), 10);
+    assert_eq!(peers_lane_wait_bytes(lane, Some(wake), 3), 0);
+    assert_eq!(peers_lane_wait_bytes(lane, Some(wake), 4), 0, "takes the place of the third");
+    woken(3).await;
+    assert_eq!(peers_lane_wait_bytes(lane, None, 0), 0);
+    woken(4).await;
+    assert_eq!(peers_lane_wait_bytes(lane, Some(wake), 5), 0);
+    world.near.shutdown().await;
+    woken(5).await;
+    assert_eq!(peers_lane_wait_bytes(lane, Some(wake), 6), 0, "nothing to wait for");
+    woken(6).await;
+    drop(stream);
+    assert_eq!(peers_lane_wait_room(lane, Some(wake), 7), UNKNOWN);
+    assert_eq!(*WOKEN.lock().unwrap(), [1, 2, 3, 4, 5, 6]);
+    reading.await.unwrap();
+    world.stop().await;
 }

@@ -125,6 +125,27 @@ impl SendStream {
         self.queue(data)
     }
 
+    /// Waits until half of the stream's queue is free, which [`SendStream::write`] waits for as well.
+    ///
+    /// # Errors
+    /// As [`SendStream::write`].
+    pub async fn room(&mut self) -> Result<(), Error> {
+        loop {
+            let room = self.half.signal.writable.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            let free = self.half.shared.update(|s| {
+                // Asked in any case: it ends too when the reader stops the stream.
+                let free = s.machine.has_room(self.half.id)?;
+                Ok::<_, Error>(free && !self.half.waits(s))
+            })??;
+            if free {
+                return Ok(());
+            }
+            room.await;
+        }
+    }
+
     fn queue(&self, data: &mut Bytes) -> Result<(), Error> {
         self.half.shared.update(|s| match self.half.waits(s) {
             // Ends too when the reader stops the stream.

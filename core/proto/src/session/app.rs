@@ -123,6 +123,11 @@ impl Session {
         Ok(())
     }
 
+    /// Whether half of the stream's queue is free. If not, [`SessionEvent::StreamWritable`] tells when it is.
+    pub fn has_room(&mut self, stream: u64) -> Result<bool, StreamError> {
+        self.streams.has_room(stream)
+    }
+
     /// Ends the outgoing direction after what is queued.
     pub fn finish(&mut self, stream: u64) -> Result<(), StreamError> {
         if self.streams.finish(stream)? {

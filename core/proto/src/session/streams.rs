@@ -104,16 +104,27 @@ impl Streams {
 
     /// Queues what fits and leaves the rest in `data`. Returns whether the stream must join the outbox's round.
     pub(super) fn write(&mut self, id: u64, data: &mut Bytes) -> Result<bool, StreamError> {
-        let out = &mut self.streams.get_mut(&id).ok_or(StreamError::Closed)?.outgoing;
-        match out.end {
-            End::Open => {}
-            End::Failed(e) => return Err(e),
-            _ => return Err(StreamError::Closed),
-        }
+        let out = self.open_outgoing(id)?;
         let room = STREAM_QUEUE.saturating_sub(out.queue.len()).min(data.len());
         out.queue.push(data.split_to(room));
         out.starved = !data.is_empty();
         Ok(out.queue.len() > 0 && !std::mem::replace(&mut out.scheduled, true))
+    }
+
+    /// Whether half of the queue is free. If not, news come when it is.
+    pub(super) fn has_room(&mut self, id: u64) -> Result<bool, StreamError> {
+        let out = self.open_outgoing(id)?;
+        out.starved = out.queue.len() > STREAM_QUEUE / 2;
+        Ok(!out.starved)
+    }
+
+    fn open_outgoing(&mut self, id: u64) -> Result<&mut Outgoing, StreamError> {
+        let out = &mut self.streams.get_mut(&id).ok_or(StreamError::Closed)?.outgoing;
+        match out.end {
+            End::Open => Ok(out),
+            End::Failed(e) => Err(e),
+            _ => Err(StreamError::Closed),
+        }
     }
 
     /// Ends the outgoing direction after what is queued. Returns whether the stream must join the outbox's round.

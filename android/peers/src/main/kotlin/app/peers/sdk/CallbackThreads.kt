@@ -14,6 +14,7 @@ import com.sun.jna.Native
  */
 internal object CallbackThreads {
     private val callbacks: List<Callback> = listOf(
+        Wake,
         Continuation,
         RequestHandlerCallbacks.handle,
         RequestHandlerCallbacks.giveUp,

@@ -14,7 +14,7 @@ private const val UNKNOWN = -3L
 
 /**
  * The library's plain C functions for messages and streams, which JNA calls a hundred times as fast as generated methods. They
- * never wait: what one of them does not do, the generated method does, or it says why not. bindings/src/lane.rs describes them,
+ * return at once: what one of them does not do, the generated method does, or it says why not. bindings/src/lane.rs describes them,
  * their results and how messages lie in a buffer.
  */
 internal object Lane {
@@ -63,6 +63,14 @@ internal object Lane {
         return space.take(filled.toInt())
     }
 
+    /** Suspends until [stream] has room, or an error to report. */
+    suspend fun awaitRoom(stream: Long): Unit =
+        Waits.wait { wake, token -> peers_lane_wait_room(stream, wake, token) >= 0 }
+
+    /** Suspends until [stream] has bytes, its end or an error to report. */
+    suspend fun awaitBytes(stream: Long): Unit =
+        Waits.wait { wake, token -> peers_lane_wait_bytes(stream, wake, token) >= 0 }
+
     private fun space() = spaces.get().apply { cursor.clear() }
 
     /** Null when the generated method has to do it. */
@@ -83,6 +91,12 @@ internal object Lane {
 
     @JvmStatic
     private external fun peers_lane_read(stream: Long, room: Pointer, length: Int): Long
+
+    @JvmStatic
+    private external fun peers_lane_wait_bytes(stream: Long, wake: Pointer?, token: Long): Long
+
+    @JvmStatic
+    private external fun peers_lane_wait_room(stream: Long, wake: Pointer?, token: Long): Long
 }
 
 /** A buffer that this thread and the library share for the time of one call. */

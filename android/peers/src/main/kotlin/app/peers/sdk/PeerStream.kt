@@ -35,7 +35,12 @@ public class PeerStream internal constructor(private val inner: Stream) {
     public suspend fun write(data: ByteArray) {
         var written = 0
         do {
-            val more = Lane.write(lane, data, written)
+            var more = Lane.write(lane, data, written)
+            if (more == 0) {
+                Lane.awaitRoom(lane)
+                more = Lane.write(lane, data, written)
+            }
+            // The other way waits as well, and reports errors.
             if (more == 0) return translating { inner.write(data.copyOfRange(written, data.size), null) }
             written += more
         } while (written < data.size)
@@ -53,7 +58,11 @@ public class PeerStream internal constructor(private val inner: Stream) {
         while (true) {
             // Otherwise a fast writer would keep the reader's thread to itself.
             yield()
-            val taken = Lane.read(lane, max)
+            var taken = Lane.read(lane, max)
+            if (taken.isEmpty()) {
+                Lane.awaitBytes(lane)
+                taken = Lane.read(lane, max)
+            }
             if (taken.isNotEmpty()) return taken
             if (!translating { inner.bytesReady(null) }) return null
         }
