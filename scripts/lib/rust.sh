@@ -52,13 +52,14 @@ build_host() {
 
 # The generator reads the library, so its own profile does not matter.
 generate() {
-  local language=$1
+  local language=$1 library=libpeers_ffi.so
+  [[ $(uname) != Darwin ]] || library=libpeers_ffi.dylib
   GENERATED=$BUILD/generated/$language
   rm -rf "$GENERATED"
   mkdir -p "$GENERATED"
   cargo_build --quiet --bin peers-bindgen
   (cd "$ROOT" && "$TARGET/debug/peers-bindgen" generate --library --no-format --language "$language" \
-    --out-dir "$GENERATED" "$HOST_DIR/libpeers_ffi.so")
+    --out-dir "$GENERATED" "$HOST_DIR/$library")
   # Swift reads the declarations of the fast lane as it reads the generated ones.
   [[ $language != swift ]] || cp "$ROOT"/bindings/include/* "$GENERATED"
 }

@@ -1,8 +1,13 @@
 # shellcheck shell=bash
-# Swift on Linux: Debian 13's compiler in a chroot, running against the library and the command built outside.
+# Swift: on Linux Debian 13's compiler in a chroot, running against the library and the command built outside; on macOS Xcode's,
+# with the framework of scripts/package.
 
 SWIFT_CHROOT=$TOOLS/swift-chroot
 SWIFT_PACKAGE=$ROOT/ios/Peers
+# As the chroot sees it.
+SWIFT_CHECK=/peers/scripts/lib/swift-check-apple
+
+is_macos() { [[ $(uname) == Darwin ]]; }
 
 ensure_swift() {
   [[ -e $SWIFT_CHROOT/.ready ]] || locked swift install_swift
@@ -26,7 +31,7 @@ install_swift() {
 # Generated files change only when their content does, so that Swift builds what changed and no more.
 swift_prepare() {
   local header
-  ensure_swift
+  is_macos || ensure_swift
   generate swift
   for header in "$GENERATED"/*.h; do
     copy_changed "$header" "$SWIFT_PACKAGE/Generated/FFI/include/${header##*/}"
@@ -38,6 +43,14 @@ swift_prepare() {
   for source in "$GENERATED"/*.swift; do
     copy_changed "$source" "$SWIFT_PACKAGE/Generated/Bindings/${source##*/}"
   done
+  ! is_macos || copy_framework
+}
+
+copy_framework() {
+  local framework=$BUILD/package/apple/PeersFFI.xcframework
+  [[ -d $framework ]] || die "run scripts/package apple first"
+  rm -rf "$SWIFT_PACKAGE/Generated/PeersFFI.xcframework"
+  cp -R "$framework" "$SWIFT_PACKAGE/Generated/"
 }
 
 copy_changed() {
@@ -48,8 +61,35 @@ copy_changed() {
 swift_run() {
   local verb=$1
   shift
+  if is_macos; then
+    (cd "$SWIFT_PACKAGE" && PEERS_BIN_DIR=$HOST_DIR swift "$verb" --scratch-path "$BUILD/swift" "$@")
+    return
+  fi
   swift_exec env -C /peers/ios/Peers "/usr/libexec/swift/bin/swift-$verb" --scratch-path /build/swift \
     -Xlinker -L/host -Xlinker -rpath -Xlinker /host "$@"
+}
+
+# The parts for Apple's systems, against declarations of their modules; after a build.
+swift_check_apple() {
+  local system
+  # There the compiler has the modules themselves.
+  ! is_macos || return 0
+  for system in UIKit AppKit; do
+    swift_exec "$SWIFT_CHECK" "$system" </dev/null
+  done
+}
+
+# The package's tests on a simulator of an iPhone, with a relay on this machine; those that need other processes are skipped.
+swift_simulator() {
+  local phone relay url
+  phone=$(xcrun simctl list devices available | sed -n 's/.*iPhone.*(\([0-9A-F-]\{36\}\)).*/\1/p' | head -n 1)
+  [[ -n $phone ]] || die "there is no simulator of an iPhone"
+  exec {relay}< <(exec "$HOST_DIR/peers" relay --listen 127.0.0.1:0)
+  # shellcheck disable=SC2064
+  trap "kill $!" EXIT
+  IFS= read -r -t 60 -u "$relay" url
+  (cd "$SWIFT_PACKAGE" && TEST_RUNNER_PEERS_RELAY=ws://${url##* } xcodebuild test -scheme Peers-Package \
+    -destination "id=$phone" -derivedDataPath "$BUILD/xcode")
 }
 
 swift_exec() {

@@ -27,21 +27,28 @@ extension Identity {
         try translating { try PeersGenerated.anotherDevice(secret: secret) }
     }
 
-    var generated: IdentitySource {
+    /// For the library, and what it asks of the app's store if there is one.
+    var generated: (source: IdentitySource, bridge: StoreBridge?) {
         switch self {
-        case .file(let url): .file(path: url.path)
-        case .store(let store): .store(store: StoreBridge(store: store))
-        case .temporary: .temporary
+        case .file(let url): return (.file(path: url.path), nil)
+        case .store(let store):
+            let bridge = StoreBridge(store: store)
+            return (.store(store: bridge), bridge)
+        case .temporary: return (.temporary, nil)
         }
     }
 }
 
-private final class StoreBridge: PeersGenerated.SecretStore {
+final class StoreBridge: PeersGenerated.SecretStore {
     private let inner: any SecretStore
+    private let failure = Locked<KeychainError?>(nil)
 
     init(store: any SecretStore) {
         inner = store
     }
+
+    /// Why the last operation failed, if the store is the Keychain.
+    var keychainError: KeychainError? { failure.withLock { $0 } }
 
     func load() throws -> Data? {
         try reporting { try inner.load() }
@@ -50,13 +57,15 @@ private final class StoreBridge: PeersGenerated.SecretStore {
     func store(secret: Data) throws {
         try reporting { try inner.store(secret) }
     }
-}
 
-/// Runs the app's code; what it throws goes back to the library as a value.
-private func reporting<T>(_ body: () throws -> T) throws -> T {
-    do {
-        return try body()
-    } catch {
-        throw CallbackError.Failed(reason: String(describing: error))
+    /// Runs the app's code; what it throws goes back to the library as a value.
+    private func reporting<T>(_ body: () throws -> T) throws -> T {
+        failure.withLock { $0 = nil }
+        do {
+            return try body()
+        } catch {
+            failure.withLock { $0 = error as? KeychainError }
+            throw CallbackError.Failed(reason: String(describing: error))
+        }
     }
 }

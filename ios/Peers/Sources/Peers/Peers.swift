@@ -11,10 +11,23 @@ internal import PeersGenerated
 /// for, at the peer as well. After `shutdown()` everything throws `PeersError.closed`.
 public final class Peers: Sendable {
     private let client: PeersClient
+    private let shim: SystemShim
+    private let store: StoreBridge?
+    private let log: LogForwarder?
 
     /// A client that does nothing yet.
-    public init(_ config: PeersConfig) throws {
-        client = try translating { try PeersClient(config: config.generated) }
+    public convenience init(_ config: PeersConfig) throws {
+        try self.init(config, system: .platform(config.systemSources))
+    }
+
+    /// The same with another system.
+    init(_ config: PeersConfig, system: System) throws {
+        let identity = config.identity.generated
+        let client = try translating { try PeersClient(config: config.generated(identity: identity.source)) }
+        self.client = client
+        store = identity.bridge
+        shim = SystemShim(system, core: client)
+        log = config.logSink.write.map { LogForwarder(LogRecords(client: client), $0) }
     }
 
     /// Whether a relay is reached, now.
@@ -36,8 +49,9 @@ public final class Peers: Sendable {
     /// when the task is cancelled.
     public var events: PeerEvents { PeerEvents(client: client) }
 
-    /// What the library logs, as `PeersConfig.logLevel` asks, for the app's own log. The library keeps a bounded number of records
-    /// and counts the rest. For one consumer. Ends at `shutdown()`, or when the task is cancelled.
+    /// What the library logs, as `PeersConfig.logLevel` asks, for the app's own log, where `PeersConfig.logSink` leaves it to the
+    /// app. The library keeps a bounded number of records and counts the rest. For one consumer. Ends at `shutdown()`, or when the
+    /// task is cancelled.
     public var logs: LogRecords { LogRecords(client: client) }
 
     /// This device. `PeersError.notStarted` before `start()`.
@@ -53,9 +67,17 @@ public final class Peers: Sendable {
     /// Sessions that can be used now.
     public var sessions: [Session] { client.sessions().map(Session.init) }
 
-    /// Reads or makes the keys and begins to connect; does not wait for the relay. May be called again when it failed.
+    /// Reads or makes the keys and begins to connect; does not wait for the relay. May be called again when it failed, with
+    /// `KeychainError` for example. From now on changes of the network and of the app's state are followed, as
+    /// `PeersConfig.systemSources` asks.
     public func start() async throws {
-        try await cancellable { try await client.start(cancel: $0) }
+        do {
+            try await cancellable { try await client.start(cancel: $0) }
+        } catch let error as PeersError {
+            if case .identity = error, let reason = store?.keychainError { throw reason }
+            throw error
+        }
+        shim.start()
     }
 
     /// The session with a device: the one there is, or a new one. Returns when it can be used. At a device that does not accept
@@ -70,7 +92,8 @@ public final class Peers: Sendable {
         try translating { try client.trust(device: device.text, level: level.generated) }
     }
 
-    /// A fact about the network, as often as the operating system has one. The library acts when they have settled: paths have to
+    /// A fact about the network, as often as the operating system has one; on iOS and macOS see `PeersConfig.systemSources`. The
+    /// library acts when they have settled: paths have to
     /// prove themselves, and on another network everything is made anew. `PeersError.config` for an address that is none.
     public func networkChanged(_ snapshot: NetworkSnapshot) throws {
         try translating { try client.networkChanged(snapshot: snapshot.generated) }
@@ -84,7 +107,19 @@ public final class Peers: Sendable {
 
     /// Says goodbye to peers and ends everything; returns when sessions, threads and sockets are gone. Any number of times.
     public func shutdown() async {
+        shim.stop()
         await client.shutdown()
+    }
+}
+
+extension PeersClient: SystemListener {
+    // A client that ends meanwhile needs no reports: that is the only error there can be.
+    func report(_ snapshot: NetworkSnapshot) {
+        try? networkChanged(snapshot: snapshot.generated)
+    }
+
+    func report(_ state: AppState) async {
+        try? await cancellable { try await setAppState(state: state.generated, cancel: $0) }
     }
 }
 

@@ -37,8 +37,14 @@ public struct PeersConfig: Sendable {
     public var resumeWindow: Duration = .seconds(60)
     /// Lets streams marked as bulk (`PeerStream.bulk`) go on while data costs money; without it they wait.
     public var bulkOnMetered = false
-    /// How much the library tells in `Peers.logs`; nil for nothing.
-    public var logLevel: LogLevel?
+    /// How much is logged; nil for nothing.
+    public var logLevel: LogLevel? = LogSink.defaultLevel
+    /// Where it goes.
+    public var logSink: LogSink = .system
+    /// Parts of the system that are followed by themselves, on iOS and macOS. For each other one, and on other systems, the app
+    /// tells by `Peers.networkChanged` and `Peers.setAppState`. In an app that the system launched in the background, the first
+    /// `setAppState(.background)` is the app's to tell: no notification does.
+    public var systemSources: Set<SystemSource> = Set(SystemSource.allCases)
     /// Only relayed candidates: peers never learn this device's addresses.
     public var relayOnly = false
     /// Encrypt on WebRTC as well, where DTLS already does.
@@ -93,13 +99,13 @@ public struct ICEServer: Sendable, Hashable {
 }
 
 extension PeersConfig {
-    var generated: ClientConfig {
+    func generated(identity: IdentitySource) -> ClientConfig {
         ClientConfig(
             relays: relays.map {
                 RelayEndpoint(
                     url: $0.url.absoluteString, token: $0.token, authorities: $0.authorities, pins: $0.pins)
             },
-            identity: identity.generated,
+            identity: identity,
             name: name,
             trusted: trusted.map { TrustedDevice(device: $0.key.text, level: $0.value.generated) },
             trustPolicy: trustPolicy.map(PolicyBridge.init),

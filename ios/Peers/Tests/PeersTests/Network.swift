@@ -25,10 +25,17 @@ actor Network {
     func stopped(
         at relay: URL, token: String? = nil, _ configure: @Sendable (inout PeersConfig) -> Void = { _ in }
     ) throws -> Peers {
-        var config = PeersConfig(relay: relay, token: token, identity: .temporary)
+        try stopped(at: relay, token: token, system: .platform([]), configure)
+    }
+
+    /// A device that was not started, on this system.
+    func stopped(
+        at relay: URL? = nil, token: String? = nil, system: System, _ configure: @Sendable (inout PeersConfig) -> Void
+    ) throws -> Peers {
+        var config = PeersConfig(relay: try relay ?? Relay.url.get(), token: token, identity: .temporary)
         config.loopback = true
         configure(&config)
-        let device = try Peers(config)
+        let device = try Peers(config, system: system)
         devices.append(device)
         return device
     }
@@ -116,63 +123,87 @@ struct Pair: Sendable {
     let other: Session
 }
 
-/// One relay for all tests, ended when they exit.
-enum Relay {
-    private static let command = Result { try Command("relay", "--listen", "127.0.0.1:0") }
-
-    static let url = Result {
-        let address = try command.get().line(after: "listening on ")
-        atexit { try? Relay.command.get().signal() }
-        return try XCTUnwrap(URL(string: "ws://\(address)"))
-    }
-}
-
-/// The `peers` command that scripts/swift built, running.
-final class Command: @unchecked Sendable {
-    private let process = Process()
-    private let output = Pipe()
-
-    convenience init(_ arguments: String...) throws {
-        try self.init(arguments)
-    }
-
-    init(_ arguments: [String]) throws {
-        let folder = try XCTUnwrap(ProcessInfo.processInfo.environment["PEERS_BIN_DIR"])
-        process.executableURL = URL(fileURLWithPath: folder).appendingPathComponent("peers")
-        process.arguments = arguments
-        process.standardOutput = output
-        process.standardError = output
-        try process.run()
-    }
-
-    /// The rest of the next line that begins with `prefix`.
-    func line(after prefix: String) throws -> String {
-        while true {
-            let line = try readLine()
-            if line.hasPrefix(prefix) { return String(line.dropFirst(prefix.count)) }
-            if line.isEmpty, !process.isRunning { throw PeersError.internal("the command ended") }
+#if os(iOS)
+    /// The relay that scripts/swift runs on the host of a simulator.
+    enum Relay {
+        static let url = Result {
+            try XCTUnwrap(ProcessInfo.processInfo.environment["PEERS_RELAY"].flatMap { URL(string: $0) })
         }
     }
 
-    private func readLine() throws -> String {
-        var line = Data()
-        while let byte = try output.fileHandleForReading.read(upToCount: 1), let character = byte.first {
-            if character == UInt8(ascii: "\n") { break }
-            line.append(character)
+    /// An app on iOS starts no processes.
+    final class Command: Sendable {
+        convenience init(_ arguments: String...) throws {
+            try self.init(arguments)
         }
-        return String(decoding: line, as: UTF8.self)
+
+        init(_ arguments: [String]) throws {
+            throw XCTSkip("needs another process")
+        }
+
+        func line(after prefix: String) throws -> String { prefix }
+        func end() {}
+        func signal() {}
+    }
+#else
+    /// One relay for all tests, ended when they exit.
+    enum Relay {
+        private static let command = Result { try Command("relay", "--listen", "127.0.0.1:0") }
+
+        static let url = Result {
+            let address = try command.get().line(after: "listening on ")
+            atexit { try? Relay.command.get().signal() }
+            return try XCTUnwrap(URL(string: "ws://\(address)"))
+        }
     }
 
-    func end() {
-        signal()
-        process.waitUntilExit()
-    }
+    /// The `peers` command that scripts/swift built, running.
+    final class Command: @unchecked Sendable {
+        private let process = Process()
+        private let output = Pipe()
 
-    /// Ends it without waiting, which cannot be done while exiting.
-    func signal() {
-        kill(process.processIdentifier, SIGKILL)
+        convenience init(_ arguments: String...) throws {
+            try self.init(arguments)
+        }
+
+        init(_ arguments: [String]) throws {
+            let folder = try XCTUnwrap(ProcessInfo.processInfo.environment["PEERS_BIN_DIR"])
+            process.executableURL = URL(fileURLWithPath: folder).appendingPathComponent("peers")
+            process.arguments = arguments
+            process.standardOutput = output
+            process.standardError = output
+            try process.run()
+        }
+
+        /// The rest of the next line that begins with `prefix`.
+        func line(after prefix: String) throws -> String {
+            while true {
+                let line = try readLine()
+                if line.hasPrefix(prefix) { return String(line.dropFirst(prefix.count)) }
+                if line.isEmpty, !process.isRunning { throw PeersError.internal("the command ended") }
+            }
+        }
+
+        private func readLine() throws -> String {
+            var line = Data()
+            while let byte = try output.fileHandleForReading.read(upToCount: 1), let character = byte.first {
+                if character == UInt8(ascii: "\n") { break }
+                line.append(character)
+            }
+            return String(decoding: line, as: UTF8.self)
+        }
+
+        func end() {
+            signal()
+            process.waitUntilExit()
+        }
+
+        /// Ends it without waiting, which cannot be done while exiting.
+        func signal() {
+            kill(process.processIdentifier, SIGKILL)
+        }
     }
-}
+#endif
 
 func temporaryFolder() -> URL {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)

@@ -1,0 +1,189 @@
+import Foundation
+import XCTest
+
+@testable import Peers
+
+/// The shim for Apple's systems, without one.
+final class SystemTests: XCTestCase {
+    func testEachSequenceOfDailyLifeBecomesItsReports() {
+        XCTAssertGreaterThanOrEqual(SystemSequence.all.count, 30)
+        for sequence in SystemSequence.all {
+            var reducer = SystemReducer()
+            XCTAssertEqual(sequence.facts.flatMap { reducer.handle($0) }, sequence.reports, sequence.name)
+        }
+    }
+
+    func testTheAddressesOfThisMachineAreNumbersWithoutAZone() throws {
+        let addresses = interfaceAddresses()
+        let loopback = try XCTUnwrap(addresses["lo"])
+        XCTAssertTrue(loopback.contains("127.0.0.1"), "\(loopback)")
+        for address in addresses.values.joined() {
+            XCTAssertTrue(address.allSatisfy { $0.isHexDigit || $0 == "." || $0 == ":" }, address)
+        }
+    }
+
+    func testASuspendedCoreEndsTheTimeInTheBackground() async {
+        let (core, phone) = (FakeCore(), FakePhone())
+        let shim = SystemShim(phone.system, core: core)
+        shim.start()
+        phone.tell(.background)
+        await core.reached([.background])
+        XCTAssertEqual(phone.asked, 1)
+        XCTAssertTrue(phone.hasTime)
+        phone.expire()
+        await core.reached([.background, .suspended])
+        XCTAssertTrue(phone.hasTime, "the app stopped before the core had said goodbye")
+        core.finish()
+        await phone.timeEnded()
+        XCTAssertFalse(phone.hasTime)
+        shim.stop()
+    }
+
+    func testAnAppThatComesBackGivesItsTimeBack() async {
+        let (core, phone) = (FakeCore(), FakePhone())
+        let shim = SystemShim(phone.system, core: core)
+        shim.start()
+        phone.tell(.background)
+        await core.reached([.background])
+        phone.tell(.foreground)
+        XCTAssertFalse(phone.hasTime)
+        await core.reached([.background, .foreground])
+        shim.stop()
+    }
+
+    func testTimeAskedForWhileTheCoreSuspendsIsKept() async {
+        let (core, phone) = (FakeCore(), FakePhone())
+        let shim = SystemShim(phone.system, core: core)
+        shim.start()
+        phone.tell(.background)
+        await core.reached([.background])
+        phone.expire()
+        await core.reached([.background, .suspended])
+        phone.tell(.foreground)
+        phone.tell(.background)
+        core.finish()
+        // The foreground was outdated before its turn.
+        await core.reached([.background, .suspended, .background])
+        XCTAssertEqual(phone.asked, 2)
+        XCTAssertTrue(phone.hasTime)
+        shim.stop()
+    }
+
+    func testADroppedShimLetsGoOfEverything() async throws {
+        let phone = FakePhone()
+        let freed = AsyncStream.makeStream(of: Void.self)
+        do {
+            let core = FakeCore(freed: freed.continuation)
+            let shim = SystemShim(phone.system, core: core)
+            shim.start()
+            phone.tell(.background)
+            await core.reached([.background])
+            withExtendedLifetime(shim) {}
+        }
+        try await within(.seconds(5)) { for await _ in freed.stream { return } }
+        XCTAssertTrue(phone.stopped)
+        XCTAssertFalse(phone.hasTime)
+        phone.tell(.background)
+        XCTAssertFalse(phone.hasTime)
+    }
+
+    func testNothingIsHeardBeforeTheStartNorAfterTheStop() async {
+        let (core, phone) = (FakeCore(), FakePhone())
+        let shim = SystemShim(phone.system, core: core)
+        XCTAssertFalse(phone.started)
+        shim.stop()
+        shim.start()
+        XCTAssertFalse(phone.started)
+    }
+
+    func testALogGoesToItsSink() async throws {
+        try await network { network in
+            let ended = Once<LogRecord>()
+            let pair = try await network.pair({ $0.logLevel = .info }, { _ in })
+            let forwarder = LogForwarder(pair.first.logs) { record in
+                if record.text.hasPrefix("session ended") { Task { await ended.set(record) } }
+            }
+            await pair.session.close()
+            let record = await ended.get()
+            XCTAssertEqual(record.level, .info)
+            withExtendedLifetime(forwarder) {}
+        }
+    }
+}
+
+/// A core that is in a state when the test says so; all but suspension is at once.
+private final class FakeCore: SystemListener {
+    private let reached = Locked<[AppState]>([])
+    private let changes = AsyncStream.makeStream(of: Void.self)
+    private let suspension = AsyncStream.makeStream(of: Void.self)
+    private let freed: AsyncStream<Void>.Continuation?
+
+    init(freed: AsyncStream<Void>.Continuation? = nil) {
+        self.freed = freed
+    }
+
+    deinit { freed?.yield() }
+
+    func report(_ snapshot: NetworkSnapshot) {}
+
+    func report(_ state: AppState) async {
+        reached.withLock { $0.append(state) }
+        changes.continuation.yield()
+        if state == .suspended { for await _ in suspension.stream { break } }
+    }
+
+    /// Waits until the core was told these states.
+    func reached(_ wanted: [AppState]) async {
+        for await _ in changes.stream where reached.withLock({ $0 }) == wanted { return }
+    }
+
+    /// The suspension is done.
+    func finish() { suspension.continuation.yield() }
+}
+
+/// A system whose facts the test tells.
+final class FakePhone: FactSource, BackgroundTime {
+    private struct State {
+        var tell: (@Sendable (SystemFact) -> Void)?
+        var stopped = false
+        var asked = 0
+        var expiring: (@Sendable () -> Void)?
+    }
+
+    private let state = Locked(State())
+    private let ends = AsyncStream.makeStream(of: Void.self)
+
+    var system: System { System(sources: [self], background: self) }
+
+    var started: Bool { state.withLock { $0.tell != nil } }
+    var stopped: Bool { state.withLock { $0.stopped } }
+    var asked: Int { state.withLock { $0.asked } }
+    var hasTime: Bool { state.withLock { $0.expiring != nil } }
+
+    func start(_ tell: @escaping @Sendable (SystemFact) -> Void) { state.withLock { $0.tell = tell } }
+    func stop() { state.withLock { $0.stopped = true } }
+
+    func begin(_ expiring: @escaping @Sendable () -> Void) {
+        state.withLock {
+            $0.asked += 1
+            $0.expiring = expiring
+        }
+    }
+
+    func end() {
+        if state.withLock({ state in
+            defer { state.expiring = nil }
+            return state.expiring != nil
+        }) {
+            ends.continuation.yield()
+        }
+    }
+
+    func tell(_ fact: SystemFact) { state.withLock { $0.tell }?(fact) }
+    func expire() { state.withLock { $0.expiring }?() }
+
+    /// Waits until the time in the background was given back.
+    func timeEnded() async {
+        for await _ in ends.stream { return }
+    }
+}
