@@ -11,7 +11,9 @@
 # Every ensure_* function is idempotent: it installs what is missing (by apt as root on Debian or Ubuntu; elsewhere it says
 # what to install), says what it does, is silent when nothing is to be done, and is safe to run in several checkouts at once.
 #   ensure_commands COMMAND:PACKAGE…  ensure_rust  ensure_nightly  ensure_cargo_tool NAME  ensure_kotlin  ensure_swift
-#   ensure_mobile  ensure_node  ensure_coturn  ensure_proxies  ensure_redis  ensure_chromium  ensure_netns
+#   ensure_mobile  ensure_node  ensure_actionlint  ensure_coturn  ensure_proxies  ensure_redis  ensure_chromium  ensure_netns
+#
+# Programs beside a script: start NAME COMMAND…, awaited NAME PATTERN.
 #
 # Building and running the bindings (in this order; programs run with PEERS_BIN_DIR set to the folder of the `peers` command):
 #   build_host [PROFILE [OPTION…]]   peers-ffi, the `peers` command and what cargo's OPTIONs add; PROFILE is dev (the default),
@@ -30,6 +32,8 @@ set -euo pipefail
 LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")/lib" && pwd)
 # shellcheck source=scripts/lib/base.sh
 . "$LIB/base.sh"
+# shellcheck source=scripts/lib/background.sh
+. "$LIB/background.sh"
 # shellcheck source=scripts/lib/rust.sh
 . "$LIB/rust.sh"
 # shellcheck source=scripts/lib/kotlin.sh

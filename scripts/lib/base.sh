@@ -20,6 +20,9 @@ in_ci() { [[ ${CI:-} == true ]]; }
 
 is_root() { [[ $(id -u) == 0 ]]; }
 
+# The version of the workspace, and of the packages.
+package_version() { sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -n 1; }
+
 # quietly LABEL COMMAND…: output goes to a log; a line every five seconds shows that it lives; a failure shows the log's end.
 # COMMAND is a program, not a shell function: functions lose `set -e` here.
 quietly() {

@@ -69,6 +69,19 @@ swift_run() {
     -Xlinker -L/host -Xlinker -rpath -Xlinker /host "$@"
 }
 
+# swift_consumer FOLDER ARG…: runs the only program of a package below $BUILD.
+swift_consumer() {
+  local folder=$1
+  shift
+  if is_macos; then
+    (cd "$folder" && swift run Consumer "$@")
+  else
+    ensure_swift
+    swift_exec /usr/libexec/swift/bin/swift-run --package-path "/build${folder#"$BUILD"}" --scratch-path /build/consumer \
+      -Xlinker -L/host -Xlinker -rpath -Xlinker /host Consumer "$@"
+  fi
+}
+
 # The parts for Apple's systems, against declarations of their modules; after a build.
 swift_check_apple() {
   local system
@@ -81,15 +94,13 @@ swift_check_apple() {
 
 # The package's tests on a simulator of an iPhone, with a relay on this machine; those that need other processes are skipped.
 swift_simulator() {
-  local phone relay url
+  local phone url
   phone=$(xcrun simctl list devices available | sed -n 's/.*iPhone.*(\([0-9A-F-]\{36\}\)).*/\1/p' | head -n 1)
   [[ -n $phone ]] || die "there is no simulator of an iPhone"
-  exec {relay}< <(exec "$HOST_DIR/peers" relay --listen 127.0.0.1:0)
-  # shellcheck disable=SC2064
-  trap "kill $!" EXIT
-  IFS= read -r -t 60 -u "$relay" url
-  (cd "$SWIFT_PACKAGE" && TEST_RUNNER_PEERS_RELAY=ws://${url##* } xcodebuild test -scheme Peers-Package \
-    -destination "id=$phone" -derivedDataPath "$BUILD/xcode")
+  start relay "$HOST_DIR/peers" relay --listen 127.0.0.1:0
+  url=ws://$(awaited relay 'listening on (.*)')
+  (cd "$SWIFT_PACKAGE" && TEST_RUNNER_PEERS_RELAY=$url xcodebuild test -scheme Peers-Package -destination "id=$phone" \
+    -derivedDataPath "$BUILD/xcode")
 }
 
 swift_exec() {

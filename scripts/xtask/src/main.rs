@@ -2,6 +2,7 @@
 
 mod dependencies;
 mod error;
+mod framework;
 mod layers;
 mod metadata;
 mod process;
@@ -29,6 +30,8 @@ struct Args {
 enum Task {
     /// Check the licences and the sources of all dependencies.
     Dependencies,
+    /// Check the library of an Apple framework.
+    Framework(framework::Args),
     /// Check which crate depends on which, and which module imports which.
     Layers,
     /// List the requirements and the tests that prove them.
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
 fn run(task: &Task) -> Result<(), Error> {
     match task {
         Task::Dependencies => dependencies::run(),
+        Task::Framework(args) => framework::run(args),
         Task::Layers => layers::run(),
         Task::Requirements(args) => requirements::run(args),
         Task::Sim(args) => sim::run(args),
