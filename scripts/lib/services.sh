@@ -14,3 +14,18 @@ ensure_node() { ensure_commands node:nodejs npm:npm; }
 
 # Network namespaces with NATs.
 ensure_netns() { ensure_commands ip:iproute2 nft:nftables; }
+
+# Knows the names of hosted runners and what actions take.
+ACTIONLINT=1.7.12
+PATH=$TOOLS/go/bin:$PATH
+
+ensure_actionlint() {
+  [[ -x $TOOLS/go/bin/actionlint ]] || locked actionlint install_actionlint
+}
+
+install_actionlint() {
+  [[ ! -x $TOOLS/go/bin/actionlint ]] || return 0
+  command -v go >/dev/null || die "please install Go, 1.24 or newer"
+  quietly "build actionlint $ACTIONLINT" env "GOBIN=$TOOLS/go/bin" \
+    go install "github.com/rhysd/actionlint/cmd/actionlint@v$ACTIONLINT"
+}
