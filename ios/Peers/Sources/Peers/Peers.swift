@@ -54,6 +54,10 @@ public final class Peers: Sendable {
     /// task is cancelled.
     public var logs: LogRecords { LogRecords(client: client) }
 
+    /// The last 2 000 records that went to the system's log, oldest first, one a line, for a person to send: ids are replaced by
+    /// numbers, addresses and hosts by words. Empty where the app takes `logs` itself.
+    public var recentLog: String { log?.recent ?? "" }
+
     /// This device. `PeersError.notStarted` before `start()`.
     public var deviceID: DeviceID {
         get throws { DeviceID(try translating { try client.deviceId() }) }

@@ -106,7 +106,7 @@ final class SystemTests: XCTestCase {
             await pair.session.close()
             let record = await ended.get()
             XCTAssertEqual(record.level, .info)
-            withExtendedLifetime(forwarder) {}
+            XCTAssertTrue(forwarder.recent.contains("session ended"), forwarder.recent)
         }
     }
 }
