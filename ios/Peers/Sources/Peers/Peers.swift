@@ -103,6 +103,10 @@ public final class Peers: Sendable {
         try translating { try client.networkChanged(snapshot: snapshot.generated) }
     }
 
+    /// The person's setting because of which there is no network now, for the app to point at. Nil where there is a network or
+    /// another reason, and where `PeersConfig.systemSources` leaves the network to the app.
+    public var networkDenial: NetworkDenial? { shim.denial }
+
     /// Whether a person looks at the app. Suspending says goodbye: peers keep their sessions for an hour, connections close; it
     /// returns when that is done, within two seconds. Coming back connects at once. What is sent meanwhile waits.
     public func setAppState(_ state: AppState) async throws {

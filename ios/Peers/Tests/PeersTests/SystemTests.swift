@@ -13,6 +13,21 @@ final class SystemTests: XCTestCase {
         }
     }
 
+    func testASettingThatKeepsTheAppFromTheNetworkIsTold() {
+        let (core, phone) = (FakeCore(), FakePhone())
+        let shim = SystemShim(phone.system, core: core)
+        shim.start()
+        XCTAssertNil(shim.denial)
+        let answers: [(NetworkFacts.Status, NetworkDenial?)] = [
+            (.unsatisfied(.cellularDenied), .cellular), (.unsatisfied(.wifiDenied), .wifi),
+            (.unsatisfied(.localNetworkDenied), .localNetwork), (.unsatisfied(.notAvailable), nil), (.satisfied, nil),
+        ]
+        for (status, denial) in answers {
+            phone.tell(.network(NetworkFacts(status: status, interfaces: [])))
+            XCTAssertEqual(shim.denial, denial)
+        }
+    }
+
     func testTheAddressesOfThisMachineAreNumbersWithoutAZone() throws {
         let addresses = interfaceAddresses()
         let loopback = try XCTUnwrap(addresses["lo"])

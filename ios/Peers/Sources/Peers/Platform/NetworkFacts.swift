@@ -60,6 +60,18 @@ extension NetworkFacts {
     }
 }
 
+extension NetworkFacts {
+    /// The setting because of which there is no network.
+    var denial: NetworkDenial? {
+        switch status {
+        case .unsatisfied(.cellularDenied): .cellular
+        case .unsatisfied(.wifiDenied): .wifi
+        case .unsatisfied(.localNetworkDenied): .localNetwork
+        case .satisfied, .requiresConnection, .unsatisfied(.notAvailable): nil
+        }
+    }
+}
+
 extension NetworkFacts.Interface.Kind {
     fileprivate var medium: NetworkSnapshot.Medium {
         switch self {

@@ -6,6 +6,16 @@ public enum SystemSource: Sendable, Hashable, CaseIterable {
     case appState
 }
 
+/// A setting by which the person keeps the app from a network; iOS has them for each app.
+public enum NetworkDenial: Sendable, Hashable {
+    /// Mobile data is off for this app.
+    case cellular
+    /// Wi-Fi is off for this app.
+    case wifi
+    /// The local network is not allowed, and there is no other.
+    case localNetwork
+}
+
 /// What a shim listens to.
 struct System: Sendable {
     var sources: [any FactSource]

@@ -20,7 +20,8 @@ enum SystemReport: Sendable, Hashable {
 
 /// Turns facts of the system into statements for the core. The core debounces them and decides; this drops repetitions only.
 struct SystemReducer: Sendable {
-    private var network: NetworkFacts?
+    /// The network as it was told last.
+    private(set) var network: NetworkFacts?
     /// The app's state by the facts so far. The core begins in the foreground too.
     private(set) var app: AppState = .foreground
 

@@ -56,6 +56,8 @@ final class SystemShim: Sendable {
 
     deinit { stop() }
 
+    var denial: NetworkDenial? { reducer.withLock { $0.network?.denial } }
+
     /// Begins to listen; once, and not after `stop`.
     func start() {
         let starts = stage.withLock { stage in
