@@ -230,7 +230,7 @@ mod tests {
             |library| library.build = Some((7, 0x10_0000)),
             |library| library.build = Some((2, 0x11_0000)),
             |library| library.libraries.push("@rpath/libother.dylib".into()),
-            |library| drop(library.exports.insert("_ring_core_0_17_bn_mul_mont".into())),
+            |library| library.exports.extend(["_ring_core_0_17_bn_mul_mont".to_owned()]),
             |library| library.exports.clear(),
         ];
         for (number, spoil) in faults.iter().enumerate() {
