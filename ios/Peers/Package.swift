@@ -32,7 +32,7 @@ let package = Package(
         .target(
             name: "PeersGenerated", dependencies: ["PeersFFI"], path: "Generated/Bindings",
             swiftSettings: [.swiftLanguageMode(.v5)]),
-        .target(name: "Peers", dependencies: ["PeersGenerated"]),
+        .target(name: "Peers", dependencies: ["PeersFFI", "PeersGenerated"]),
     ]
 )
 

@@ -95,7 +95,7 @@ make_framework() {
   else
     lipo -create "${libraries[@]}" -output "$content/PeersFFI"
   fi
-  cp "$GENERATED/PeersFFI.h" "$content/Headers/"
+  cp "$GENERATED"/*.h "$content/Headers/"
   cp "$APPLE_SOURCES/module.modulemap" "$content/Modules/"
   if [[ $platform == macos ]]; then
     mkdir -p "$content/Resources"
@@ -242,8 +242,7 @@ make_swift_package() {
   local url=$1 package=$APPLE/Peers
   mkdir -p "$package/Sources" "$package/Generated/FFI/include" "$package/Generated/Bindings"
   cp -R "$ROOT/ios/Peers/Sources/Peers" "$package/Sources/"
-  cp "$GENERATED"/*.h "$package/Generated/FFI/include/"
-  cat "$GENERATED"/*.modulemap >"$package/Generated/FFI/include/module.modulemap"
+  cp "$GENERATED"/*.h "$GENERATED/module.modulemap" "$package/Generated/FFI/include/"
   : >"$package/Generated/FFI/empty.c"
   cp "$GENERATED"/*.swift "$package/Generated/Bindings/"
   cp "$ROOT"/LICENSE-* "$package/"
@@ -307,7 +306,7 @@ check_entries() {
   local entries framework name
   entries=$(unzip -Z1 "$APPLE/$APPLE_NAME.xcframework.zip")
   for framework in "$APPLE"/PeersFFI.xcframework/*/PeersFFI.framework; do
-    for name in PeersFFI Headers/PeersFFI.h Modules/module.modulemap; do
+    for name in PeersFFI Headers/PeersFFI.h Headers/peers_lane.h Modules/module.modulemap; do
       [[ -s $framework/$name ]] || die "$framework has no $name"
     done
     [[ -n $(find -L "$framework" -name PrivacyInfo.xcprivacy) ]] || die "$framework has no privacy manifest"

@@ -60,6 +60,10 @@ generate() {
   cargo_build --quiet --bin peers-bindgen
   (cd "$ROOT" && "$TARGET/debug/peers-bindgen" generate --library --no-format --language "$language" \
     --out-dir "$GENERATED" "$HOST_DIR/$library")
-  # Swift reads the declarations of the fast lane as it reads the generated ones.
-  [[ $language != swift ]] || cp "$ROOT"/bindings/include/* "$GENERATED"
+  if [[ $language == swift ]]; then
+    # One module for the generated declarations and those of the fast lane, as in the framework.
+    rm "$GENERATED"/*.modulemap
+    cp "$ROOT/bindings/include/peers_lane.h" "$GENERATED"
+    sed 's/^framework //' "$ROOT/ios/Framework/module.modulemap" >"$GENERATED/module.modulemap"
+  fi
 }

@@ -36,7 +36,6 @@ swift_prepare() {
   for header in "$GENERATED"/*.h; do
     copy_changed "$header" "$SWIFT_PACKAGE/Generated/FFI/include/${header##*/}"
   done
-  cat "$GENERATED"/*.modulemap >"$GENERATED/module.modulemap"
   copy_changed "$GENERATED/module.modulemap" "$SWIFT_PACKAGE/Generated/FFI/include/module.modulemap"
   # SwiftPM wants a source in a C target; the code is in the library.
   copy_changed /dev/null "$SWIFT_PACKAGE/Generated/FFI/empty.c"

@@ -1,5 +1,5 @@
 import Foundation
-internal import PeersLane
+internal import PeersFFI
 
 /// The library's plain C functions for messages and streams, which cost a tenth of generated methods. They never wait: what one
 /// of them does not do, the generated method does, or it says why not. bindings/src/lane.rs describes them, their results and
