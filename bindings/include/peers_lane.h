@@ -1,4 +1,4 @@
-// The fast lane of the Peers library. bindings/src/lane.rs describes the functions, their results and how messages lie in a buffer.
+// What Swift uses of the fast lane. bindings/src/lane.rs describes the functions, their results and how messages lie in a buffer.
 #pragma once
 
 #include <stdint.h>

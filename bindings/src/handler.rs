@@ -1,7 +1,6 @@
 //! Calls from peers, answered by the app.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::runtime::Tasks;
-use crate::{CallbackError, FailureCode, PeersError};
+use crate::{CallbackError, FailureCode, PeersError, lane};
 
 /// Answers the calls of peers.
 #[uniffi::export(with_foreign)]
@@ -26,7 +25,7 @@ pub trait RequestHandler: Send + Sync {
 /// A call of a peer. All of it crosses at once: on a JVM each crossing costs as much as the rest of the call.
 #[derive(Debug, Clone, uniffi::Record)]
 pub struct InboundRequest {
-    /// Tells it from all others of its client.
+    /// Tells it from all others, and stands for its responder in [`crate::lane`].
     pub number: u64,
     /// The caller, proven.
     pub device: String,
@@ -44,7 +43,10 @@ type Answer = Result<Bytes, RequestError>;
 
 /// Answers one call. Dropping it unanswered fails the call.
 #[derive(Debug, uniffi::Object)]
-pub struct Responder(Mutex<Option<oneshot::Sender<Answer>>>);
+pub struct Responder {
+    answer: Mutex<Option<oneshot::Sender<Answer>>>,
+    number: OnceLock<u64>,
+}
 
 #[uniffi::export]
 impl Responder {
@@ -60,8 +62,17 @@ impl Responder {
 }
 
 impl Responder {
+    /// Also the number that stands for it.
+    fn new(answer: oneshot::Sender<Answer>) -> (Arc<Self>, u64) {
+        let responder = Arc::new(Self { answer: Mutex::new(Some(answer)), number: OnceLock::new() });
+        let number = lane::RESPONDERS.add(&responder);
+        // It is the first.
+        let _ = responder.number.set(number);
+        (responder, number)
+    }
+
     fn answer(&self, answer: Answer) {
-        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let waiting = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(waiting) = waiting {
             // A caller that gave up does not wait any more.
             let _ = waiting.send(answer);
@@ -69,15 +80,20 @@ impl Responder {
     }
 }
 
-/// Hands the core's requests to the app.
-pub(crate) struct Bridge {
-    handler: Arc<dyn RequestHandler>,
-    last: AtomicU64,
+impl Drop for Responder {
+    fn drop(&mut self) {
+        if let Some(number) = self.number.get() {
+            lane::RESPONDERS.remove(*number);
+        }
+    }
 }
+
+/// Hands the core's requests to the app.
+pub(crate) struct Bridge(Arc<dyn RequestHandler>);
 
 impl Bridge {
     pub(crate) fn new(handler: Arc<dyn RequestHandler>) -> Self {
-        Self { handler, last: AtomicU64::new(0) }
+        Self(handler)
     }
 }
 
@@ -85,8 +101,8 @@ impl Bridge {
 impl peers::RequestHandler for Bridge {
     async fn handle(&self, request: peers::InboundRequest) -> Answer {
         let (answer, answered) = oneshot::channel();
-        let number = self.last.fetch_add(1, Ordering::Relaxed);
-        let handover = Arc::new(Handover::new(self.handler.clone(), number));
+        let (responder, number) = Responder::new(answer);
+        let handover = Arc::new(Handover::new(self.0.clone(), number));
         let wanted = Wanted(handover.clone());
         let request = InboundRequest {
             number,
@@ -96,7 +112,6 @@ impl peers::RequestHandler for Bridge {
             group: request.group.map(|group| group.to_string()),
             body: request.body.into(),
         };
-        let responder = Arc::new(Responder(Mutex::new(Some(answer))));
         Tasks::run_blocking(move || handover.hand_over(request, responder)).await.map_err(|_| failed())?;
         let answer = answered.await.unwrap_or_else(|_| Err(failed()));
         wanted.no_more();
@@ -242,6 +257,19 @@ mod tests {
         assert_eq!(call.await.unwrap(), Ok(Bytes::from_static(b"2")));
         drop(bridge);
         assert!(seeing.recv().await.is_none(), "a call that was answered is not given up");
+    }
+
+    #[tokio::test]
+    async fn a_plain_call_answers_as_well() {
+        let (bridge, mut seeing) = bridge();
+        let call = tokio::spawn(async move { bridge.handle(request(b"")).await });
+        let (request, responder) = next_request(&mut seeing).await;
+        // SAFETY: a static's own pointer and length.
+        let reply = || unsafe { lane::peers_lane_reply(request.number, b"2".as_ptr(), 1) };
+        assert_eq!(reply(), 0);
+        assert_eq!(call.await.unwrap(), Ok(Bytes::from_static(b"2")));
+        drop(responder);
+        assert_eq!(reply(), -3);
     }
 
     #[tokio::test]

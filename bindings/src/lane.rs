@@ -1,8 +1,8 @@
 //! The fast lane: plain C functions beside UniFFI for what an app does many thousand times a second.
 //!
 //! A generated method costs tens of microseconds on a JVM, where the structure it reports errors in crosses as well; a plain
-//! function costs less than one. The functions here return at once and never fail in a way of their own: what one of them refuses,
-//! the object's own method does, or it says why not. `include/peers_lane.h` declares them for Swift.
+//! function costs less than one. The functions here return at once and never fail in a way of their own: what one of them
+//! refuses, the object's own method does, or it says why not. `include/peers_lane.h` declares those that Swift uses.
 //!
 //! | function | buffer | result |
 //! |---|---|---|
@@ -10,11 +10,13 @@
 //! | [`peers_lane_take`] | room for messages of a session | bytes filled; 0 when no message is there |
 //! | [`peers_lane_write`] | bytes of a stream | bytes queued; 0 when the queue is full |
 //! | [`peers_lane_read`] | room for bytes of a stream | bytes filled; 0 when no byte is there |
+//! | [`peers_lane_reply`] | the answer to a call | 0 |
+//! | [`peers_lane_wait_messages`] | | 0 |
 //! | [`peers_lane_wait_bytes`] | | 0 |
 //! | [`peers_lane_wait_room`] | | 0 |
 //!
-//! The last two begin a wait for what a stream lacks, which ends with a call of the app's [`Wake`]: when it is there, when the
-//! stream has failed, and when another wait takes its place. Without a `Wake` they only end the wait that there is.
+//! The last three begin a wait for what there is none of. It ends with a call of the app's [`Wake`]: when there is some, when
+//! there will be none, and when another wait takes its place. Without a `Wake` they only end the wait that there is.
 //!
 //! A negative result says that nothing was done:
 //!
@@ -25,8 +27,8 @@
 //! | -3 | the number stands for nothing: its object is gone |
 //! | -4 | a defect of this library |
 //!
-//! A session's or stream's number comes from its method `lane`. No number is used twice, so one that outlives its object does
-//! no harm.
+//! A session's or stream's number comes from its method `lane`, a responder's with its request. No number is used twice, so one
+//! that outlives its object does no harm.
 //!
 //! Messages follow each other in a buffer without gaps, oldest first, each as:
 //!
@@ -47,13 +49,14 @@ use packed::{Malformed, Packed};
 use registry::Registry;
 use wait::Token;
 
-use crate::{PeersError, Session, Stream};
+use crate::{PeersError, Responder, Session, Stream};
 
 pub(crate) use wait::Wait;
 pub use wait::Wake;
 
 pub(crate) static SESSIONS: Registry<Session> = Registry::new();
 pub(crate) static STREAMS: Registry<Stream> = Registry::new();
+pub(crate) static RESPONDERS: Registry<Responder> = Registry::new();
 
 /// Why a function did nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,17 +157,39 @@ pub unsafe extern "C" fn peers_lane_read(stream: u64, room: *mut u8, length: u32
     })
 }
 
+/// Answers a call, as [`Responder::reply`].
+///
+/// # Safety
+/// `body` points to `length` bytes that do not change during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn peers_lane_reply(responder: u64, body: *const u8, length: u32) -> i64 {
+    guarded(|| {
+        let responder = RESPONDERS.get(responder).ok_or(Refusal::Unknown)?;
+        // SAFETY: promised by the caller.
+        let body = unsafe { bytes(body, length) }?;
+        responder.reply(body.to_vec());
+        Ok(0)
+    })
+}
+
+/// Begins a wait for messages of a session, or for their end.
+#[unsafe(no_mangle)]
+pub extern "C" fn peers_lane_wait_messages(session: u64, wake: Option<Wake>, token: u64) -> i64 {
+    guarded(|| {
+        let session = SESSIONS.get(session).ok_or(Refusal::Unknown)?;
+        let wake = wake.map(|wake| Token { wake, token });
+        session.wait_for_messages.begin(session.tasks(), wake, session.clone().arrivals());
+        Ok(0)
+    })
+}
+
 /// Begins a wait for bytes of a stream, or for its end.
 #[unsafe(no_mangle)]
 pub extern "C" fn peers_lane_wait_bytes(stream: u64, wake: Option<Wake>, token: u64) -> i64 {
     guarded(|| {
         let stream = STREAMS.get(stream).ok_or(Refusal::Unknown)?;
-        match wake {
-            Some(wake) => {
-                stream.wait_for_bytes.begin(stream.tasks(), Token { wake, token }, stream.clone().bytes())
-            }
-            None => stream.wait_for_bytes.end(),
-        }
+        let wake = wake.map(|wake| Token { wake, token });
+        stream.wait_for_bytes.begin(stream.tasks(), wake, stream.clone().bytes());
         Ok(0)
     })
 }
@@ -174,12 +199,8 @@ pub extern "C" fn peers_lane_wait_bytes(stream: u64, wake: Option<Wake>, token: 
 pub extern "C" fn peers_lane_wait_room(stream: u64, wake: Option<Wake>, token: u64) -> i64 {
     guarded(|| {
         let stream = STREAMS.get(stream).ok_or(Refusal::Unknown)?;
-        match wake {
-            Some(wake) => {
-                stream.wait_for_room.begin(stream.tasks(), Token { wake, token }, stream.clone().room())
-            }
-            None => stream.wait_for_room.end(),
-        }
+        let wake = wake.map(|wake| Token { wake, token });
+        stream.wait_for_room.begin(stream.tasks(), wake, stream.clone().room());
         Ok(0)
     })
 }

@@ -1,14 +1,15 @@
 //! A session's handle.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use peers::InboundStream;
 
 use crate::config::parse_group;
 use crate::inbox::Inbox;
+use crate::lane::Wait;
 use crate::runtime::Tasks;
 use crate::{Cancellation, PathInfo, PathKind, PeersError, SessionStatus, Stream, lane};
 
@@ -16,6 +17,8 @@ use crate::{Cancellation, PathInfo, PathKind, PeersError, SessionStatus, Stream,
 const MESSAGES: usize = 256;
 /// Bytes that are compressed in far less time than drawing a frame takes, if at all.
 const SMALL: usize = 4 * 1024;
+/// Bytes of small messages that share one allocation. It is freed when the last of them is on its way.
+const BLOCK: usize = 32 * 1024;
 
 /// What this device shares with another one, over whichever path works.
 #[derive(uniffi::Object)]
@@ -23,8 +26,12 @@ pub struct Session {
     session: peers::Session,
     tasks: Tasks,
     messages: Inbox<peers::Message>,
+    /// Why the messages ended, until that was reported.
+    failed: Mutex<Option<PeersError>>,
     streams: Inbox<InboundStream>,
+    block: Mutex<BytesMut>,
     lane: OnceLock<u64>,
+    pub(crate) wait_for_messages: Wait,
 }
 
 /// Bytes from the peer, as it sent them.
@@ -131,7 +138,13 @@ impl Session {
         cancel: Option<Arc<Cancellation>>,
     ) -> Result<bool, PeersError> {
         let tasks = self.tasks.clone();
-        let work = async move { Ok(self.messages.fill(|| self.session.recv_many(MESSAGES)).await?) };
+        let work = async move {
+            let failed = self.failed().take();
+            match failed {
+                Some(error) => Err(error),
+                None => self.fill_messages().await,
+            }
+        };
         until_closed(tasks.run(cancel, work).await)
     }
 
@@ -233,7 +246,7 @@ impl Session {
         if body.len() > SMALL {
             return Ok(false);
         }
-        let body = Bytes::copy_from_slice(body);
+        let body = self.copy(body);
         let sent = match group {
             "" => self.session.try_send_bytes(body),
             group => self.session.try_send_to_group(parse_group(group)?, body),
@@ -243,6 +256,35 @@ impl Session {
             Err(peers::Error::Full) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Small bodies are cut from one block: an allocation each, freed on another thread, costs as much as sending.
+    fn copy(&self, body: &[u8]) -> Bytes {
+        let mut block = self.block.lock().unwrap_or_else(PoisonError::into_inner);
+        if block.capacity() < body.len() {
+            *block = BytesMut::with_capacity(BLOCK);
+        }
+        block.extend_from_slice(body);
+        block.split().freeze()
+    }
+
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// Waits for messages, their end or an error, which stays for [`Session::messages_ready`].
+    pub(crate) async fn arrivals(self: Arc<Self>) {
+        if let Err(error) = self.fill_messages().await {
+            *self.failed() = Some(error);
+        }
+    }
+
+    async fn fill_messages(&self) -> Result<bool, PeersError> {
+        Ok(self.messages.fill(|| self.session.recv_many(MESSAGES)).await?)
+    }
+
+    fn failed(&self) -> MutexGuard<'_, Option<PeersError>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes messages, oldest first, up to the first one that `accept` leaves here.
@@ -306,8 +348,11 @@ impl Sessions {
             session: session.clone(),
             tasks: self.tasks.clone(),
             messages: Inbox::new(),
+            failed: Mutex::default(),
             streams: Inbox::new(),
+            block: Mutex::default(),
             lane: OnceLock::new(),
+            wait_for_messages: Wait::default(),
         });
         handles.insert(session, handle.clone());
         handle

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use peers::{Client, Events};
 use peers_ffi::lane::{
-    peers_lane_read, peers_lane_send, peers_lane_take, peers_lane_wait_bytes, peers_lane_wait_room,
-    peers_lane_write,
+    peers_lane_read, peers_lane_send, peers_lane_take, peers_lane_wait_bytes, peers_lane_wait_messages,
+    peers_lane_wait_room, peers_lane_write,
 };
 use peers_ffi::{ClientConfig, IdentitySource, PeersClient, PeersError, RelayEndpoint};
 use peers_relay::{Relay, RelayConfig};
@@ -278,13 +278,36 @@ async fn a_wait_ends_once_with_its_token() {
     assert_eq!(peers_lane_wait_bytes(lane, None, 0), 0);
     woken(4).await;
     assert_eq!(peers_lane_wait_bytes(lane, Some(wake), 5), 0);
+    let session = world.session.clone().lane();
+    assert_eq!(peers_lane_wait_messages(session, Some(wake), 6), 0);
+    world.far_session.send_bytes(vec![1]).await.unwrap();
+    woken(6).await;
+    assert_eq!(take(session, &mut [0; 100]), 6);
     world.near.shutdown().await;
     woken(5).await;
-    assert_eq!(peers_lane_wait_bytes(lane, Some(wake), 6), 0, "nothing to wait for");
-    woken(6).await;
+    assert_eq!(peers_lane_wait_bytes(lane, Some(wake), 7), 0, "nothing to wait for");
+    woken(7).await;
     drop(stream);
-    assert_eq!(peers_lane_wait_room(lane, Some(wake), 7), UNKNOWN);
-    assert_eq!(*WOKEN.lock().unwrap(), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(peers_lane_wait_room(lane, Some(wake), 8), UNKNOWN);
+    assert_eq!(*WOKEN.lock().unwrap(), [1, 2, 3, 4, 6, 5, 7]);
     reading.await.unwrap();
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_seen_by_a_wait_is_reported_by_the_method() {
+    static WOKE: Notify = Notify::const_new();
+    extern "C" fn wake(_: u64) {
+        WOKE.notify_one();
+    }
+    let world = World::start().await;
+    let lane = world.session.clone().lane();
+    assert_eq!(peers_lane_wait_messages(lane, Some(wake), 1), 0);
+    world.far_session.close().await;
+    WOKE.notified().await;
+    assert_eq!(take(lane, &mut [0; 100]), 0);
+    for _ in 0..2 {
+        assert_eq!(world.session.clone().messages_ready(None).await, Ok(false));
+    }
     world.stop().await;
 }

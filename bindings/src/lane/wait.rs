@@ -15,25 +15,19 @@ pub type Wake = extern "C" fn(token: u64);
 pub(crate) struct Wait(Mutex<Option<AbortOnDropHandle<()>>>);
 
 impl Wait {
-    /// Waits for `event` on the client's threads. Without a runtime the wait ends at once.
+    /// Waits for `event` on the client's threads. Without a runtime the wait ends at once, without a token there is none.
     pub(super) fn begin(
         &self,
         tasks: &Tasks,
-        token: Token,
+        token: Option<Token>,
         event: impl Future<Output = ()> + Send + 'static,
     ) {
-        let wait = tasks.spawn(async move {
-            let _token = token;
-            event.await;
+        let wait = token.and_then(|token| {
+            tasks.spawn(async move {
+                let _token = token;
+                event.await;
+            })
         });
-        self.replace(wait);
-    }
-
-    pub(super) fn end(&self) {
-        self.replace(None);
-    }
-
-    fn replace(&self, wait: Option<AbortOnDropHandle<()>>) {
         let before = std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), wait);
         drop(before);
     }

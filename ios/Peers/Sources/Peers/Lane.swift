@@ -16,8 +16,8 @@ enum Lane {
         return try withUnsafeTemporaryAllocation(byteCount: length, alignment: 1) { space in
             space.storeBytes(of: UInt32(bytes.count).littleEndian, as: UInt32.self)
             space[header - 1] = UInt8(label.count)
-            UnsafeMutableRawBufferPointer(rebasing: space[header...]).copyBytes(from: label)
-            bytes.copyBytes(to: UnsafeMutableRawBufferPointer(rebasing: space[(header + label.count)...]))
+            if !label.isEmpty { UnsafeMutableRawBufferPointer(rebasing: space[header...]).copyBytes(from: label) }
+            bytes.withUnsafeBytes { UnsafeMutableRawBufferPointer(rebasing: space[(header + label.count)...]).copyMemory(from: $0) }
             return try done(peers_lane_send(session, address(space), UInt32(length))) == 1
         }
     }
@@ -47,7 +47,7 @@ enum Lane {
         let room = min(size, max)
         return try withUnsafeTemporaryAllocation(byteCount: room, alignment: 1) { space in
             let filled = try done(peers_lane_read(stream, address(space), UInt32(room))) ?? 0
-            return Data(space[..<filled])
+            return space.baseAddress.map { Data(bytes: $0, count: filled) } ?? Data()
         }
     }
 
@@ -72,7 +72,7 @@ extension Message {
         let body = 5 + Int(bytes[4])
         let label = bytes[5..<body]
         group = label.isEmpty ? nil : GroupID(String(decoding: label, as: UTF8.self))
-        self.bytes = Data(bytes[body..<body + length])
+        self.bytes = bytes.baseAddress.map { Data(bytes: $0 + body, count: length) } ?? Data()
         bytes = UnsafeRawBufferPointer(rebasing: bytes[(body + length)...])
     }
 }

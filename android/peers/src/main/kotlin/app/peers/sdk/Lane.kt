@@ -63,6 +63,18 @@ internal object Lane {
         return space.take(filled.toInt())
     }
 
+    /** Answers a call, unless the generated method has to. */
+    fun reply(responder: Long, body: ByteArray): Boolean {
+        if (body.size > SIZE) return false
+        val space = space()
+        space.bytes.put(body)
+        return done(peers_lane_reply(responder, space.address, body.size)) != null
+    }
+
+    /** Suspends until [session] has messages, their end or an error to report. */
+    suspend fun awaitMessages(session: Long): Unit =
+        Waits.wait { wake, token -> peers_lane_wait_messages(session, wake, token) >= 0 }
+
     /** Suspends until [stream] has room, or an error to report. */
     suspend fun awaitRoom(stream: Long): Unit =
         Waits.wait { wake, token -> peers_lane_wait_room(stream, wake, token) >= 0 }
@@ -91,6 +103,12 @@ internal object Lane {
 
     @JvmStatic
     private external fun peers_lane_read(stream: Long, room: Pointer, length: Int): Long
+
+    @JvmStatic
+    private external fun peers_lane_reply(responder: Long, body: Pointer, length: Int): Long
+
+    @JvmStatic
+    private external fun peers_lane_wait_messages(session: Long, wake: Pointer?, token: Long): Long
 
     @JvmStatic
     private external fun peers_lane_wait_bytes(stream: Long, wake: Pointer?, token: Long): Long

@@ -51,7 +51,8 @@ internal class Handlers(
         val handler = handlers[request.service]
             ?: return responder.fail(FailureCode.NOT_FOUND, "no such service")
         try {
-            responder.reply(handler(request.toRequest()))
+            val answer = handler(request.toRequest())
+            if (!Lane.reply(request.number.toLong(), answer)) responder.reply(answer)
         } catch (error: CancellationException) {
             throw error
         } catch (error: RequestFailed) {

@@ -48,7 +48,12 @@ public class Session internal constructor(private val inner: GeneratedSession) {
      */
     public val messages: Flow<Message> = flow {
         while (true) {
-            val batch = takeMessages()
+            var batch = takeMessages()
+            if (batch.isEmpty()) {
+                Lane.awaitMessages(lane)
+                batch = takeMessages()
+            }
+            // The other way waits as well, and reports the end.
             if (batch.isEmpty() && !translating { inner.messagesReady(null) }) break
             emitEach(batch)
             // Otherwise a fast sender would keep the collector's thread to itself.
