@@ -132,7 +132,7 @@ enum Stage {
     Coming,
     /// The app has it and has not answered.
     Handled,
-    /// Nobody waits for an answer.
+    /// No answer is wanted any more.
     Over,
 }
 

@@ -32,7 +32,7 @@ impl<T> Inbox<T> {
         Ok(!self.is_empty())
     }
 
-    /// Adds what `pull` has at hand when there is nothing to take and nobody pulls already.
+    /// Adds what `pull` has at hand when there is nothing to take and no other pull is under way.
     pub(crate) fn top_up(&self, pull: impl FnOnce() -> Vec<T>) {
         if let Ok(_turn) = self.turn.try_lock()
             && self.is_empty()

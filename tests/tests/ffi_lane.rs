@@ -191,7 +191,7 @@ async fn a_stream_carries_bytes_both_ways_and_its_writer_waits_for_its_reader() 
             break;
         }
     }
-    assert!(written < data.len(), "a writer that nobody reads is not held up");
+    assert!(written < data.len(), "the writer was not held up");
     let mut far = world.far_session.accept_stream().await.unwrap();
     let rest = tokio::spawn({
         let (stream, rest) = (stream.clone(), data[written..].to_vec());

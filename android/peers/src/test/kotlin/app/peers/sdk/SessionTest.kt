@@ -16,6 +16,7 @@ import kotlinx.coroutines.flow.map
 import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.launch
+import kotlinx.coroutines.yield
 
 class SessionTest {
     // proves S117
@@ -112,6 +113,23 @@ class SessionTest {
             }
             assertContentEquals(data, other.streams.first().readAll())
         }
+    }
+
+    @Test
+    fun `a read that is cancelled while it waits loses nothing`() = network {
+        val (session, other) = pair()
+        val stream = session.openStream("photo")
+        stream.write(byteArrayOf(1))
+        val inbound = other.streams.first()
+        assertContentEquals(byteArrayOf(1), inbound.read())
+        coroutineScope {
+            val idle = launch { inbound.read() }
+            // It begins, and goes on to its wait.
+            repeat(3) { yield() }
+            idle.cancelAndJoin()
+        }
+        stream.write(byteArrayOf(2))
+        assertContentEquals(byteArrayOf(2), inbound.read())
     }
 
     @Test
