@@ -169,6 +169,13 @@ pub struct NetworkSnapshot {
     pub metered: bool,
     /// The device's own addresses on it, as text, without a zone or a prefix length.
     pub addresses: Vec<String>,
+    /// The system's own number for this connection to a network, where it has one: another number is another network, whatever
+    /// its addresses are.
+    #[uniffi(default = None)]
+    pub network: Option<u64>,
+    /// True if the system has reached the Internet over it, or does not say.
+    #[uniffi(default = true)]
+    pub validated: bool,
 }
 
 impl TryFrom<NetworkSnapshot> for peers::NetworkSnapshot {
@@ -185,6 +192,13 @@ impl TryFrom<NetworkSnapshot> for peers::NetworkSnapshot {
             text.parse().map_err(|error| PeersError::Config { reason: format!("network address: {error}") })
         };
         let addresses = snapshot.addresses.iter().map(parse).collect::<Result<_, _>>()?;
-        Ok(Self { online: snapshot.online, medium, metered: snapshot.metered, addresses })
+        Ok(Self {
+            online: snapshot.online,
+            network: snapshot.network,
+            medium,
+            metered: snapshot.metered,
+            validated: snapshot.validated,
+            addresses,
+        })
     }
 }

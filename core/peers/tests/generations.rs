@@ -168,8 +168,12 @@ async fn a_superseded_client_says_so_until_its_app_comes_to_the_front() {
         assert_eq!(first.state(), ClientState::Superseded, "{state:?}");
     }
     let address = "192.168.0.7".parse().unwrap();
-    let wifi =
-        NetworkSnapshot { online: true, medium: Medium::Wifi, metered: false, addresses: vec![address] };
+    let wifi = NetworkSnapshot {
+        online: true,
+        medium: Medium::Wifi,
+        addresses: vec![address],
+        ..NetworkSnapshot::OFFLINE
+    };
     for online in [true, false, true] {
         first.network_changed(NetworkSnapshot { online, ..wifi.clone() });
         // Facts are acted on when they have settled.

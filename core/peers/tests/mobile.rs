@@ -24,7 +24,12 @@ async fn within<T>(what: impl Future<Output = T>) -> T {
 
 fn wifi(last: u8) -> NetworkSnapshot {
     let address = IpAddr::from([192, 168, 0, last]);
-    NetworkSnapshot { online: true, medium: Medium::Wifi, metered: false, addresses: vec![address] }
+    NetworkSnapshot {
+        online: true,
+        medium: Medium::Wifi,
+        addresses: vec![address],
+        ..NetworkSnapshot::OFFLINE
+    }
 }
 
 /// Numbers both ways: each arrives once and in order.

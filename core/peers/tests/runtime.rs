@@ -88,8 +88,8 @@ fn a_thread_without_a_runtime_uses_a_client_as_any_other() {
         a.client.network_changed(NetworkSnapshot {
             online: true,
             medium: Medium::Wifi,
-            metered: false,
             addresses: vec!["192.168.0.7".parse().unwrap()],
+            ..NetworkSnapshot::OFFLINE
         });
         for state in [AppState::Suspended, AppState::Foreground] {
             block_on(a.client.set_app_state(state));

@@ -38,18 +38,29 @@ pub enum Medium {
 pub struct NetworkSnapshot {
     /// Whether there is a default route that the system lets this app use.
     pub online: bool,
+    /// The system's own number for this connection to a network, where it has one: another number is another network, whatever
+    /// its addresses are.
+    pub network: Option<u64>,
     /// What carries it.
     pub medium: Medium,
     /// Whether its data costs money.
     pub metered: bool,
+    /// True if the system has reached the Internet over it; behind a captive portal it has not.
+    pub validated: bool,
     /// The device's own addresses on it.
     pub addresses: Vec<IpAddr>,
 }
 
 impl NetworkSnapshot {
     /// No network.
-    pub const OFFLINE: Self =
-        Self { online: false, medium: Medium::Other, metered: false, addresses: Vec::new() };
+    pub const OFFLINE: Self = Self {
+        online: false,
+        network: None,
+        medium: Medium::Other,
+        metered: false,
+        validated: false,
+        addresses: Vec::new(),
+    };
 
     /// Whether sockets made on `other` can go on here.
     fn continues(&self, other: &Self) -> bool {
@@ -57,7 +68,7 @@ impl NetworkSnapshot {
         let mut others = other.addresses.clone();
         addresses.sort_unstable();
         others.sort_unstable();
-        self.medium == other.medium && addresses == others
+        self.network == other.network && self.medium == other.medium && addresses == others
     }
 }
 
@@ -68,7 +79,7 @@ pub enum NetworkChange {
     Lost,
     /// It was away for a moment, or changed in a way that leaves addresses alone: what there is has to prove itself.
     Same,
-    /// It has other addresses: nothing made before can be relied on.
+    /// It is another one or has other addresses: nothing made before can be relied on.
     Another,
 }
 
@@ -155,7 +166,12 @@ mod tests {
     const CELLULAR: [u8; 4] = [10, 64, 0, 3];
 
     fn on(medium: Medium, address: [u8; 4]) -> NetworkSnapshot {
-        NetworkSnapshot { online: true, medium, metered: false, addresses: vec![IpAddr::from(address)] }
+        NetworkSnapshot {
+            online: true,
+            medium,
+            addresses: vec![IpAddr::from(address)],
+            ..NetworkSnapshot::OFFLINE
+        }
     }
 
     /// What comes of these facts, each told `gap` ms after the one before; then all is quiet.
@@ -221,6 +237,20 @@ mod tests {
         swapped.addresses.reverse();
         assert_eq!(outcome(&[two.clone(), two.clone(), swapped], 600), [NetworkChange::Same]);
         assert_eq!(outcome(&[two.clone(), two], 600), []);
+    }
+
+    #[test]
+    fn another_network_with_the_same_address_counts() {
+        let at = |network| NetworkSnapshot { network: Some(network), ..on(Medium::Wifi, WIFI) };
+        assert_eq!(outcome(&[at(100), at(101)], 600), [NetworkChange::Another]);
+        assert_eq!(outcome(&[at(100), at(100)], 600), []);
+    }
+
+    #[test]
+    fn a_network_that_reaches_the_internet_or_no_longer_does_is_the_same_network() {
+        let open = NetworkSnapshot { validated: true, ..on(Medium::Wifi, WIFI) };
+        let facts = [on(Medium::Wifi, WIFI), open, on(Medium::Wifi, WIFI)];
+        assert_eq!(outcome(&facts, 600), [NetworkChange::Same, NetworkChange::Same]);
     }
 
     #[test]

@@ -151,8 +151,8 @@ async fn switch(pair: &mut Pair, here: &Session, there: &Session, n: u32) -> Out
     pair.a.network_changed(NetworkSnapshot {
         online: true,
         medium,
-        metered: false,
         addresses: vec![address],
+        ..NetworkSnapshot::OFFLINE
     });
     // The first fact is what everything was made on already.
     if n > 0 {

@@ -47,7 +47,8 @@ async fn look() -> Outcome<NetworkSnapshot> {
         "rmnet0" => Medium::Cellular,
         _ => Medium::Wired,
     };
-    Ok(NetworkSnapshot { online: true, medium, metered: medium == Medium::Cellular, addresses })
+    let metered = medium == Medium::Cellular;
+    Ok(NetworkSnapshot { online: true, medium, metered, addresses, ..NetworkSnapshot::OFFLINE })
 }
 
 async fn ip(arguments: &[&str]) -> Outcome<Value> {
