@@ -10,6 +10,8 @@ import app.peers.sdk.generated.TrustedDevice
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.minutes
 import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.emptyFlow
 
 /** Keeps the settings of one builder apart from those of another. */
 @DslMarker
@@ -19,7 +21,8 @@ public annotation class PeersDsl
 @PeersDsl
 public class PeersConfig internal constructor() {
     private val relays = mutableListOf<RelayEndpoint>()
-    private var identity: Identity? = null
+    internal var identity: Identity? = null
+        private set
     private val trusted = mutableListOf<TrustedDevice>()
     private var policy: TrustPolicy? = null
     private val groups = mutableListOf<String>()
@@ -43,7 +46,16 @@ public class PeersConfig internal constructor() {
     /** Lets streams marked as bulk ([PeerStream.bulk]) go on while data costs money; without it they wait. */
     public var bulkOnMetered: Boolean = false
 
-    /** How much the library tells in [Peers.logs]; null for nothing. */
+    internal var network: Flow<NetworkSnapshot> = emptyFlow()
+        private set
+
+    internal var appState: Flow<AppState> = emptyFlow()
+        private set
+
+    internal var logSinks: List<LogSink> = emptyList()
+        private set
+
+    /** The least grave level that reaches [Peers.logs], [Peers.exportLog] and [logTo]; null for nothing. */
     public var logLevel: LogLevel? = null
 
     /**
@@ -81,6 +93,27 @@ public class PeersConfig internal constructor() {
     /** Where the device's keys live. Required. */
     public fun identity(identity: Identity) {
         this.identity = identity
+    }
+
+    /**
+     * Collected from [Peers.start] to [Peers.shutdown]: each snapshot is given to [Peers.networkChanged]. Replaces the one given
+     * before; on Android there is one by default, and `emptyFlow()` takes it away.
+     */
+    public fun network(snapshots: Flow<NetworkSnapshot>) {
+        network = snapshots
+    }
+
+    /**
+     * Collected from [Peers.start] to [Peers.shutdown]: each state is given to [Peers.setAppState]. Replaces the one given before;
+     * on Android there is one by default, and `emptyFlow()` takes it away.
+     */
+    public fun appState(states: Flow<AppState>) {
+        appState = states
+    }
+
+    /** Takers of each log record, besides [Peers.logs]. Replaces those given before; on Android there is one by default. */
+    public fun logTo(vararg sinks: LogSink) {
+        logSinks = sinks.toList()
     }
 
     /** How far [device] is trusted. */

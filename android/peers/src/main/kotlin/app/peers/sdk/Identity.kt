@@ -27,8 +27,15 @@ public class FileIdentity(public val path: Path) : Identity
 /** New keys for this run: the device has another id next time. */
 public data object TemporaryIdentity : Identity
 
-/** Keys in the app's own store, best in hardware. Both functions may block; what they throw becomes [PeersException.Identity]. */
+/**
+ * Keys in the app's own store, best in hardware. Both functions may block; what they throw becomes the cause of a
+ * [PeersException.Identity].
+ */
 public abstract class StoredIdentity : Identity {
+    // The library keeps no more than its message.
+    @Volatile
+    internal var failure: Exception? = null
+
     /** The secret that [store] was given last, or null on first use. */
     protected abstract fun load(): ByteArray?
 
@@ -36,10 +43,18 @@ public abstract class StoredIdentity : Identity {
     protected abstract fun store(secret: ByteArray)
 
     internal fun asSecretStore(): SecretStore = object : SecretStore {
-        override fun load(): ByteArray? = reporting { this@StoredIdentity.load() }
+        override fun load(): ByteArray? = reporting { noting { this@StoredIdentity.load() } }
 
-        override fun store(secret: ByteArray) = reporting { this@StoredIdentity.store(secret) }
+        override fun store(secret: ByteArray) = reporting { noting { this@StoredIdentity.store(secret) } }
     }
+
+    private inline fun <T> noting(block: () -> T): T =
+        try {
+            block().also { failure = null }
+        } catch (error: Exception) {
+            failure = error
+            throw error
+        }
 }
 
 internal fun Identity.toGenerated(): IdentitySource = when (this) {

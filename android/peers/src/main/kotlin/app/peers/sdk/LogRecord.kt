@@ -21,6 +21,12 @@ public enum class LogLevel {
 /** One statement of the library. It holds no key, no content and no full address. */
 public data class LogRecord(val level: LogLevel, val module: String, val text: String)
 
+/** Takes log records, for a log of the app's own. */
+public fun interface LogSink {
+    /** Called on one thread of the library at a time; must not block for long. What it throws is ignored. */
+    public fun log(record: LogRecord)
+}
+
 internal fun LogLevel.toGenerated(): GeneratedLogLevel = when (this) {
     LogLevel.ERROR -> GeneratedLogLevel.ERROR
     LogLevel.WARN -> GeneratedLogLevel.WARN

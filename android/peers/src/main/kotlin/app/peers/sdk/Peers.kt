@@ -1,6 +1,7 @@
 package app.peers.sdk
 
 import app.peers.sdk.generated.PeersClient
+import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Dispatchers
@@ -8,10 +9,12 @@ import kotlinx.coroutines.Job
 import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.cancel
+import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
+import kotlinx.coroutines.flow.conflate
 import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.joinAll
 import kotlinx.coroutines.launch
@@ -30,10 +33,12 @@ import kotlinx.coroutines.withContext
  */
 public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
     private val scope = CoroutineScope(SupervisorJob() + Dispatchers.Default)
+    private val config = PeersConfig().apply(configure)
     private val client = translating {
         CallbackThreads.keep()
-        PeersClient(PeersConfig().apply(configure).toGenerated(scope))
+        PeersClient(config.toGenerated(scope))
     }
+    private val log = Logs(client, config.logSinks)
     private val states = MutableStateFlow(PeersState.STOPPED)
     private val statuses = MutableStateFlow(emptyList<RelayStatus>())
 
@@ -41,6 +46,13 @@ public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
     private val following: List<Job> = listOf(
         scope.launch(start = CoroutineStart.UNDISPATCHED) { followState() },
         scope.launch(start = CoroutineStart.UNDISPATCHED) { followRelays() },
+        scope.launch { log.follow() },
+    )
+
+    // They end before the client.
+    private val reporting: List<Job> = listOf(
+        scope.launch(start = CoroutineStart.LAZY) { report("network") { config.network.collect(::networkChanged) } },
+        scope.launch(start = CoroutineStart.LAZY) { report("app") { config.appState.conflate().collect(::setAppState) } },
     )
 
     /** Whether a relay is reached. */
@@ -65,11 +77,7 @@ public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
      * What the library logs, as [PeersConfig.logLevel] asks, for the app's own log. The library keeps a bounded number of records
      * and counts the rest. For one collector. Ends at [shutdown].
      */
-    public val logs: Flow<LogRecord> = flow {
-        while (translating { client.logsReady(null) }) {
-            client.takeLogs(1u).forEach { emit(it.toRecord()) }
-        }
-    }
+    public val logs: Flow<LogRecord> get() = log.records
 
     /** This device. [PeersException.NotStarted] before [start]. */
     public val deviceId: DeviceId get() = DeviceId(translating { client.deviceId() })
@@ -81,7 +89,10 @@ public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
     public val sessions: List<Session> get() = client.sessions().map(::Session)
 
     /** Reads or makes the keys and begins to connect; does not wait for the relay. May be called again when it failed. */
-    public suspend fun start(): Unit = translating { client.start(null) }
+    public suspend fun start() {
+        translating(config.identity) { client.start(null) }
+        reporting.forEach(Job::start)
+    }
 
     /**
      * The session with [device]: the one there is, or a new one. Returns when it can be used. At a device that does not accept
@@ -114,6 +125,7 @@ public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
     /** Says goodbye to peers and ends everything; returns when sessions, threads and sockets are gone. Any number of times. */
     public suspend fun shutdown() {
         withContext(NonCancellable) {
+            reporting.forEach { it.cancelAndJoin() }
             client.shutdown()
             following.joinAll()
             scope.cancel()
@@ -123,6 +135,23 @@ public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
     /** [shutdown] without waiting for it. */
     override fun close() {
         CoroutineScope(Dispatchers.Default).launch { shutdown() }
+    }
+
+    /**
+     * The last 2 000 log records, a line each, for a report of a problem: time in UTC, level, module, text. Addresses, hosts,
+     * devices and names are replaced by numbers. Works after [shutdown] as well.
+     */
+    public fun exportLog(): String = log.history.export()
+
+    /** Runs a source of facts; the library goes on without one that fails. */
+    private suspend fun report(source: String, collect: suspend () -> Unit) {
+        try {
+            collect()
+        } catch (cancelled: CancellationException) {
+            throw cancelled
+        } catch (error: Exception) {
+            log.warn("source failed source=$source error=${error.javaClass.simpleName}")
+        }
     }
 
     private suspend fun awaitStart() {

@@ -20,7 +20,7 @@ public sealed class PeersException(
     public class Config internal constructor(reason: String, cause: Throwable?) :
         PeersException("config", reason, cause)
 
-    /** The device's keys could not be read or kept. Check the file or the store. */
+    /** The device's keys could not be read or kept. Check the file or the store; the cause is what a [StoredIdentity] threw. */
     public class Identity internal constructor(reason: String, cause: Throwable?) :
         PeersException("identity", reason, cause)
 
@@ -98,6 +98,15 @@ internal inline fun <T> translating(block: () -> T): T =
         block()
     } catch (error: GeneratedException) {
         throw error.translated()
+    }
+
+/** The same, where a failure of the keys has the store's own exception as its cause. */
+internal inline fun <T> translating(identity: Identity?, block: () -> T): T =
+    try {
+        translating(block)
+    } catch (error: PeersException.Identity) {
+        val failure = (identity as? StoredIdentity)?.failure ?: throw error
+        throw PeersException.Identity(error.message.orEmpty(), failure)
     }
 
 internal fun GeneratedException.translated(): Exception = when (this) {

@@ -18,15 +18,22 @@ public enum class AppState {
 }
 
 /** The network as the operating system describes it at one moment. */
-public data class NetworkSnapshot(
+public class NetworkSnapshot @JvmOverloads constructor(
     /** Whether there is a default route that the system lets this app use. */
-    val online: Boolean,
+    public val online: Boolean,
     /** What carries it. */
-    val medium: Medium = Medium.OTHER,
+    public val medium: Medium = Medium.OTHER,
     /** Whether its data costs money. */
-    val metered: Boolean = false,
+    public val metered: Boolean = false,
     /** The device's own addresses on it. */
-    val addresses: List<InetAddress> = emptyList(),
+    public val addresses: List<InetAddress> = emptyList(),
+    /**
+     * The system's own number for this connection to a network, where it has one: another number is another network, whatever
+     * its addresses are.
+     */
+    public val network: Long? = null,
+    /** True if the system has reached the Internet over it, or does not say. */
+    public val validated: Boolean = true,
 ) {
     /** What kind of network carries the default route. */
     public enum class Medium {
@@ -39,9 +46,17 @@ public data class NetworkSnapshot(
         /** A cable. */
         WIRED,
 
-        /** Something else, a VPN for example. */
+        /** Something else, or a VPN over something unknown. */
         OTHER,
     }
+
+    override fun equals(other: Any?): Boolean = other is NetworkSnapshot && toGenerated() == other.toGenerated()
+
+    override fun hashCode(): Int = toGenerated().hashCode()
+
+    /** Without addresses, so that it can be logged. */
+    override fun toString(): String =
+        "NetworkSnapshot(online=$online, medium=$medium, metered=$metered, validated=$validated, addresses=${addresses.size})"
 }
 
 internal fun AppState.toGenerated(): GeneratedAppState = when (this) {
@@ -61,4 +76,6 @@ internal fun NetworkSnapshot.toGenerated(): GeneratedSnapshot = GeneratedSnapsho
     metered = metered,
     // Java writes the zone of a link-local address behind it.
     addresses = addresses.map { it.hostAddress.substringBefore('%') },
+    network = network?.toULong(),
+    validated = validated,
 )

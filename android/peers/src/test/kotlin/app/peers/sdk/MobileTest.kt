@@ -89,7 +89,7 @@ class MobileTest {
     @Test
     fun `bulk waits while data costs money`() = network {
         val (session, device) = rustPeer()
-        device.networkChanged(wifi(7).copy(metered = true))
+        device.networkChanged(wifi(7, metered = true))
         device.events.first { it == PeerEvent.Metered(true) }
         val stream = session.openStream("bulk")
         stream.bulk = true
@@ -104,7 +104,7 @@ class MobileTest {
             device.events.first { it == PeerEvent.Metered(false) }
             writing.join()
         }
-        device.networkChanged(wifi(7).copy(metered = true))
+        device.networkChanged(wifi(7, metered = true))
         device.events.first { it == PeerEvent.Metered(true) }
         coroutineScope {
             val writing = launch { stream.write(ByteArray(64)) }
@@ -116,9 +116,10 @@ class MobileTest {
         }
     }
 
-    private fun wifi(last: Int) = NetworkSnapshot(
+    private fun wifi(last: Int, metered: Boolean = false) = NetworkSnapshot(
         online = true,
         medium = NetworkSnapshot.Medium.WIFI,
+        metered = metered,
         addresses = listOf(InetAddress.getByName("192.168.0.$last"), InetAddress.getByName("fe80::1%1")),
     )
 }
