@@ -1,0 +1,31 @@
+@file:JvmName("AndroidPeers")
+
+package app.peers.sdk.android
+
+import android.content.Context
+import app.peers.sdk.LogLevel
+import app.peers.sdk.Peers
+import app.peers.sdk.PeersConfig
+
+/**
+ * This phone among its peers.
+ *
+ * ```kotlin
+ * val peers = Peers(context) { relay("wss://relay.example.com") }   // nothing connects yet
+ * peers.start()
+ * ```
+ * Installs what a phone needs, before [configure] runs: [AndroidNetwork] as [PeersConfig.network], [ProcessLifecycle] as
+ * [PeersConfig.appState], [KeystoreIdentity] as [PeersConfig.identity], [AndroidLog] as [PeersConfig.logTo], and
+ * [LogLevel.INFO]. A setting in [configure] replaces the one installed.
+ *
+ * One for the process, made in `Application.onCreate` or on first use: two with the same identity supersede each other.
+ */
+@JvmName("create")
+public fun Peers(context: Context, configure: PeersConfig.() -> Unit): Peers = Peers {
+    network(AndroidNetwork(context).snapshots)
+    appState(ProcessLifecycle().states)
+    identity(KeystoreIdentity(context))
+    logTo(AndroidLog())
+    logLevel = LogLevel.INFO
+    configure()
+}
