@@ -11,8 +11,8 @@
 # Every ensure_* function is idempotent: it installs what is missing (by apt as root on Debian or Ubuntu; elsewhere it says
 # what to install), says what it does, is silent when nothing is to be done, and is safe to run in several checkouts at once.
 #   ensure_commands COMMAND:PACKAGE…  ensure_rust  ensure_nightly  ensure_cargo_tool NAME  ensure_kotlin  ensure_android
-#   ensure_swift  ensure_mobile  ensure_node  ensure_actionlint  ensure_coturn  ensure_proxies  ensure_redis  ensure_chromium
-#   ensure_netns
+#   ensure_swift  ensure_mobile  ensure_android_gate  ensure_unidbg  ensure_node  ensure_actionlint  ensure_coturn
+#   ensure_proxies  ensure_redis  ensure_chromium  ensure_netns
 #
 # Programs beside a script: start NAME COMMAND…, awaited NAME PATTERN.
 #
@@ -20,6 +20,7 @@
 #   build_host [PROFILE [OPTION…]]   peers-ffi, the `peers` command and what cargo's OPTIONs add; PROFILE is dev (the default),
 #                                release, …; sets $HOST_DIR, the folder of libpeers_ffi.so and peers
 #   generate LANGUAGE            the Kotlin or Swift half of peers-ffi, from the library in $HOST_DIR; sets $GENERATED
+#   kotlin_library               generated code and façade as $BUILD/kotlin/peers.jar
 #   kotlin_compile               generated code, façade and tests; sets $KOTLIN_CLASSPATH to run them with
 #   kotlin_jar NAME CLASSPATH FOLDER… [-- FLAG…]   more sources (an example, say) as $BUILD/kotlin/NAME.jar
 #   kotlin_java ARG…             java with that classpath and the library found
@@ -47,5 +48,7 @@ LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")/lib" && pwd)
 . "$LIB/swift.sh"
 # shellcheck source=scripts/lib/mobile.sh
 . "$LIB/mobile.sh"
+# shellcheck source=scripts/lib/android-gate.sh
+. "$LIB/android-gate.sh"
 # shellcheck source=scripts/lib/services.sh
 . "$LIB/services.sh"

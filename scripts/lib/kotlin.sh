@@ -54,12 +54,15 @@ classpath_hash() {
 
 jars_in() { find "$1" -name '*.jar' | sort | paste -sd:; }
 
-kotlin_compile() {
-  local runtime main=$BUILD/kotlin/peers.jar tests=$BUILD/kotlin/peers-test.jar
+kotlin_library() {
   ensure_kotlin
   generate kotlin
-  runtime=$(jars_in "$KOTLIN/runtime")
-  kotlin_jar peers "$runtime" "$GENERATED" "$KOTLIN_LIBRARY/main/kotlin"
+  kotlin_jar peers "$(jars_in "$KOTLIN/runtime")" "$GENERATED" "$KOTLIN_LIBRARY/main/kotlin"
+}
+
+kotlin_compile() {
+  local main=$BUILD/kotlin/peers.jar tests=$BUILD/kotlin/peers-test.jar
+  kotlin_library
   kotlin_jar peers-test "$main:$(jars_in "$KOTLIN/test")" "$KOTLIN_LIBRARY/test/kotlin" -- -Werror -Xfriend-paths="$main"
   KOTLIN_CLASSPATH=$tests:$main:$(jars_in "$KOTLIN/test")
 }
