@@ -5,6 +5,7 @@ mod error;
 mod framework;
 mod layers;
 mod metadata;
+mod package;
 mod process;
 mod requirements;
 mod sim;
@@ -34,6 +35,8 @@ enum Task {
     Framework(framework::Args),
     /// Check which crate depends on which, and which module imports which.
     Layers,
+    /// Check the packages for Android and the JVM that `scripts/package` has made.
+    Package(package::Args),
     /// List the requirements and the tests that prove them.
     Requirements(requirements::Args),
     /// Run seeded worlds of devices in virtual time, or one of them again.
@@ -59,6 +62,7 @@ fn run(task: &Task) -> Result<(), Error> {
         Task::Dependencies => dependencies::run(),
         Task::Framework(args) => framework::run(args),
         Task::Layers => layers::run(),
+        Task::Package(args) => package::run(args),
         Task::Requirements(args) => requirements::run(args),
         Task::Sim(args) => sim::run(args),
         Task::Size => size::run(),

@@ -31,7 +31,7 @@ fn report(library: &Path, bytes: u64) -> Result<(), Error> {
     if bytes <= LIMIT_BYTES { Ok(()) } else { Err(Error::Check(line)) }
 }
 
-fn megabytes(bytes: u64) -> String {
+pub(crate) fn megabytes(bytes: u64) -> String {
     format!("{}.{:02}", bytes / 1_000_000, bytes % 1_000_000 / 10_000)
 }
 
