@@ -12,9 +12,9 @@ ANDROID_TARGET=$BUILD/targets
 # Archives hold no times of their own.
 ANDROID_EPOCH="1980-01-01 00:00:00 UTC"
 
-# package_android [--ndk DIR] [--all]
+# package_android [--ndk DIR] [--all] [--check]
 package_android() {
-  local abi abis=(arm64-v8a)
+  local abi abis=(arm64-v8a) check=
   NDK=
   while (($# > 0)); do
     case $1 in
@@ -22,8 +22,9 @@ package_android() {
         NDK=${2:?--ndk needs a folder}
         shift
         ;;
+      --check) check=yes ;;
       --all) abis=("${ANDROID_ABIS[@]}") ;;
-      *) die "usage: scripts/package android [--ndk DIR] [--all]" ;;
+      *) die "usage: scripts/package android [--ndk DIR] [--all] [--check]" ;;
     esac
     shift
   done
@@ -41,6 +42,7 @@ package_android() {
   done
   publish_android "$ANDROID_MAVEN" "${abis[@]}"
   echo "package: $(find "$ANDROID_MAVEN" -type f ! -name '*.md5' ! -name '*.sha*' | wc -l) files in $ANDROID_MAVEN"
+  [[ -z $check ]] || check_android "${abis[@]}"
 }
 
 # 16 KB pages are the default from NDK 28 on.
@@ -120,12 +122,18 @@ android_aar() {
   cp "$ANDROID_PACKAGE/consumer-rules.pro" "$folder/proguard.txt"
   # A library without resources has the list of them all the same.
   : >"$folder/R.txt"
-  if [[ -n $NDK ]]; then
-    sed '/NOT_FOR_SHIPPING/d' "$ANDROID_PACKAGE/AndroidManifest.xml"
-  else
-    cat "$ANDROID_PACKAGE/AndroidManifest.xml"
-  fi >"$folder/AndroidManifest.xml"
+  android_manifest >"$folder/AndroidManifest.xml"
   archive "$folder" "$file"
+}
+
+# The library's manifest with what a build by Gradle adds.
+android_manifest() {
+  local mark=
+  [[ -n $NDK ]] ||
+    mark='    <application>\n        <meta-data android:name="app.peers.sdk.NOT_FOR_SHIPPING" android:value="true" />\n    </application>\n'
+  sed -e '/<manifest/ s/>$/ package="app.peers.sdk">/' \
+    -e "/<manifest/ a\\    <uses-sdk android:minSdkVersion=\"$ANDROID_API\" />" \
+    -e "/<\/manifest>/ s|^|$mark|" "$KOTLIN_LIBRARY/main/AndroidManifest.xml"
 }
 
 android_classes() {

@@ -40,6 +40,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     require(aar_remarks(&entries(&args.aar)?, &args.abis))?;
     require(jar_remarks(&entries(&args.jar)?))?;
+    require(manifest_remarks(&read(&args.aar.join("AndroidManifest.xml"))?))?;
     if read(&args.aar.join("proguard.txt"))? != read(&args.jar.join(RULES))? {
         return Err(Error::Check("the AAR and the jar have different rules for R8".to_owned()));
     }
@@ -93,6 +94,17 @@ fn jar_remarks(entries: &BTreeSet<String>) -> Vec<String> {
     let missing = wanted.difference(entries).map(|entry| format!("jar: {entry} is missing"));
     let strange = entries.difference(&wanted).filter(|entry| !is_class(entry));
     missing.chain(strange.map(|entry| format!("jar: {entry} does not belong there"))).collect()
+}
+
+fn manifest_remarks(manifest: &str) -> Vec<String> {
+    let wanted = [
+        "package=\"app.peers.sdk\"",
+        "android:minSdkVersion=\"24\"",
+        "android.permission.INTERNET",
+        "android.permission.ACCESS_NETWORK_STATE",
+    ];
+    let missing = wanted.iter().filter(|part| !manifest.contains(**part));
+    missing.map(|part| format!("AndroidManifest.xml: {part} is missing")).collect()
 }
 
 /// The C functions that the generated Kotlin declares.
@@ -179,6 +191,17 @@ mod tests {
         assert!(remarks.contains(&"jar: kotlin/Unit.class does not belong there".to_owned()), "{remarks:?}");
         assert!(remarks.contains(&format!("jar: {RULES} is missing")), "{remarks:?}");
         assert_eq!(remarks.len(), 5);
+    }
+
+    #[test]
+    fn a_manifest_without_the_network_is_refused() {
+        let manifest =
+            r#"<manifest package="app.peers.sdk"><uses-sdk android:minSdkVersion="24"/></manifest>"#;
+        assert_eq!(
+            manifest_remarks(manifest),
+            ["INTERNET", "ACCESS_NETWORK_STATE"]
+                .map(|name| format!("AndroidManifest.xml: android.permission.{name} is missing"))
+        );
     }
 
     #[test]
