@@ -86,7 +86,8 @@ build_android_stubs() {
   done
 }
 
-# android_symbols ABI LIBRARY: a line `SYMBOL VERSION function|object` for each that apps may use at $ANDROID_API.
+# android_symbols ABI LIBRARY: a line `SYMBOL VERSION function|object` for each that apps may use at $ANDROID_API. The emulator
+# has the libraries of ARM's two ABIs; x86_64 is held to those of arm64.
 android_symbols() {
   local folder=$UNIDBG/bionic/lib
   [[ $1 != arm64-v8a && $1 != x86_64 ]] || folder=${folder}64

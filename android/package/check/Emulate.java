@@ -23,6 +23,7 @@ class Emulate {
     private static final int STATUS_BYTES = 32;
     private static final byte SUCCESS = 0;
     private static final byte ERROR = 1;
+    private static final byte PANIC = 2;
 
     private final AndroidEmulator emulator;
     private final Module library;
@@ -42,7 +43,9 @@ class Emulate {
         emulated.answersAsTheBindingsExpect(Files.readString(Path.of(arguments[2])));
         if (wide) {
             emulated.makesAnotherDevice();
+            System.out.println("another device of a user was made");
             emulated.refusesASecretThatIsTooShort();
+            emulated.catchesAPanic();
         }
         System.exit(0);
     }
@@ -70,29 +73,37 @@ class Emulate {
     private void makesAnotherDevice() {
         byte[] secret = "the secret of a device            the secret of its user        ".getBytes(UTF_8);
         byte[] status = new byte[STATUS_BYTES];
-        byte[] first = anotherDevice(secret, status);
+        byte[] first = anotherDevice(secret, secret.length, status);
         expect(status[0] == SUCCESS, "another device: status " + status[0]);
-        byte[] second = anotherDevice(secret, status);
+        byte[] second = anotherDevice(secret, secret.length, status);
         expect(first.length == 64 && second.length == 64, "another device: a secret of another length");
         expect(Arrays.equals(secret, 32, 64, first, 32, 64), "another device: another user");
         expect(!Arrays.equals(secret, 0, 32, first, 0, 32), "another device: the same device");
         expect(!Arrays.equals(first, 0, 32, second, 0, 32), "another device: the same device twice");
-        System.out.println("another device of a user was made");
     }
 
     private void refusesASecretThatIsTooShort() {
         byte[] status = new byte[STATUS_BYTES];
-        anotherDevice(new byte[63], status);
+        anotherDevice(new byte[63], 63, status);
         expect(status[0] == ERROR, "a short secret: status " + status[0]);
         System.out.println("a short secret was refused");
     }
 
+    /** UniFFI panics over bytes that say to be more than there are. The panic unwinds to its frame, and the library goes on. */
+    private void catchesAPanic() {
+        byte[] status = new byte[STATUS_BYTES];
+        anotherDevice(new byte[64], 100, status);
+        expect(status[0] == PANIC, "a broken buffer: status " + status[0]);
+        makesAnotherDevice();
+        System.out.println("a panic was caught");
+    }
+
     /** The function takes and returns bytes with their length in front, as UniFFI writes them. */
-    private byte[] anotherDevice(byte[] secret, byte[] statusBytes) {
+    private byte[] anotherDevice(byte[] secret, int saidLength, byte[] statusBytes) {
         UnidbgPointer status = allocate(STATUS_BYTES);
         status.write(0, new byte[STATUS_BYTES], 0, STATUS_BYTES);
         UnidbgPointer content = allocate(4 + secret.length);
-        content.write(0, new byte[] {0, 0, 0, (byte) secret.length}, 0, 4);
+        content.write(0, new byte[] {0, 0, 0, (byte) saidLength}, 0, 4);
         content.write(4, secret, 0, secret.length);
         // `struct { int32 length; const uint8 *data; }` travels in two registers.
         UnidbgPointer argument = allocate(24);

@@ -206,8 +206,8 @@ mod tests {
 
     #[test]
     fn a_path_of_the_machine_is_found() {
-        let paths = ["/work/here".to_owned(), "/work/there".to_owned()];
-        let remarks = found_paths(b"\0panicked at /work/there/lib.rs\0", &paths);
-        assert_eq!(remarks, ["holds /work/there, a path of this machine"]);
+        let paths = ["/home/one".to_owned(), "/home/two".to_owned()];
+        let remarks = found_paths(b"\0panicked at /home/two/lib.rs\0", &paths);
+        assert_eq!(remarks, ["holds /home/two, a path of this machine"]);
     }
 }
