@@ -39,17 +39,18 @@ install_android_gate() {
   touch "$ANDROID_GATE/.ready"
 }
 
-# A compiler that asks for no headers but its own, as ring's C code does, and a linker.
+# A compiler that asks for no headers but its own, as ring's C code does, and a linker. Build scripts name a target too, for
+# 32-bit ARM a wrong one: the last on the line counts.
 write_android_tools() {
-  local abi=$1 folder=$ANDROID_GATE/$1 clang
-  clang="clang --target=$(android_clang_target "$abi")"
+  local abi=$1 folder=$ANDROID_GATE/$1 target
+  target=$(android_clang_target "$abi")
   cat >"$folder/cc" <<EOF
 #!/bin/sh
-exec $clang -ffreestanding -nostdlibinc -DRING_CORE_NOSTDLIBINC=1 "\$@"
+exec clang "\$@" --target=$target -ffreestanding -nostdlibinc -DRING_CORE_NOSTDLIBINC=1
 EOF
   cat >"$folder/clang" <<EOF
 #!/bin/sh
-exec $clang --ld-path=ld.lld-19 -nostdlib -L$folder -Wl,-z,defs -Wl,--fatal-warnings "\$@"
+exec clang --target=$target --ld-path=ld.lld-19 -nostdlib -L$folder -Wl,-z,defs -Wl,--fatal-warnings "\$@"
 EOF
   chmod +x "$folder/cc" "$folder/clang"
 }
