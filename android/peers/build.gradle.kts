@@ -21,6 +21,7 @@ android {
     }
 
     sourceSets.named("main") {
+        kotlin.directories += "../shim/src/main/kotlin"
         kotlin.directories += built.resolve("generated/kotlin").path
         jniLibs.directories += built.resolve("package/android/jni").path
     }
@@ -29,5 +30,6 @@ android {
 dependencies {
     api(libs.kotlin.stdlib)
     api(libs.coroutines)
+    implementation(libs.lifecycle.process)
     implementation(libs.jna) { artifact { type = "aar" } }
 }

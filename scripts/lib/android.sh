@@ -48,15 +48,20 @@ unpack_aars() {
   done
 }
 
-# After kotlin_compile. Android's classes come last: they hold copies of Java's own.
-android_compile() {
-  local main=$BUILD/kotlin/peers.jar shim=$BUILD/kotlin/shim.jar tests=$BUILD/kotlin/shim-test.jar libraries android
+# After kotlin_library: $BUILD/kotlin/shim.jar. Android's classes come last: they hold copies of Java's own.
+android_shim() {
+  local main=$BUILD/kotlin/peers.jar
   ensure_android
-  android=$(echo "$ANDROID"/android-all/android-all-17-*.jar)
-  libraries=$(jars_in "$ANDROID/androidx")
-  kotlin_jar shim "$main:$(jars_in "$KOTLIN/runtime"):$libraries:$android" "$ANDROID_SHIM/main/kotlin" -- \
-    -Werror -Xexplicit-api=strict -Xfriend-paths="$main"
-  libraries=$shim:$KOTLIN_CLASSPATH:$libraries:$(jars_in "$ANDROID/robolectric"):$android
+  ANDROID_CLASSES=$(echo "$ANDROID"/android-all/android-all-17-*.jar)
+  kotlin_jar shim "$main:$(jars_in "$KOTLIN/runtime"):$(jars_in "$ANDROID/androidx"):$ANDROID_CLASSES" \
+    "$ANDROID_SHIM/main/kotlin" -- -Werror -Xexplicit-api=strict -Xfriend-paths="$main"
+}
+
+# After kotlin_compile.
+android_compile() {
+  local main=$BUILD/kotlin/peers.jar shim=$BUILD/kotlin/shim.jar tests=$BUILD/kotlin/shim-test.jar libraries
+  android_shim
+  libraries=$shim:$KOTLIN_CLASSPATH:$(jars_in "$ANDROID/androidx"):$(jars_in "$ANDROID/robolectric"):$ANDROID_CLASSES
   kotlin_jar shim-test "$libraries" "$ANDROID_SHIM/test/kotlin" -- \
     -Werror -Xfriend-paths="$shim,$main,$BUILD/kotlin/peers-test.jar"
   ANDROID_CLASSPATH=$tests:$libraries

@@ -36,9 +36,9 @@ check_android() {
 
 # Gradle's build names the versions that this one has.
 check_catalog() {
-  local pair line
-  for pair in kotlin:kotlin-stdlib coroutines:kotlinx-coroutines-core-jvm jna:jna; do
-    line="${pair%%:*} = \"$(runtime_version "${pair#*:}")\""
+  local line
+  for line in "kotlin = \"$(runtime_version kotlin-stdlib)\"" "jna = \"$(runtime_version jna)\"" \
+    "coroutines = \"$(runtime_version kotlinx-coroutines-core-jvm)\"" "lifecycle = \"$(lifecycle_version)\""; do
     grep -qxF "$line" "$ROOT/android/gradle/libs.versions.toml" || die "android/gradle/libs.versions.toml is to have: $line"
   done
 }
@@ -107,16 +107,18 @@ check_consumer() {
 
 # An app on Android gets the AAR, one on the JVM the jar, and JNA in the same way; all else is what Maven has fetched.
 check_resolution() {
-  local got version wanted
+  local got version wanted aar
   version=$(package_version)
-  quietly "fetch JNA for Android" mvn -B -Dmaven.repo.local="$BUILD/package/m2" \
-    org.apache.maven.plugins:maven-dependency-plugin:3.8.1:get -Dtransitive=false \
-    -Dartifact="net.java.dev.jna:jna:$(runtime_version jna):aar"
+  for aar in "net.java.dev.jna:jna:$(runtime_version jna)" "androidx.lifecycle:lifecycle-process:$(lifecycle_version)"; do
+    quietly "fetch $aar for Android" mvn -B -Dmaven.repo.local="$BUILD/package/m2" "$MAVEN_DEPENDENCIES:get" \
+      -Dtransitive=false -Dartifact="$aar:aar"
+  done
   got=$(timeout 300 java --add-opens java.base/java.lang=ALL-UNNAMED --add-opens java.base/java.util=ALL-UNNAMED \
     -cp "$(jars_in "$PACKAGE_TOOLS")" "$ANDROID_PACKAGE/check/Resolve.java" "$BUILD/package/gradle" \
     "app.peers:peers:$version" "file://$ANDROID_MAVEN" "file://$BUILD/package/m2" 2>"$LOGS/resolve.log") ||
     die "Gradle does not resolve app.peers:peers:$version: $(tail -n 20 "$LOGS/resolve.log")"
   for wanted in "android peers-$version.aar" "android jna-$(runtime_version jna).aar" \
+    "android lifecycle-process-$(lifecycle_version).aar" \
     "standard-jvm peers-$version.jar" "standard-jvm jna-$(runtime_version jna).jar"; do
     grep -qxF "$wanted" <<<"$got" || die "Gradle resolves something else than $wanted: $got"
   done
@@ -191,8 +193,11 @@ check_dex() {
   for jar in "$CONSUMER_BUILT"/libraries/{kotlin,jna}*.jar; do
     classpath+=(--classpath "$jar")
   done
+  for jar in "$ANDROID"/androidx/*.jar; do
+    classpath+=(--classpath "$jar")
+  done
   quietly "convert the classes" java -Xmx1500m -cp "$(jars_in "$PACKAGE_TOOLS")" com.android.tools.r8.D8 \
-    --release --min-api "$ANDROID_API" --lib "$(java_home)" "${classpath[@]}" --output "$folder" \
+    --release --min-api "$ANDROID_API" --lib "$ANDROID_CLASSES" "${classpath[@]}" --output "$folder" \
     "$BUILD/package/check/aar/classes.jar"
   [[ -s $folder/classes.dex ]] || die "D8 has made no classes.dex"
   [[ ! -s $log ]] || die "D8 has remarks: $(head -n 20 "$log")"

@@ -34,6 +34,7 @@ package_android() {
   mkdir -p "$ANDROID_BUILT"
   build_host
   kotlin_library
+  android_shim
   android_docs
   host_library
   [[ -n $NDK ]] || ensure_android_gate
@@ -66,6 +67,11 @@ runtime_version() {
   echo "${version%.jar}"
 }
 
+# Of the one library of Android's that the shim needs.
+lifecycle_version() {
+  sed -n '/<artifactId>lifecycle-process</{n;s/.*<version>\(.*\)<.*/\1/p}' "$LIB/android.pom.xml"
+}
+
 # publish_android FOLDER ABI…: archives, metadata and checksums, laid out as Maven wants them.
 publish_android() {
   local version folder
@@ -88,6 +94,7 @@ publish_android() {
 filled() {
   sed -e "s/@VERSION@/$(package_version)/g" -e "s/@KOTLIN@/$(runtime_version kotlin-stdlib)/g" \
     -e "s/@COROUTINES@/$(runtime_version kotlinx-coroutines-core-jvm)/g" -e "s/@JNA@/$(runtime_version jna)/g" \
+    -e "s/@LIFECYCLE@/$(lifecycle_version)/g" \
     "$ANDROID_PACKAGE/$1"
 }
 
@@ -141,24 +148,25 @@ android_classes() {
   rm -rf "$folder"
   mkdir -p "$folder"
   unzip -q "$BUILD/kotlin/peers.jar" -d "$folder"
+  unzip -qo "$BUILD/kotlin/shim.jar" -d "$folder"
   archive "$folder" "$1"
 }
 
 android_sources() {
   local folder=$ANDROID_BUILT/sources
   mkdir -p "$folder"
-  cp -r "$KOTLIN_LIBRARY/main/kotlin/." "$GENERATED/." "$folder"
+  cp -r "$KOTLIN_LIBRARY/main/kotlin/." "$ANDROID_SHIM/main/kotlin/." "$GENERATED/." "$folder"
   archive "$folder" "$1"
 }
 
 # The API reference by Dokka, unless the sources are those of last time.
 android_docs() {
   local folder=$ANDROID_BUILT/docs cached
-  cached=$BUILD/package/docs-$(hash_of "$KOTLIN_LIBRARY/main/kotlin" "$ANDROID_PACKAGE/dokka.pom.xml")
+  cached=$BUILD/package/docs-$(hash_of "$KOTLIN_LIBRARY/main/kotlin" "$ANDROID_SHIM/main/kotlin" "$ANDROID_PACKAGE/dokka.pom.xml")
   if [[ ! -e $cached/index.html ]]; then
     rm -rf "$BUILD"/package/docs-*
     quietly "write the API reference" mvn -B -f "$ANDROID_PACKAGE/dokka.pom.xml" -Dsources="$KOTLIN_LIBRARY/main/kotlin" \
-      -Doutput="$cached" org.jetbrains.dokka:dokka-maven-plugin:2.2.0:dokka
+      -Dshim="$ANDROID_SHIM/main/kotlin" -Doutput="$cached" org.jetbrains.dokka:dokka-maven-plugin:2.2.0:dokka
   fi
   mkdir -p "$folder"
   cp -r "$cached/." "$folder"

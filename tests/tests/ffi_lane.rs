@@ -1,5 +1,5 @@
 //! The plain C functions that Kotlin and Swift call, over a real session.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::{Arc, Mutex};
 

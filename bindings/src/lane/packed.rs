@@ -1,13 +1,4 @@
-//! Messages as they lie in a buffer that an app and this library share.
-//!
-//! | bytes | content |
-//! |---|---|
-//! | 4 | length of the body, little-endian |
-//! | 1 | length of the group's id, 0 without a group |
-//! | … | the group's id as text |
-//! | … | the body |
-//!
-//! Messages follow each other without gaps, oldest first.
+//! Messages as they lie in a buffer that an app and this library share: the layout is in [`crate::lane`].
 
 /// Bytes of a message beside its group and its body.
 pub(super) const HEADER: usize = 5;
@@ -20,7 +11,7 @@ pub(super) struct Packed<'a> {
     pub(super) body: &'a [u8],
 }
 
-/// Bytes that are not in the layout above.
+/// Bytes that are not in that layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
