@@ -186,7 +186,7 @@ start_program() {
 PROGRAMS=()
 trap '((${#PROGRAMS[@]} == 0)) || kill "${PROGRAMS[@]}" 2>/dev/null || true' EXIT
 
-# What AGP does with the classes of an AAR.
+# What AGP does with the classes of an AAR. Robolectric's copy of Android leaves java.lang to the JVM.
 check_dex() {
   local folder=$BUILD/package/check/dex log=$LOGS/convert-the-classes.log classpath=() jar
   mkdir -p "$folder"
@@ -197,7 +197,7 @@ check_dex() {
     classpath+=(--classpath "$jar")
   done
   quietly "convert the classes" java -Xmx1500m -cp "$(jars_in "$PACKAGE_TOOLS")" com.android.tools.r8.D8 \
-    --release --min-api "$ANDROID_API" --lib "$ANDROID_CLASSES" "${classpath[@]}" --output "$folder" \
+    --release --min-api "$ANDROID_API" --lib "$(java_home)" --lib "$ANDROID_CLASSES" "${classpath[@]}" --output "$folder" \
     "$BUILD/package/check/aar/classes.jar"
   [[ -s $folder/classes.dex ]] || die "D8 has made no classes.dex"
   [[ ! -s $log ]] || die "D8 has remarks: $(head -n 20 "$log")"
