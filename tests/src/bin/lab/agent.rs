@@ -166,6 +166,7 @@ async fn start(device: &Device) -> Outcome<(Client, Events)> {
 
 async fn listen(mut events: Events, received: Arc<Received>, moves: Arc<AtomicU64>) {
     while let Some(event) = events.next().await {
+        tracing::debug!(?event, "event received");
         match event {
             Event::Connected { session, .. } => {
                 tokio::spawn(received.clone().take_messages(session.clone()));

@@ -13,6 +13,8 @@ use crate::bulk;
 
 /// Bytes of a message beside its number and time.
 const PADDING: usize = 184;
+/// A message on its way for longer is logged, in milliseconds.
+const LATE_MS: u64 = 1000;
 
 /// What one device has received.
 pub(crate) struct Received {
@@ -90,8 +92,13 @@ impl Received {
             if number != expected {
                 state.faults.push(format!("message {number} in place of {expected}"));
             }
-            state.messages.push((sent, unix_micros()));
+            let now = unix_micros();
+            state.messages.push((sent, now));
             drop(state);
+            let late_ms = now.saturating_sub(sent) / 1000;
+            if late_ms > LATE_MS {
+                tracing::debug!(number, late_ms, "message late");
+            }
             self.some.notify_waiters();
         }
     }
