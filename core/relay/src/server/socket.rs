@@ -85,12 +85,15 @@ async fn cut(cut: &Notify) {
 async fn read(open: &Open<'_>, mut tcp: ReadHalf<'_>, early: Vec<u8>) {
     // Twice the limit, so that what is a little above it is told so; what is far above just ends.
     let mut decoder = Decoder::new(2 * limits::MAX_SIGNALING);
-    let mut input = early;
+    let (mut input, mut closed) = (early, false);
     loop {
         let mut rest = &input[..];
         loop {
             match decoder.next(&mut rest) {
-                Ok(Some(message)) => take(open, message).await,
+                Ok(Some(message)) => {
+                    closed |= message == Message::Close;
+                    take(open, message).await;
+                }
                 Ok(None) => break,
                 Err(error) => return tracing::debug!(%error, "socket broken"),
             }
@@ -98,6 +101,8 @@ async fn read(open: &Open<'_>, mut tcp: ReadHalf<'_>, early: Vec<u8>) {
         drop(input);
         input = match arrived(&mut tcp).await {
             Ok(bytes) if !bytes.is_empty() => bytes,
+            // The end that follows a close frame: the writer says the last words and ends the socket.
+            Ok(_) if closed => return std::future::pending().await,
             // The device is gone; an error says no more.
             Ok(_) | Err(_) => return,
         };

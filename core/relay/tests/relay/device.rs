@@ -13,6 +13,7 @@ use peers_proto::signaling::{
 };
 use peers_proto::time::UnixTime;
 use peers_relay::{Limits, Relay, RelayConfig};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
@@ -87,6 +88,12 @@ impl Socket {
 
     pub(crate) async fn close(&mut self) {
         self.ws.send(Message::Close(None)).await.unwrap();
+    }
+
+    /// Closes, and ends TCP in this direction without waiting for the answer.
+    pub(crate) async fn close_and_end(&mut self) {
+        self.close().await;
+        self.ws.get_mut().shutdown().await.unwrap();
     }
 
     pub(crate) async fn receive(&mut self) -> Received {

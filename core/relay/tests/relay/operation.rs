@@ -132,6 +132,17 @@ async fn tcp_ends_with_the_second_close_frame_and_not_later() {
 }
 
 #[tokio::test]
+async fn a_device_that_sends_nothing_more_still_hears_the_last_words() {
+    let relay = relay().await;
+    for _ in 0..50 {
+        let mut socket = Socket::dial(&relay).await;
+        socket.challenge().await;
+        socket.close_and_end().await;
+        assert_eq!(socket.closed().await, Some(close_code::NORMAL));
+    }
+}
+
+#[tokio::test]
 async fn a_silent_socket_is_closed() {
     let relay = relay_with(Limits { idle_seconds: 0, ..Limits::default() }).await;
     let mut socket = Socket::dial(&relay).await;
