@@ -14,6 +14,7 @@ import app.peers.sdk.android.KeystoreProblem.STORAGE
 import app.peers.sdk.android.KeystoreProblem.UNAVAILABLE
 import java.io.File
 import java.io.IOException
+import java.io.RandomAccessFile
 import java.security.GeneralSecurityException
 import java.security.KeyStore
 import java.security.ProviderException
@@ -44,19 +45,28 @@ public class KeystoreIdentity @JvmOverloads constructor(
 
     /** Forgets key and secret: the next start makes a new device, which peers have to accept anew. [KeystoreException] if not. */
     public fun reset(): Unit = explained {
-        file().delete()
-        keystore().deleteEntry(keyName)
+        val file = file()
+        alone(file) {
+            file.delete()
+            keystore().deleteEntry(keyName)
+        }
     }
 
     override fun load(): ByteArray? = explained {
         val file = file()
-        val sealed = if (file.baseFile.exists() || backup(file).exists()) file.readFully() else return null
+        val sealed = if (isThere(file)) file.readFully() else return null
         val key = key() ?: throw KeystoreException(KEY_LOST, null)
         open(sealed, key)
     }
 
     override fun store(secret: ByteArray): Unit = explained {
         val file = file()
+        alone(file) { write(secret, file) }
+    }
+
+    private fun write(secret: ByteArray, file: AtomicFile) {
+        // Peers may know the device of the first one by now.
+        if (isThere(file)) throw IOException("another start has stored its keys meanwhile")
         val sealed = seal(secret, key() ?: makeKey())
         val stream = file.startWrite()
         try {
@@ -75,6 +85,13 @@ public class KeystoreIdentity @JvmOverloads constructor(
         // The app's files are encrypted until then.
         if (!user.isUserUnlocked) throw KeystoreException(LOCKED, null)
         return AtomicFile(File(context.noBackupFilesDir, "peers-$alias"))
+    }
+
+    private fun isThere(file: AtomicFile) = file.baseFile.exists() || backup(file).exists()
+
+    /** Keeps the app's other objects and processes from the key and the file. */
+    private fun alone(file: AtomicFile, block: () -> Unit): Unit = synchronized(KeystoreIdentity::class.java) {
+        RandomAccessFile(file.baseFile.path + ".lock", "rw").use { lock -> lock.channel.lock().use { block() } }
     }
 
     // What AtomicFile itself restores from when a write was cut short, before API 30.
@@ -138,7 +155,7 @@ public enum class KeystoreProblem(internal val text: String) {
     /** The file is not what was written. [KeystoreIdentity.reset] makes a new device. */
     CORRUPTED("the file of the keys is corrupted"),
 
-    /** The file cannot be read or written: storage is full, for example. Try again. */
+    /** The file cannot be read or written: storage is full, or another start has just written it. Try again. */
     STORAGE("the file of the keys cannot be read or written"),
 
     /** The keystore does not answer as it should. Try again; a phone on which it stays so needs [KeystoreIdentity.reset]. */

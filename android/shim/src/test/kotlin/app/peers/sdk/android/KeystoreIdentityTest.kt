@@ -13,6 +13,9 @@ import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
 import kotlin.test.assertNotEquals
 import kotlin.test.assertTrue
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.async
+import kotlinx.coroutines.awaitAll
 import kotlinx.coroutines.runBlocking
 import org.junit.After
 import org.junit.Before
@@ -39,6 +42,17 @@ class KeystoreIdentityTest {
     fun `a phone stays the same device`() {
         assertEquals(start(), start())
         assertEquals(setOf("app.peers.sdk.device"), FakeKeystore.keys.keys)
+    }
+
+    @Test
+    fun `of starts at once one makes the keys and the others can try again`() {
+        val starts = runBlocking { List(8) { async(Dispatchers.IO) { runCatching { start() } } }.awaitAll() }
+        val device = start()
+        for (start in starts) {
+            start.onSuccess { assertEquals(device, it) }
+            start.onFailure { assertEquals(KeystoreProblem.STORAGE, (it.cause as KeystoreException).problem) }
+        }
+        assertTrue(starts.any { it.isSuccess })
     }
 
     @Test
