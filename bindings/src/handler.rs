@@ -142,6 +142,10 @@ impl Handover {
     }
 
     fn hand_over(&self, request: InboundRequest, responder: Arc<Responder>) -> Result<(), PeersError> {
+        // The caller left while the request waited for a thread.
+        if *self.stage() == Stage::Over {
+            return Ok(());
+        }
         self.handler
             .handle(request, responder)
             .map_err(|error| PeersError::Internal { reason: error.to_string() })?;
@@ -279,6 +283,26 @@ mod tests {
         drop(next_request(&mut seeing).await);
         assert_eq!(call.await.unwrap(), Err(failed()));
         assert!(seeing.recv().await.is_none());
+    }
+
+    #[test]
+    fn a_call_that_is_over_before_a_thread_is_free_does_not_reach_the_app() {
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let (bridge, mut seeing) = bridge();
+            let (free, busy) = std::sync::mpsc::channel();
+            let thread = tokio::task::spawn_blocking(move || busy.recv());
+            let call = tokio::spawn(async move { bridge.handle(request(b"")).await });
+            // The call runs until it waits for the thread.
+            tokio::task::yield_now().await;
+            call.abort();
+            assert!(call.await.unwrap_err().is_cancelled());
+            free.send(()).unwrap();
+            thread.await.unwrap().unwrap();
+            // The thread takes one after the other: the call's turn has been.
+            tokio::task::spawn_blocking(|| ()).await.unwrap();
+            assert!(seeing.try_recv().is_err());
+        });
     }
 
     #[tokio::test]

@@ -104,6 +104,9 @@ pub unsafe extern "C" fn peers_lane_send(session: u64, messages: *const u8, leng
 /// False without a message, and without room for it.
 fn send_first(session: &Session, messages: &mut &[u8]) -> Result<bool, Refusal> {
     let Some(Packed { group, body }) = packed::next(messages)? else { return Ok(false) };
+    if Session::is_large(body) {
+        return Err(Refusal::OwnMethod);
+    }
     Ok(session.try_send(group, body)?)
 }
 

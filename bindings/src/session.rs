@@ -240,12 +240,13 @@ impl Session {
 }
 
 impl Session {
-    /// Queues a message, of a group unless that is empty. False when the queue is full, or when the message is so large that
-    /// compressing it would hold up the caller's thread: then [`Session::send`] takes it.
+    /// Whether a message is so large that compressing it would hold up the caller's thread: [`Session::send`] takes it.
+    pub(crate) fn is_large(body: &[u8]) -> bool {
+        body.len() > SMALL
+    }
+
+    /// Queues a message that is not large, of a group unless that is empty. False when the queue is full.
     pub(crate) fn try_send(&self, group: &str, body: &[u8]) -> Result<bool, PeersError> {
-        if body.len() > SMALL {
-            return Ok(false);
-        }
         let body = self.copy(body);
         let sent = match group {
             "" => self.session.try_send_bytes(body),

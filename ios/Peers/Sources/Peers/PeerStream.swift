@@ -29,6 +29,7 @@ public struct PeerStream: Sendable {
     public func write(_ data: Data) async throws {
         var written = 0
         repeat {
+            try Task.checkCancellation()
             let more = try Lane.write(lane, data, from: written)
             if more == 0 {
                 let rest = data.dropFirst(written)

@@ -55,6 +55,7 @@ public struct Session: Sendable {
 
     /// Sends bytes as they are.
     public func send(_ bytes: Data, group: GroupID? = nil) async throws {
+        try Task.checkCancellation()
         if try Lane.send(lane, bytes, group: group?.text) { return }
         try await cancellable { try await inner.send(body: bytes, group: group?.text, cancel: $0) }
     }

@@ -1,6 +1,8 @@
 package app.peers.sdk
 
 import app.peers.sdk.generated.Stream
+import kotlinx.coroutines.currentCoroutineContext
+import kotlinx.coroutines.ensureActive
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.yield
@@ -33,8 +35,11 @@ public class PeerStream internal constructor(private val inner: Stream) {
      * cancellation. After a cancelled write it is unknown how much was written: [reset].
      */
     public suspend fun write(data: ByteArray) {
+        // Nothing needs no room, and may still be an error.
+        if (data.isEmpty()) return translating { inner.write(data, null) }
         var written = 0
-        do {
+        while (written < data.size) {
+            currentCoroutineContext().ensureActive()
             var more = Lane.write(lane, data, written)
             if (more == 0) {
                 Lane.awaitRoom(lane)
@@ -43,7 +48,7 @@ public class PeerStream internal constructor(private val inner: Stream) {
             // The other way waits as well, and reports errors.
             if (more == 0) return translating { inner.write(data.copyOfRange(written, data.size), null) }
             written += more
-        } while (written < data.size)
+        }
     }
 
     /** Says that nothing follows. */

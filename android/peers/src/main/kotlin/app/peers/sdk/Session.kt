@@ -6,6 +6,8 @@ import app.peers.sdk.generated.Session as GeneratedSession
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.microseconds
 import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.currentCoroutineContext
+import kotlinx.coroutines.ensureActive
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.FlowCollector
 import kotlinx.coroutines.flow.flow
@@ -76,6 +78,7 @@ public class Session internal constructor(private val inner: GeneratedSession) {
 
     /** Sends bytes as they are. */
     public suspend fun send(bytes: ByteArray, group: GroupId? = null): Unit = translating {
+        currentCoroutineContext().ensureActive()
         if (!Lane.send(lane, bytes, group?.text)) inner.send(bytes, group?.text, null)
     }
 

@@ -9,6 +9,7 @@ import kotlin.test.assertNull
 import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
+import kotlinx.coroutines.cancel
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.flow.first
@@ -79,6 +80,19 @@ class SessionTest {
         assertEquals(other, second.session(first.deviceId))
         assertEquals(listOf(other), second.sessions)
         assertNotEquals(session, other)
+    }
+
+    @Test
+    fun `a send that was cancelled before sends nothing`() = network {
+        val (session, other) = pair()
+        coroutineScope {
+            launch {
+                cancel()
+                session.send("cancelled")
+            }
+        }
+        session.send("sent")
+        assertEquals(Value.Text("sent"), other.messages.first().value)
     }
 
     @Test
