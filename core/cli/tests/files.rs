@@ -171,7 +171,7 @@ fn a_file_whose_sender_was_killed_is_not_there_and_the_next_try_succeeds() {
     // Long enough to be under way when the kill comes.
     let large = vec![7; 256 << 20];
     let mut sender = receiver.send("film", &large).stderr(Stdio::null()).spawn().unwrap();
-    let part = receiver.folder.path("saved/film.part");
+    let part = receiver.folder.path("saved/film.peers-part");
     let begun = Instant::now();
     while fs::metadata(&part).map_or(0, |part| part.len()) == 0 {
         assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", receiver.saved());
@@ -179,7 +179,7 @@ fn a_file_whose_sender_was_killed_is_not_there_and_the_next_try_succeeds() {
     }
     sender.kill().unwrap();
     sender.wait().unwrap();
-    assert_eq!(receiver.saved(), ["film.part"]);
+    assert_eq!(receiver.saved(), ["film.peers-part"]);
 
     let small = b"another film".repeat(1000);
     let sent = receiver.send("film", &small).output().unwrap();

@@ -169,7 +169,7 @@ mod tests {
         std::fs::create_dir_all(&dir).unwrap();
         let path = dir.join("device.key");
         // What a process left that was killed, or found the disk full, while it made the file.
-        std::fs::write(dir.join("device.key.part"), "short").unwrap();
+        std::fs::write(dir.join("device.key.peers-part"), "short").unwrap();
         let first = Identity::load_or_create(&path).unwrap();
         let again = Identity::load_or_create(&path).unwrap();
         assert_eq!((first.device_id(), first.user_id()), (again.device_id(), again.user_id()));

@@ -4,8 +4,9 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// A file in the making: `NAME.part` until [`NewFile::finish`], then `NAME`, on the disk, and never in the place of another
-/// file. Dropped before, it leaves nothing. A process that is killed leaves the part; the next writer begins it anew.
+/// A file in the making: `NAME.peers-part` until [`NewFile::finish`], then `NAME`, on the disk, and never in the place of
+/// another file. Dropped before, it leaves nothing. A process that is killed leaves the part; the next writer begins it anew. No
+/// finished file has the name of a part: a peer that chooses names could else have another file destroyed.
 ///
 /// The part is locked, so of several writers, threads or processes, one at a time writes it.
 #[derive(Debug)]
@@ -15,6 +16,9 @@ pub struct NewFile {
     file: File,
     finished: bool,
 }
+
+/// What a part's name ends in; programs that download files leave their own as `.part`.
+const PART: &str = ".peers-part";
 
 /// The behaviour of a writer while another one makes the same file.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,7 +32,7 @@ impl NewFile {
     ///
     /// # Errors
     /// [`ErrorKind::AlreadyExists`] if there is a file of this name, [`ErrorKind::ResourceBusy`] while another writer makes
-    /// it, and what the operating system says.
+    /// it, [`ErrorKind::InvalidFilename`] for none and for that of a part, and what the operating system says.
     pub fn create(path: impl AsRef<Path>) -> io::Result<Self> {
         Self::begin(path.as_ref(), &options(), Busy::Fail)
     }
@@ -46,7 +50,10 @@ impl NewFile {
 
     fn begin(path: &Path, options: &OpenOptions, busy: Busy) -> io::Result<Self> {
         let mut name = path.file_name().ok_or(ErrorKind::InvalidFilename)?.to_owned();
-        name.push(".part");
+        if name.as_encoded_bytes().ends_with(PART.as_bytes()) {
+            return Err(ErrorKind::InvalidFilename.into());
+        }
+        name.push(PART);
         let part = path.with_file_name(name);
         loop {
             if exists(path) {
@@ -203,7 +210,7 @@ mod tests {
         let path = folder.0.join("a");
         let mut new = NewFile::create(&path).unwrap();
         new.write_all(b"whole").unwrap();
-        assert_eq!(folder.names(), ["a.part"]);
+        assert_eq!(folder.names(), ["a.peers-part"]);
         assert_eq!(NewFile::create(&path).unwrap_err().kind(), ErrorKind::ResourceBusy);
         new.finish().unwrap();
         assert_eq!((folder.names(), fs::read(&path).unwrap()), (vec!["a".into()], b"whole".to_vec()));
@@ -230,7 +237,7 @@ mod tests {
         drop(new);
         assert!(folder.names().is_empty());
 
-        fs::write(folder.0.join("a.part"), "of a process that was killed").unwrap();
+        fs::write(folder.0.join("a.peers-part"), "of a process that was killed").unwrap();
         let mut new = NewFile::create(&path).unwrap();
         new.write_all(b"anew").unwrap();
         new.finish().unwrap();
@@ -240,12 +247,14 @@ mod tests {
     #[test]
     fn a_name_that_is_none_and_a_part_that_leads_elsewhere_are_refused() {
         let folder = Folder::new("refused");
-        assert_eq!(NewFile::create(folder.0.join("..")).unwrap_err().kind(), ErrorKind::InvalidFilename);
+        for name in ["..", "a.peers-part"] {
+            assert_eq!(NewFile::create(folder.0.join(name)).unwrap_err().kind(), ErrorKind::InvalidFilename);
+        }
         #[cfg(unix)]
         {
             let target = folder.0.join("target");
             fs::write(&target, "precious").unwrap();
-            std::os::unix::fs::symlink(&target, folder.0.join("a.part")).unwrap();
+            std::os::unix::fs::symlink(&target, folder.0.join("a.peers-part")).unwrap();
             assert!(NewFile::create(folder.0.join("a")).is_err());
             assert_eq!(fs::read(&target).unwrap(), b"precious");
         }
