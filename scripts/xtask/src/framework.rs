@@ -11,7 +11,7 @@ use goblin::mach::load_command::CommandVariant;
 use goblin::mach::{Mach, MachO, SingleArch};
 
 use crate::error::Error;
-use crate::workspace;
+use crate::library::{found_paths, machine_paths, may_export};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -38,8 +38,6 @@ enum Platform {
     IosSimulator = 7,
 }
 
-/// What the library may export: what UniFFI makes, and the fast lane.
-const EXPORTS: [&str; 4] = ["_uniffi_peers_ffi_", "_ffi_peers_ffi_", "_UNIFFI_META_", "_peers_lane_"];
 /// Where the libraries of the system are.
 const SYSTEM: [&str; 2] = ["/usr/lib/", "/System/Library/Frameworks/"];
 /// Folders of the machines that build.
@@ -97,7 +95,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     }
 }
 
-/// What is checked of one architecture.
+/// The facts of one architecture that are checked.
 #[derive(Debug, Default)]
 struct Library {
     install_name: Option<String>,
@@ -145,8 +143,8 @@ impl Library {
         if self.exports.is_empty() {
             faults.push("exports nothing".into());
         }
-        for name in self.exports.iter().filter(|name| !EXPORTS.iter().any(|prefix| name.starts_with(prefix)))
-        {
+        // The linker puts an underscore before each name of C.
+        for name in self.exports.iter().filter(|name| !name.strip_prefix('_').is_some_and(may_export)) {
             faults.push(format!("exports {name}"));
         }
         for name in self.libraries.iter().filter(|name| !SYSTEM.iter().any(|prefix| name.starts_with(prefix)))
@@ -176,12 +174,7 @@ impl Library {
 
 /// Folders of this machine, and those that look like one of another.
 fn paths_of_machines(library: &[u8]) -> Vec<String> {
-    let own = [workspace::root(), workspace::tools_dir()].map(|path| path.to_string_lossy().into_owned());
-    let folders = MACHINES.map(str::to_owned).into_iter().chain(own);
-    folders
-        .filter(|folder| library.windows(folder.len()).any(|part| part == folder.as_bytes()))
-        .map(|folder| format!("holds a path in {folder}"))
-        .collect()
+    found_paths(library, &[MACHINES.map(str::to_owned).to_vec(), machine_paths()].concat())
 }
 
 /// `16.4` as Mach-O has it: sixteen bits, eight, eight.

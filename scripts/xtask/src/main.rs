@@ -4,6 +4,7 @@ mod dependencies;
 mod error;
 mod framework;
 mod layers;
+mod library;
 mod metadata;
 mod package;
 mod process;

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
+use crate::library::{found_paths, machine_paths};
 use crate::size::megabytes;
-use crate::workspace;
 use elf::Library;
 
 /// 6.0 MB, for arm64; decimal, as app stores count.
@@ -121,18 +121,6 @@ fn bound_functions(folder: &Path) -> Result<BTreeSet<String>, Error> {
     Ok(functions)
 }
 
-/// Folders of this machine that nobody else has.
-fn machine_paths() -> Vec<String> {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let cargo = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
-    [workspace::root(), workspace::tools_dir(), cargo].map(|path| path.to_string_lossy().into_owned()).into()
-}
-
-fn found_paths(bytes: &[u8], paths: &[String]) -> Vec<String> {
-    let holds = |path: &&String| bytes.windows(path.len()).any(|window| window == path.as_bytes());
-    paths.iter().filter(holds).map(|path| format!("holds {path}, a path of this machine")).collect()
-}
-
 /// Paths of all files below `folder`, relative to it.
 fn entries(folder: &Path) -> Result<BTreeSet<String>, Error> {
     let mut found = BTreeSet::new();
@@ -202,12 +190,5 @@ mod tests {
             ["INTERNET", "ACCESS_NETWORK_STATE"]
                 .map(|name| format!("AndroidManifest.xml: android.permission.{name} is missing"))
         );
-    }
-
-    #[test]
-    fn a_path_of_the_machine_is_found() {
-        let paths = ["/home/one".to_owned(), "/home/two".to_owned()];
-        let remarks = found_paths(b"\0panicked at /home/two/lib.rs\0", &paths);
-        assert_eq!(remarks, ["holds /home/two, a path of this machine"]);
     }
 }

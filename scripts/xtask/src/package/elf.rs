@@ -8,6 +8,8 @@ use goblin::elf::program_header::PT_LOAD;
 use goblin::elf::sym::STB_WEAK;
 use goblin::elf::{Elf, Sym};
 
+use crate::library::may_export;
+
 /// Pages of 16 KB: what Android asks of apps from version 15 on.
 const PAGE: u64 = 16 * 1024;
 
@@ -16,9 +18,6 @@ const DT_RELR: u64 = 36;
 
 /// Libraries that apps may use at every API level.
 const SYSTEM: [&str; 4] = ["libc.so", "libdl.so", "liblog.so", "libm.so"];
-
-/// Exports besides the functions that the bindings name: what the generator reads, and the plain C functions of the fast lane.
-const PREFIXES: [&str; 4] = ["ffi_peers_ffi_", "uniffi_peers_ffi_", "UNIFFI_META_", "peers_lane_"];
 
 pub(super) struct Library<'a> {
     elf: Elf<'a>,
@@ -33,7 +32,7 @@ impl<'a> Library<'a> {
         }
     }
 
-    /// What is wrong with it for `abi`, whose system has `symbols` for apps; the bindings call `bound`.
+    /// Its faults for `abi`, whose system has `symbols` for apps; the bindings call `bound`.
     pub(super) fn remarks(
         &self,
         abi: &str,
@@ -93,8 +92,7 @@ fn machine(abi: &str) -> Option<u16> {
 }
 
 fn stray_exports(exports: &BTreeSet<&str>) -> Vec<String> {
-    let ours = |name: &str| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-    exports.iter().filter(|name| !ours(name)).map(|name| format!("exports {name}")).collect()
+    exports.iter().filter(|name| !may_export(name)).map(|name| format!("exports {name}")).collect()
 }
 
 fn missing_exports(exports: &BTreeSet<&str>, bound: &BTreeSet<String>) -> Vec<String> {
