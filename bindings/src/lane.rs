@@ -250,7 +250,7 @@ fn checked(pointer: *const u8, length: u32) -> Result<usize, Refusal> {
 mod tests {
     use super::*;
 
-    /// What a function answers for a number that stands for nothing.
+    /// The answer of a function for a number that stands for nothing.
     const UNKNOWN: i64 = -3;
 
     #[test]

@@ -240,7 +240,7 @@ impl Session {
 }
 
 impl Session {
-    /// Whether a message is so large that compressing it would hold up the caller's thread: [`Session::send`] takes it.
+    /// True for a message so large that compressing it would hold up the caller's thread: [`Session::send`] takes it.
     pub(crate) fn is_large(body: &[u8]) -> bool {
         body.len() > SMALL
     }
@@ -294,7 +294,7 @@ impl Session {
         self.messages.take_while(accept);
     }
 
-    /// Whether there are messages to take.
+    /// True while there are messages to take.
     pub(crate) fn has_messages(&self) -> bool {
         !self.messages.is_empty()
     }

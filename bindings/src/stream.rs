@@ -201,7 +201,7 @@ impl Reader {
         self.stream.read().await.map_err(|error| self.failed.insert(error.into()).clone())
     }
 
-    /// What is there without waiting. The end and an error stay for [`Reader::next`].
+    /// The bytes that are there, without waiting. The end and an error stay for [`Reader::next`].
     fn now(&mut self) -> Option<Bytes> {
         self.next().now_or_never()?.ok()?
     }

@@ -17,7 +17,7 @@ pub struct NewFile {
     finished: bool,
 }
 
-/// What a part's name ends in; programs that download files leave their own as `.part`.
+/// The end of a part's name; programs that download files leave their own as `.part`.
 const PART: &str = ".peers-part";
 
 /// The behaviour of a writer while another one makes the same file.

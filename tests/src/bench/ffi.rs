@@ -126,7 +126,7 @@ async fn compare(work: Work, count: usize, rounds: u32, sides: &mut [Side]) -> O
     Ok(figures)
 }
 
-/// What one run came to.
+/// The outcome of one run.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     /// In the unit of the work.
@@ -177,7 +177,7 @@ impl Work {
         }
     }
 
-    /// What another language may cost.
+    /// The most that another language may cost.
     fn bound(self) -> Bound {
         match self {
             Self::SendMessages | Self::TakeMessages => Bound::RatioAtLeast(0.6),

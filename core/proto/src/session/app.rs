@@ -123,7 +123,7 @@ impl Session {
         Ok(())
     }
 
-    /// Whether half of the stream's queue is free. If not, [`SessionEvent::StreamWritable`] tells when it is.
+    /// True if half of the stream's queue is free. If not, [`SessionEvent::StreamWritable`] tells when it is.
     pub fn has_room(&mut self, stream: u64) -> Result<bool, StreamError> {
         self.streams.has_room(stream)
     }

@@ -111,7 +111,7 @@ impl Streams {
         Ok(out.queue.len() > 0 && !std::mem::replace(&mut out.scheduled, true))
     }
 
-    /// Whether half of the queue is free. If not, news come when it is.
+    /// True if half of the queue is free. If not, news come when it is.
     pub(super) fn has_room(&mut self, id: u64) -> Result<bool, StreamError> {
         let out = self.open_outgoing(id)?;
         out.starved = out.queue.len() > STREAM_QUEUE / 2;

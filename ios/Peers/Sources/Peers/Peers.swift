@@ -49,7 +49,7 @@ public final class Peers: Sendable {
     /// when the task is cancelled.
     public var events: PeerEvents { PeerEvents(client: client) }
 
-    /// What the library logs, as `PeersConfig.logLevel` asks, for the app's own log, where `PeersConfig.logSink` leaves it to the
+    /// The library's log, as `PeersConfig.logLevel` asks, for the app's own log, where `PeersConfig.logSink` leaves it to the
     /// app. The library keeps a bounded number of records and counts the rest. For one consumer. Ends at `shutdown()`, or when the
     /// task is cancelled.
     public var logs: LogRecords { LogRecords(client: client) }

@@ -37,7 +37,7 @@ public struct PeersConfig: Sendable {
     public var resumeWindow: Duration = .seconds(60)
     /// Lets streams marked as bulk (`PeerStream.bulk`) go on while data costs money; without it they wait.
     public var bulkOnMetered = false
-    /// How much is logged; nil for nothing.
+    /// The least level that is logged; nil for nothing.
     public var logLevel: LogLevel? = LogSink.defaultLevel
     /// Where it goes.
     public var logSink: LogSink = .system

@@ -16,7 +16,7 @@ public enum NetworkDenial: Sendable, Hashable {
     case localNetwork
 }
 
-/// What a shim listens to.
+/// The parts of a system that a shim listens to.
 struct System: Sendable {
     var sources: [any FactSource]
     var background: any BackgroundTime

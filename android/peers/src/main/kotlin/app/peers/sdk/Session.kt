@@ -110,7 +110,7 @@ public class Session internal constructor(private val inner: GeneratedSession) {
 
     override fun toString(): String = "Session(device=$device)"
 
-    /** What is there, without waiting. */
+    /** The messages that are there, without waiting. */
     private fun takeMessages(): List<Message> = Lane.take(lane) ?: inner.takeMessages(1u).map { it.toMessage() }
 
     /** Gives back what the collector leaves. */
