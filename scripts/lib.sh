@@ -14,7 +14,7 @@
 #   ensure_swift  ensure_mobile  ensure_android_gate  ensure_unidbg  ensure_node  ensure_actionlint  ensure_coturn
 #   ensure_proxies  ensure_redis  ensure_chromium  ensure_netns
 #
-# Programs beside a script: start NAME COMMAND…, awaited NAME PATTERN.
+# Programs beside a script: start NAME COMMAND…, awaited NAME PATTERN, stop NAME….
 #
 # Building and running the bindings (in this order; programs run with PEERS_BIN_DIR set to the folder of the `peers` command):
 #   build_host [PROFILE [OPTION…]]   peers-ffi, the `peers` command and what cargo's OPTIONs add; PROFILE is dev (the default),

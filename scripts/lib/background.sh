@@ -16,6 +16,15 @@ start() {
   trap 'kill "${PROCESS[@]}" 2>/dev/null || true' EXIT
 }
 
+# stop NAME…: ends them before the script does.
+stop() {
+  local name
+  for name in "$@"; do
+    kill "${PROCESS[$name]}" 2>/dev/null || true
+    unset "PROCESS[$name]"
+  done
+}
+
 # awaited NAME PATTERN: the first group of the pattern in the first line that has it, which may still have to come.
 awaited() {
   local line

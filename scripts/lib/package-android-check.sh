@@ -156,35 +156,14 @@ shrink_consumer() {
 # run_consumer CLASSPATH: with a relay and a device in Rust beside it, which end with it.
 run_consumer() {
   local relay device status=0
-  start_program relay 'listening on ' relay --listen 127.0.0.1:0
-  relay=ws://$ANSWER
-  start_program device 'device ' listen --relay "$relay" --identity "$CONSUMER_BUILT/identity" --trust any --loopback
-  device=$ANSWER
+  start relay "$HOST_DIR/peers" relay --listen 127.0.0.1:0
+  relay=ws://$(awaited relay '^listening on (.*)') || exit 1
+  start device "$HOST_DIR/peers" listen --relay "$relay" --identity "$CONSUMER_BUILT/identity" --trust any --loopback
+  device=$(awaited device '^device (.*)') || exit 1
   java -cp "$1" MainKt "$relay" "$device" </dev/null || status=$?
-  kill "${PROGRAMS[@]}" 2>/dev/null || true
-  PROGRAMS=()
+  stop relay device
   return "$status"
 }
-
-# start_program NAME PREFIX ARG…: `peers ARG…`; sets $ANSWER to the rest of the first line that begins with PREFIX.
-start_program() {
-  local name=$1 prefix=$2 lines line
-  shift 2
-  exec {lines}< <(exec "$HOST_DIR/peers" "$@" 2>&1)
-  PROGRAMS+=("$!")
-  while IFS= read -r line <&"$lines"; do
-    if [[ $line == "$prefix"* ]]; then
-      ANSWER=${line#"$prefix"}
-      cat <&"$lines" >"$LOGS/consumer-$name.log" &
-      exec {lines}<&-
-      return
-    fi
-  done
-  die "the $name ended before it was ready"
-}
-
-PROGRAMS=()
-trap '((${#PROGRAMS[@]} == 0)) || kill "${PROGRAMS[@]}" 2>/dev/null || true' EXIT
 
 # What AGP does with the classes of an AAR. Robolectric's copy of Android leaves java.lang to the JVM.
 check_dex() {
