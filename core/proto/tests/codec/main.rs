@@ -1,4 +1,4 @@
-//! The codec against what peers may send: objects, streams, hostile bytes, other implementations' bytes.
+//! The codec against what peers may send: objects, streams, hostile bytes. `vectors` has the bytes of other implementations.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -7,4 +7,3 @@ mod hostile_brotli;
 mod hostile_objects;
 mod memory;
 mod objects;
-mod vectors;

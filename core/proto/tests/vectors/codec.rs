@@ -1,13 +1,11 @@
 //! Golden bytes that other implementations made or read: see `tests/vectors/codec.mjs` and `check.mjs`.
-//!
-//! `PEERS_BLESS=1` writes `codec-rust.json` anew.
-
-use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use peers_proto::codec::{CodecError, Encoding, compress, decode, decompress, encode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::files::{bless, hex, stored, unhex};
 
 #[derive(Serialize, Deserialize)]
 struct Vectors {
@@ -47,20 +45,8 @@ impl Stream {
     }
 }
 
-fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors").join(name)
-}
-
 fn read(name: &str) -> Vectors {
-    serde_json::from_slice(&std::fs::read(path(name)).unwrap()).unwrap()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
+    serde_json::from_str(stored(name)).unwrap()
 }
 
 fn byte_string(value: &Value) -> Option<Vec<u8>> {
@@ -68,8 +54,8 @@ fn byte_string(value: &Value) -> Option<Vec<u8>> {
 }
 
 // proves S012
-#[test]
-fn messagepack_of_javascript_is_understood() {
+#[cfg_attr(test, test)]
+pub(super) fn messagepack_of_javascript_is_understood() {
     for Object { value, messagepack } in read("codec.json").messagepack {
         let object = unhex(&messagepack);
         match byte_string(&value) {
@@ -80,8 +66,8 @@ fn messagepack_of_javascript_is_understood() {
 }
 
 // proves S013, S015, S033, S116, S118
-#[test]
-fn brotli_of_node_is_understood_whatever_its_settings() {
+#[cfg_attr(test, test)]
+pub(super) fn brotli_of_node_is_understood_whatever_its_settings() {
     for stream in read("codec.json").brotli {
         let content = Bytes::from(unhex(&stream.brotli));
         let body = decompress(Encoding::Brotli, stream.length, content);
@@ -89,8 +75,8 @@ fn brotli_of_node_is_understood_whatever_its_settings() {
     }
 }
 
-#[test]
-fn window_that_rfc_7932_allows_but_no_object_needs_is_refused() {
+#[cfg_attr(test, test)]
+pub(super) fn window_that_rfc_7932_allows_but_no_object_needs_is_refused() {
     for Refused { name, length, brotli } in read("codec.json").refused {
         let content = Bytes::from(unhex(&brotli));
         assert_eq!(decompress(Encoding::Brotli, length, content), Err(CodecError::WindowTooLarge), "{name}");
@@ -98,11 +84,10 @@ fn window_that_rfc_7932_allows_but_no_object_needs_is_refused() {
 }
 
 /// Node reads the same file. Brotli's bytes may change with the library; that they can be read may not.
-#[test]
-fn stored_bytes_of_this_implementation_are_still_understood() {
-    if std::env::var_os("PEERS_BLESS").is_some() {
-        let vectors = serde_json::to_string_pretty(&made_here()).unwrap();
-        std::fs::write(path("codec-rust.json"), vectors + "\n").unwrap();
+#[cfg_attr(test, test)]
+pub(super) fn stored_bytes_of_this_implementation_are_still_understood() {
+    if bless("codec-rust.json", || serde_json::to_string_pretty(&made_here()).unwrap()) {
+        return;
     }
     let Vectors { messagepack, brotli, .. } = read("codec-rust.json");
     for Object { value, messagepack } in messagepack {

@@ -1,10 +1,4 @@
-//! Golden bytes in `tests/vectors/`, which other languages read too. If one of these fails, the wire format changed.
-//!
-//! `PEERS_BLESS=1` writes the files anew; look at the difference before you commit it.
-
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
-use std::path::PathBuf;
+//! What crosses the wire: ids, certificates, envelopes, the handshake, the first sealed frame.
 
 use bytes::BytesMut;
 use peers_proto::certificate::{DeviceCertificate, RevocationList};
@@ -17,26 +11,16 @@ use peers_proto::transport_kind::TransportKind;
 use peers_proto::trust::KnownKeys;
 use serde_json::{Value, json};
 
+use super::files::{bless, bytes_of, hex, stored};
+
 const ISSUED: UnixTime = UnixTime(1_700_000_000);
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-fn unhex(value: &Value) -> Vec<u8> {
-    let text = value.as_str().expect("hexadecimal text");
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
-}
 
 /// The file's content, which must be exactly what the code makes today.
 fn golden(name: &str, made: Value) -> Value {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors").join(name);
-    if std::env::var_os("PEERS_BLESS").is_some() {
-        std::fs::write(&path, format!("{made:#}\n")).unwrap();
+    if !bless(name, || format!("{made:#}")) {
+        assert_eq!(serde_json::from_str::<Value>(stored(name)).unwrap(), made, "{name}");
     }
-    let stored: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    assert_eq!(stored, made, "{name}");
-    stored
+    made
 }
 
 fn device(seed: u8) -> (DeviceKeys, DeviceCertificate) {
@@ -45,8 +29,8 @@ fn device(seed: u8) -> (DeviceKeys, DeviceCertificate) {
     (keys, certificate)
 }
 
-#[test]
-fn ids_and_keys() {
+#[cfg_attr(test, test)]
+pub(super) fn ids_and_keys() {
     let (user, device) = (UserKeys::from_seed([1; 32]), DeviceKeys::from_seed([1; 32]));
     golden(
         "ids.json",
@@ -62,8 +46,8 @@ fn ids_and_keys() {
     );
 }
 
-#[test]
-fn certificate_and_revocation_list() {
+#[cfg_attr(test, test)]
+pub(super) fn certificate_and_revocation_list() {
     let (keys, certificate) = device(1);
     let revocations = RevocationList::issue(&UserKeys::from_seed([1; 32]), 7, [keys.device_id()]).unwrap();
     let stored = golden(
@@ -79,12 +63,12 @@ fn certificate_and_revocation_list() {
             "revocationList": hex(revocations.as_bytes()),
         }),
     );
-    assert_eq!(DeviceCertificate::decode(&unhex(&stored["certificate"])), Ok(certificate));
-    assert_eq!(RevocationList::decode(&unhex(&stored["revocationList"])), Ok(revocations));
+    assert_eq!(DeviceCertificate::decode(&bytes_of(&stored["certificate"])), Ok(certificate));
+    assert_eq!(RevocationList::decode(&bytes_of(&stored["revocationList"])), Ok(revocations));
 }
 
-#[test]
-fn sealed_envelope() {
+#[cfg_attr(test, test)]
+pub(super) fn sealed_envelope() {
     let ((sender_keys, sender), (recipient_keys, recipient)) = (device(1), device(2));
     let content = Content {
         connection_id: ConnectionId::from_bytes([5; 16]),
@@ -107,7 +91,7 @@ fn sealed_envelope() {
             "envelope": hex(&sealed),
         }),
     );
-    let opened = envelope::open(&unhex(&stored["envelope"]), &recipient_keys).unwrap();
+    let opened = envelope::open(&bytes_of(&stored["envelope"]), &recipient_keys).unwrap();
     assert_eq!((opened.sender, opened.content), (sender, content));
 }
 
@@ -152,8 +136,8 @@ fn refusal() -> String {
     hex(&refusal)
 }
 
-#[test]
-fn handshake_transcript() {
+#[cfg_attr(test, test)]
+pub(super) fn handshake_transcript() {
     let (mut a, mut b) = handshake();
     let mut frames = meet(&mut a, &mut b);
     a.accept(b"initiator").unwrap();
