@@ -53,7 +53,7 @@ pub enum PeersError {
     /// More than one message may hold. Send it as a stream.
     #[error("too large")]
     TooLarge,
-    /// A service, method, stream or device name has more than 64 bytes. Shorten it.
+    /// The name of a service, a method or a device has more than 64 bytes, or that of a stream more than 255. Shorten it.
     #[error("name too long")]
     NameTooLong,
     /// The two devices do not share this group. Leave the group out, or join it first.

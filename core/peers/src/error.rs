@@ -41,8 +41,8 @@ pub enum Error {
     /// Larger than a message may be. Use a stream.
     #[error("too large")]
     TooLarge,
-    /// A name is longer than 64 bytes.
-    #[error("name too long")]
+    /// The name of a service or a method is longer than 64 bytes, or that of a stream longer than 255. Shorten it.
+    #[error("name too long: a service's and a method's have 64 bytes at most, a stream's 255")]
     NameTooLong,
     /// The peer does not share this group with us.
     #[error("not in this group")]

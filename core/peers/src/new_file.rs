@@ -1,8 +1,11 @@
 //! Files that appear under their names whole, or not at all.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
 
 /// A file in the making: `NAME.peers-part` until [`NewFile::finish`], then `NAME`, on the disk, and never in the place of
 /// another file. Dropped before, it leaves nothing. A process that is killed leaves the part; the next writer begins it anew. No
@@ -19,6 +22,8 @@ pub struct NewFile {
 
 /// The end of a part's name; programs that download files leave their own as `.part`.
 const PART: &str = ".peers-part";
+/// Bytes of a file's name on the file systems there are.
+const MAX_FILE_NAME: usize = 255;
 
 /// The behaviour of a writer while another one makes the same file.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,12 +54,11 @@ impl NewFile {
     }
 
     fn begin(path: &Path, options: &OpenOptions, busy: Busy) -> io::Result<Self> {
-        let mut name = path.file_name().ok_or(ErrorKind::InvalidFilename)?.to_owned();
+        let name = path.file_name().ok_or(ErrorKind::InvalidFilename)?;
         if name.as_encoded_bytes().ends_with(PART.as_bytes()) {
             return Err(ErrorKind::InvalidFilename.into());
         }
-        name.push(PART);
-        let part = path.with_file_name(name);
+        let part = path.with_file_name(part_name(name));
         loop {
             if exists(path) {
                 return Err(ErrorKind::AlreadyExists.into());
@@ -117,6 +121,17 @@ impl Drop for NewFile {
             tracing::warn!(error = %error.kind(), "part of a file left behind");
         }
     }
+}
+
+/// `NAME.peers-part`; of a name that leaves no room for that, its hash stands for it.
+fn part_name(name: &OsStr) -> OsString {
+    let mut part = name.to_owned();
+    if name.len() + PART.len() > MAX_FILE_NAME {
+        let hash = Sha256::digest(name.as_encoded_bytes());
+        part = hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+    }
+    part.push(PART);
+    part
 }
 
 fn options() -> OpenOptions {
@@ -226,6 +241,25 @@ mod tests {
             (folder.names(), fs::read(&other).unwrap()),
             (vec!["a".into(), "b".into()], b"first".to_vec())
         );
+    }
+
+    #[test]
+    fn a_name_as_long_as_a_file_system_allows_has_a_part_too() {
+        let folder = Folder::new("long");
+        for len in [MAX_FILE_NAME - PART.len(), MAX_FILE_NAME] {
+            let names = ["a", "b"].map(|last| "n".repeat(len - 1) + last);
+            let mut new = names.each_ref().map(|name| NewFile::create(folder.0.join(name)).unwrap());
+            // Two names that are alike up to their ends do not share a part.
+            assert_eq!(folder.names().len(), 2);
+            assert!(folder.names().iter().all(|part| part.ends_with(PART)));
+            new.iter_mut().zip(&names).for_each(|(new, name)| new.write_all(name.as_bytes()).unwrap());
+            new.into_iter().for_each(|new| new.finish().unwrap());
+            assert_eq!(folder.names(), names);
+            for name in names {
+                assert_eq!(fs::read(folder.0.join(&name)).unwrap(), name.as_bytes());
+                fs::remove_file(folder.0.join(&name)).unwrap();
+            }
+        }
     }
 
     #[test]

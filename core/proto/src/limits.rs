@@ -105,8 +105,10 @@ pub const MAX_STREAMS: usize = 128;
 pub const MAX_CALLS: usize = 256;
 /// Groups one session may carry.
 pub const MAX_GROUPS: usize = 256;
-/// Characters of a service, method or stream name.
+/// Bytes of the name of a service or a method.
 pub const MAX_NAME: usize = 64;
+/// Bytes of a stream's name: as many as file systems allow in a file's.
+pub const MAX_STREAM_NAME: usize = 255;
 /// Characters of the text in an error that crosses the wire.
 pub const MAX_ERROR_TEXT: usize = 256;
 

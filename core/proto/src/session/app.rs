@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use crate::id::GroupId;
-use crate::limits::{ANSWER_QUEUE, MAX_ERROR_TEXT, MAX_MESSAGE, MAX_NAME, MAX_STREAMS, SEND_QUEUE};
+use crate::limits::{
+    ANSWER_QUEUE, MAX_ERROR_TEXT, MAX_MESSAGE, MAX_NAME, MAX_STREAM_NAME, MAX_STREAMS, SEND_QUEUE,
+};
 use crate::time::Instant;
 use crate::timing::MAX_CALL_TIMEOUT;
 
@@ -101,7 +103,7 @@ impl Session {
 
     /// Opens a stream to the peer.
     pub fn open_stream(&mut self, name: &str, group: Option<GroupId>) -> Result<u64, SendError> {
-        if name.len() > MAX_NAME {
+        if name.len() > MAX_STREAM_NAME {
             return Err(SendError::NameTooLong);
         }
         if self.streams.len() >= MAX_STREAMS {

@@ -31,7 +31,8 @@ pub enum SendError {
     /// Larger than [`crate::limits::MAX_MESSAGE`]: use a stream.
     #[error("larger than a message may be")]
     TooLarge,
-    /// A service, method or stream name longer than [`crate::limits::MAX_NAME`] bytes.
+    /// The name of a service or a method longer than [`crate::limits::MAX_NAME`] bytes, or that of a stream longer than
+    /// [`crate::limits::MAX_STREAM_NAME`].
     #[error("a name is too long")]
     NameTooLong,
     /// This session does not carry this group.

@@ -31,7 +31,7 @@ use bytes::{BufMut, BytesMut};
 
 use crate::codec::varint;
 use crate::id::{GroupId, ID_LEN};
-use crate::limits::{MAX_ERROR_TEXT, MAX_FRAME_CONTENT, MAX_MESSAGE, MAX_NAME};
+use crate::limits::{MAX_ERROR_TEXT, MAX_FRAME_CONTENT, MAX_MESSAGE, MAX_NAME, MAX_STREAM_NAME};
 
 use super::object::Encoding;
 
@@ -269,7 +269,7 @@ impl<'a> Segment<'a> {
             STREAM_OPEN => Self::StreamOpen {
                 stream: id,
                 lane: varint::read(&mut body)?,
-                name: text(rest(&mut body), MAX_NAME)?,
+                name: text(rest(&mut body), MAX_STREAM_NAME)?,
             },
             STREAM_RESET => Self::StreamReset { stream: id, code: varint::read(&mut body)? },
             STREAM_STOP => Self::StreamStop { stream: id, code: varint::read(&mut body)? },

@@ -101,3 +101,11 @@ fn a_declared_length_beyond_the_limit_is_refused_before_any_memory_is_taken() {
     bytes.put_u8(0);
     assert_eq!(Segment::read(&mut &bytes[..]), Err(WireError::TooLarge("object")));
 }
+
+#[test]
+fn a_name_beyond_its_limit_is_refused() {
+    let name = "n".repeat(MAX_STREAM_NAME + 1);
+    let open = |len| write(&Segment::StreamOpen { stream: 2, lane: 0, name: &name[..len] });
+    assert!(Segment::read(&mut &open(MAX_STREAM_NAME)[..]).is_ok());
+    assert_eq!(Segment::read(&mut &open(MAX_STREAM_NAME + 1)[..]), Err(WireError::TooLarge("text")));
+}

@@ -27,7 +27,7 @@ public enum PeersError: Error, Sendable, Hashable {
     case full
     /// More than one message may hold. Send it as a stream.
     case tooLarge
-    /// A name has more than 64 bytes.
+    /// The name of a service or a method has more than 64 bytes, or that of a stream more than 255.
     case nameTooLong
     /// The two devices do not share this group.
     case notInGroup

@@ -1,5 +1,7 @@
 use super::*;
-use crate::limits::{MAX_FRAME_CONTENT, MAX_STREAMS, STREAM_QUEUE, STREAM_WINDOW, STREAMS_WINDOW};
+use crate::limits::{
+    MAX_FRAME_CONTENT, MAX_STREAM_NAME, MAX_STREAMS, STREAM_QUEUE, STREAM_WINDOW, STREAMS_WINDOW,
+};
 
 fn opened(end: &mut End) -> u64 {
     let at = end.events.iter().position(|e| matches!(e, SessionEvent::StreamOpened { .. })).unwrap();
@@ -34,6 +36,16 @@ fn a_stream_carries_bytes_both_ways_and_ends() {
     pair.settle();
     assert_eq!(pair.a.session.read(id), Err(StreamError::Closed));
     assert_eq!(pair.b.session.read(id), Err(StreamError::Closed));
+}
+
+#[test]
+fn a_stream_has_the_longest_name_of_a_file_and_no_longer_one() {
+    let mut pair = Pair::new();
+    let name = "n".repeat(MAX_STREAM_NAME + 1);
+    assert_eq!(pair.a.session.open_stream(&name, None), Err(SendError::NameTooLong));
+    let id = pair.a.session.open_stream(&name[1..], None).unwrap();
+    pair.settle();
+    assert_eq!(opened(&mut pair.b), id);
 }
 
 // Bulk goes in whole SCTP packets: see MAX_FRAME_CONTENT.

@@ -49,9 +49,9 @@ public sealed class PeersException(
     public class TooLarge internal constructor(cause: Throwable?) :
         PeersException("too-large", "more than a message may hold", cause)
 
-    /** A name has more than 64 bytes. */
+    /** The name of a service or a method has more than 64 bytes, or that of a stream more than 255. */
     public class NameTooLong internal constructor(cause: Throwable?) :
-        PeersException("name-too-long", "a name has more than 64 bytes", cause)
+        PeersException("name-too-long", "a name has more than 64 bytes, or a stream's more than 255", cause)
 
     /** The two devices do not share this group. */
     public class NotInGroup internal constructor(cause: Throwable?) :
