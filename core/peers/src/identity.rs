@@ -1,7 +1,7 @@
 //! This device's keys and where they are kept.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
@@ -56,7 +56,8 @@ impl Identity {
     /// or not at all; of several processes that make it at once, one does, and the others read it.
     ///
     /// # Errors
-    /// [`Error::Identity`] if the file cannot be read or written, holds something else, or if others can read it.
+    /// [`Error::Identity`] if the file cannot be read or written, is no regular file, holds something else, or if others can
+    /// read it.
     pub fn load_or_create(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         match Self::load(path) {
@@ -70,7 +71,14 @@ impl Identity {
     }
 
     fn load(path: &Path) -> io::Result<Self> {
-        let mut file = File::open(path)?;
+        // First: to open a pipe would wait for its writer, and a device may do something when it is opened.
+        if !fs::metadata(path).map_err(|e| of_link(path, e))?.is_file() {
+            return Err(wrong("it is not a regular file"));
+        }
+        let mut file = open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(wrong("it is not a regular file"));
+        }
         if is_public(&file)? {
             // Quoted as a shell takes it.
             return Err(wrong(format!("others can read it; run: chmod 600 {path:?}")));
@@ -137,6 +145,22 @@ impl fmt::Debug for Identity {
     }
 }
 
+/// Opens for reading without waiting, also what has taken the file's place meanwhile.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+    options.read(true).open(path)
+}
+
+/// A link to nothing gets no new keys: they would lie where it leads.
+fn of_link(path: &Path, error: io::Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::NotFound if path.is_symlink() => wrong("it is a link to a file that is not there"),
+        _ => error,
+    }
+}
+
 /// True if others than its owner can do anything with the file.
 #[cfg(unix)]
 fn is_public(file: &File) -> io::Result<bool> {
@@ -194,6 +218,23 @@ mod tests {
         std::fs::write(&path, [1; SEED_LEN + 1]).unwrap();
         assert!(refusal(&path).contains("longer"));
         assert!(matches!(Identity::load_or_create(dir.join("no/such/dir")), Err(Error::Identity(_))));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_regular_file_is_refused_as_such_and_at_once() {
+        let dir = std::env::temp_dir().join(format!("peers-identity-irregular-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let pipe = dir.join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let link = dir.join("link");
+        std::os::unix::fs::symlink(dir.join("nothing"), &link).unwrap();
+        for irregular in [&dir, &pipe, Path::new("/dev/null")] {
+            let why = refusal(irregular);
+            assert!(why.ends_with("it is not a regular file") && !why.contains("chmod"), "{why}");
+        }
+        assert!(refusal(&link).ends_with("it is a link to a file that is not there"));
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }
