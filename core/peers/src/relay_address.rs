@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 
 use crate::error::Error;
-use crate::transport::websocket::{pinned, private_roots};
+use crate::transport::websocket::{Endpoint, pinned, private_roots};
 
 /// A relay to register at: `wss://host` or `ws://host:port`, and what it takes besides.
 #[derive(Clone, PartialEq, Eq)]
@@ -53,6 +53,11 @@ impl RelayAddress {
     /// The trust of TLS; `None` for the public authorities.
     pub(crate) fn tls(&self) -> Result<Option<Arc<ClientConfig>>, Error> {
         let wrong = |why: &dyn fmt::Display| Error::Config(format!("relay {}: {why}", self.url));
+        let named = !self.authorities.is_empty() || !self.pins.is_empty();
+        // They would protect nothing.
+        if named && Endpoint::parse(&self.url).is_ok_and(|endpoint| !endpoint.secure()) {
+            return Err(wrong(&"ws:// has no certificate: an authority or a pin takes wss://"));
+        }
         match (&self.authorities[..], &self.pins[..]) {
             ([], []) => Ok(None),
             (authorities, []) => private_roots(authorities).map(Some).map_err(|e| wrong(&e)),
@@ -98,6 +103,16 @@ mod tests {
         for wrong in [relay.clone().authority("?"), relay.clone().pin("?"), relay.authority("?").pin("?")] {
             let Err(Error::Config(why)) = wrong.tls() else { panic!("{wrong:?}") };
             assert!(why.starts_with("relay wss://relay.example.com: "), "{why}");
+        }
+    }
+
+    #[test]
+    fn an_authority_or_a_pin_that_would_not_be_used_is_refused() {
+        let relay = RelayAddress::new("ws://relay.example.com");
+        assert!(relay.tls().is_ok());
+        for unused in [relay.clone().authority("?"), relay.pin("?")] {
+            let Err(Error::Config(why)) = unused.tls() else { panic!("{unused:?}") };
+            assert!(why.contains("takes wss://"), "{why}");
         }
     }
 

@@ -69,9 +69,10 @@ impl Relays {
     /// Why none of them is reached, in their order and without their addresses, since errors are logged.
     fn problems(&self) -> String {
         self.refresh_statuses();
-        let problem = |status: &RelayStatus| match &status.problem {
-            Some(problem) => problem.to_string(),
-            None => "no answer yet".into(),
+        let problem = |status: &RelayStatus| match (&status.state, &status.problem) {
+            (RelayState::Superseded, _) => "another process has registered with this identity".into(),
+            (_, Some(problem)) => problem.to_string(),
+            (_, None) => "no answer yet".into(),
         };
         let problems: Vec<_> = self.statuses.borrow().iter().map(problem).collect();
         if problems.is_empty() { "there is none".into() } else { problems.join("; ") }
@@ -137,13 +138,15 @@ impl Relays {
     /// Waits until one of them knows this device.
     ///
     /// # Errors
-    /// [`Error::Offline`] after `patience`.
+    /// [`Error::Offline`] after `patience`, or as soon as all of them refuse this device for longer than that.
     pub(crate) async fn online(&self, clock: &Clock, patience: Duration) -> Result<(), Error> {
         let registered = self.clients.iter().map(|client| {
             let mut state = client.state();
             Box::pin(async move {
-                let found = state.wait_for(|s| matches!(s, RelayState::Registered)).await;
-                found.map(|_| ()).map_err(|_| Error::Closed)
+                let registered = |s: &RelayState| matches!(s, RelayState::Registered);
+                let found = state.wait_for(|s| registered(s) || is_hopeless(s)).await;
+                let found = found.map_err(|_| Error::Closed)?;
+                if registered(&found) { Ok(()) } else { Err(Error::Offline(String::new())) }
             })
         });
         let registered: Vec<_> = registered.collect();
@@ -151,8 +154,9 @@ impl Relays {
             return Err(Error::Offline(self.problems()));
         }
         match clock.timeout(patience, select_ok(registered)).await {
-            Some(outcome) => outcome.map(|_| ()),
-            None => Err(Error::Offline(self.problems())),
+            Some(Ok(_)) => Ok(()),
+            Some(Err(Error::Closed)) => Err(Error::Closed),
+            Some(Err(_)) | None => Err(Error::Offline(self.problems())),
         }
     }
 
@@ -251,6 +255,15 @@ impl Relays {
         let (there, elsewhere): (Vec<_>, Vec<_>) =
             self.clients.iter().enumerate().partition(|(relay, _)| seen.is_some_and(|s| s.contains(relay)));
         there.into_iter().chain(elsewhere).map(|(_, client)| client.clone()).collect()
+    }
+}
+
+/// True if trying again soon changes nothing.
+fn is_hopeless(state: &RelayState) -> bool {
+    match state {
+        RelayState::Waiting { reason, .. } => reason.is_for_the_operator(),
+        RelayState::Superseded => true,
+        _ => false,
     }
 }
 

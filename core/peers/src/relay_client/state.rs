@@ -124,6 +124,11 @@ impl Disconnect {
         }
     }
 
+    /// True if the relay's operator has to change something first.
+    pub(crate) fn is_for_the_operator(&self) -> bool {
+        matches!(self, Self::Refused(ErrorCode::NotAdmitted | ErrorCode::WrongName))
+    }
+
     /// Of the failures of two addresses the one that got further, the first of equals: it is the one worth telling.
     pub(super) fn furthest(self, other: Self) -> Self {
         match (self, other) {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
-use peers_proto::signaling::{Challenge, ErrorCode, IceServers};
+use peers_proto::signaling::{Challenge, IceServers};
 use peers_proto::time::Instant;
 use peers_proto::{limits, signaling, timing};
 use rustls::ClientConfig;
@@ -214,8 +214,7 @@ async fn run(dialer: Dialer, ending: Ending, stop: CancellationToken) {
             backoff.reset();
         }
         let retry_in = match reason {
-            // The operator has to change something first.
-            Disconnect::Refused(ErrorCode::NotAdmitted | ErrorCode::WrongName) => timing::NOT_ADMITTED_RETRY,
+            _ if reason.is_for_the_operator() => timing::NOT_ADMITTED_RETRY,
             _ => backoff.failed(u32::from_ne_bytes(random::array())),
         };
         tracing::debug!(%reason, ?retry_in, "no relay");
@@ -236,7 +235,7 @@ mod tests {
     use futures_util::{SinkExt, StreamExt};
     use peers_proto::certificate::DeviceCertificate;
     use peers_proto::keys::{DeviceKeys, UserKeys};
-    use peers_proto::signaling::ServerMessage;
+    use peers_proto::signaling::{ErrorCode, ServerMessage};
     use peers_proto::time::UnixTime;
     use peers_relay::Relay;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rustls::{CertificateError, ClientConfig};
+use rustls::{CertificateError, ClientConfig, InvalidMessage};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::{self, protocol::WebSocketConfig};
@@ -119,8 +119,7 @@ impl Endpoint {
     }
 
     pub(crate) async fn resolve(&self) -> Result<Vec<SocketAddr>, DialError> {
-        let found =
-            resolver::look_up(&self.host).await.map_err(|e| DialError::Resolve(e.kind().to_string()))?;
+        let found = resolver::look_up(&self.host).await.map_err(|e| DialError::Resolve(e.to_string()))?;
         let addresses: Vec<_> = found.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect();
         if addresses.is_empty() { Err(DialError::Resolve("no address".into())) } else { Ok(addresses) }
     }
@@ -149,11 +148,17 @@ pub(crate) async fn upgrade(
     }
 }
 
-/// In words where rustls shows a structure: the reason of a verifier that is not its own.
+/// In words where rustls shows a structure.
 fn explain(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::Other(why)) => {
             format!("invalid peer certificate: {why}")
+        }
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "invalid peer certificate: no authority that is trusted here has issued it".to_owned()
+        }
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "the host does not speak it on this port; one that does not at all is ws://".to_owned()
         }
         error => error.to_string(),
     }
