@@ -18,7 +18,7 @@ use crate::transport::websocket::Socket;
 pub(super) enum End {
     Lost(Disconnect),
     Superseded,
-    /// This side stops, and everything was said.
+    /// This side stops.
     Stopped,
 }
 
@@ -104,7 +104,9 @@ async fn write(shared: &Shared, pulse: &Pulse, mut sink: SplitSink<Socket, Messa
             sink.flush().await
         };
         match written.await {
-            Ok(()) if last => return End::Stopped,
+            // The reader takes what has come meanwhile until the relay closes too: a socket that is dropped over unread bytes
+            // is reset, and the relay then loses what it has not read yet, be it the last frame of a session.
+            Ok(()) if last => return std::future::pending().await,
             Ok(()) => {}
             // The reader may know more: it has what the relay said before it closed.
             Err(error) => {
