@@ -72,7 +72,7 @@ pub enum Inbound {
     Close,
 }
 
-/// Why a socket was not let in.
+/// Why a socket, or its registration, was not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// No room at all.
@@ -84,6 +84,12 @@ pub enum Refused {
     /// It is about to stop.
     #[error("the relay shuts down")]
     ShuttingDown,
+    /// Too many attempts to register from this address.
+    #[error("too many registrations from this address")]
+    Registrations,
+    /// It has broken a rule, or is over already.
+    #[error("the socket closes")]
+    Closing,
 }
 
 /// The relay's state.

@@ -3,6 +3,7 @@
 mod connection;
 mod metrics;
 mod names;
+mod refusals;
 mod routes;
 mod shared;
 mod socket;
@@ -104,6 +105,7 @@ impl Relay {
     /// Tells every device, writes what waits for them for at most five seconds, then closes everything.
     pub async fn shutdown(self) {
         self.accepting.cancel();
+        tracing::info!(sockets = self.app.shared.stats().sockets, "relay stops");
         self.app.shared.shut_down();
         self.tasks.close();
         let drain = async {

@@ -8,7 +8,7 @@ use peers_proto::signaling::{
 use peers_proto::time::{Instant, UnixTime};
 
 use super::consent::Consent;
-use super::{Broker, Outbound, SocketId};
+use super::{Broker, Outbound, Refused, SocketId};
 use crate::ice;
 
 /// A registration whose signatures are good. The broker takes nothing less, so it never verifies any under its lock.
@@ -31,37 +31,48 @@ impl Proof {
         let certificate = challenge.verify(names, &registration)?;
         Ok(Self { certificate, token: registration.token })
     }
+
+    /// The device that has proven itself.
+    pub fn device_id(&self) -> DeviceId {
+        self.certificate.device_id()
+    }
 }
 
 impl Broker {
-    /// A device wants to register: the challenge it has to answer, and when its answer may be verified. Nothing if
-    /// it may not; it has been told.
-    pub fn handle_registering(&mut self, id: SocketId, now: Instant) -> Option<(Challenge, Instant)> {
-        let socket = self.sockets.get_mut(&id).filter(|s| !s.closing)?;
+    /// A device wants to register: the challenge it has to answer, and when its answer may be verified.
+    ///
+    /// # Errors
+    /// [`Refused::Closing`], [`Refused::Registrations`]: the device has been told.
+    pub fn handle_registering(
+        &mut self,
+        id: SocketId,
+        now: Instant,
+    ) -> Result<(Challenge, Instant), Refused> {
+        let socket = self.sockets.get_mut(&id).filter(|s| !s.closing).ok_or(Refused::Closing)?;
         socket.heard = now;
         let Some(challenge) = socket.challenge.as_deref().cloned() else {
             self.fault(id, ErrorCode::Malformed, "registered already", None);
-            return None;
+            return Err(Refused::Closing);
         };
         match self.places.register(socket.address, &self.limits, now) {
-            Some(at) => Some((challenge, at)),
+            Some(at) => Ok((challenge, at)),
             None => {
-                self.fault(id, ErrorCode::Full, "too many registrations from this address", None);
-                None
+                self.fault(id, ErrorCode::Full, &Refused::Registrations.to_string(), None);
+                Err(Refused::Registrations)
             }
         }
     }
 
-    /// What became of the registration [`Self::handle_registering`] let in.
+    /// What became of the registration [`Self::handle_registering`] let in. Returns the reason if it is refused.
     pub fn handle_registration(
         &mut self,
         id: SocketId,
         proof: Result<Proof, RegistrationError>,
         unix: UnixTime,
-    ) {
+    ) -> Option<ErrorCode> {
         let open = self.sockets.get(&id).is_some_and(|s| !s.closing && s.device.is_none());
-        match proof {
-            _ if !open => {}
+        let refused = match proof {
+            _ if !open => None,
             Ok(proof) if self.access.admits(&proof.certificate, proof.token.as_deref()) => {
                 let registered = self.devices.get(&proof.certificate.device_id());
                 if registered.is_some_and(|registered| *registered > id) {
@@ -70,10 +81,12 @@ impl Broker {
                 } else {
                     self.register(id, &proof.certificate, unix);
                 }
+                None
             }
             Ok(_) => {
                 self.counters.not_admitted += 1;
                 self.fault(id, ErrorCode::NotAdmitted, "this relay is not for this device", None);
+                Some(ErrorCode::NotAdmitted)
             }
             Err(error) => {
                 self.counters.registrations_denied += 1;
@@ -85,9 +98,11 @@ impl Broker {
                     _ => ErrorCode::Denied,
                 };
                 self.fault(id, code, &error.to_string(), None);
+                Some(code)
             }
-        }
+        };
         self.settle();
+        refused
     }
 
     fn register(&mut self, id: SocketId, certificate: &DeviceCertificate, unix: UnixTime) {

@@ -1,5 +1,6 @@
 //! What one device, one address and the whole relay may use. Defaults suit one small machine.
 
+use peers_proto::limits::MAX_SIGNALING;
 use serde::Deserialize;
 
 /// See each field. Rates delay the reading of a socket; nothing but knocks is dropped because of them. Where something is
@@ -52,6 +53,60 @@ pub struct Limits {
     /// Connections at once that are no sockets yet, beside `max_sockets`; from one address at most
     /// `max_sockets_per_ip` of them. Beyond it the oldest of the address that has most is cut.
     pub max_half_open: usize,
+}
+
+impl Limits {
+    /// The first limit that serves no device: its key, its value and the least it may be.
+    pub(super) fn too_small(&self) -> Option<(&'static str, u64, u64)> {
+        // By its fields, so that a new one is not forgotten here.
+        let Self {
+            max_sockets,
+            max_sockets_per_ip,
+            idle_seconds,
+            messages_per_second,
+            messages_burst,
+            relay_bytes_per_second,
+            relay_burst,
+            // Without any, nothing is relayed.
+            relay_connections: _,
+            relay_queue_bytes,
+            relay_queue_total,
+            // Without any, nothing waits for an absent device.
+            queue_per_pair: _,
+            queue_per_device: _,
+            message_bytes_per_device,
+            message_memory_total,
+            // Without any, every knock is dropped.
+            knock_burst: _,
+            knock_seconds,
+            knocked_burst,
+            knocked_per_second,
+            registrations_per_second,
+            registrations_burst,
+            max_half_open,
+        } = *self;
+        let message = MAX_SIGNALING as u64;
+        let least = [
+            ("max_sockets", max_sockets as u64, 1),
+            ("max_sockets_per_ip", max_sockets_per_ip as u64, 1),
+            ("idle_seconds", idle_seconds, 1),
+            ("messages_per_second", messages_per_second, 1),
+            ("messages_burst", messages_burst, 1),
+            ("relay_bytes_per_second", relay_bytes_per_second, 1),
+            ("relay_burst", relay_burst, 1),
+            ("relay_queue_bytes", relay_queue_bytes as u64, message),
+            ("relay_queue_total", relay_queue_total as u64, message),
+            ("message_bytes_per_device", message_bytes_per_device as u64, message),
+            ("message_memory_total", message_memory_total as u64, message),
+            ("knock_seconds", knock_seconds, 1),
+            ("knocked_burst", knocked_burst, 1),
+            ("knocked_per_second", knocked_per_second, 1),
+            ("registrations_per_second", registrations_per_second, 1),
+            ("registrations_burst", registrations_burst, 1),
+            ("max_half_open", max_half_open as u64, 1),
+        ];
+        least.into_iter().find(|(_, value, least)| value < least)
+    }
 }
 
 impl Default for Limits {

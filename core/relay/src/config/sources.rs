@@ -11,6 +11,9 @@ use super::RelayConfig;
 /// Environment variables: `PEERS_RELAY_BIND`, and `__` for the dot in `limits.max_sockets`.
 const ENV_PREFIX: &str = "PEERS_RELAY_";
 
+/// Devices fetch credentials again this long before they end: shorter ones are spent at once.
+const MIN_TURN_TTL: u64 = 60;
+
 /// A configuration that cannot be used. Each names where and what to change.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -110,6 +113,12 @@ fn check(table: &Table, origin: &str) -> Result<RelayConfig, ConfigError> {
         if let Some(url) = urls.iter().find(|url| !url.starts_with("turn:") && !url.starts_with("turns:")) {
             return wrong("ice.turn", &format!("`{url}` is not a TURN URL, expected `turn:host:port`"));
         }
+        if let super::TurnConfig::Rest { ttl_seconds: ttl @ ..MIN_TURN_TTL, .. } = turn {
+            return wrong(
+                "ice.turn",
+                &format!("`ttl_seconds` is {ttl}, too small, expected {MIN_TURN_TTL} or more"),
+            );
+        }
     }
     if let Some(name) =
         config.names.iter().find(|n| n.is_empty() || n.contains('/') || n.to_lowercase() != **n)
@@ -121,6 +130,9 @@ fn check(table: &Table, origin: &str) -> Result<RelayConfig, ConfigError> {
     }
     if let Err((key, expected)) = config.access.check() {
         return wrong(key, &expected);
+    }
+    if let Some((key, value, least)) = config.limits.too_small() {
+        return wrong(&format!("limits.{key}"), &format!("{value} is too small, expected {least} or more"));
     }
     Ok(config)
 }
@@ -260,6 +272,42 @@ mod tests {
         }
         let missing = RelayConfig::from_sources(Some(Path::new("/nonexistent/relay.toml")), [], []);
         assert!(missing.unwrap_err().to_string().contains("/nonexistent/relay.toml"));
+    }
+
+    #[test]
+    fn a_limit_that_serves_no_device_is_refused_with_the_least_it_may_be() {
+        for key in [
+            "max_sockets",
+            "max_sockets_per_ip",
+            "idle_seconds",
+            "messages_per_second",
+            "messages_burst",
+            "relay_bytes_per_second",
+            "relay_burst",
+            "relay_queue_bytes",
+            "relay_queue_total",
+            "message_bytes_per_device",
+            "message_memory_total",
+            "knock_seconds",
+            "knocked_burst",
+            "knocked_per_second",
+            "registrations_per_second",
+            "registrations_burst",
+            "max_half_open",
+        ] {
+            let key = format!("limits.{key}");
+            let error = load("", &[], &[(&key, "0")]).unwrap_err();
+            assert!(
+                error.starts_with(&format!("command line: `{key}`: 0 is too small, expected ")),
+                "{error}"
+            );
+        }
+        let none =
+            [("limits.relay_connections", "0"), ("limits.queue_per_pair", "0"), ("limits.knock_burst", "0")];
+        assert!(load("", &[], &none).is_ok());
+        let turn = r#"[{urls=["turn:x"], secret="s", ttl_seconds=0}]"#;
+        let error = load("", &[("PEERS_RELAY_ICE__TURN", turn)], &[]).unwrap_err();
+        assert!(error.contains("`ttl_seconds` is 0, too small, expected 60 or more"), "{error}");
     }
 
     #[test]

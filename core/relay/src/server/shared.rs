@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use peers_proto::signaling::{Challenge, RegistrationError};
+use peers_proto::signaling::{Challenge, ErrorCode, RegistrationError};
 use peers_proto::time::{Instant, UnixTime};
 use tokio::sync::{Notify, Semaphore};
 
 use super::App;
+use super::refusals::{Refusal, Refusals};
 use crate::broker::{Broker, Inbound, Outbound, Proof, Refused, SocketId, Stats, shrink};
 
 /// What an idle device costs, in bytes and roughly: see core/docs/relay.md.
@@ -18,12 +19,11 @@ const SOCKET: u64 = 4 << 10;
 const WORTH_TRIMMING: u64 = 4 << 20;
 /// Bytes by which a relay may shrink from one look to the next and count as settled.
 const SETTLED: u64 = 64 << 10;
-/// Between two words about a name that is missing.
-const NAME_WARNING: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
+    refusals: Refusals,
     started: std::time::Instant,
     closed: Notify,
     /// Registrations verified at once: half the cores, so that a flood of them leaves the other half to those who
@@ -44,7 +44,6 @@ pub(super) struct Signals {
 struct State {
     broker: Broker,
     connections: HashMap<SocketId, Arc<Signals>>,
-    next_name_warning: Instant,
     /// The most the broker held since memory was last given back to the system.
     most_held: u64,
     /// What it held when that was last looked at.
@@ -94,13 +93,8 @@ impl Shared {
     pub(super) fn new(broker: Broker) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            state: Mutex::new(State {
-                broker,
-                connections: HashMap::new(),
-                next_name_warning: Instant::ZERO,
-                most_held: 0,
-                held: 0,
-            }),
+            state: Mutex::new(State { broker, connections: HashMap::new(), most_held: 0, held: 0 }),
+            refusals: Refusals::default(),
             started: std::time::Instant::now(),
             closed: Notify::new(),
             verifications: Semaphore::new((cores / 2).max(1)),
@@ -121,9 +115,10 @@ impl Shared {
     pub(super) fn open(&self, id: SocketId, ip: IpAddr, challenge: Challenge) -> Result<(), Refused> {
         let now = self.now();
         let mut state = self.lock();
-        state.broker.handle_open(id, ip, challenge, now)?;
+        let open = state.broker.handle_open(id, ip, challenge, now);
         state.wake();
-        Ok(())
+        drop(state);
+        open.inspect_err(|refused| self.refusals.handle(&Refusal::Socket(refused), now))
     }
 
     /// The challenge a registration has to answer, and when it may be verified.
@@ -132,17 +127,23 @@ impl Shared {
         let mut state = self.lock();
         let registering = state.broker.handle_registering(id, now);
         state.wake();
-        registering
+        drop(state);
+        registering.inspect_err(|refused| self.refusals.handle(&Refusal::Socket(refused), now)).ok()
     }
 
     pub(super) fn registered(&self, id: SocketId, proof: Result<Proof, RegistrationError>) {
+        let (now, unix) = (self.now(), unix_now());
         if let Err(error) = &proof {
-            self.log_refusal(error);
+            self.refusals.handle(&Refusal::Registration(error), now);
         }
-        let unix = unix_now();
+        let device = proof.as_ref().ok().map(Proof::device_id);
         let mut state = self.lock();
-        state.broker.handle_registration(id, proof, unix);
+        let refused = state.broker.handle_registration(id, proof, unix);
         state.wake();
+        drop(state);
+        if let (Some(ErrorCode::NotAdmitted), Some(device)) = (refused, device) {
+            self.refusals.handle(&Refusal::NotAdmitted(device), now);
+        }
     }
 
     pub(super) fn message(&self, id: SocketId, message: Inbound) -> Option<Instant> {
@@ -187,20 +188,6 @@ impl Shared {
     /// Resolves after a socket closed since the last call. For one caller at a time.
     pub(super) async fn socket_closed(&self) {
         self.closed.notified().await;
-    }
-
-    /// A name that is missing is the operator's to add, so it is told; once a minute, since strangers choose what they send.
-    fn log_refusal(&self, error: &RegistrationError) {
-        let now = self.now();
-        let mut state = self.lock();
-        match error {
-            RegistrationError::WrongName { dialed, names } if now >= state.next_name_warning => {
-                state.next_name_warning = now + NAME_WARNING;
-                drop(state);
-                tracing::warn!(dialed, names, "registration refused: `names` lacks what the device dialed");
-            }
-            error => tracing::debug!(%error, "registration refused"),
-        }
     }
 
     /// From the relay's clock to tokio's.

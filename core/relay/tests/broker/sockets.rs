@@ -176,12 +176,12 @@ fn attempts_to_register_are_limited_per_address_across_sockets() {
         at
     };
     let waits: Vec<_> = (0..13).map(|_| at(&mut w, [192, 0, 2, 1])).collect();
-    assert_eq!(waits[..2], [Some(Duration::ZERO); 2]);
-    assert_eq!(waits[2..12], (1..=10).map(|s| Some(Duration::from_secs(s))).collect::<Vec<_>>());
-    assert_eq!(waits[12], None, "later than a device would wait");
-    assert_eq!(at(&mut w, [192, 0, 2, 2]), Some(Duration::ZERO), "another address");
+    assert_eq!(waits[..2], [Ok(Duration::ZERO); 2]);
+    assert_eq!(waits[2..12], (1..=10).map(|s| Ok(Duration::from_secs(s))).collect::<Vec<_>>());
+    assert_eq!(waits[12], Err(Refused::Registrations), "later than a device would wait");
+    assert_eq!(at(&mut w, [192, 0, 2, 2]), Ok(Duration::ZERO), "another address");
     // Its own sockets do not matter to what is remembered, and nothing is remembered for ever.
     w.advance(Duration::from_secs(60));
     let again = w.open_from([192, 0, 2, 1].into()).unwrap();
-    assert_eq!(w.broker.handle_registering(again, w.now).map(|(_, at)| at), Some(w.now));
+    assert_eq!(w.broker.handle_registering(again, w.now).map(|(_, at)| at), Ok(w.now));
 }

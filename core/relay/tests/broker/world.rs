@@ -79,7 +79,7 @@ impl World {
         };
         let registration = challenge.answer(NAME, &keys(seed), &certificate(seed));
         let registration = Registration { token: token.map(str::to_owned), ..registration };
-        if let Some((challenge, at)) = self.broker.handle_registering(socket, self.now) {
+        if let Ok((challenge, at)) = self.broker.handle_registering(socket, self.now) {
             self.now = self.now.max(at);
             let proof = Proof::verify(&challenge, &[NAME.to_owned()], registration);
             self.broker.handle_registration(socket, proof, UnixTime(0));
