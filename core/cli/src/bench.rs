@@ -10,9 +10,10 @@ use peers_relay::{Relay, RelayConfig};
 use crate::answer::Echo;
 use crate::device::round_trip;
 use crate::error::Error;
+use crate::print;
 use crate::receive::receive_files;
 
-pub(crate) async fn run(mb: usize) -> Result<(), Error> {
+pub(crate) async fn run(mb: u32) -> Result<(), Error> {
     let relay =
         Relay::start(RelayConfig { bind: ([127, 0, 0, 1], 0).into(), ..RelayConfig::default() }).await?;
     let url = format!("ws://{}", relay.local_addr());
@@ -28,12 +29,12 @@ pub(crate) async fn run(mb: usize) -> Result<(), Error> {
     });
     let begun = Instant::now();
     let session = a.session(b.device_id()).await?;
-    report("connect", begun.elapsed().as_secs_f64() * 1e3, "ms");
+    report("connect", begun.elapsed().as_secs_f64() * 1e3, "ms")?;
     let mut path = session.watch_path();
     let webrtc = path.wait_for(|path| *path == Some(peers::PathKind::WebRtc)).await;
     webrtc.map_err(|_| Error::Failed("the session ended".into()))?;
-    report("webrtc", begun.elapsed().as_secs_f64() * 1e3, "ms");
-    report("call_rtt", round_trip(&session, "echo").await? * 1e6, "us");
+    report("webrtc", begun.elapsed().as_secs_f64() * 1e3, "ms")?;
+    report("call_rtt", round_trip(&session, "echo").await? * 1e6, "us")?;
     let chunk = Bytes::from(vec![0x5a; 64 * 1024]);
     let (mut send, mut recv) = session.open_stream("bench")?;
     let begun = Instant::now();
@@ -42,13 +43,13 @@ pub(crate) async fn run(mb: usize) -> Result<(), Error> {
     }
     send.finish().await?;
     while recv.read().await?.is_some() {}
-    report("bulk", mb as f64 * 1.048576 / begun.elapsed().as_secs_f64(), "MB/s");
+    report("bulk", f64::from(mb) * 1.048576 / begun.elapsed().as_secs_f64(), "MB/s")?;
     a.shutdown().await;
     b.shutdown().await;
     relay.shutdown().await;
     Ok(())
 }
 
-fn report(metric: &str, value: f64, unit: &str) {
-    println!("{}", serde_json::json!({ "metric": metric, "value": value, "unit": unit, "n": 1 }));
+fn report(metric: &str, value: f64, unit: &str) -> Result<(), Error> {
+    print::result(serde_json::json!({ "metric": metric, "value": value, "unit": unit, "n": 1 }))
 }

@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::error::Error;
+use crate::print;
 
 /// Without `--device` this conducts: it starts a relay, one Rust device of its own and those of the commands given.
 #[derive(Args)]
@@ -33,7 +34,7 @@ pub(crate) struct DemoArgs {
     #[arg(long = "with", value_name = "NAME=COMMAND")]
     with: Vec<String>,
     /// MiB each pair streams.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
     mb: u64,
     /// Keeps the results, one JSON object a line.
     #[arg(long)]
@@ -45,12 +46,9 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Error> {
         return actor::run().await;
     }
     match conduct::run(&args).await {
-        Ok(()) => {
-            println!("demo: ok");
-            Ok(())
-        }
+        Ok(()) => print::result("demo: ok"),
         Err(e) => {
-            println!("demo: FAILED {e}");
+            print::result(format!("demo: FAILED {e}"))?;
             // The line above is the whole message; `main` would repeat it.
             std::process::exit(1);
         }

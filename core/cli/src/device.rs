@@ -1,21 +1,24 @@
-//! A device at a terminal: `peers listen`, `peers connect`.
+//! A device at a terminal.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use peers::{
-    Client, ClientState, DeviceId, Event, Events, Identity, RelayAddress, RelayStatus, Session, TrustLevel,
-    TrustPolicy, UserId,
+    Client, ClientState, DeviceId, Event, Events, Identity, RelayAddress, Session, TrustLevel, TrustPolicy,
+    UserId,
 };
 
-use crate::answer::{self, Echo};
+use crate::answer::Echo;
 use crate::error::Error;
-use crate::receive::receive_files;
-use crate::relay::stopped;
+use crate::signals::Signals;
+use crate::{print, problems};
 
-/// Who this is and where it registers.
+/// The time to close sessions and to leave relays: a person waits for the prompt.
+const END_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The identity of this device, and its relays.
 #[derive(Args)]
 pub(crate) struct DeviceArgs {
     /// A relay, `ws://` or `wss://`. May be given several times.
@@ -23,23 +26,24 @@ pub(crate) struct DeviceArgs {
     relay: Vec<String>,
     /// What the first relay asks for, if it admits devices with a token only. Other users of the machine see a command
     /// line: keep it in the environment.
-    #[arg(long, value_name = "TOKEN", env = "PEERS_RELAY_TOKEN", hide_env_values = true)]
+    #[arg(long, value_name = "TOKEN", env = "PEERS_TOKEN", hide_env_values = true)]
     relay_token: Option<String>,
     /// The authority that has issued the relays' certificates, a file in PEM or DER, in place of those that browsers trust. May
     /// be given several times.
     #[arg(long, value_name = "FILE", conflicts_with = "relay_pin")]
     relay_ca: Vec<PathBuf>,
     /// The SHA-256 of the key, or of the certificate, that the relays show, whoever has issued it: `sha256/` and base64, or
-    /// hexadecimal. May be given several times.
+    /// hexadecimal. May be given several times. `openssl x509 -in relay.crt -noout -pubkey | openssl pkey -pubin -outform der |
+    /// openssl dgst -sha256` prints a key's; so does the error of a device that has another pin.
     #[arg(long, value_name = "HASH")]
     relay_pin: Vec<String>,
-    /// Where the keys are kept; made if it is not there.
+    /// Where the keys are kept; made if it is not there. One device at a time has them.
     #[arg(long, default_value = "peers.key")]
     identity: PathBuf,
     /// What this device calls itself.
     #[arg(long, default_value = "peers")]
     name: String,
-    /// Who may connect: `any`, or device ids. Others are asked for at the terminal by their id, and refused.
+    /// Who may connect: `any`, or a device's id; others are refused. May be given several times.
     #[arg(long, value_name = "any|DEVICE")]
     trust: Vec<String>,
     /// Uses loopback addresses too, to try things on one machine.
@@ -65,7 +69,26 @@ impl TrustPolicy for Anybody {
     }
 }
 
-pub(crate) async fn start(args: &DeviceArgs, open: bool) -> Result<(Client, Events), Error> {
+/// Does `work` with a client, then closes its sessions. The work ends early for a signal, and when another process takes the
+/// identity over.
+pub(crate) async fn run<T>(
+    args: &DeviceArgs,
+    open: bool,
+    work: impl AsyncFnOnce(&Client, Events) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut signals = Signals::new()?;
+    let (client, events) = start(args, open).await?;
+    let outcome = tokio::select! {
+        outcome = work(&client, events) => outcome,
+        signal = signals.next() => Err(Error::Stopped(signal)),
+        error = superseded(&client, args) => Err(error),
+    };
+    // Connections that take longer are cut when the process ends.
+    let _ = tokio::time::timeout(END_PATIENCE, client.shutdown()).await;
+    outcome
+}
+
+async fn start(args: &DeviceArgs, open: bool) -> Result<(Client, Events), Error> {
     let mut builder = Client::builder()
         .identity(Identity::load_or_create(&args.identity)?)
         .name(args.name.clone())
@@ -101,65 +124,25 @@ pub(crate) async fn start(args: &DeviceArgs, open: bool) -> Result<(Client, Even
     Ok(builder.start().await?)
 }
 
-/// The session with a device; what fails says what can be done about it.
+/// Waits until another process registers with the same identity.
+async fn superseded(client: &Client, args: &DeviceArgs) -> Error {
+    if client.watch_state().wait_for(|state| *state == ClientState::Superseded).await.is_err() {
+        return std::future::pending().await;
+    }
+    Error::Failed(format!(
+        "another process has registered with the identity {}: each that runs needs its own, see --identity",
+        args.identity.display()
+    ))
+}
+
+/// The session with a device. Fails as soon as no relay is worth waiting for.
 pub(crate) async fn session(client: &Client, to: DeviceId) -> Result<Session, Error> {
-    client.session(to).await.map_err(|error| match (error, client.state()) {
-        (peers::Error::Offline(_), ClientState::NotAdmitted) => {
-            Error::Failed("the relay does not admit this device: see --relay-token".into())
-        }
-        (error, _) => error.into(),
-    })
-}
-
-pub(crate) async fn listen(args: &DeviceArgs, open: bool, save: Option<PathBuf>) -> Result<(), Error> {
-    let (client, mut events) = start(args, open).await?;
-    println!("device {}", client.device_id());
-    let mut relays = client.watch_relays();
-    let mut told = relays.borrow().clone();
-    loop {
-        tokio::select! {
-            Ok(()) = relays.changed() => {
-                let now = relays.borrow_and_update().clone();
-                now.iter().zip(&told).for_each(|(now, before)| show_relay(now, before));
-                told = now;
-            }
-            result = stopped() => {
-                client.shutdown().await;
-                return result;
-            }
-            event = events.next() => match event {
-                Some(event) => show(event, save.as_ref()),
-                None => return Ok(()),
-            },
-        }
-    }
-}
-
-/// A relay is tried again and again: the reason is shown when it is another one.
-fn show_relay(now: &RelayStatus, before: &RelayStatus) {
-    if let Some(problem) = now.problem.as_ref().filter(|problem| before.problem.as_ref() != Some(problem)) {
-        eprintln!("{}: {problem}", now.url);
-    }
-}
-
-fn show(event: Event, save: Option<&PathBuf>) {
-    match event {
-        Event::Connected { session, path } => {
-            eprintln!("{} connected by {path:?}", session.device());
-            tokio::spawn(answer::echo_messages(session.clone()));
-            tokio::spawn(receive_files(session, save.cloned()));
-        }
-        Event::PathChanged { session, path: Some(path) } => {
-            eprintln!("{} now by {path:?}", session.device());
-        }
-        Event::PathChanged { session, path: None } => eprintln!("{} has no path now", session.device()),
-        Event::Disconnected { session, reason } => eprintln!("{} left: {reason}", session.device()),
-        Event::Incoming(incoming) => {
-            eprintln!("refused {}: trust it with --trust {}", incoming.device(), incoming.device());
-            incoming.reject();
-        }
-        Event::State(state) => eprintln!("{state:?}"),
-        _ => {}
+    tokio::select! {
+        session = client.session(to) => session.map_err(|error| match error {
+            peers::Error::Offline(_) => problems::unreachable(&client.relays()),
+            error => error.into(),
+        }),
+        error = problems::none_left(client) => Err(error),
     }
 }
 
@@ -167,21 +150,24 @@ fn show(event: Event, save: Option<&PathBuf>) {
 pub(crate) async fn show_digits(mut events: Events) {
     while let Some(event) = events.next().await {
         if let Event::Comparing { device, sas } = event {
-            eprintln!("{device} asks its owner: both see {sas}, or somebody sits in between");
+            print::note(format!("{device} asks its owner: both see {sas}, or somebody sits in between"));
         }
     }
 }
 
+/// `peers connect`
 pub(crate) async fn connect(args: &DeviceArgs, to: DeviceId) -> Result<(), Error> {
-    let (client, events) = start(args, false).await?;
-    tokio::spawn(show_digits(events));
-    let begun = Instant::now();
-    let session = session(&client, to).await?;
-    println!("connected to {} in {:.1} ms", session.peer_name(), begun.elapsed().as_secs_f64() * 1e3);
-    let rtt = round_trip(&session, "echo").await?;
-    println!("path {:?}, a call takes {:.0} µs", session.path(), rtt * 1e6);
-    client.shutdown().await;
-    Ok(())
+    run(args, false, async |client, events| {
+        tokio::spawn(show_digits(events));
+        let begun = Instant::now();
+        let session = session(client, to).await?;
+        let setup = begun.elapsed().as_secs_f64() * 1e3;
+        print::result(format!("connected to {} in {setup:.1} ms", session.peer_name()))?;
+        let rtt = round_trip(&session, "echo").await?;
+        let path = session.path().map_or("none".into(), |path| format!("{path:?}"));
+        print::result(format!("path {path}, a call takes {:.0} µs", rtt * 1e6))
+    })
+    .await
 }
 
 /// The median of twenty calls, in seconds.

@@ -5,12 +5,18 @@ mod bench;
 mod demo;
 mod device;
 mod error;
+mod listen;
+mod log;
+mod print;
+mod problems;
 mod receive;
 mod relay;
 mod send;
+mod signals;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use peers::DeviceId;
@@ -35,15 +41,17 @@ enum Command {
         identity: PathBuf,
     },
     /// Runs a relay until it is interrupted.
+    ///
+    /// Settings come from the file, then from `PEERS_RELAY_*`, then from the flags; later wins, key by key.
     Relay(relay::RelayArgs),
     /// Waits for other devices: echoes messages, answers calls, receives files.
     Listen {
         #[command(flatten)]
         device: DeviceArgs,
-        /// Lets every device connect, not only knock, before `--trust` decides.
+        /// Lets every device connect, and not only knock. `--trust` decides what becomes of it.
         #[arg(long)]
         open: bool,
-        /// Where to put received files; without it they are only counted and hashed.
+        /// The folder for received files; without it they are only counted and hashed.
         #[arg(long)]
         save: Option<PathBuf>,
     },
@@ -51,51 +59,59 @@ enum Command {
     Connect {
         #[command(flatten)]
         device: DeviceArgs,
-        /// Whom to connect to.
+        /// The id of the other device.
         to: DeviceId,
     },
     /// Sends a file to a device that listens.
     Send {
         #[command(flatten)]
         device: DeviceArgs,
-        /// Whom to send it to.
+        /// The id of the device that gets it.
         to: DeviceId,
-        /// What to send.
+        /// A regular file; it keeps its name.
         file: PathBuf,
     },
-    /// Three devices in three processes meet through a relay: see scripts/demo.
+    /// Devices in processes of their own meet through a relay: two of this command, or one and those of `--with`.
     Demo(demo::DemoArgs),
     /// Measures a session between two clients in this process, as JSON lines.
     Bench {
         /// MiB to transfer.
-        #[arg(long, default_value_t = 64)]
-        mb: usize,
+        #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+        mb: u32,
     },
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
-        .init();
-    match run(Cli::parse().command).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("peers: {e}");
-            ExitCode::FAILURE
-        }
+/// The time for tasks to drop what they hold, such as parts of files. A read of a disk that hangs does not hold the end up.
+const DROP_PATIENCE: Duration = Duration::from_millis(500);
+
+fn main() -> ExitCode {
+    let outcome = start(Cli::parse().command);
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    let mut name = "peers: ";
+    for line in error.lines() {
+        print::note(format!("{name}{line}"));
+        name = "";
     }
+    error.exit_code().into()
+}
+
+fn start(command: Command) -> Result<(), Error> {
+    log::start(match &command {
+        // The operator sees the start, and each kind of refusal.
+        Command::Relay(_) => "warn,peers_relay=info",
+        _ => "warn",
+    })?;
+    let runtime = tokio::runtime::Runtime::new().map_err(Error::io("threads"))?;
+    let outcome = runtime.block_on(run(command));
+    runtime.shutdown_timeout(DROP_PATIENCE);
+    outcome
 }
 
 async fn run(command: Command) -> Result<(), Error> {
     match command {
-        Command::Id { identity } => {
-            println!("{}", peers::Identity::load_or_create(identity)?.device_id());
-            Ok(())
-        }
+        Command::Id { identity } => print::result(peers::Identity::load_or_create(identity)?.device_id()),
         Command::Relay(args) => relay::run(args).await,
-        Command::Listen { device, open, save } => device::listen(&device, open, save).await,
+        Command::Listen { device, open, save } => listen::run(&device, open, save).await,
         Command::Connect { device, to } => device::connect(&device, to).await,
         Command::Send { device, to, file } => send::run(&device, to, &file).await,
         Command::Demo(args) => demo::run(args).await,

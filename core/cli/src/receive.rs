@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
 use crate::error::Error;
+use crate::print;
 
 /// A transfer whose sender was killed ends, and gives its file up, when the sender comes back: at the same time as the next
 /// transfer begins.
@@ -29,7 +30,7 @@ pub(crate) struct Refusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Reason {
-    #[error("a file of this name is there already")]
+    #[error("a file of this name is there already: move it away, or rename the new one")]
     Exists,
     #[error("another transfer is writing a file of this name")]
     Busy,
@@ -70,8 +71,8 @@ pub(crate) async fn receive_files(session: Session, save: Option<PathBuf>) {
         tokio::spawn(async move {
             let name = stream.name.clone();
             match receive(stream, save.as_deref()).await {
-                Ok(bytes) => eprintln!("received {name:?}: {bytes} bytes"),
-                Err(e) => eprintln!("receiving {name:?}: {e}"),
+                Ok(bytes) => print::note(format!("received {name:?}: {bytes} bytes")),
+                Err(e) => print::note(format!("did not take {name:?}: {}", explain(&e))),
             }
         });
     }
@@ -98,6 +99,16 @@ async fn receive(stream: InboundStream, save: Option<&Path>) -> Result<u64, Erro
             Err(Error::Io { what, source })
         }
         Err(e) => Err(e),
+    }
+}
+
+/// The reason with its place. The kind of an error alone ("entity already exists") says little.
+fn explain(error: &Error) -> String {
+    match error {
+        Error::Io { what, source } if source.get_ref().is_none() && source.raw_os_error().is_none() => {
+            format!("{what}: {}", Reason::from(source.kind()))
+        }
+        error => error.to_string(),
     }
 }
 

@@ -7,8 +7,10 @@ use clap::Args;
 use peers_relay::{Relay, RelayConfig};
 
 use crate::error::Error;
+use crate::print;
+use crate::signals::Signals;
 
-/// Settings come from the file, then from `PEERS_RELAY_*`, then from these flags; later wins, key by key.
+/// The sources of settings; the latest wins, key by key.
 #[derive(Args)]
 pub(crate) struct RelayArgs {
     /// A TOML file: see core/docs/relay.md.
@@ -23,9 +25,11 @@ pub(crate) struct RelayArgs {
 }
 
 pub(crate) async fn run(args: RelayArgs) -> Result<(), Error> {
+    let mut signals = Signals::new()?;
     let relay = Relay::start(config(args)?).await?;
-    println!("listening on {}", relay.local_addr());
-    stopped().await?;
+    print::result(format!("listening on {}", relay.local_addr()))?;
+    // Of a server a signal is the ordinary end.
+    signals.next().await;
     relay.shutdown().await;
     Ok(())
 }
@@ -39,20 +43,4 @@ fn config(args: RelayArgs) -> Result<RelayConfig, Error> {
     }
     overrides.extend(args.listen.map(|addr| ("bind".to_owned(), addr.to_string())));
     Ok(RelayConfig::from_sources(args.config.as_deref(), std::env::vars(), overrides)?)
-}
-
-/// Waits for an interrupt, or what an init system sends.
-pub(crate) async fn stopped() -> Result<(), Error> {
-    let interrupted = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        let kind = tokio::signal::unix::SignalKind::terminate();
-        let mut terminated = tokio::signal::unix::signal(kind).map_err(Error::io("signals"))?;
-        tokio::select! {
-            result = interrupted => result.map_err(Error::io("signals")),
-            _ = terminated.recv() => Ok(()),
-        }
-    }
-    #[cfg(not(unix))]
-    interrupted.await.map_err(Error::io("signals"))
 }

@@ -1,5 +1,6 @@
 //! `peers send`
 
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -11,28 +12,40 @@ use tokio::io::AsyncReadExt;
 
 use crate::device::{self, DeviceArgs};
 use crate::error::Error;
+use crate::print;
 use crate::receive::{self, Refusal};
 
 const CHUNK: usize = 64 * 1024;
 
 pub(crate) async fn run(args: &DeviceArgs, to: DeviceId, path: &Path) -> Result<(), Error> {
-    let mut file = File::open(path).await.map_err(Error::io(path.display()))?;
-    let length = file.metadata().await.map_err(Error::io(path.display()))?.len();
-    let (client, events) = device::start(args, false).await?;
-    tokio::spawn(device::show_digits(events));
-    let sent = async {
-        let session = device::session(&client, to).await?;
+    let (mut file, length) = open(path).await.map_err(Error::io(path.display()))?;
+    let sent = device::run(args, false, async |client, events| {
+        tokio::spawn(device::show_digits(events));
+        let session = device::session(client, to).await?;
         transfer(&session, path, &mut file, length).await
-    };
-    let sent = sent.await;
-    client.shutdown().await;
-    println!("sent {} bytes, verified by SHA-256", sent?);
-    Ok(())
+    });
+    print::result(format!("sent {} bytes, verified by SHA-256", sent.await?))
+}
+
+/// The file and its length. Anything but a regular one has no end, no name worth keeping, or nothing to read.
+async fn open(path: &Path) -> io::Result<(File, u64)> {
+    // First: to open a pipe would wait for its writer.
+    let found = tokio::fs::metadata(path).await?;
+    if found.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    if !found.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file"));
+    }
+    Ok((File::open(path).await?, found.len()))
 }
 
 async fn transfer(session: &Session, path: &Path, file: &mut File, length: u64) -> Result<u64, Error> {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let (mut send, recv) = session.open_stream(&name)?;
+    let (mut send, recv) = session.open_stream(&name).map_err(|error| match error {
+        peers::Error::NameTooLong => Error::Failed(format!("{name:?} has {} bytes: {error}", name.len())),
+        error => error.into(),
+    })?;
     let bar = ProgressBar::new(length).with_style(style());
     let sent = match upload(&mut send, path, file, &bar).await {
         // The receiver wants no more of it, and says why.

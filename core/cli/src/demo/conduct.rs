@@ -10,6 +10,7 @@ use tokio::process::Command;
 use super::DemoArgs;
 use super::process::Process;
 use crate::error::Error;
+use crate::print;
 
 /// Several times what the slowest machine that ran it took.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -18,12 +19,13 @@ pub(super) async fn run(args: &DemoArgs) -> Result<(), Error> {
     let relay =
         Relay::start(RelayConfig { bind: ([127, 0, 0, 1], 0).into(), ..RelayConfig::default() }).await?;
     let url = format!("ws://{}", relay.local_addr());
-    println!("relay at {url}");
+    print::result(format!("relay at {url}"))?;
     let mut devices = start(args)?;
     let mut rows = Vec::new();
     let met = tokio::time::timeout(DEADLINE, meet(&mut devices, &url, args.mb, &mut rows)).await;
     // What was measured is worth seeing also when a later step failed.
-    println!("\n{}", table(&rows));
+    print::result("")?;
+    table(&rows).lines().try_for_each(print::result)?;
     if let Some(path) = &args.json {
         let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
         std::fs::write(path, lines).map_err(Error::io(path.display()))?;
@@ -41,7 +43,7 @@ async fn meet(devices: &mut [Process], relay: &str, mb: u64, rows: &mut Vec<Valu
         let answer =
             device.ask(json!({ "do": "start", "relay": relay, "name": device.name.clone() })).await?;
         device.device = text(&answer, "device")?;
-        println!("{:<8} {}", device.name, device.device);
+        print::result(format!("{:<8} {}", device.name, device.device))?;
     }
     introduce(devices).await?;
     every_pair(devices, mb, rows).await
@@ -97,7 +99,7 @@ async fn every_pair(devices: &mut [Process], mb: u64, rows: &mut Vec<Value>) -> 
                 return Err(Error::Failed(format!("{}: asked for {name} {id}: {connected}", device.name)));
             }
             let ran = device.ask(json!({ "do": "run", "device": id, "mb": mb })).await?;
-            println!("{} -> {name} done", device.name);
+            print::result(format!("{} -> {name} done", device.name))?;
             rows.push(json!({
                 "from": device.name, "to": name, "path": connected["path"], "setup_ms": connected["setup_ms"],
                 "rtt_us": ran["rtt_us"], "mbps": ran["mbps"], "sha256_ok": ran["sha256_ok"], "mb": mb,

@@ -1,69 +1,10 @@
-//! The `peers` command and files: keys, and what is sent. Processes of their own, killed and starved as it happens to them.
-
-#![cfg(unix)]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+//! Keys, and what is sent: killed and starved as it happens to files.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
-const PEERS: &str = env!("CARGO_BIN_EXE_peers");
-
-/// A folder that goes with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("peers-cli-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn names(&self, of: &str) -> Vec<String> {
-        let names =
-            fs::read_dir(self.path(of)).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<_> = names.collect();
-        names.sort();
-        names
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A process that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Running {
-    /// Starts a command and returns the rest of the first line that begins with `prefix`.
-    fn start(command: &mut Command, prefix: &str) -> (Self, String) {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let running = Self(child);
-        for line in lines {
-            if let Some(rest) = line.unwrap().strip_prefix(prefix) {
-                return (running, rest.to_owned());
-            }
-        }
-        panic!("{command:?} ended without {prefix:?}")
-    }
-}
+use crate::support::{Folder, PEERS, Receiver, said};
 
 /// A shell that runs `peers` where no file can have more than `blocks` of 512 bytes: what it writes beyond is refused.
 fn starved(blocks: usize) -> Command {
@@ -74,10 +15,6 @@ fn starved(blocks: usize) -> Command {
 
 fn id(mut command: Command, identity: &Path) -> Output {
     command.args(["id", "--identity"]).arg(identity).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
 }
 
 #[test]
@@ -129,54 +66,13 @@ fn keys_that_others_can_read_are_refused_with_the_command_that_mends_it() {
     assert_eq!(id(Command::new(PEERS), &identity).stdout, made.stdout);
 }
 
-/// A relay, a device that saves what it gets, and the folder it saves to.
-struct Receiver {
-    folder: Folder,
-    relay: String,
-    id: String,
-    _processes: [Running; 2],
-}
-
-impl Receiver {
-    fn start(name: &str, mut listener: Command) -> Self {
-        let folder = Folder::new(name);
-        fs::create_dir_all(folder.path("saved")).unwrap();
-        let mut command = Command::new(PEERS);
-        let (relay, address) =
-            Running::start(command.args(["relay", "--listen", "127.0.0.1:0"]), "listening on ");
-        let url = format!("ws://{address}");
-        listener.args(["listen", "--relay", &url, "--trust", "any", "--open", "--loopback", "--identity"]);
-        listener.arg(folder.path("b.key")).arg("--save").arg(folder.path("saved"));
-        let (listener, id) = Running::start(&mut listener, "device ");
-        Self { folder, relay: url, id, _processes: [relay, listener] }
-    }
-
-    /// The command that sends a file of this name and size.
-    fn send(&self, name: &str, bytes: &[u8]) -> Command {
-        fs::write(self.folder.path(name), bytes).unwrap();
-        let mut command = Command::new(PEERS);
-        command.args(["send", "--relay", &self.relay, "--loopback", "--identity"]);
-        command.arg(self.folder.path("a.key")).arg(&self.id).arg(self.folder.path(name));
-        command
-    }
-
-    fn saved(&self) -> Vec<String> {
-        self.folder.names("saved")
-    }
-}
-
 #[test]
 fn a_file_whose_sender_was_killed_is_not_there_and_the_next_try_succeeds() {
     let receiver = Receiver::start("killed", Command::new(PEERS));
     // Long enough to be under way when the kill comes.
     let large = vec![7; 256 << 20];
     let mut sender = receiver.send("film", &large).stderr(Stdio::null()).spawn().unwrap();
-    let part = receiver.folder.path("saved/film.peers-part");
-    let begun = Instant::now();
-    while fs::metadata(&part).map_or(0, |part| part.len()) == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", receiver.saved());
-        std::thread::yield_now();
-    }
+    receiver.await_part("film");
     sender.kill().unwrap();
     sender.wait().unwrap();
     assert_eq!(receiver.saved(), ["film.peers-part"]);
@@ -204,6 +100,26 @@ fn a_file_that_is_not_taken_says_why() {
         (receiver.saved(), fs::read(receiver.folder.path("saved/note")).unwrap()),
         (vec!["note".to_owned()], b"first".to_vec())
     );
+}
+
+#[test]
+fn a_file_keeps_the_longest_name_there_is() {
+    let receiver = Receiver::start("long", Command::new(PEERS));
+    let name = "n".repeat(255);
+    let sent = receiver.send(&name, b"hello").output().unwrap();
+    assert!(sent.status.success(), "{}", said(&sent));
+    assert_eq!(receiver.saved(), [name]);
+}
+
+#[test]
+fn a_name_does_not_act_on_the_terminal_of_the_receiver() {
+    let receiver = Receiver::start("terminal", Command::new(PEERS));
+    let name = "a\u{1b}[2Jb\nreceived \"c\"";
+    for line in [r#"received "a\u{1b}[2Jb\nreceived"#, r#"did not take "a\u{1b}[2Jb\nreceived"#] {
+        receiver.send(name, b"hello").output().unwrap();
+        let said = receiver.listener.lines_to(|said| said.starts_with(line));
+        assert!(said.iter().all(|line| !line.contains('\u{1b}')), "{said:#?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,79 @@
+//! `peers listen`
+
+use std::collections::HashMap;
+use std::io::{Error as IoError, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use peers::{DeviceId, Event, Events, PathKind};
+
+use crate::device::{self, DeviceArgs};
+use crate::error::Error;
+use crate::receive::receive_files;
+use crate::{answer, print, problems};
+
+pub(crate) async fn run(args: &DeviceArgs, open: bool, save: Option<PathBuf>) -> Result<(), Error> {
+    save.as_deref().map_or(Ok(()), check_folder)?;
+    device::run(args, open, async |client, events| {
+        print::result(format!("device {}", client.device_id()))?;
+        let listener = Listener { save, paths: HashMap::new() };
+        tokio::select! {
+            () = problems::show(client) => Ok(()),
+            () = listener.listen(events) => Ok(()),
+        }
+    })
+    .await
+}
+
+/// Here, and not with the first file: its sender could do nothing about it.
+fn check_folder(folder: &Path) -> Result<(), Error> {
+    let is_folder = match std::fs::metadata(folder) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(IoError::from(ErrorKind::NotADirectory)),
+        Err(error) => Err(error),
+    };
+    is_folder.map_err(Error::io(format!("--save {}", folder.display())))
+}
+
+struct Listener {
+    save: Option<PathBuf>,
+    /// The path of each device as it was shown last.
+    paths: HashMap<DeviceId, Option<PathKind>>,
+}
+
+impl Listener {
+    async fn listen(mut self, mut events: Events) {
+        while let Some(event) = events.next().await {
+            self.handle(event);
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Connected { session, path } => {
+                print::note(format!("{} connected by {path:?}", session.device()));
+                self.paths.insert(session.device(), Some(path));
+                tokio::spawn(answer::echo_messages(session.clone()));
+                tokio::spawn(receive_files(session, self.save.clone()));
+            }
+            // Another connection of the same kind is no news.
+            Event::PathChanged { session, path } if self.paths.get(&session.device()) != Some(&path) => {
+                match path {
+                    Some(path) => print::note(format!("{} now by {path:?}", session.device())),
+                    None => print::note(format!("{} has no path now", session.device())),
+                }
+                self.paths.insert(session.device(), path);
+            }
+            Event::Disconnected { session, reason } => {
+                print::note(format!("{} left: {reason}", session.device()));
+                self.paths.remove(&session.device());
+            }
+            Event::Incoming(incoming) => {
+                let device = incoming.device();
+                print::note(format!("refused {device}: trust it with --trust {device}"));
+                incoming.reject();
+            }
+            Event::State(state) => print::note(format!("{state:?}")),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The `peers` command as its users meet it: processes of their own, on real sockets.
+
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod end;
+mod files;
+mod reasons;
+mod settings;
+mod support;

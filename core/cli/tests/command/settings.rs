@@ -1,0 +1,95 @@
+//! Arguments and settings that cannot work, and those that do not meet.
+
+use std::process::Command;
+
+use crate::support::{Folder, Running, peers, said};
+
+/// The words of a command that does not succeed.
+fn refusal(command: &mut Command) -> String {
+    let (status, said) = Running::new(command).end();
+    assert_eq!(status.code(), Some(1), "{said}");
+    said
+}
+
+#[test]
+fn an_identity_that_is_no_regular_file_is_refused_as_such() {
+    let folder = Folder::new("irregular");
+    let pipe = folder.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for irregular in [&folder.path(""), &pipe, &"/dev/null".into()] {
+        let said = refusal(peers(["id", "--identity"]).arg(irregular));
+        assert!(said.contains("it is not a regular file") && !said.contains("chmod"), "{said}");
+    }
+}
+
+#[test]
+fn a_folder_for_received_files_that_is_none_is_refused_at_the_start() {
+    let folder = Folder::new("no-folder");
+    std::fs::write(folder.path("file"), "").unwrap();
+    for (save, why) in [("missing", "No such file or directory"), ("file", "not a directory")] {
+        let mut listen = peers(["listen", "--relay", "ws://127.0.0.1:1", "--identity"]);
+        let said = refusal(listen.arg(folder.path("a.key")).arg("--save").arg(folder.path(save)));
+        assert!(said.starts_with("peers: --save ") && said.contains(save) && said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn what_is_no_regular_file_is_not_sent() {
+    let folder = Folder::new("not-sent");
+    let pipe = folder.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for (path, why) in [(folder.path(""), "is a directory"), (pipe, "not a regular file")] {
+        let id = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+        let mut send = peers(["send", "--relay", "ws://127.0.0.1:1", "--identity"]);
+        let said = refusal(send.arg(folder.path("a.key")).arg(id).arg(path));
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn a_pin_or_an_authority_that_would_not_be_used_is_refused() {
+    let folder = Folder::new("unused");
+    let authority = folder.path("ca.pem");
+    std::fs::write(&authority, "?").unwrap();
+    for (flag, value) in [("--relay-pin", "00".repeat(32)), ("--relay-ca", authority.display().to_string())] {
+        let mut listen = peers(["listen", "--relay", "ws://127.0.0.1:1", flag, &value, "--identity"]);
+        let said = refusal(listen.arg(folder.path("a.key")));
+        assert!(said.contains("an authority or a pin takes wss://"), "{said}");
+    }
+}
+
+#[test]
+fn a_limit_of_zero_is_refused_with_its_name_and_its_range() {
+    let said = refusal(&mut peers(["relay", "--set", "limits.max_sockets=0"]));
+    assert_eq!(said, "peers: command line: `limits.max_sockets`: 0 is too small, expected 1 or more\n");
+}
+
+#[test]
+fn a_devices_token_in_the_environment_is_no_setting_of_the_relay() {
+    let folder = Folder::new("token");
+    let mut command = peers(["relay", "--listen", "127.0.0.1:0"]);
+    command.args(["--set", "access.rule=token", "--set", "access.tokens=hush"]);
+    let (_relay, address) = Running::start(command.env("PEERS_TOKEN", "hush"), "listening on ");
+    let url = format!("ws://{address}");
+    let mut listen = peers(["listen", "--relay", &url, "--identity"]);
+    Running::new(listen.arg(folder.path("a.key")).env("PEERS_TOKEN", "hush")).line("Online");
+}
+
+#[test]
+fn help_is_true() {
+    let help = |command| said(&peers([command, "--help"]).output().unwrap());
+    assert!(help("relay").contains("PEERS_RELAY_*"));
+    let listen = help("listen");
+    assert!(listen.contains("others are refused") && listen.contains("openssl x509"), "{listen}");
+    assert!(help("demo").contains("two of this command"));
+}
+
+#[test]
+fn a_log_that_no_terminal_shows_has_no_colours_and_tells_the_relays_start() {
+    let mut relay = peers(["relay", "--listen", "127.0.0.1:0", "--set", "names=relay.example.com"]);
+    let line = Running::new(&mut relay).line("relay named");
+    assert!(
+        line.contains("INFO") && line.contains("relay.example.com") && !line.contains('\u{1b}'),
+        "{line:?}"
+    );
+}
