@@ -6,10 +6,10 @@
 //!  network, app, time ─────────┘
 //! ```
 //!
-//! Known devices without a session are looked for once a minute while a person looks ([`timing::SCAN`]), and whenever a relay
-//! says that one came online. A session without a path that answers is dialed at once; one that a dial can improve is now and
-//! then dialed for something better, unless data costs money. Failures are repeated later and later, with full jitter, each device by itself; all dials
-//! share one bucket of tokens. What failed on another network is forgotten.
+//! Known devices without a session are looked for once a minute while a person looks ([`SCAN`]), and
+//! whenever a relay says that one came online. A session without a path that answers is dialed at once; one that a dial can
+//! improve is now and then dialed for something better, unless data costs money. Failures are repeated later and later, with full
+//! jitter, each device by itself; all dials share one bucket of tokens. What failed on another network is forgotten.
 //!
 //! Both ends of a session decide so, independently. Of two that notice the same outage the one that leads begins, and the
 //! other gives it a moment; what both begin all the same is settled by the handshakes' meeting and by negotiation.

@@ -7,7 +7,7 @@
 //!  time ─ handle_timeout ─────┘                       └─> Status, Quality: what the app is told
 //! ```
 //!
-//! [`Standing`] is the whole policy: paths are compared by it, field by field. A path that does not answer is suspect long
+//! `Standing` is the whole policy: paths are compared by it, field by field. A path that does not answer is suspect long
 //! before it is dead, and a path in reserve takes over meanwhile; the session follows ([`crate::session::Session::switch`]).
 
 mod liveness;

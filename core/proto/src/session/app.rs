@@ -46,8 +46,8 @@ impl Session {
         self.inbox.front()
     }
 
-    /// Asks the peer for something. [`CallError::TimedOut`] is its answer once its time has passed, also while the request
-    /// waits for credit.
+    /// Asks the peer for something. [`TimedOut`](super::CallError::TimedOut) is its answer once its time has passed, also while
+    /// the request waits for credit.
     pub fn call(&mut self, request: Request, now: Instant) -> Result<CallId, SendError> {
         check_size(&request.object)?;
         if request.service.len() > MAX_NAME || request.method.len() > MAX_NAME {
@@ -117,7 +117,8 @@ impl Session {
         Ok(stream)
     }
 
-    /// Queues what fits and leaves the rest in `data`; [`SessionEvent::StreamWritable`] tells when to go on.
+    /// Queues what fits and leaves the rest in `data`; [`StreamWritable`](super::SessionEvent::StreamWritable) tells when to go
+    /// on.
     pub fn write(&mut self, stream: u64, data: &mut Bytes) -> Result<(), StreamError> {
         if self.streams.write(stream, data)? {
             self.outbox.schedule_stream(stream);
@@ -125,7 +126,8 @@ impl Session {
         Ok(())
     }
 
-    /// True if half of the stream's queue is free. If not, [`SessionEvent::StreamWritable`] tells when it is.
+    /// True if half of the stream's queue is free. If not, [`StreamWritable`](super::SessionEvent::StreamWritable) tells when it
+    /// is.
     pub fn has_room(&mut self, stream: u64) -> Result<bool, StreamError> {
         self.streams.has_room(stream)
     }

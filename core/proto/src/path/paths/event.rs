@@ -28,7 +28,7 @@ pub enum PathEvent {
     Current(PathId),
     /// No path is left.
     Down,
-    /// [`Paths::poll_beat`] has something for this path.
+    /// [`poll_beat`](super::Paths::poll_beat) has something for this path.
     Ask(PathId),
     /// This path is not needed any more: say goodbye.
     Leave(PathId),
