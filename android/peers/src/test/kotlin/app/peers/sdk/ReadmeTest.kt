@@ -4,9 +4,12 @@ import java.nio.file.Path
 import kotlin.io.path.createTempDirectory
 import kotlin.test.Test
 import kotlin.test.assertEquals
-import kotlinx.coroutines.CompletableDeferred
+import kotlin.test.assertTrue
+import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.flow.catch
 import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.flow.map
 import kotlinx.coroutines.launch
 
 // readme:begin
@@ -18,7 +21,9 @@ class Chat(relay: String, keys: Path) : AutoCloseable {
         peers.events.collect { event ->                                 // ends with close()
             when (event) {
                 is PeerEvent.Incoming -> if (event.device in friends) event.accept() else event.reject()
-                is PeerEvent.Connected -> launch { event.session.messages.collect { show(event.device, it.text) } }
+                is PeerEvent.Connected -> launch {
+                    event.session.messages.map { it.text }.catch { emit("($it)") }.collect { show(event.device, it) }
+                }
                 else -> {}
             }
         }
@@ -35,19 +40,23 @@ class ReadmeTest {
     @Test
     fun `the program in the README works`() = network {
         coroutineScope {
-            val shown = CompletableDeferred<Pair<DeviceId, String>>()
+            val shown = Channel<Pair<DeviceId, String>>(Channel.UNLIMITED)
             val folder = createTempDirectory()
             Chat(Relay.url, folder.resolve("a")).use { alice ->
                 Chat(Relay.url, folder.resolve("b")).use { bob ->
                     launch { alice.run(emptySet()) { _, _ -> } }
                     alice.peers.state.first { it == PeersState.ONLINE }
                     val aliceId = alice.peers.deviceId
-                    launch { bob.run(setOf(aliceId)) { device, text -> shown.complete(device to text) } }
+                    val bobRuns = launch { bob.run(setOf(aliceId)) { device, text -> shown.trySend(device to text) } }
                     bob.peers.state.first { it == PeersState.ONLINE }
                     val bobId = bob.peers.deviceId
                     alice.peers.trust(bobId)
                     alice.say(bobId, "hello")
-                    assertEquals(aliceId to "hello", shown.await())
+                    assertEquals(aliceId to "hello", shown.receive())
+                    // What is no text ends one conversation and not the program.
+                    alice.peers.session(bobId).send(byteArrayOf(0))
+                    assertEquals(aliceId, shown.receive().first)
+                    assertTrue(bobRuns.isActive)
                 }
             }
         }
