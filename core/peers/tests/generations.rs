@@ -60,6 +60,8 @@ impl Mortal {
 #[derive(Default)]
 struct Account {
     live: Option<Session>,
+    /// The path it began with, until another one was told.
+    first: Option<PathKind>,
     ended: Vec<&'static str>,
 }
 
@@ -69,13 +71,18 @@ impl Account {
         while !enough(self) {
             let event = within(events.next()).await.unwrap();
             let about = match &event {
-                Event::Connected { session, .. } => {
+                Event::Connected { session, path } => {
                     assert!(self.live.is_none(), "{event:?} while there is another one");
                     self.live = Some(session.clone());
+                    self.first = Some(*path);
                     session
                 }
-                Event::PathChanged { session, .. }
-                | Event::StatusChanged { session, .. }
+                Event::PathChanged { session, path } => {
+                    assert!(path.is_none() || self.first != *path, "{event:?} has changed nothing");
+                    self.first = None;
+                    session
+                }
+                Event::StatusChanged { session, .. }
                 | Event::QualityChanged { session, .. }
                 | Event::Disconnected { session, .. } => session,
                 _ => continue,

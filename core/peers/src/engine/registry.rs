@@ -16,7 +16,7 @@ use super::trust::Admission;
 use crate::event::Event;
 use crate::random;
 use crate::session::{Driver, Ended, NewPath, Notice, PeerInfo, Session, Shared};
-use crate::transport::Transport;
+use crate::transport::{Transport, TransportKind};
 
 /// Paths that may wait for a session's driver; a driver that is this far behind does not need more.
 const PATHS: usize = 8;
@@ -59,6 +59,10 @@ impl Entries {
         self.of.values().filter_map(|entry| entry.live.as_ref()).map(|(shared, _)| shared)
     }
 
+    fn take_named(&mut self, device: DeviceId) -> Option<TransportKind> {
+        self.of.get_mut(&device)?.named.take()
+    }
+
     /// The session has ended.
     fn end(&mut self, device: DeviceId, ended: &Ended) {
         if !ended.is_closed() {
@@ -82,11 +86,13 @@ impl Entries {
 struct Entry {
     instance: Instance,
     live: Option<(Arc<Shared>, mpsc::Sender<NewPath>)>,
+    /// The path that `Connected` named, until the session's driver uses its first one.
+    named: Option<TransportKind>,
 }
 
 impl Entry {
     fn new() -> Self {
-        Self { instance: Instance::new(number()), live: None }
+        Self { instance: Instance::new(number()), live: None, named: None }
     }
 }
 
@@ -194,6 +200,7 @@ impl Engine {
         let (shared, paths) = entry.live.get_or_insert_with(|| self.begin(&established, level));
         let (session, paths) = (Session { shared: shared.clone() }, paths.clone());
         if fresh {
+            entry.named = Some(kind);
             let peer = Peer { level, user, groups: self.common_groups(device, level) };
             // What the dialer judges them by, should there be one too many.
             let used: Vec<_> = entries.sessions().map(|shared| (shared.peer.device, shared.used())).collect();
@@ -314,7 +321,10 @@ impl Engine {
             // A meeting has taken it out of the registry and told so, and another may be there.
             _ if !is_live => {}
             Notice::Path(route) => {
-                self.events.send(Event::PathChanged { session, path: Some(route.kind) });
+                // The session is on the path it began with: that is no change.
+                if entries.take_named(device) != Some(route.kind) {
+                    self.events.send(Event::PathChanged { session, path: Some(route.kind) });
+                }
                 self.tell_standing(device, shared);
             }
             Notice::Status(status) => {
@@ -323,6 +333,7 @@ impl Engine {
             }
             Notice::Quality(quality) => self.events.send(Event::QualityChanged { session, quality }),
             Notice::Down(reason) => {
+                entries.take_named(device);
                 tracing::info!(%device, %reason, "no path");
                 self.events.send(Event::PathChanged { session, path: None });
             }
