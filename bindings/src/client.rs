@@ -157,6 +157,19 @@ impl PeersClient {
         self.shared.logs.as_ref().map(|logs| logs.take(max as usize)).unwrap_or_default()
     }
 
+    /// Adds a record of the façade to the log, if its level is asked for.
+    pub fn log(&self, record: LogRecord) {
+        if let Some(logs) = &self.shared.logs {
+            logs.write(record);
+        }
+    }
+
+    /// The last 2 000 records of the log, fewer if they are long, oldest first: a line each with its time in UTC, level, module
+    /// and text. Ids, addresses, hosts and names are replaced by numbers. After `shutdown` as well; empty without a log level.
+    pub fn recent_log(&self) -> String {
+        self.shared.logs.as_ref().map(Logs::recent).unwrap_or_default()
+    }
+
     /// The session with a device: the one there is, or a new one. Returns when it can be used.
     pub async fn session(
         &self,
@@ -350,5 +363,58 @@ impl Sessions {
             peers::Event::Missed(count) => Event::Missed { count },
             _ => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{IdentitySource, LogLevel};
+
+    fn client(log_level: Option<LogLevel>) -> Arc<PeersClient> {
+        let config = ClientConfig {
+            relays: Vec::new(),
+            identity: IdentitySource::Temporary,
+            name: String::new(),
+            trusted: Vec::new(),
+            trust_policy: None,
+            open: false,
+            services: Vec::new(),
+            handler: None,
+            groups: Vec::new(),
+            members: Vec::new(),
+            ice_servers: Vec::new(),
+            transports: Vec::new(),
+            prefer: Vec::new(),
+            addresses: Vec::new(),
+            resume_window_ms: None,
+            bulk_on_metered: false,
+            relay_only: false,
+            require_sealing: false,
+            loopback: false,
+            log_level,
+        };
+        PeersClient::new(config).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_on_a_clients_thread_is_in_the_logs_of_all_after_their_end() {
+        let (one, other, silent) =
+            (client(Some(LogLevel::Error)), client(Some(LogLevel::Info)), client(None));
+        let failed = one.runtime.tasks().run::<(), _>(None, async { panic!("a defect") }).await;
+        assert!(matches!(failed, Err(PeersError::Internal { .. })), "{failed:?}");
+        assert_eq!(other.logs_ready(None).await, Ok(true));
+        assert!(other.take_logs(64).iter().any(|record| record.text.ends_with(r#"message="a defect""#)));
+        for client in [&one, &other, &silent] {
+            client.shutdown().await;
+        }
+        for client in [one, other] {
+            let recent = client.recent_log();
+            assert!(
+                recent.contains("ERROR peers_ffi::log::panics panic caught location=bindings/src/client.rs"),
+                "{recent}"
+            );
+        }
+        assert_eq!(silent.recent_log(), "");
     }
 }

@@ -1,11 +1,16 @@
 //! What the library logs, for the app to put into its own log.
 //!
 //! Only statements of our own crates pass: those name no key, no content and no full address. A client's threads log to
-//! that client, so nothing here is global to the process.
+//! that client; a panic, which any thread may have, is written to the logs of all clients. The last records of a log stay here,
+//! whether or not the app takes them, and leave redacted.
+
+mod history;
+mod panics;
+mod redaction;
 
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Weak};
 
 use tokio::sync::{Mutex, mpsc};
 use tracing::field::{Field, Visit};
@@ -15,6 +20,7 @@ use tracing::subscriber::NoSubscriber;
 use tracing::{Dispatch, Level, Metadata, Subscriber};
 
 use crate::inbox::Inbox;
+use history::History;
 
 /// Records kept for an app that does not take them; further ones are counted.
 const QUEUE: usize = 512;
@@ -47,24 +53,42 @@ pub struct LogRecord {
     pub text: String,
 }
 
-/// What a client's threads have logged and the app has not taken.
+/// Records of a client's threads: those that the app has not taken, and the last of all.
 pub(crate) struct Logs {
+    level: LevelFilter,
     records: Mutex<mpsc::Receiver<LogRecord>>,
-    missed: Arc<AtomicU64>,
     taken: Inbox<LogRecord>,
+    sink: Weak<Sink>,
+    kept: Arc<Kept>,
+}
+
+/// The part that outlives the client's threads.
+#[derive(Debug, Default)]
+struct Kept {
+    missed: AtomicU64,
+    history: History,
 }
 
 /// While a process has one log only, `tracing` asks the thread that reaches a statement first whether anybody listens, and
 /// remembers its answer for all. Another client's thread may be the first.
 static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
 
-/// A log, and what the client's threads write it with.
+/// A log, and what the client's threads write it with. Panics are written to it as well.
 pub(crate) fn log(level: LogLevel) -> (Dispatch, Logs) {
     LazyLock::force(&SECOND);
+    let (sink, logs) = sink(level);
+    panics::write_to(&sink);
+    (Dispatch::new(sink), logs)
+}
+
+fn sink(level: LogLevel) -> (Arc<Sink>, Logs) {
+    let level = level.into();
     let (sender, records) = mpsc::channel(QUEUE);
-    let missed = Arc::<AtomicU64>::default();
-    let sink = Sink { level: level.into(), records: sender, missed: missed.clone() };
-    (Dispatch::new(sink), Logs { records: Mutex::new(records), missed, taken: Inbox::new() })
+    let kept = Arc::<Kept>::default();
+    let sink = Arc::new(Sink { level, records: sender, kept: kept.clone() });
+    let records = Mutex::new(records);
+    let logs = Logs { level, records, taken: Inbox::new(), sink: Arc::downgrade(&sink), kept };
+    (sink, logs)
 }
 
 impl Logs {
@@ -93,8 +117,25 @@ impl Logs {
         self.taken.take(max)
     }
 
+    /// Adds a record of the façade, if its level is asked for.
+    pub(crate) fn write(&self, record: LogRecord) {
+        if LevelFilter::from(record.level) > self.level {
+            return;
+        }
+        match self.sink.upgrade() {
+            Some(sink) => sink.write(record),
+            // The threads have ended, and with them what is taken.
+            None => self.kept.history.add(&record),
+        }
+    }
+
+    /// The last records, a line each, redacted.
+    pub(crate) fn recent(&self) -> String {
+        self.kept.history.export()
+    }
+
     fn after_missed(&self, mut records: Vec<LogRecord>) -> Vec<LogRecord> {
-        let missed = self.missed.swap(0, Ordering::Relaxed);
+        let missed = self.kept.missed.swap(0, Ordering::Relaxed);
         if missed > 0 {
             let text = format!("{missed} records were dropped because nobody took them");
             records.push(LogRecord { level: LogLevel::Warn, module: module_path!().into(), text });
@@ -103,11 +144,21 @@ impl Logs {
     }
 }
 
-/// Turns statements into records. Runs wherever a statement is, so it never waits.
+/// Turns statements into records. Runs wherever a statement is, so it never waits for the app.
+#[derive(Debug)]
 struct Sink {
     level: LevelFilter,
     records: mpsc::Sender<LogRecord>,
-    missed: Arc<AtomicU64>,
+    kept: Arc<Kept>,
+}
+
+impl Sink {
+    fn write(&self, record: LogRecord) {
+        self.kept.history.add(&record);
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.records.try_send(record) {
+            self.kept.missed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Subscriber for Sink {
@@ -125,10 +176,7 @@ impl Subscriber for Sink {
         event.record(&mut text);
         let metadata = event.metadata();
         let module = metadata.target().to_owned();
-        let record = LogRecord { level: (*metadata.level()).into(), module, text: text.0 };
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.records.try_send(record) {
-            self.missed.fetch_add(1, Ordering::Relaxed);
-        }
+        self.write(LogRecord { level: (*metadata.level()).into(), module, text: text.0 });
     }
 
     // Our crates have no spans.
@@ -157,6 +205,11 @@ impl Visit for Text {
         // Writing to a String does not fail.
         let _ = match field.name() {
             "message" => write!(self.0, "{value:?}"),
+            // Quotes say where a name ends.
+            name if name.ends_with("name") => match format!("{value:?}") {
+                quoted if quoted.starts_with('"') => write!(self.0, "{name}={quoted}"),
+                bare => write!(self.0, "{name}={bare:?}"),
+            },
             name => write!(self.0, "{name}={value:?}"),
         };
     }
@@ -187,6 +240,13 @@ impl From<Level> for LogLevel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Without the panics of other tests.
+    fn log(level: LogLevel) -> (Dispatch, Logs) {
+        LazyLock::force(&SECOND);
+        let (sink, logs) = sink(level);
+        (Dispatch::new(sink), logs)
+    }
 
     #[test]
     fn only_our_own_words_of_the_level_are_kept() {
@@ -222,5 +282,61 @@ mod tests {
         assert_eq!(kept.len(), QUEUE + 1);
         assert!(kept[QUEUE].text.starts_with("3 records were dropped"), "{:?}", kept[QUEUE]);
         assert!(!logs.ready().await);
+    }
+
+    #[test]
+    fn the_last_records_stay_whether_or_not_they_are_taken() {
+        let (dispatch, logs) = log(LogLevel::Info);
+        tracing::dispatcher::with_default(&dispatch, || {
+            tracing::info!(device_name = %"Anna's phone", relay = "wss://relay.example.com/", "no path");
+            (0..QUEUE).for_each(|n| tracing::info!(n));
+        });
+        assert!(logs.is_ready());
+        assert_eq!(logs.take(usize::MAX).len(), QUEUE + 1);
+        drop(dispatch);
+        let recent = logs.recent();
+        assert_eq!(recent.lines().count(), QUEUE + 1);
+        let first = " INFO peers_ffi::log::tests no path device_name=<name-1> relay=\"wss://<host-1>\"";
+        assert!(recent.lines().next().unwrap().ends_with(first), "{recent}");
+    }
+
+    #[test]
+    fn a_record_of_the_facade_is_kept_if_its_level_is_asked_for() {
+        let (dispatch, logs) = log(LogLevel::Warn);
+        let record = |level, text: &str| LogRecord { level, module: "app".into(), text: text.into() };
+        logs.write(record(LogLevel::Info, "too much"));
+        logs.write(record(LogLevel::Warn, "source failed"));
+        assert!(logs.is_ready());
+        assert_eq!(logs.take(9), [record(LogLevel::Warn, "source failed")]);
+        drop(dispatch);
+        logs.write(record(LogLevel::Error, "after the end"));
+        let recent = logs.recent();
+        assert_eq!(
+            recent.lines().map(|line| line[25..].to_owned()).collect::<Vec<_>>(),
+            ["WARN app source failed", "ERROR app after the end",]
+        );
+    }
+
+    #[test]
+    fn a_panic_is_written_to_every_log_and_only_a_fixed_message_with_it() {
+        let all = [LogLevel::Error, LogLevel::Debug].map(super::log);
+        let place = std::thread::spawn(|| {
+            let line = line!() + 1;
+            let fixed = std::panic::catch_unwind(|| panic!("out of order"));
+            let made = std::panic::catch_unwind(|| panic!("{}", String::from("swordfish")));
+            assert!(fixed.is_err() && made.is_err());
+            line
+        });
+        let line = place.join().unwrap();
+        for (dispatch, logs) in all {
+            let recent = logs.recent();
+            let of = |line| recent.lines().find(|found| found.contains(&format!("log.rs:{line}:"))).unwrap();
+            assert!(of(line).contains(" ERROR peers_ffi::log::panics panic caught location="), "{recent}");
+            assert!(of(line).ends_with(r#" message="out of order""#), "{recent}");
+            assert!(!of(line + 1).contains("message"), "{recent}");
+            assert!(!recent.contains("swordfish"), "{recent}");
+            assert!(logs.is_ready());
+            drop(dispatch);
+        }
     }
 }
