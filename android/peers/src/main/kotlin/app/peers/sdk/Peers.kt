@@ -138,10 +138,10 @@ public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
     }
 
     /**
-     * The last 2 000 log records, a line each, for a report of a problem: time in UTC, level, module, text. Addresses, hosts,
-     * devices and names are replaced by numbers. Works after [shutdown] as well.
+     * The last 2 000 records of the log, fewer if they are long, for a report of a problem: a line each with its time in UTC, level,
+     * module and text. Ids, addresses, hosts and names are replaced by numbers. Works after [shutdown] as well.
      */
-    public fun exportLog(): String = log.history.export()
+    public fun exportLog(): String = client.recentLog()
 
     /** Runs a source of facts; the library goes on without one that fails. */
     private suspend fun report(source: String, collect: suspend () -> Unit) {
