@@ -16,7 +16,7 @@ final class HandlerTests: XCTestCase {
             }
             let answer = try await pair.session.call("math", "reverse", Data([1, 2, 3]))
             XCTAssertEqual(answer, Data([3, 2, 1]))
-            let request = await asked.get()
+            let request = try await asked.get("a request")
             XCTAssertEqual([request.service, request.method], ["math", "reverse"])
             XCTAssertEqual(request.device, try pair.first.deviceID)
         }
@@ -51,7 +51,7 @@ final class HandlerTests: XCTestCase {
             let gate = Once<Bool>()
             let pair = try await network.pair {
                 $0.handlers["slow"] = { request in
-                    _ = await gate.get()
+                    _ = try await gate.get("the gate")
                     return request.body
                 }
                 $0.handlers["fast"] = { $0.body }
@@ -81,9 +81,9 @@ final class HandlerTests: XCTestCase {
                 }
             }
             let call = Task { try await pair.session.call("patient", "call") }
-            _ = await started.get()
+            _ = try await started.get("a handler that runs")
             call.cancel()
-            _ = await cancelled.get()
+            _ = try await cancelled.get("a handler that is cancelled")
         }
     }
 
@@ -104,14 +104,15 @@ final class HandlerTests: XCTestCase {
                     }
                 }
                 let call = Task { try await pair.session.call("patient", "call") }
-                _ = await started.get()
+                _ = try await started.get("a handler that runs")
                 await (callerLeaves ? pair.first : pair.second).shutdown()
                 // Whether the answer was on its way, nobody knows.
-                switch await thrown({ try await within(.seconds(10)) { try await call.value } }) as? PeersError {
+                let error = await thrown { try await within(.seconds(10), "the end of a call") { try await call.value } }
+                switch error as? PeersError {
                 case .sessionLost, .closed: break
                 case let other: XCTFail("\(String(describing: other))")
                 }
-                _ = await cancelled.get()
+                _ = try await cancelled.get("a handler that is cancelled")
             }
         }
     }

@@ -52,7 +52,7 @@ final class KeychainTests: XCTestCase {
             XCTAssertEqual(error as? KeychainError, .locked)
             item.state.withLock { $0.failure = nil }
             try await device.start()
-            await device.isOnline()
+            try await device.isOnline()
             XCTAssertEqual(item.state.withLock { $0.data?.count }, 64)
         }
     }

@@ -19,9 +19,7 @@ final class MobileTests: XCTestCase {
             for last in [8, 7] {
                 try device.networkChanged(wifi(last))
                 for status in [SessionStatus.verifying, .usable] {
-                    _ = await device.events.first {
-                        if case .statusChanged(_, status) = $0 { true } else { false }
-                    }
+                    try await device.event("\(status) paths") { if case .statusChanged(_, status) = $0 { () } else { nil } }
                 }
             }
             try await writer.value
@@ -36,8 +34,8 @@ final class MobileTests: XCTestCase {
     func testASessionTellsWhatCarriesItAndHowGoodThatIs() async throws {
         try await network { network in
             let (session, device) = try await network.rustPeer()
-            _ = await device.events.first {
-                if case .qualityChanged(_, let quality) = $0 { quality.level == .good } else { false }
+            try await device.event("a good path") {
+                if case .qualityChanged(_, let quality) = $0, quality.level == .good { () } else { nil }
             }
             let info = try XCTUnwrap(session.pathInfo)
             XCTAssertEqual(session.path, info.kind)
@@ -63,7 +61,7 @@ final class MobileTests: XCTestCase {
                 XCTAssertEqual(try message.text, "said while away")
                 break
             }
-            await device.isOnline()
+            try await device.isOnline()
         }
     }
 
@@ -73,14 +71,14 @@ final class MobileTests: XCTestCase {
             let (keys, _) = try await network.keys()
             let first = try await network.device { $0.identity = keys }
             let second = try await network.device { $0.identity = keys }
-            await first.becomes(.superseded)
+            try await first.becomes(.superseded)
             for state in [AppState.background, .suspended, .background] {
                 try await first.setAppState(state)
                 XCTAssertEqual(first.state, .superseded)
             }
             try await first.setAppState(.foreground)
-            await first.isOnline()
-            await second.becomes(.superseded)
+            try await first.isOnline()
+            try await second.becomes(.superseded)
         }
     }
 
@@ -94,7 +92,7 @@ final class MobileTests: XCTestCase {
                 var metered = wifi(7)
                 metered.metered = true
                 try device.networkChanged(metered)
-                await device.tells(metered: true)
+                try await device.tells(metered: true)
                 let written = Once<Bool>()
                 let writing = Task {
                     try await stream.write(Data(count: 64))
@@ -109,7 +107,7 @@ final class MobileTests: XCTestCase {
                     stream.bulk = false
                 } else {
                     try device.networkChanged(wifi(7))
-                    await device.tells(metered: false)
+                    try await device.tells(metered: false)
                 }
                 try await writing.value
             }
@@ -127,10 +125,8 @@ final class MobileTests: XCTestCase {
 }
 
 extension Peers {
-    fileprivate func tells(metered wanted: Bool) async {
-        for await event in events {
-            if case .metered(wanted) = event { break }
-        }
+    fileprivate func tells(metered wanted: Bool) async throws {
+        try await event("metered \(wanted)") { if case .metered(wanted) = $0 { () } else { nil } }
     }
 }
 

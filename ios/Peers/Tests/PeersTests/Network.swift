@@ -12,7 +12,7 @@ actor Network {
     func device(_ configure: @Sendable (inout PeersConfig) -> Void = { _ in }) async throws -> Peers {
         let device = try stopped(configure)
         try await device.start()
-        await device.isOnline()
+        try await device.isOnline()
         return device
     }
 
@@ -56,12 +56,10 @@ actor Network {
         }
         try first.trust(second.deviceID)
         let session = try await first.session(with: second.deviceID)
-        for await event in second.events {
-            if case .connected(let other, _) = event, other.device == firstID {
-                return Pair(first: first, second: second, session: session, other: other)
-            }
+        let other = try await second.event("the session of the other side") {
+            if case .connected(let other, _) = $0, other.device == firstID { other } else { nil }
         }
-        throw PeersError.closed
+        return Pair(first: first, second: second, session: session, other: other)
     }
 
     /// A device written in Rust, in a process of its own, that lets anyone in; and a session with it.
@@ -175,12 +173,18 @@ struct Pair: Sendable {
             try process.run()
         }
 
-        /// The rest of the next line that begins with `prefix`.
+        /// The rest of the next line that begins with `prefix`. A command that does not print it in time is ended, and with it
+        /// what is read here.
         func line(after prefix: String) throws -> String {
+            let limit = DispatchWorkItem { self.signal() }
+            DispatchQueue.global().asyncAfter(deadline: .now() + 30, execute: limit)
+            defer { limit.cancel() }
             while true {
                 let line = try readLine()
                 if line.hasPrefix(prefix) { return String(line.dropFirst(prefix.count)) }
-                if line.isEmpty, !process.isRunning { throw PeersError.internal("the command ended") }
+                if line.isEmpty, !process.isRunning {
+                    throw PeersError.internal("the command ended, or was ended, without a line of \"\(prefix)\"")
+                }
             }
         }
 
@@ -214,28 +218,46 @@ func temporaryFolder() -> URL {
 /// Runs `test` with a deadline: what hangs, fails.
 func network(_ test: @escaping @Sendable (Network) async throws -> Void) async throws {
     let network = Network()
+    let result: Result<Void, any Error>
     do {
-        try await within(.seconds(60)) { try await test(network) }
+        result = .success(try await within(.seconds(60), "the end of the test") { try await test(network) })
     } catch {
-        await network.end()
-        throw error
+        result = .failure(error)
     }
-    await network.end()
+    try await within(.seconds(30), "the end of the test's devices") { await network.end() }
+    try result.get()
 }
 
-struct DeadlinePassed: Error {}
+struct DeadlinePassed: Error, CustomStringConvertible {
+    let limit: Duration
+    let awaited: String
 
-func within<T: Sendable>(_ limit: Duration, _ work: @escaping @Sendable () async throws -> T) async throws -> T {
-    try await withThrowingTaskGroup(of: T.self) { group in
-        group.addTask(operation: work)
-        group.addTask {
-            try await Task.sleep(for: limit)
-            throw DeadlinePassed()
-        }
-        defer { group.cancelAll() }
-        guard let result = try await group.next() else { throw DeadlinePassed() }
-        return result
-    }
+    var description: String { "waited \(limit) for \(awaited)" }
+}
+
+/// What `work` returns or throws, if it does in time. Work that does not is cancelled and left behind: what it waits for may
+/// not end with its task.
+func within<T: Sendable>(
+    _ limit: Duration, _ awaited: String, _ work: @escaping @Sendable () async throws -> T
+) async throws -> T {
+    let outcome = AsyncThrowingStream<T, any Error>.makeStream()
+    let tasks = [
+        Task {
+            do {
+                outcome.continuation.yield(try await work())
+                outcome.continuation.finish()
+            } catch {
+                outcome.continuation.finish(throwing: error)
+            }
+        },
+        Task {
+            try? await Task.sleep(for: limit)
+            outcome.continuation.finish(throwing: DeadlinePassed(limit: limit, awaited: awaited))
+        },
+    ]
+    defer { tasks.forEach { $0.cancel() } }
+    for try await result in outcome.stream { return result }
+    throw CancellationError()
 }
 
 /// The error that `work` throws.
@@ -263,20 +285,26 @@ func XCTAssertThrown<T: Sendable>(
 /// Something that becomes known once.
 actor Once<T: Sendable> {
     private var value: T?
-    private var waiting: [CheckedContinuation<T, Never>] = []
+    private var waiting: [AsyncStream<T>.Continuation] = []
 
     var isSet: Bool { value != nil }
 
     func set(_ new: T) {
         guard value == nil else { return }
         value = new
-        waiting.forEach { $0.resume(returning: new) }
+        for one in waiting { one.yield(new) }
         waiting = []
     }
 
-    func get() async -> T {
+    /// It, once it is known; `awaited` says what it is.
+    func get(_ awaited: String, within limit: Duration = .seconds(30)) async throws -> T {
         if let value { return value }
-        return await withCheckedContinuation { waiting.append($0) }
+        let (stream, continuation) = AsyncStream<T>.makeStream()
+        waiting.append(continuation)
+        return try await within(limit, awaited) {
+            for await value in stream { return value }
+            throw CancellationError()
+        }
     }
 }
 
@@ -289,30 +317,42 @@ extension PeerStream {
 }
 
 extension Peers {
-    func isOnline() async {
-        await becomes(.online)
+    func isOnline() async throws {
+        try await becomes(.online)
     }
 
-    func becomes(_ wanted: PeersState) async {
-        for await state in states where state == wanted { break }
+    func becomes(_ wanted: PeersState) async throws {
+        try await within(.seconds(30), "the state \(wanted)") { [states] in
+            for await state in states where state == wanted { return }
+            throw StreamEnded()
+        }
     }
 
     /// The digits that this device is to show while another one asks its person.
-    func digits(of device: DeviceID) async -> String? {
-        for await event in events {
-            if case .comparing(device, let sas) = event { return sas }
-        }
-        return nil
+    func digits(of device: DeviceID) async throws -> String {
+        try await event("the digits") { if case .comparing(device, let sas) = $0 { sas } else { nil } }
     }
 
     /// The next device of unknown trust that asks for a session.
-    func nextRequest() async -> IncomingRequest? {
-        for await event in events {
-            if case .incoming(let request) = event { return request }
+    func nextRequest() async throws -> IncomingRequest {
+        try await event("a request") { if case .incoming(let request) = $0 { request } else { nil } }
+    }
+
+    /// What `pick` takes of the first event that it takes something of.
+    func event<T: Sendable>(
+        _ awaited: String, within limit: Duration = .seconds(30), _ pick: @escaping @Sendable (PeerEvent) -> T?
+    ) async throws -> T {
+        try await within(limit, awaited) { [events] in
+            for await event in events {
+                if let picked = pick(event) { return picked }
+            }
+            throw StreamEnded()
         }
-        return nil
     }
 }
+
+/// A sequence ended before the element that a test waits for.
+struct StreamEnded: Error {}
 
 extension Session {
     /// The next `count` messages.

@@ -12,7 +12,7 @@ final class PeersTests: XCTestCase {
             await XCTAssertThrown(.notStarted) { try device.deviceID }
             try await device.start()
             try await device.start()
-            await device.isOnline()
+            try await device.isOnline()
             XCTAssertEqual(device.state, .online)
             await device.shutdown()
             XCTAssertEqual(device.state, .closed)
@@ -53,7 +53,7 @@ final class PeersTests: XCTestCase {
                 await Task.yield()
                 for task in watching {
                     task.cancel()
-                    try await within(.seconds(5)) { await task.value }
+                    try await within(.seconds(5), "the end of a loop") { await task.value }
                 }
             }
         }
@@ -106,15 +106,13 @@ final class PeersTests: XCTestCase {
             let id = try host.deviceID
             let guest = try await network.device { $0.trusted[id] = .trusted }
             let dialing = Task { try await guest.session(with: id) }
-            let first = await host.nextRequest()
-            let knock = try XCTUnwrap(first)
+            let knock = try await host.nextRequest()
             XCTAssertNil(knock.sas)
             try knock.accept()
-            let second = await host.nextRequest()
-            let request = try XCTUnwrap(second)
+            let request = try await host.nextRequest()
             XCTAssertEqual(request.device, try guest.deviceID)
-            let digits = await guest.digits(of: id)
-            XCTAssertEqual(digits?.count, 6)
+            let digits = try await guest.digits(of: id)
+            XCTAssertEqual(digits.count, 6)
             XCTAssertEqual(request.sas, digits)
             try request.accept()
             let session = try await dialing.value
@@ -129,20 +127,14 @@ final class PeersTests: XCTestCase {
             let id = try host.deviceID
             let guest = try await network.device { $0.trusted[id] = .trusted }
             let dialing = Task { try await guest.session(with: id) }
-            let next = await host.nextRequest()
-            let request = try XCTUnwrap(next)
+            let request = try await host.nextRequest()
             XCTAssertEqual(request.device, try guest.deviceID)
             XCTAssertNil(request.sas)
             request.reject()
-            let ended = Once<Bool>()
-            let watching = Task {
-                _ = await dialing.result
-                await ended.set(true)
-            }
-            let waited = await thrown { try await within(.milliseconds(700)) { await ended.get() } }
+            let waited = await thrown { try await within(.milliseconds(700), "an answer") { await dialing.result } }
             XCTAssertTrue(waited is DeadlinePassed, "\(String(describing: waited))")
             dialing.cancel()
-            await watching.value
+            _ = try await within(.seconds(10), "the end of a dial") { await dialing.result }
             XCTAssertEqual(host.sessions, [])
         }
     }
@@ -154,11 +146,10 @@ final class PeersTests: XCTestCase {
             let id = try host.deviceID
             let guest = try await network.device { $0.trusted[id] = .trusted }
             let dialing = Task { try await guest.session(with: id) }
-            let next = await host.nextRequest()
-            let request = try XCTUnwrap(next)
+            let request = try await host.nextRequest()
             XCTAssertEqual(request.device, try guest.deviceID)
-            let digits = await guest.digits(of: id)
-            XCTAssertEqual(digits?.count, 6)
+            let digits = try await guest.digits(of: id)
+            XCTAssertEqual(digits.count, 6)
             XCTAssertEqual(request.sas, digits)
             request.reject()
             await XCTAssertThrown(.denied) { try await dialing.value }
@@ -183,11 +174,11 @@ final class PeersTests: XCTestCase {
             let url = try await network.relay("access.rule=token", "access.tokens=first,second")
             let admitted = try await network.stopped(at: url, token: "second")
             try await admitted.start()
-            await admitted.isOnline()
+            try await admitted.isOnline()
             for token in [nil, "third"] {
                 let refused = try await network.stopped(at: url, token: token)
                 try await refused.start()
-                await refused.becomes(.notAdmitted)
+                try await refused.becomes(.notAdmitted)
             }
         }
     }

@@ -25,21 +25,21 @@ import XCTest
 final class ReadmeTests: XCTestCase {
     // proves S120
     func testTheProgramInTheReadmeWorks() async throws {
-        try await within(.seconds(60)) {
+        try await within(.seconds(60), "the end of the conversation") {
             let shown = Once<[String]>()
             let folder = temporaryFolder()
             let alice = try Chat(relay: Relay.url.get(), keys: folder.appendingPathComponent("a"))
             let bob = try Chat(relay: Relay.url.get(), keys: folder.appendingPathComponent("b"))
             let aliceRuns = Task { try await alice.run(friends: []) { _, _ in } }
-            await alice.peers.isOnline()
+            try await alice.peers.isOnline()
             let aliceID = try alice.peers.deviceID
             let bobRuns = Task {
                 try await bob.run(friends: [aliceID]) { device, text in Task { await shown.set([device.text, text]) } }
             }
-            await bob.peers.isOnline()
+            try await bob.peers.isOnline()
             try alice.peers.trust(bob.peers.deviceID)
             try await alice.say("hello", to: bob.peers.deviceID)
-            let seen = await shown.get()
+            let seen = try await shown.get("a message")
             XCTAssertEqual(seen, [aliceID.text, "hello"])
             await alice.peers.shutdown()
             await bob.peers.shutdown()

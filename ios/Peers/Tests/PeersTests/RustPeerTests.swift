@@ -103,7 +103,7 @@ final class RustPeerTests: XCTestCase {
             let call = Task { try await session.call("echo", "sleep", sleepFor(30_000)) }
             await Task.yield()
             call.cancel()
-            let error = try await within(.seconds(5)) { await thrown { try await call.value } }
+            let error = try await within(.seconds(5), "the end of a call") { await thrown { try await call.value } }
             XCTAssertTrue(error is CancellationError, "\(String(describing: error))")
             let answer = try await session.call("echo", "echo", Data([7]))
             XCTAssertEqual(answer, Data([7]))
@@ -145,7 +145,7 @@ final class RustPeerTests: XCTestCase {
             let call = Task { try await session.call("echo", "sleep", sleepFor(30_000)) }
             await Task.yield()
             await device.shutdown()
-            let error = try await within(.seconds(10)) { await thrown { try await call.value } }
+            let error = try await within(.seconds(10), "the end of a call") { await thrown { try await call.value } }
             XCTAssertTrue(error is PeersError, "\(String(describing: error))")
             await XCTAssertThrown(.closed) { try await session.call("echo", "echo") }
         }

@@ -25,7 +25,7 @@ final class SessionTests: XCTestCase {
             let waiting = Task { try await pair.other.take(1) }
             await Task.yield()
             waiting.cancel()
-            let error = try await within(.seconds(5)) { await thrown { try await waiting.value } }
+            let error = try await within(.seconds(5), "the end of a loop") { await thrown { try await waiting.value } }
             XCTAssertTrue(error is CancellationError, "\(String(describing: error))")
             try await pair.session.send("later")
             let later = try await pair.other.take(1)[0].text

@@ -20,13 +20,13 @@ final class ShutdownTests: XCTestCase {
             let pair = try await network.pair { $0.handlers["echo"] = { $0.body } }
             let underWay = [Once<Bool>(), Once<Bool>(), Once<Bool>()]
             let tasks = work(pair, underWay)
-            for one in underWay { _ = await one.get() }
+            for (one, what) in zip(underWay, ["a message", "an answer", "bytes"]) { _ = try await one.get(what) }
             if cancellingTasks { tasks.forEach { $0.cancel() } }
             async let first: Void = pair.first.shutdown()
             async let second: Void = pair.second.shutdown()
             _ = await (first, second)
             // Loops end, and operations fail; none of them goes on.
-            for task in tasks { _ = try await within(.seconds(10)) { await task.result } }
+            for task in tasks { _ = try await within(.seconds(10), "the end of a task") { await task.result } }
         }
     }
 }

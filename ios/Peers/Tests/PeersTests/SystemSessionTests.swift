@@ -25,11 +25,11 @@ final class SystemSessionTests: XCTestCase {
                 for (number, fact) in sequence.facts.enumerated() {
                     try await session.send(.integer(Int64(number)))
                     phone.tell(fact)
-                    if reducer.handle(fact).contains(.app(.suspended)) { await device.becomes(.suspended) }
+                    if reducer.handle(fact).contains(.app(.suspended)) { try await device.becomes(.suspended) }
                 }
                 let last = sequence.facts.count + 1
                 try await session.send(.integer(Int64(last - 1)))
-                if sequence.changesNetwork { await device.verifies(session) }
+                if sequence.changesNetwork { try await device.verifies(session) }
                 try await session.send(.integer(Int64(last)))
                 let echoed = try await session.take(last + 1).map { try $0.value }
                 XCTAssertEqual(echoed, (0...last).map { .integer(Int64($0)) }, sequence.name)
@@ -43,9 +43,9 @@ final class SystemSessionTests: XCTestCase {
 
 extension Peers {
     /// Waits until a session's paths were doubted and have proved themselves.
-    fileprivate func verifies(_ session: Session) async {
+    fileprivate func verifies(_ session: Session) async throws {
         for status in [SessionStatus.verifying, .usable] {
-            _ = await events.first { if case .statusChanged(session, status) = $0 { true } else { false } }
+            try await event("\(status) paths") { if case .statusChanged(session, status) = $0 { () } else { nil } }
         }
     }
 }

@@ -37,48 +37,48 @@ final class SystemTests: XCTestCase {
         }
     }
 
-    func testASuspendedCoreEndsTheTimeInTheBackground() async {
+    func testASuspendedCoreEndsTheTimeInTheBackground() async throws {
         let (core, phone) = (FakeCore(), FakePhone())
         let shim = SystemShim(phone.system, core: core)
         shim.start()
         phone.tell(.background)
-        await core.reached([.background])
+        try await core.reached([.background])
         XCTAssertEqual(phone.asked, 1)
         XCTAssertTrue(phone.hasTime)
         phone.expire()
-        await core.reached([.background, .suspended])
+        try await core.reached([.background, .suspended])
         XCTAssertTrue(phone.hasTime, "the app stopped before the core had said goodbye")
         core.finish()
-        await phone.timeEnded()
+        try await phone.timeEnded()
         XCTAssertFalse(phone.hasTime)
         shim.stop()
     }
 
-    func testAnAppThatComesBackGivesItsTimeBack() async {
+    func testAnAppThatComesBackGivesItsTimeBack() async throws {
         let (core, phone) = (FakeCore(), FakePhone())
         let shim = SystemShim(phone.system, core: core)
         shim.start()
         phone.tell(.background)
-        await core.reached([.background])
+        try await core.reached([.background])
         phone.tell(.foreground)
         XCTAssertFalse(phone.hasTime)
-        await core.reached([.background, .foreground])
+        try await core.reached([.background, .foreground])
         shim.stop()
     }
 
-    func testTimeAskedForWhileTheCoreSuspendsIsKept() async {
+    func testTimeAskedForWhileTheCoreSuspendsIsKept() async throws {
         let (core, phone) = (FakeCore(), FakePhone())
         let shim = SystemShim(phone.system, core: core)
         shim.start()
         phone.tell(.background)
-        await core.reached([.background])
+        try await core.reached([.background])
         phone.expire()
-        await core.reached([.background, .suspended])
+        try await core.reached([.background, .suspended])
         phone.tell(.foreground)
         phone.tell(.background)
         core.finish()
         // The foreground was outdated before its turn.
-        await core.reached([.background, .suspended, .background])
+        try await core.reached([.background, .suspended, .background])
         XCTAssertEqual(phone.asked, 2)
         XCTAssertTrue(phone.hasTime)
         shim.stop()
@@ -92,17 +92,17 @@ final class SystemTests: XCTestCase {
             let shim = SystemShim(phone.system, core: core)
             shim.start()
             phone.tell(.background)
-            await core.reached([.background])
+            try await core.reached([.background])
             withExtendedLifetime(shim) {}
         }
-        try await within(.seconds(5)) { for await _ in freed.stream { return } }
+        try await within(.seconds(5), "the core to be freed") { for await _ in freed.stream { return } }
         XCTAssertTrue(phone.stopped)
         XCTAssertFalse(phone.hasTime)
         phone.tell(.background)
         XCTAssertFalse(phone.hasTime)
     }
 
-    func testNothingIsHeardBeforeTheStartNorAfterTheStop() async {
+    func testNothingIsHeardBeforeTheStartNorAfterTheStop() {
         let (core, phone) = (FakeCore(), FakePhone())
         let shim = SystemShim(phone.system, core: core)
         XCTAssertFalse(phone.started)
@@ -119,7 +119,7 @@ final class SystemTests: XCTestCase {
                 if record.text.hasPrefix("session ended") { Task { await ended.set(record) } }
             }
             await pair.session.close()
-            let record = await ended.get()
+            let record = try await ended.get("the record of a session's end")
             XCTAssertEqual(record.level, .info)
             XCTAssertTrue(forwarder.recent.contains("session ended"), forwarder.recent)
         }
@@ -148,8 +148,10 @@ private final class FakeCore: SystemListener {
     }
 
     /// Waits until the core was told these states.
-    func reached(_ wanted: [AppState]) async {
-        for await _ in changes.stream where reached.withLock({ $0 }) == wanted { return }
+    func reached(_ wanted: [AppState]) async throws {
+        try await within(.seconds(10), "the core in the states \(wanted)") { [changes, reached] in
+            for await _ in changes.stream where reached.withLock({ $0 }) == wanted { return }
+        }
     }
 
     /// The suspension is done.
@@ -198,7 +200,9 @@ final class FakePhone: FactSource, BackgroundTime {
     func expire() { state.withLock { $0.expiring }?() }
 
     /// Waits until the time in the background was given back.
-    func timeEnded() async {
-        for await _ in ends.stream { return }
+    func timeEnded() async throws {
+        try await within(.seconds(10), "the end of the time in the background") { [ends] in
+            for await _ in ends.stream { return }
+        }
     }
 }
