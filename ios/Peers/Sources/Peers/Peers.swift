@@ -54,9 +54,10 @@ public final class Peers: Sendable {
     /// task is cancelled.
     public var logs: LogRecords { LogRecords(client: client) }
 
-    /// The last 2 000 records that went to the system's log, oldest first, one a line, for a person to send: ids are replaced by
-    /// numbers, addresses and hosts by words. Empty where the app takes `logs` itself.
-    public var recentLog: String { log?.recent ?? "" }
+    /// The last 2 000 records of the log, fewer if they are long, oldest first, for a report of a problem: a line each with its
+    /// time in UTC, level, module and text. Ids, addresses, hosts and names are replaced by numbers. After `shutdown()` as well;
+    /// empty without `PeersConfig.logLevel`.
+    public var recentLog: String { client.recentLog() }
 
     /// This device. `PeersError.notStarted` before `start()`.
     public var deviceID: DeviceID {

@@ -4,35 +4,43 @@ import XCTest
 @testable import Peers
 
 final class LogTests: XCTestCase {
-    func testTheRingKeepsTheNewestInTheirOrder() {
-        var ring = LogRing()
-        for number in 0..<LogRing.capacity + 3 {
-            ring.append(LogRecord(level: .info, module: "peers", text: "record number=\(number)"), at: Date(timeIntervalSince1970: 0))
+    func testALogGoesToItsSink() async throws {
+        try await network { network in
+            let ended = Once<LogRecord>()
+            let pair = try await network.pair({ $0.logLevel = .info }, { _ in })
+            let forwarder = LogForwarder(pair.first.logs) { record in
+                if record.text.hasPrefix("session ended") { Task { await ended.set(record) } }
+            }
+            await pair.session.close()
+            let record = try await ended.get("the record of a session's end")
+            XCTAssertEqual(record.level, .info)
+            withExtendedLifetime(forwarder) {}
         }
-        let lines = ring.redacted.split(separator: "\n")
-        XCTAssertEqual(lines.count, LogRing.capacity)
-        XCTAssertEqual(lines.first, "1970-01-01T00:00:00.000Z info peers: record number=3")
-        XCTAssertEqual(lines.last, "1970-01-01T00:00:00.000Z info peers: record number=\(LogRing.capacity + 2)")
     }
 
-    func testWhoAndWhereIsTakenOut() {
-        let (one, other) = (String(repeating: "a", count: 32), String(repeating: "7", count: 32))
-        let cases = [
-            ("path changed device=\(one) to \(other), \(one)", "path changed device=<id 1> to <id 2>, <id 1>"),
-            ("dial 192.0.2.7:4711 failed", "dial <address> failed"),
-            ("addresses [192.0.2.7, 2001:db8::7]", "addresses [<address>, <address>]"),
-            ("dial [fe80::1]:443", "dial [<address>]:443"),
-            (#"relay="wss://relay.example.com:8443/path""#, #"relay="wss:<host>/path""#),
-            ("server turn:turn.example.com:3478?transport=udp", "server turn:<host>?transport=udp"),
-        ]
-        var redactor = Redactor()
-        for (text, redacted) in cases { XCTAssertEqual(redactor.redact(text), redacted) }
+    func testTheLastRecordsAreThereAfterTheEndWithNumbersForDevices() async throws {
+        try await network { network in
+            let pair = try await network.pair({ $0.logLevel = .debug }, { _ in })
+            let other = try pair.second.deviceID.text
+            await pair.session.close()
+            await pair.first.shutdown()
+            let recent = pair.first.recentLog
+            XCTAssertTrue(recent.contains("Z INFO peers::engine::registry session ended device=<id-1> reason="), recent)
+            XCTAssertFalse(recent.contains(other) || recent.contains("127.0.0.1"), recent)
+            let lines = recent.split(separator: "\n")
+            for line in lines {
+                XCTAssertNotNil(line.prefixMatch(of: /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [A-Z]+ peers/), "\(line)")
+            }
+            let devices = Set(lines.compactMap { $0.firstMatch(of: /device=(\S+)/)?.output.1 })
+            XCTAssertEqual(devices, ["<id-1>"], recent)
+        }
     }
 
-    func testEverythingElseStays() {
-        var redactor = Redactor()
-        for text in ["rtt=1.5ms attempt=2", "peers_proto::path::score", "at 12:34:56", "version 0.1.0", "code=0x1f", ""] {
-            XCTAssertEqual(redactor.redact(text), text)
+    func testNothingIsKeptWithoutALevel() async throws {
+        try await network { network in
+            let device = try await network.device()
+            await device.shutdown()
+            XCTAssertEqual(device.recentLog, "")
         }
     }
 }

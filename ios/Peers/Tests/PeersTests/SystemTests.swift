@@ -110,20 +110,6 @@ final class SystemTests: XCTestCase {
         shim.start()
         XCTAssertFalse(phone.started)
     }
-
-    func testALogGoesToItsSink() async throws {
-        try await network { network in
-            let ended = Once<LogRecord>()
-            let pair = try await network.pair({ $0.logLevel = .info }, { _ in })
-            let forwarder = LogForwarder(pair.first.logs) { record in
-                if record.text.hasPrefix("session ended") { Task { await ended.set(record) } }
-            }
-            await pair.session.close()
-            let record = try await ended.get("the record of a session's end")
-            XCTAssertEqual(record.level, .info)
-            XCTAssertTrue(forwarder.recent.contains("session ended"), forwarder.recent)
-        }
-    }
 }
 
 /// A core that is in a state when the test says so; all but suspension is at once.

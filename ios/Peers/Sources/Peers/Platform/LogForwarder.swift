@@ -53,23 +53,15 @@ extension LogSink {
     }
 #endif
 
-/// Takes a client's log, keeps the last of it and writes it, until it ends or this is dropped.
+/// Takes a client's log and writes it, until it ends or this is dropped.
 final class LogForwarder: Sendable {
-    private let ring: Locked<LogRing>
     private let task: Task<Void, Never>
 
     init(_ logs: LogRecords, _ write: @escaping @Sendable (LogRecord) -> Void) {
-        let ring = Locked(LogRing())
-        self.ring = ring
         task = Task {
-            for await record in logs {
-                ring.withLock { $0.append(record) }
-                write(record)
-            }
+            for await record in logs { write(record) }
         }
     }
 
     deinit { task.cancel() }
-
-    var recent: String { ring.withLock { $0 }.redacted }
 }
