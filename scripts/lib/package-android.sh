@@ -230,7 +230,8 @@ android_build() {
   name=${target//-/_}
   local build=(rustc --locked --profile mobile --target "$target" --target-dir "$ANDROID_TARGET" "${@:3}")
   # Loaders know this table of relocations from API 23 on, and ELF's own packed one only from API 30 on.
-  local linker=(-C "link-arg=-Wl,-soname,$2" -C "link-arg=-Wl,-z,max-page-size=16384" -C "link-arg=-Wl,--pack-dyn-relocs=android")
+  local linker=(-C "link-arg=-Wl,-soname,$2" -C "link-arg=-Wl,-z,max-page-size=16384"
+    -C "link-arg=-Wl,--pack-dyn-relocs=android" -C "link-arg=-Wl,-T,$ROOT/bindings/without-metadata.ld")
   local paths=("CFLAGS_$name=-ffile-prefix-map=$(cargo_sources)=" "CARGO_TARGET_${name^^}_RUSTFLAGS=$(remapped_paths)")
   if [[ -n $NDK ]]; then
     bin=$(echo "$NDK"/toolchains/llvm/prebuilt/*/bin)

@@ -18,11 +18,15 @@ const DRIFT: u64 = 100;
 /// loader knows from API 23 on and the host's linker does not write; ELF's is as small.
 const LINKER: &str = "link-arg=-Wl,-z,pack-relative-relocs";
 
+/// As in packages for Android.
+const METADATA: &str = "bindings/without-metadata.ld";
+
 /// Builds the shared library with the `mobile` profile and checks its size.
 pub(crate) fn run() -> Result<(), Error> {
     let build = ["rustc", "--locked", "--profile=mobile", "--package=peers-ffi", "--lib"];
     let mut cargo = workspace::cargo();
-    let build = cargo.args(build).args(["--crate-type=cdylib", "--", "-C", LINKER]);
+    let metadata = format!("link-arg=-Wl,-T,{}", workspace::root().join(METADATA).display());
+    let build = cargo.args(build).args(["--crate-type=cdylib", "--", "-C", LINKER, "-C", &metadata]);
     process::run(build)?;
     let library = Metadata::load()?.target_directory.join("mobile/libpeers_ffi.so");
     let bytes = fs::metadata(&library).map_err(Error::file(&library))?.len();
