@@ -141,7 +141,7 @@ struct Pair: Sendable {
 
         func line(after prefix: String) throws -> String { prefix }
         func end() {}
-        func signal() {}
+        func signal(_ number: Int32 = SIGKILL) {}
     }
 #else
     /// One relay for all tests, ended when they exit.
@@ -202,9 +202,9 @@ struct Pair: Sendable {
             process.waitUntilExit()
         }
 
-        /// Ends it without waiting, which cannot be done while exiting.
-        func signal() {
-            kill(process.processIdentifier, SIGKILL)
+        /// Sends a signal, by default one that ends it. Does not wait, which cannot be done while exiting.
+        func signal(_ number: Int32 = SIGKILL) {
+            kill(process.processIdentifier, number)
         }
     }
 #endif
