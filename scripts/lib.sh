@@ -11,7 +11,7 @@
 # Every ensure_* function is idempotent: it installs what is missing (by apt as root on Debian or Ubuntu; elsewhere it says
 # what to install), says what it does, is silent when nothing is to be done, and is safe to run in several checkouts at once.
 #   ensure_commands COMMAND:PACKAGE…  ensure_rust  ensure_nightly  ensure_cargo_tool NAME  ensure_kotlin  ensure_android
-#   ensure_swift  ensure_mobile  ensure_android_gate  ensure_unidbg  ensure_node  ensure_actionlint  ensure_coturn
+#   ensure_sample  ensure_swift  ensure_mobile  ensure_android_gate  ensure_unidbg  ensure_node  ensure_actionlint  ensure_coturn
 #   ensure_proxies  ensure_redis  ensure_chromium  ensure_netns
 #
 # Programs beside a script: start NAME COMMAND…, awaited NAME PATTERN, stop NAME….
@@ -22,7 +22,7 @@
 #   generate LANGUAGE            the Kotlin or Swift half of peers-ffi, from the library in $HOST_DIR; sets $GENERATED
 #   kotlin_library               generated code and façade as $BUILD/kotlin/peers.jar
 #   kotlin_compile               generated code, façade and tests; sets $KOTLIN_CLASSPATH to run them with
-#   kotlin_jar NAME CLASSPATH FOLDER… [-- FLAG…]   more sources (an example, say) as $BUILD/kotlin/NAME.jar
+#   kotlin_jar NAME CLASSPATH SOURCE… [-- FLAG…]   more sources (an example, say) as $BUILD/kotlin/NAME.jar
 #   kotlin_java ARG…             java with that classpath and the library found
 #   android_compile              after kotlin_compile: shim and its tests; sets $ANDROID_CLASSPATH to run them with
 #   android_java ARG…            java with that classpath, Robolectric's settings and the library found
@@ -44,6 +44,8 @@ LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")/lib" && pwd)
 . "$LIB/kotlin.sh"
 # shellcheck source=scripts/lib/android.sh
 . "$LIB/android.sh"
+# shellcheck source=scripts/lib/sample.sh
+. "$LIB/sample.sh"
 # shellcheck source=scripts/lib/swift.sh
 . "$LIB/swift.sh"
 # shellcheck source=scripts/lib/mobile.sh

@@ -36,13 +36,14 @@ install_android() {
     -DincludeScope=runtime -DoutputDirectory="$ANDROID/robolectric"
   quietly "fetch Android at four API levels (650 MB)" mvn -B -f "$LIB/android.pom.xml" "$MAVEN_DEPENDENCIES:copy" \
     -Dfolder="$ANDROID"
-  unpack_aars
+  unpack_aars "$ANDROID/androidx"
   touch "$ANDROID/.ready"
 }
 
+# unpack_aars FOLDER: a jar in place of each AAR.
 unpack_aars() {
   local aar
-  for aar in "$ANDROID"/androidx/*.aar; do
+  for aar in "$1"/*.aar; do
     unzip -qp "$aar" classes.jar >"${aar%.aar}.jar"
     rm "$aar"
   done

@@ -26,21 +26,21 @@ fetch_jars() {
     -DincludeScope="$2" -DoutputDirectory="$3" -Dmdep.useBaseVersion=true
 }
 
-# kotlin_jar NAME CLASSPATH FOLDER… [-- FLAG…]: the sources below the folders as $BUILD/kotlin/NAME.jar, unless it is current.
+# kotlin_jar NAME CLASSPATH SOURCE… [-- FLAG…]: files, and all below folders, as $BUILD/kotlin/NAME.jar, unless it is current.
 kotlin_jar() {
-  local name=$1 classpath=$2 jar=$BUILD/kotlin/$1.jar folders=() inputs
+  local name=$1 classpath=$2 jar=$BUILD/kotlin/$1.jar sources=() inputs
   shift 2
   while (($# > 0)) && [[ $1 != -- ]]; do
-    [[ ! -d $1 ]] || folders+=("$1")
+    [[ ! -e $1 ]] || sources+=("$1")
     shift
   done
-  ((${#folders[@]} > 0)) || die "there are no Kotlin sources for $name"
+  ((${#sources[@]} > 0)) || die "there are no Kotlin sources for $name"
   mkdir -p "$BUILD/kotlin"
-  inputs="$(hash_of "${folders[@]}") $(classpath_hash "$classpath") $*"
+  inputs="$(hash_of "${sources[@]}") $(classpath_hash "$classpath") $*"
   [[ -e $jar && $(cat "$jar.inputs" 2>/dev/null) == "$inputs" ]] && return
   rm -f "$jar" "$jar.inputs"
   quietly "compile Kotlin: $name" java -Xmx1500m -cp "$KOTLIN/compiler/*" org.jetbrains.kotlin.cli.jvm.K2JVMCompiler \
-    -no-stdlib -no-reflect -jvm-target 17 -module-name "$name" -classpath "$classpath" -d "$jar" "${@:2}" "${folders[@]}"
+    -no-stdlib -no-reflect -jvm-target 17 -module-name "$name" -classpath "$classpath" -d "$jar" "${@:2}" "${sources[@]}"
   printf '%s' "$inputs" >"$jar.inputs"
 }
 

@@ -95,12 +95,17 @@ swift_check_apple() {
 # The package's tests on a simulator of an iPhone, with a relay on this machine; those that need other processes are skipped.
 swift_simulator() {
   local phone url
-  phone=$(xcrun simctl list devices available | sed -n 's/.*iPhone.*(\([0-9A-F-]\{36\}\)).*/\1/p' | head -n 1)
-  [[ -n $phone ]] || die "there is no simulator of an iPhone"
+  phone=$(simulated_phone)
   start relay "$HOST_DIR/peers" relay --listen 127.0.0.1:0
   url=ws://$(awaited relay 'listening on (.*)')
   (cd "$SWIFT_PACKAGE" && TEST_RUNNER_PEERS_RELAY=$url xcodebuild test -scheme Peers-Package -destination "id=$phone" \
     -derivedDataPath "$BUILD/xcode")
+}
+
+# The id of one.
+simulated_phone() {
+  xcrun simctl list devices available | sed -n 's/.*iPhone.*(\([0-9A-F-]\{36\}\)).*/\1/p' | head -n 1 | grep . ||
+    die "there is no simulator of an iPhone"
 }
 
 swift_exec() {

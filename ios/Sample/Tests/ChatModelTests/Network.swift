@@ -1,0 +1,1 @@
+../../../Peers/Tests/PeersTests/Network.swift
