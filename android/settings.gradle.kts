@@ -11,8 +11,13 @@ dependencyResolutionManagement {
     repositories {
         google()
         mavenCentral()
+        // The package as scripts/package makes it, for the sample.
+        exclusiveContent {
+            forRepository { maven(rootDir.resolve("../build/package/maven")) }
+            filter { includeGroup("app.peers") }
+        }
     }
 }
 
 rootProject.name = "peers-android"
-include(":peers")
+include(":peers", ":sample", ":sample:smoke")
