@@ -109,6 +109,20 @@ final class ChatModelTests: XCTestCase {
         }
     }
 
+    func testATextThatIsSentAgainAfterARestartIsShownOnceAndOneWithoutAnIdEachTime() async throws {
+        try await phones { network in
+            let phone = try await Phone(network)
+            let code = try await phone.code()
+            let sender = try await network.device { $0.trusted[code] = .trusted }
+            let senderCode = try sender.deviceID
+            await phone.model.add(senderCode.text)
+            let session = try await sender.session(with: code)
+            for _ in 0..<2 { try await session.send(["id": "1", "text": "hello"]) }
+            for _ in 0..<2 { try await session.send("no chat app") }
+            try await phone.until("the texts") { $0.lines(senderCode) == ["< hello", "< no chat app", "< no chat app"] }
+        }
+    }
+
     func testAContactThatIsRemovedIsGoneAndItsSessionEnds() async throws {
         try await phones { network in
             let (phone, rust) = try await connected(network)

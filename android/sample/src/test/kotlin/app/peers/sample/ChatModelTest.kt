@@ -12,6 +12,7 @@ import app.peers.sdk.PeersState
 import app.peers.sdk.Quality
 import app.peers.sdk.RelayState
 import app.peers.sdk.SessionStatus
+import app.peers.sdk.Value
 import kotlin.io.path.createTempDirectory
 import kotlin.test.Test
 import kotlin.test.assertEquals
@@ -112,6 +113,18 @@ class ChatModelTest {
         phone.model.refuse(phone.until("the knock") { it.requests.isNotEmpty() }.requests.single())
         assertFailsWith<PeersException.Unreachable> { asking.await().getOrThrow() }
         phone.hasNothingOf(stranger.deviceId)
+    }
+
+    @Test
+    fun `a text that is sent again after a restart is shown once, and one without an id each time`() = phones { scope ->
+        val phone = Phone(this, scope)
+        val code = phone.code()
+        val sender = device { trust(code) }
+        phone.model.add(sender.deviceId.text)
+        val session = sender.session(code)
+        repeat(2) { session.send(Value.of("id" to "1", "text" to "hello")) }
+        repeat(2) { session.send("no chat app") }
+        phone.until("the texts") { it.texts(sender.deviceId) == listOf("< hello", "< no chat app", "< no chat app") }
     }
 
     @Test
