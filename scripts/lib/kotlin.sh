@@ -44,6 +44,18 @@ kotlin_jar() {
   printf '%s' "$inputs" >"$jar.inputs"
 }
 
+# java_jar NAME CLASSPATH FOLDER: the same of a folder of Java.
+java_jar() {
+  local name=$1 classpath=$2 folder=$3 jar=$BUILD/kotlin/$1.jar classes=$BUILD/kotlin/$1 inputs sources
+  inputs="$(hash_of "$folder") $(classpath_hash "$classpath")"
+  [[ -e $jar && $(cat "$jar.inputs" 2>/dev/null) == "$inputs" ]] && return
+  rm -rf "$jar" "$jar.inputs" "$classes"
+  mapfile -t sources < <(find "$folder" -name '*.java')
+  quietly "compile Java: $name" javac --release 17 -Xlint:all -Werror -proc:none -cp "$classpath" -d "$classes" "${sources[@]}"
+  jar --create --file "$jar" -C "$classes" .
+  printf '%s' "$inputs" >"$jar.inputs"
+}
+
 # The toolchain's folder already names its versions; our own jars are told apart by what they were made from.
 classpath_hash() {
   local jar
@@ -57,14 +69,36 @@ jars_in() { find "$1" -name '*.jar' | sort | paste -sd:; }
 kotlin_library() {
   ensure_kotlin
   generate kotlin
-  kotlin_jar peers "$(jars_in "$KOTLIN/runtime")" "$GENERATED" "$KOTLIN_LIBRARY/main/kotlin"
+  # Only what people write says of everything whether it is public.
+  kotlin_jar generated "$(jars_in "$KOTLIN/runtime")" "$GENERATED"
+  kotlin_jar facade "$BUILD/kotlin/generated.jar:$(jars_in "$KOTLIN/runtime")" "$KOTLIN_LIBRARY/main/kotlin" -- \
+    -Werror -Xexplicit-api=strict -Xfriend-paths="$BUILD/kotlin/generated.jar"
+  join_jars peers generated facade
+}
+
+# join_jars NAME PART…: $BUILD/kotlin/NAME.jar with the classes of other jars there.
+join_jars() {
+  local name=$1 jar=$BUILD/kotlin/$1.jar classes=$BUILD/kotlin/$1 part inputs
+  shift
+  inputs=$(cd "$BUILD/kotlin" && classpath_hash "$(printf '%s.jar\n' "$@" | paste -sd:)")
+  [[ -e $jar && $(cat "$jar.inputs" 2>/dev/null) == "$inputs" ]] && return
+  rm -rf "$jar" "$jar.inputs" "$classes"
+  mkdir -p "$classes"
+  for part in "$@"; do
+    (cd "$classes" && jar --extract --file "$BUILD/kotlin/$part.jar")
+  done
+  rm -r "$classes/META-INF/MANIFEST.MF"
+  jar --create --file "$jar" -C "$classes" .
+  rm -r "$classes"
+  printf '%s' "$inputs" >"$jar.inputs"
 }
 
 kotlin_compile() {
   local main=$BUILD/kotlin/peers.jar tests=$BUILD/kotlin/peers-test.jar
   kotlin_library
   kotlin_jar peers-test "$main:$(jars_in "$KOTLIN/test")" "$KOTLIN_LIBRARY/test/kotlin" -- -Werror -Xfriend-paths="$main"
-  KOTLIN_CLASSPATH=$tests:$main:$(jars_in "$KOTLIN/test")
+  java_jar peers-java-test "$main:$(jars_in "$KOTLIN/test"):$tests" "$KOTLIN_LIBRARY/test/java"
+  KOTLIN_CLASSPATH=$tests:$BUILD/kotlin/peers-java-test.jar:$main:$(jars_in "$KOTLIN/test")
 }
 
 kotlin_java() {

@@ -7,7 +7,9 @@ import app.peers.sdk.generated.IceServer
 import app.peers.sdk.generated.RelayEndpoint
 import app.peers.sdk.generated.TrustPolicy
 import app.peers.sdk.generated.TrustedDevice
+import java.util.concurrent.TimeUnit
 import kotlin.time.Duration
+import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.minutes
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.flow.Flow
@@ -42,6 +44,11 @@ public class PeersConfig internal constructor() {
 
     /** How long a session without a path waits for one before it is lost: a day at most. Each end has its own. */
     public var resumeWindow: Duration = 1.minutes
+
+    /** [resumeWindow] for Java. */
+    public fun setResumeWindow(time: Long, unit: TimeUnit) {
+        resumeWindow = unit.toMillis(time).milliseconds
+    }
 
     /** Lets streams marked as bulk ([PeerStream.bulk]) go on while data costs money; without it they wait. */
     public var bulkOnMetered: Boolean = false
@@ -81,6 +88,7 @@ public class PeersConfig internal constructor() {
      * in place of those that browsers trust; or [pins], SHA-256 hashes of its public key or of the certificate (`sha256/` and
      * base64, or hexadecimal). With a pin no other key is accepted, and no authority, name or date is asked.
      */
+    @JvmOverloads
     public fun relay(
         url: String,
         token: String? = null,
@@ -117,6 +125,7 @@ public class PeersConfig internal constructor() {
     }
 
     /** How far [device] is trusted. */
+    @JvmOverloads
     public fun trust(device: DeviceId, level: TrustLevel = TrustLevel.TRUSTED) {
         trusted += TrustedDevice(device.text, level.toGenerated())
     }
@@ -154,6 +163,7 @@ public class PeersConfig internal constructor() {
     }
 
     /** A STUN or TURN server besides those the relay names. */
+    @JvmOverloads
     public fun iceServer(url: String, username: String? = null, credential: String? = null) {
         iceServers += IceServer(url, username, credential)
     }

@@ -4,7 +4,7 @@ import app.peers.sdk.generated.CallbackException
 import app.peers.sdk.generated.IdentitySource
 import app.peers.sdk.generated.SecretStore
 import app.peers.sdk.generated.anotherDevice as generatedAnotherDevice
-import java.nio.file.Path
+import java.io.File
 
 /** Where the device's keys live: a [FileIdentity], a [StoredIdentity] or a [TemporaryIdentity]. */
 public sealed interface Identity {
@@ -14,6 +14,8 @@ public sealed interface Identity {
          * of the user's devices keeps: it goes from device to device by a way that nobody else sees.
          * [PeersException.Identity] if it is not 64 bytes.
          */
+        @JvmStatic
+        @Throws(PeersException::class)
         public fun anotherDevice(secret: ByteArray): ByteArray = translating {
             CallbackThreads.keep()
             generatedAnotherDevice(secret)
@@ -22,7 +24,7 @@ public sealed interface Identity {
 }
 
 /** Keys in a file that only this user can read, made on first use. The folder exists. */
-public class FileIdentity(public val path: Path) : Identity
+public class FileIdentity(public val file: File) : Identity
 
 /** New keys for this run: the device has another id next time. */
 public data object TemporaryIdentity : Identity
@@ -37,9 +39,11 @@ public abstract class StoredIdentity : Identity {
     internal var failure: Exception? = null
 
     /** The secret that [store] was given last, or null on first use. */
+    @Throws(Exception::class)
     protected abstract fun load(): ByteArray?
 
     /** Keeps the secret, which is 64 bytes. */
+    @Throws(Exception::class)
     protected abstract fun store(secret: ByteArray)
 
     internal fun asSecretStore(): SecretStore = object : SecretStore {
@@ -58,7 +62,7 @@ public abstract class StoredIdentity : Identity {
 }
 
 internal fun Identity.toGenerated(): IdentitySource = when (this) {
-    is FileIdentity -> IdentitySource.File(path.toString())
+    is FileIdentity -> IdentitySource.File(file.path)
     is StoredIdentity -> IdentitySource.Store(asSecretStore())
     TemporaryIdentity -> IdentitySource.Temporary
 }

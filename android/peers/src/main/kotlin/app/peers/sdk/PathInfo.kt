@@ -4,6 +4,7 @@ import app.peers.sdk.generated.PathInfo as GeneratedPathInfo
 import app.peers.sdk.generated.Quality as GeneratedQuality
 import app.peers.sdk.generated.QualityLevel as GeneratedLevel
 import app.peers.sdk.generated.SessionStatus as GeneratedStatus
+import java.util.Objects
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.microseconds
 
@@ -22,8 +23,13 @@ public enum class SessionStatus {
     AWAY,
 }
 
-/** How good a path is: [score] from 0, useless, to 100, perfect. [level] follows it with hysteresis. */
-public data class Quality(val score: Int, val level: Level) {
+/** How good a path is. */
+public class Quality internal constructor(
+    /** From 0, useless, to 100, perfect. */
+    public val score: Int,
+    /** Follows [score] with hysteresis. */
+    public val level: Level,
+) {
     /** How it feels, worst first. */
     public enum class Level {
         /** Hardly usable. */
@@ -35,29 +41,48 @@ public data class Quality(val score: Int, val level: Level) {
         /** Nothing to notice. */
         GOOD,
     }
+
+    override fun equals(other: Any?): Boolean = other is Quality && score == other.score && level == other.level
+
+    override fun hashCode(): Int = Objects.hash(score, level)
+
+    override fun toString(): String = "Quality(score=$score, level=$level)"
 }
 
 /** What is known about the path that carries a session. */
-public data class PathInfo(
+public class PathInfo internal constructor(
     /** What it runs over. */
-    val kind: PathKind,
+    public val kind: PathKind,
     /** Whether a TURN server forwards it. */
-    val relayed: Boolean,
+    public val relayed: Boolean,
     /** Moving average of the round trip, once measured. */
-    val rtt: Duration?,
+    public val rtt: Duration?,
     /** How much round trips differ from one to the next. */
-    val jitter: Duration,
+    public val jitter: Duration,
     /** Percent of the last ten pings that were not answered in time. */
-    val loss: Int,
+    public val loss: Int,
     /** Bytes per second in both directions over the last second. */
-    val throughput: ULong,
+    @get:JvmName("getThroughput")
+    public val throughput: ULong,
     /** Bytes sent in all. */
-    val sent: ULong,
+    @get:JvmName("getSent")
+    public val sent: ULong,
     /** Bytes received in all. */
-    val received: ULong,
+    @get:JvmName("getReceived")
+    public val received: ULong,
     /** All of this as one number. */
-    val quality: Quality,
-)
+    public val quality: Quality,
+) {
+    private val all get() = listOf(kind, relayed, rtt, jitter, loss, throughput, sent, received, quality)
+
+    override fun equals(other: Any?): Boolean = other is PathInfo && all == other.all
+
+    override fun hashCode(): Int = all.hashCode()
+
+    override fun toString(): String =
+        "PathInfo(kind=$kind, relayed=$relayed, rtt=$rtt, jitter=$jitter, loss=$loss, throughput=$throughput, sent=$sent, " +
+            "received=$received, quality=$quality)"
+}
 
 internal fun GeneratedStatus.toStatus(): SessionStatus = when (this) {
     GeneratedStatus.USABLE -> SessionStatus.USABLE

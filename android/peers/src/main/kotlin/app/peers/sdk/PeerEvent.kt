@@ -2,6 +2,7 @@ package app.peers.sdk
 
 import app.peers.sdk.generated.Event
 import app.peers.sdk.generated.Incoming as GeneratedIncoming
+import java.util.Objects
 
 /**
  * Something happened. What is said about a session comes in this order: [Connected], what changes, [Disconnected], and nothing
@@ -19,7 +20,13 @@ public sealed interface PeerEvent {
     }
 
     /** The state changed; [Peers.state] has it as well. */
-    public data class State(val state: PeersState) : PeerEvent
+    public class State internal constructor(public val state: PeersState) : PeerEvent {
+        override fun equals(other: Any?): Boolean = other is State && state == other.state
+
+        override fun hashCode(): Int = state.hashCode()
+
+        override fun toString(): String = "State(state=$state)"
+    }
 
     /**
      * A device of unknown trust asks for a session. [accept] or [reject] it; left alone it is rejected after a while. A device that
@@ -42,6 +49,7 @@ public sealed interface PeerEvent {
         public val sas: String? = inner.sas()
 
         /** Lets it in; if it has knocked, lets it come and be compared. [PeersException.Closed] when decided already. */
+        @Throws(PeersException::class)
         public fun accept(): Unit = translating { inner.accept() }
 
         /** Turns it away; a device that has knocked gets no answer. Does nothing when decided already. */
@@ -54,40 +62,104 @@ public sealed interface PeerEvent {
      * The device that this one connects to asks its person, who sees the same six digits: show them. If the two are not the same,
      * [Peers.trust] with [TrustLevel.UNTRUSTED] ends it from this side.
      */
-    public data class Comparing(val device: DeviceId, val sas: String) : PeerEvent
+    public class Comparing internal constructor(public val device: DeviceId, public val sas: String) : PeerEvent {
+        override fun equals(other: Any?): Boolean = other is Comparing && device == other.device && sas == other.sas
+
+        override fun hashCode(): Int = Objects.hash(device, sas)
+
+        override fun toString(): String = "Comparing(device=$device, sas=$sas)"
+    }
 
     /** A session can be used, whoever asked for it. */
-    public data class Connected(override val session: Session, val path: PathKind) : OfSession
+    public class Connected internal constructor(override val session: Session, public val path: PathKind) : OfSession {
+        override fun equals(other: Any?): Boolean = other is Connected && session == other.session && path == other.path
+
+        override fun hashCode(): Int = Objects.hash(session, path)
+
+        override fun toString(): String = "Connected(session=$session, path=$path)"
+    }
 
     /** A session moved to another path; null while one is looked for. */
-    public data class PathChanged(override val session: Session, val path: PathKind?) : OfSession
+    public class PathChanged internal constructor(override val session: Session, public val path: PathKind?) : OfSession {
+        override fun equals(other: Any?): Boolean = other is PathChanged && session == other.session && path == other.path
+
+        override fun hashCode(): Int = Objects.hash(session, path)
+
+        override fun toString(): String = "PathChanged(session=$session, path=$path)"
+    }
 
     /** Whether a session can be used has changed. */
-    public data class StatusChanged(override val session: Session, val status: SessionStatus) : OfSession
+    public class StatusChanged internal constructor(
+        override val session: Session,
+        public val status: SessionStatus,
+    ) : OfSession {
+        override fun equals(other: Any?): Boolean = other is StatusChanged && session == other.session && status == other.status
+
+        override fun hashCode(): Int = Objects.hash(session, status)
+
+        override fun toString(): String = "StatusChanged(session=$session, status=$status)"
+    }
 
     /** The path a session uses feels different now. */
-    public data class QualityChanged(override val session: Session, val quality: Quality) : OfSession
+    public class QualityChanged internal constructor(override val session: Session, public val quality: Quality) : OfSession {
+        override fun equals(other: Any?): Boolean =
+            other is QualityChanged && session == other.session && quality == other.quality
+
+        override fun hashCode(): Int = Objects.hash(session, quality)
+
+        override fun toString(): String = "QualityChanged(session=$session, quality=$quality)"
+    }
 
     /**
      * A session ended. [reason] is a stable name: `closed`, `closed-by-peer`, `evicted`, `peer-restarted`, `no-path`, `protocol`,
      * `overloaded`.
      */
-    public data class Disconnected(override val session: Session, val reason: String) : OfSession
+    public class Disconnected internal constructor(override val session: Session, public val reason: String) : OfSession {
+        override fun equals(other: Any?): Boolean = other is Disconnected && session == other.session && reason == other.reason
+
+        override fun hashCode(): Int = Objects.hash(session, reason)
+
+        override fun toString(): String = "Disconnected(session=$session, reason=$reason)"
+    }
 
     /** A device registered at the relay. */
-    public data class Online(val device: DeviceId) : PeerEvent
+    public class Online internal constructor(public val device: DeviceId) : PeerEvent {
+        override fun equals(other: Any?): Boolean = other is Online && device == other.device
+
+        override fun hashCode(): Int = device.hashCode()
+
+        override fun toString(): String = "Online(device=$device)"
+    }
 
     /** A device left the relay. A session on a direct path goes on. */
-    public data class Offline(val device: DeviceId) : PeerEvent
+    public class Offline internal constructor(public val device: DeviceId) : PeerEvent {
+        override fun equals(other: Any?): Boolean = other is Offline && device == other.device
+
+        override fun hashCode(): Int = device.hashCode()
+
+        override fun toString(): String = "Offline(device=$device)"
+    }
 
     /**
      * Data costs money on the network there is now, or does not any more. While it does, nothing better than there is is looked
      * for, idle paths are asked half as often, and streams marked as bulk ([PeerStream.bulk]) wait.
      */
-    public data class Metered(val metered: Boolean) : PeerEvent
+    public class Metered internal constructor(public val metered: Boolean) : PeerEvent {
+        override fun equals(other: Any?): Boolean = other is Metered && metered == other.metered
+
+        override fun hashCode(): Int = metered.hashCode()
+
+        override fun toString(): String = "Metered(metered=$metered)"
+    }
 
     /** Events older than those that follow were dropped because nobody collected them. */
-    public data class Missed(val count: ULong) : PeerEvent
+    public class Missed internal constructor(@get:JvmName("getCount") public val count: ULong) : PeerEvent {
+        override fun equals(other: Any?): Boolean = other is Missed && count == other.count
+
+        override fun hashCode(): Int = count.hashCode()
+
+        override fun toString(): String = "Missed(count=$count)"
+    }
 }
 
 internal fun Event.toEvent(): PeerEvent = when (this) {

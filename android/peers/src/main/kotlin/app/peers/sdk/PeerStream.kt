@@ -55,6 +55,8 @@ public class PeerStream internal constructor(private val inner: Stream) {
     public suspend fun finish(): Unit = translating { inner.finish(null) }
 
     /** Gives up writing: the peer's reads fail with [code]. */
+    @JvmOverloads
+    @JvmName("reset")
     public fun reset(code: ULong = 0u): Unit = inner.reset(code)
 
     /** The next bytes, at most [max]; null at the end. A cancelled read loses nothing. */
@@ -74,5 +76,7 @@ public class PeerStream internal constructor(private val inner: Stream) {
     }
 
     /** Gives up reading: the peer's writes fail with [code]. */
+    @JvmOverloads
+    @JvmName("stop")
     public fun stop(code: ULong = 0u): Unit = inner.stop(code)
 }

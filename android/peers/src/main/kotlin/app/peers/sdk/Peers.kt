@@ -24,14 +24,14 @@ import kotlinx.coroutines.withContext
  * This device among its peers.
  *
  * ```kotlin
- * val peers = Peers { relay("wss://relay.example.com"); identity(FileIdentity(path)) }   // nothing connects yet
+ * val peers = Peers { relay("wss://relay.example.com"); identity(FileIdentity(file)) }   // nothing connects yet
  * peers.start()
  * peers.session(device).send("hello")
  * ```
  * All functions may be called from any thread, the main thread included: none blocks. Cancelling a coroutine cancels what it
  * waits for, at the peer as well. After [shutdown] or [close] everything throws [PeersException.Closed].
  */
-public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
+public class Peers @Throws(PeersException::class) constructor(configure: PeersConfig.() -> Unit) : AutoCloseable {
     private val scope = CoroutineScope(SupervisorJob() + Dispatchers.Default)
     private val config = PeersConfig().apply(configure)
     private val client = translating {
@@ -80,9 +80,11 @@ public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
     public val logs: Flow<LogRecord> get() = log.records
 
     /** This device. [PeersException.NotStarted] before [start]. */
+    @get:Throws(PeersException::class)
     public val deviceId: DeviceId get() = DeviceId(translating { client.deviceId() })
 
     /** This device's user. [PeersException.NotStarted] before [start]. */
+    @get:Throws(PeersException::class)
     public val userId: UserId get() = UserId(translating { client.userId() })
 
     /** Sessions that can be used now. */
@@ -105,6 +107,8 @@ public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
      * Sets how far [device] is trusted, for this run. From [TrustLevel.KNOWN] on it is connected by itself whenever it can be
      * reached and a person looks.
      */
+    @JvmOverloads
+    @Throws(PeersException::class)
     public fun trust(device: DeviceId, level: TrustLevel = TrustLevel.TRUSTED): Unit =
         translating { client.trust(device.text, level.toGenerated()) }
 
@@ -112,6 +116,7 @@ public class Peers(configure: PeersConfig.() -> Unit) : AutoCloseable {
      * A fact about the network, as often as the operating system has one. The library acts when they have settled: paths have to
      * prove themselves, and on another network everything is made anew.
      */
+    @Throws(PeersException::class)
     public fun networkChanged(snapshot: NetworkSnapshot): Unit =
         translating { client.networkChanged(snapshot.toGenerated()) }
 

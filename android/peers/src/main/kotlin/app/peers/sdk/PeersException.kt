@@ -66,7 +66,7 @@ public sealed class PeersException(
         PeersException("call-failed", text, cause)
 
     /** The peer gave up this stream, for the application's [reason]. */
-    public class StreamReset internal constructor(public val reason: ULong, cause: Throwable?) :
+    public class StreamReset internal constructor(@get:JvmName("getReason") public val reason: ULong, cause: Throwable?) :
         PeersException("stream-reset", "the peer gave up the stream with code $reason", cause)
 
     /** A defect of this library. Please report it. */

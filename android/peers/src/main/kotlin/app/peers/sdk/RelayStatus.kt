@@ -2,16 +2,24 @@ package app.peers.sdk
 
 import app.peers.sdk.generated.RelayState as GeneratedState
 import app.peers.sdk.generated.RelayStatus as GeneratedStatus
+import java.util.Objects
 
 /** One relay, and where this device stands with it. */
-public data class RelayStatus(
+public class RelayStatus internal constructor(
     /** As [PeersConfig.relay] was given it. */
-    val url: String,
+    public val url: String,
     /** Now. */
-    val state: RelayState,
+    public val state: RelayState,
     /** Why the last try failed or the last registration ended; kept while the next try runs, null once it succeeds. */
-    val problem: RelayProblem?,
-)
+    public val problem: RelayProblem?,
+) {
+    override fun equals(other: Any?): Boolean =
+        other is RelayStatus && url == other.url && state == other.state && problem == other.problem
+
+    override fun hashCode(): Int = Objects.hash(url, state, problem)
+
+    override fun toString(): String = "RelayStatus(url=$url, state=$state, problem=$problem)"
+}
 
 /** Where this device stands with one relay. */
 public enum class RelayState {
@@ -35,15 +43,21 @@ public enum class RelayState {
 }
 
 /** Why a relay is not reached. */
-public data class RelayProblem(
+public class RelayProblem internal constructor(
     /**
      * A stable name: `not-found`, `unreachable`, `tls`, `not-a-relay`, `wrong-name`, `not-admitted`, `refused`, `silent`,
      * `broken`, `closed`, `network-changed`, `protocol`.
      */
-    val code: String,
+    public val code: String,
     /** For a person. */
-    val reason: String,
-)
+    public val reason: String,
+) {
+    override fun equals(other: Any?): Boolean = other is RelayProblem && code == other.code && reason == other.reason
+
+    override fun hashCode(): Int = Objects.hash(code, reason)
+
+    override fun toString(): String = "RelayProblem(code=$code, reason=$reason)"
+}
 
 internal fun GeneratedStatus.toStatus(): RelayStatus =
     RelayStatus(url, state.toState(), problem?.let { RelayProblem(it.code, it.reason) })

@@ -21,7 +21,7 @@ public class Request internal constructor(
 )
 
 /** Thrown by a handler to say no: the caller sees [failure] and the message. */
-public class RequestFailed(
+public class RequestFailed @JvmOverloads constructor(
     message: String,
     public val failure: CallFailure = CallFailure.APPLICATION,
 ) : Exception(message)

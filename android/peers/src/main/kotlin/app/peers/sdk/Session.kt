@@ -76,7 +76,7 @@ public class Session internal constructor(private val inner: GeneratedSession) {
     /** Sends a text, which is an object too. */
     public suspend fun send(text: String, group: GroupId? = null): Unit = send(Value.Text(text), group)
 
-    /** Sends bytes as they are. */
+    /** Sends bytes as they are. One that is cancelled while it waits may just have been sent. */
     public suspend fun send(bytes: ByteArray, group: GroupId? = null): Unit = translating {
         currentCoroutineContext().ensureActive()
         if (!Lane.send(lane, bytes, group?.text)) inner.send(bytes, group?.text, null)
@@ -129,9 +129,11 @@ public class Session internal constructor(private val inner: GeneratedSession) {
 /** What a peer sent. */
 public class Message internal constructor(public val group: GroupId?, public val bytes: ByteArray) {
     /** The object sent; [PeersException.Codec] when the bytes are none. */
+    @get:Throws(PeersException::class)
     public val value: Value get() = Value.decode(bytes)
 
     /** The text sent; [PeersException.Codec] when it was something else. */
+    @get:Throws(PeersException::class)
     public val text: String
         get() = (value as? Value.Text)?.value ?: throw PeersException.Codec("not a text")
 }

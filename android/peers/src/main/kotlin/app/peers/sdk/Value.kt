@@ -39,12 +39,16 @@ public sealed interface Value {
 
     public companion object {
         /** From MessagePack; [PeersException.Codec] when it is not. */
+        @JvmStatic
+        @Throws(PeersException::class)
         public fun decode(bytes: ByteArray): Value = MessagePackReader(bytes).readAll()
 
         /** An object of plain Kotlin values: null, Boolean, Int, Long, Double, String, ByteArray, List, Map, Value. */
+        @JvmStatic
         public fun of(vararg fields: Pair<String, Any?>): Object = Object(fields.associate { (k, v) -> k to from(v) })
 
         /** A plain Kotlin value as in [of]; IllegalArgumentException for anything else. */
+        @JvmStatic
         public fun from(value: Any?): Value = when (value) {
             null -> Null
             is Value -> value

@@ -74,7 +74,7 @@ internal class Network {
     fun keys(): Pair<Identity, DeviceId> {
         val file = createTempDirectory().resolve("identity")
         val id = peersCommand("id", "--identity", file.toString()).inputReader().readLine()
-        return FileIdentity(file) to DeviceId(id)
+        return FileIdentity(file.toFile()) to DeviceId(id)
     }
 
     /** The URL of another relay, with these settings. */

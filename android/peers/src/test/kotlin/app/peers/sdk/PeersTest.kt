@@ -73,11 +73,11 @@ class PeersTest {
 
     @Test
     fun `a file keeps the identity`() = network {
-        val path = createTempDirectory().resolve("keys")
-        val first = device { identity(FileIdentity(path)) }
+        val file = createTempDirectory().resolve("keys").toFile()
+        val first = device { identity(FileIdentity(file)) }
         val id = first.deviceId
         first.shutdown()
-        assertEquals(id, device { identity(FileIdentity(path)) }.deviceId)
+        assertEquals(id, device { identity(FileIdentity(file)) }.deviceId)
         assertNotEquals(id, device().deviceId)
     }
 

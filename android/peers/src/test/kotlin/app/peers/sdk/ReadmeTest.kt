@@ -1,6 +1,6 @@
 package app.peers.sdk
 
-import java.nio.file.Path
+import java.io.File
 import kotlin.io.path.createTempDirectory
 import kotlin.test.Test
 import kotlin.test.assertEquals
@@ -13,7 +13,7 @@ import kotlinx.coroutines.flow.map
 import kotlinx.coroutines.launch
 
 // readme:begin
-class Chat(relay: String, keys: Path) : AutoCloseable {
+class Chat(relay: String, keys: File) : AutoCloseable {
     val peers = Peers { relay(relay); identity(FileIdentity(keys)) }    // the keys are made on first run
 
     suspend fun run(friends: Set<DeviceId>, show: (DeviceId, String) -> Unit) = coroutineScope {
@@ -41,7 +41,7 @@ class ReadmeTest {
     fun `the program in the README works`() = network {
         coroutineScope {
             val shown = Channel<Pair<DeviceId, String>>(Channel.UNLIMITED)
-            val folder = createTempDirectory()
+            val folder = createTempDirectory().toFile()
             Chat(Relay.url, folder.resolve("a")).use { alice ->
                 Chat(Relay.url, folder.resolve("b")).use { bob ->
                     launch { alice.run(emptySet()) { _, _ -> } }

@@ -6,6 +6,7 @@ import android.content.Context
 import app.peers.sdk.LogLevel
 import app.peers.sdk.Peers
 import app.peers.sdk.PeersConfig
+import app.peers.sdk.PeersException
 
 /**
  * This phone among its peers.
@@ -21,6 +22,7 @@ import app.peers.sdk.PeersConfig
  * One for the process, made in `Application.onCreate` or on first use: two with the same identity supersede each other.
  */
 @JvmName("create")
+@Throws(PeersException::class)
 public fun Peers(context: Context, configure: PeersConfig.() -> Unit): Peers = Peers {
     network(AndroidNetwork(context).snapshots)
     appState(ProcessLifecycle().states)

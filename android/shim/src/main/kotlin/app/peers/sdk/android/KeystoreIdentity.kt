@@ -44,6 +44,7 @@ public class KeystoreIdentity @JvmOverloads constructor(
     }
 
     /** Forgets key and secret: the next start makes a new device, which peers have to accept anew. [KeystoreException] if not. */
+    @Throws(KeystoreException::class)
     public fun reset(): Unit = explained {
         val file = file()
         alone(file) {
