@@ -10,6 +10,8 @@ public protocol SecretStore: Sendable {
 }
 
 /// Where the device's keys live.
+///
+/// Later versions may add cases: end a `switch` with `@unknown default`.
 public enum Identity: Sendable {
     /// In a file that only this user can read, made on first use. The folder exists.
     case file(URL)

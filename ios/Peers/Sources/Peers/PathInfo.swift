@@ -1,6 +1,8 @@
 internal import PeersGenerated
 
 /// Whether a session can be used.
+///
+/// Later versions may add cases: end a `switch` with `@unknown default`.
 public enum SessionStatus: Sendable, Hashable {
     /// A path carries it.
     case usable
@@ -24,6 +26,8 @@ public enum SessionStatus: Sendable, Hashable {
 /// How good a path is.
 public struct Quality: Sendable, Hashable {
     /// How it feels, worst first.
+    ///
+    /// Later versions may add cases: end a `switch` with `@unknown default`.
     public enum Level: Sendable, Hashable {
         /// Hardly usable.
         case bad

@@ -1,6 +1,8 @@
 internal import PeersGenerated
 
 /// What carries a session now, best first.
+///
+/// Later versions may add cases: end a `switch` with `@unknown default`.
 public enum PathKind: String, Sendable, Hashable, CustomStringConvertible {
     /// A WebSocket on the same network.
     case lan
@@ -39,6 +41,8 @@ extension PathKind {
 }
 
 /// Kinds of path, best first as long as `PeersConfig.prefer` names no others.
+///
+/// Later versions may add cases: end a `switch` with `@unknown default`.
 public enum PathTier: Sendable, Hashable {
     /// A WebSocket on the same network.
     case lan

@@ -3,6 +3,8 @@ internal import PeersGenerated
 /// Something happened. What is said about a session comes in this order: `.connected`, what changes, `.disconnected`, and nothing
 /// after that. A device whose app was started anew has another session, which begins later: so the last word about a device that
 /// has a session is never that it left.
+///
+/// Later versions may add cases: end a `switch` with `@unknown default`.
 public enum PeerEvent: Sendable {
     /// The state changed; `Peers.state` has it as well.
     case state(PeersState)

@@ -4,6 +4,8 @@ internal import PeersGenerated
 /// Why an operation failed. Each case says what to do about it; `code` is for logs and statistics.
 ///
 /// A cancelled task throws `CancellationError` instead.
+///
+/// Later versions may add cases: end a `switch` with `@unknown default`.
 public enum PeersError: Error, Sendable, Hashable {
     /// Closed here: the client, the session or the stream. Make a new one.
     case closed
@@ -75,6 +77,8 @@ extension PeersError: LocalizedError {
 }
 
 /// What kind of no a call got.
+///
+/// Later versions may add cases: end a `switch` with `@unknown default`.
 public enum CallFailure: Sendable, Hashable {
     /// The handler failed; the text is the application's.
     case application

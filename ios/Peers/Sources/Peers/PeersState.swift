@@ -1,6 +1,8 @@
 internal import PeersGenerated
 
 /// Whether this device reaches a relay.
+///
+/// Later versions may add cases: end a `switch` with `@unknown default`.
 public enum PeersState: Sendable, Hashable {
     /// Not started yet.
     case stopped

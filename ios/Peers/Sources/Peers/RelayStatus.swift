@@ -11,6 +11,8 @@ public struct RelayStatus: Sendable, Hashable {
 }
 
 /// Where this device stands with one relay.
+///
+/// Later versions may add cases: end a `switch` with `@unknown default`.
 public enum RelayState: Sendable, Hashable {
     /// Dialing or registering.
     case connecting

@@ -1,6 +1,8 @@
 internal import PeersGenerated
 
 /// Whether a person looks at the app.
+///
+/// Later versions may add cases: end a `switch` with `@unknown default`.
 public enum AppState: Sendable, Hashable {
     /// A person looks.
     case foreground
@@ -21,6 +23,8 @@ public enum AppState: Sendable, Hashable {
 /// The network as the operating system describes it at one moment.
 public struct NetworkSnapshot: Sendable, Hashable {
     /// What kind of network carries the default route.
+    ///
+    /// Later versions may add cases: end a `switch` with `@unknown default`.
     public enum Medium: Sendable, Hashable {
         /// Wi-Fi.
         case wifi

@@ -1,6 +1,8 @@
 internal import PeersGenerated
 
 /// How far a device is trusted, lowest first.
+///
+/// Later versions may add cases: end a `switch` with `@unknown default`.
 public enum TrustLevel: Sendable, Hashable {
     /// Known to do harm. Nothing outweighs this.
     case malicious

@@ -1,6 +1,8 @@
 import Foundation
 
 /// Why the Keychain does not keep this device's keys. `Peers.start()` throws it.
+///
+/// Later versions may add cases: end a `switch` with `@unknown default`.
 public enum KeychainError: Error, Sendable, Hashable {
     /// The device was not unlocked since it was switched on. Start again after
     /// `UIApplication.protectedDataDidBecomeAvailableNotification`.

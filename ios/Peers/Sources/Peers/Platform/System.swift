@@ -1,4 +1,6 @@
 /// A part of the system that `Peers` follows by itself, on iOS and macOS.
+///
+/// Later versions may add cases: end a `switch` with `@unknown default`.
 public enum SystemSource: Sendable, Hashable, CaseIterable {
     /// The network, by `NWPathMonitor`: what `Peers.networkChanged` is for elsewhere.
     case network
@@ -7,6 +9,8 @@ public enum SystemSource: Sendable, Hashable, CaseIterable {
 }
 
 /// A setting by which the person keeps the app from a network; iOS has them for each app.
+///
+/// Later versions may add cases: end a `switch` with `@unknown default`.
 public enum NetworkDenial: Sendable, Hashable {
     /// Mobile data is off for this app.
     case cellular
