@@ -2,6 +2,7 @@ package app.peers.sdk
 
 import app.peers.sdk.generated.LogLevel as GeneratedLogLevel
 import app.peers.sdk.generated.LogRecord as GeneratedLogRecord
+import java.util.Objects
 
 /** How much is logged, and how grave one record is. */
 public enum class LogLevel {
@@ -19,7 +20,14 @@ public enum class LogLevel {
 }
 
 /** One statement of the library. It holds no key, no content and no full address. */
-public data class LogRecord(val level: LogLevel, val module: String, val text: String)
+public class LogRecord internal constructor(public val level: LogLevel, public val module: String, public val text: String) {
+    override fun equals(other: Any?): Boolean =
+        other is LogRecord && level == other.level && module == other.module && text == other.text
+
+    override fun hashCode(): Int = Objects.hash(level, module, text)
+
+    override fun toString(): String = "LogRecord(level=$level, module=$module, text=$text)"
+}
 
 /** Takes log records, for a log of the app's own. */
 public fun interface LogSink {
