@@ -20,7 +20,7 @@
 #   build_host [PROFILE [OPTION…]]   peers-ffi, the `peers` command and what cargo's OPTIONs add; PROFILE is dev (the default),
 #                                release, …; sets $HOST_DIR, the folder of libpeers_ffi.so and peers
 #   generate LANGUAGE            the Kotlin or Swift half of peers-ffi, from the library in $HOST_DIR; sets $GENERATED
-#   kotlin_library               generated code and façade as $BUILD/kotlin/peers.jar
+#   kotlin_library               generated code and façade, each compiled by itself, as $BUILD/kotlin/peers.jar
 #   kotlin_compile               generated code, façade and tests; sets $KOTLIN_CLASSPATH to run them with
 #   kotlin_jar NAME CLASSPATH SOURCE… [-- FLAG…]   more sources (an example, say) as $BUILD/kotlin/NAME.jar
 #   kotlin_java ARG…             java with that classpath and the library found
