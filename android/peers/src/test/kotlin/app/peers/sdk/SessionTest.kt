@@ -1,17 +1,21 @@
 package app.peers.sdk
 
+import kotlin.random.Random
 import kotlin.test.Test
 import kotlin.test.assertContentEquals
 import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
 import kotlin.test.assertNotEquals
 import kotlin.test.assertNull
+import kotlin.test.assertTrue
+import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
 import kotlinx.coroutines.cancel
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.map
 import kotlinx.coroutines.flow.take
@@ -130,6 +134,55 @@ class SessionTest {
     }
 
     @Test
+    fun `a write of nothing sends nothing and is no error`() = network {
+        val (session, other) = pair()
+        val stream = session.openStream("photo")
+        stream.write(ByteArray(0))
+        stream.write(byteArrayOf(1))
+        val inbound = other.streams.first()
+        assertContentEquals(byteArrayOf(1), inbound.read())
+        stream.write(ByteArray(0))
+        stream.finish()
+        assertNull(inbound.read())
+    }
+
+    @Test
+    fun `a slow collector makes the sender wait and still gets everything`() = network {
+        val (session, other) = pair()
+        val count = 512
+        // They do not get smaller on the way.
+        fun body(number: Int) = Random(number).nextBytes(SIZE)
+        var sent = 0
+        coroutineScope {
+            val sending = launch(Dispatchers.Default) {
+                repeat(count) { number ->
+                    session.send(body(number))
+                    sent += 1
+                }
+            }
+            // It takes one, and then looks away until the sender stands still.
+            assertContentEquals(body(0), other.messages.first().bytes)
+            val held = standsStill { sent }
+            assertTrue(sending.isActive && held * SIZE < QUEUES, "$held messages were sent")
+            var next = 1
+            other.messages.take(count - 1).collect { message ->
+                assertContentEquals(body(next++), message.bytes)
+            }
+            sending.join()
+        }
+    }
+
+    /** [count] once it has been the same for a second. */
+    private suspend fun standsStill(count: () -> Int): Int {
+        var last = -1
+        while (last != count()) {
+            last = count()
+            delay(1.seconds)
+        }
+        return last
+    }
+
+    @Test
     fun `a read that is cancelled while it waits loses nothing`() = network {
         val (session, other) = pair()
         val stream = session.openStream("photo")
@@ -218,5 +271,11 @@ class SessionTest {
             trust(firstId)
         }
         return first.session(secondId) to second.session(firstId)
+    }
+
+    private companion object {
+        /** What both ends may hold of one session's messages: the queues of the sender, and the credit of the receiver. */
+        const val QUEUES = 16 shl 20
+        const val SIZE = 64 * 1024
     }
 }
