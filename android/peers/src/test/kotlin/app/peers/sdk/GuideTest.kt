@@ -1,7 +1,7 @@
 package app.peers.sdk
 
 import com.example.chat.Chat
-import java.nio.file.Path
+import java.io.File
 import kotlin.io.path.createTempDirectory
 import kotlin.test.Test
 import kotlin.test.assertEquals
@@ -54,7 +54,7 @@ class GuideTest {
 
     @Test
     fun `what replaces PeerJS shows what another device says`() = network {
-        val folder = createTempDirectory()
+        val folder = createTempDirectory().toFile()
         val shown = Channel<String>(Channel.UNLIMITED)
         val alice = Talk(Relay.url, folder.resolve("alice")) {}
         val bob = Talk(Relay.url, folder.resolve("bob")) { shown.trySend(it) }
@@ -69,7 +69,7 @@ class GuideTest {
     }
 }
 
-private suspend fun simplePeer(relay: String, keys: Path, other: DeviceId, show: (String) -> Unit) {
+private suspend fun simplePeer(relay: String, keys: File, other: DeviceId, show: (String) -> Unit) {
     // guide:begin simple-peer
     val peers = Peers {
         relay(relay)
@@ -85,7 +85,7 @@ private suspend fun simplePeer(relay: String, keys: Path, other: DeviceId, show:
 }
 
 // guide:begin peerjs
-class Talk(relay: String, keys: Path, private val show: (String) -> Unit) {
+class Talk(relay: String, keys: File, private val show: (String) -> Unit) {
     val peers = Peers { relay(relay); identity(FileIdentity(keys)) }
 
     suspend fun run() = coroutineScope {

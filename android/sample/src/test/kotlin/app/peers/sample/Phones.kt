@@ -30,7 +30,7 @@ internal class Phone(network: Network, scope: CoroutineScope) {
     val networks = MutableSharedFlow<NetworkSnapshot>(replay = 1)
     val appStates = MutableSharedFlow<AppState>(replay = 1)
     val peers = network.stopped {
-        identity(FileIdentity(folder.resolve("identity")))
+        identity(FileIdentity(folder.resolve("identity").toFile()))
         network(networks)
         appState(appStates)
         logLevel = LogLevel.DEBUG

@@ -8,6 +8,7 @@ import app.peers.sdk.Network
 import app.peers.sdk.Peers
 import app.peers.sdk.Relay
 import app.peers.sdk.network
+import java.io.File
 import java.nio.file.Path
 import kotlin.io.path.createTempDirectory
 import kotlin.test.Test
@@ -83,10 +84,10 @@ internal object App {
         val (relay, folder) = arguments
         val peers = Peers {
             relay(relay)
-            identity(FileIdentity(Path.of(folder, "identity")))
+            identity(FileIdentity(File(folder, "identity")))
             loopback = true
         }
-        val model = ChatModel(peers, FileChatStore(Path.of(folder, "chats").toFile()))
+        val model = ChatModel(peers, FileChatStore(File(folder, "chats")))
         launch { model.run() }
         launch {
             model.state.map { it.chats.messages.joinToString(transform = { message -> message.describe() }) }
