@@ -32,7 +32,7 @@ pub enum Event {
         /// What carries it.
         path: PathKind,
     },
-    /// A session moved to another path.
+    /// A session moved to a path of another kind.
     PathChanged {
         /// The session.
         session: Arc<Session>,

@@ -1,10 +1,9 @@
 //! `peers listen`
 
-use std::collections::HashMap;
 use std::io::{Error as IoError, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use peers::{DeviceId, Event, Events, PathKind};
+use peers::{Event, Events};
 
 use crate::device::{self, DeviceArgs};
 use crate::error::Error;
@@ -15,7 +14,7 @@ pub(crate) async fn run(args: &DeviceArgs, open: bool, save: Option<PathBuf>) ->
     save.as_deref().map_or(Ok(()), check_folder)?;
     device::run(args, open, async |client, events| {
         print::result(format!("device {}", client.device_id()))?;
-        let listener = Listener { save, paths: HashMap::new() };
+        let listener = Listener { save };
         tokio::select! {
             () = problems::show(client) => Ok(()),
             () = listener.listen(events) => Ok(()),
@@ -36,36 +35,30 @@ fn check_folder(folder: &Path) -> Result<(), Error> {
 
 struct Listener {
     save: Option<PathBuf>,
-    /// The path of each device as it was shown last.
-    paths: HashMap<DeviceId, Option<PathKind>>,
 }
 
 impl Listener {
-    async fn listen(mut self, mut events: Events) {
+    async fn listen(self, mut events: Events) {
         while let Some(event) = events.next().await {
             self.handle(event);
         }
     }
 
-    fn handle(&mut self, event: Event) {
+    fn handle(&self, event: Event) {
         match event {
             Event::Connected { session, path } => {
                 print::note(format!("{} connected by {path:?}", session.device()));
-                self.paths.insert(session.device(), Some(path));
                 tokio::spawn(answer::echo_messages(session.clone()));
                 tokio::spawn(receive_files(session, self.save.clone()));
             }
-            // Another connection of the same kind is no news.
-            Event::PathChanged { session, path } if self.paths.get(&session.device()) != Some(&path) => {
-                match path {
-                    Some(path) => print::note(format!("{} now by {path:?}", session.device())),
-                    None => print::note(format!("{} has no path now", session.device())),
-                }
-                self.paths.insert(session.device(), path);
+            Event::PathChanged { session, path: Some(path) } => {
+                print::note(format!("{} now by {path:?}", session.device()));
+            }
+            Event::PathChanged { session, path: None } => {
+                print::note(format!("{} has no path now", session.device()));
             }
             Event::Disconnected { session, reason } => {
                 print::note(format!("{} left: {reason}", session.device()));
-                self.paths.remove(&session.device());
             }
             Event::Incoming(incoming) => {
                 let device = incoming.device();

@@ -68,7 +68,7 @@ pub enum Event {
         /// Its first path.
         path: TransportKind,
     },
-    /// A session moved to another path.
+    /// A session moved to a path of another kind, or has none.
     PathChanged {
         /// The session.
         session: Session,

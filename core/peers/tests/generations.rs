@@ -60,8 +60,8 @@ impl Mortal {
 #[derive(Default)]
 struct Account {
     live: Option<Session>,
-    /// The path it began with, until another one was told.
-    first: Option<PathKind>,
+    /// Its path, as events say.
+    path: Option<PathKind>,
     ended: Vec<&'static str>,
 }
 
@@ -74,12 +74,12 @@ impl Account {
                 Event::Connected { session, path } => {
                     assert!(self.live.is_none(), "{event:?} while there is another one");
                     self.live = Some(session.clone());
-                    self.first = Some(*path);
+                    self.path = Some(*path);
                     session
                 }
                 Event::PathChanged { session, path } => {
-                    assert!(path.is_none() || self.first != *path, "{event:?} has changed nothing");
-                    self.first = None;
+                    assert_ne!(self.path, *path, "{event:?} has changed nothing");
+                    self.path = *path;
                     session
                 }
                 Event::StatusChanged { session, .. }

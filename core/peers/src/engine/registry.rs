@@ -1,6 +1,7 @@
 //! The sessions of a client, by peer.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use peers_proto::dial::{Ending, Peer};
@@ -59,8 +60,9 @@ impl Entries {
         self.of.values().filter_map(|entry| entry.live.as_ref()).map(|(shared, _)| shared)
     }
 
-    fn take_named(&mut self, device: DeviceId) -> Option<TransportKind> {
-        self.of.get_mut(&device)?.named.take()
+    /// True if the session had another path.
+    fn set_path(&mut self, device: DeviceId, path: Option<TransportKind>) -> bool {
+        self.of.get_mut(&device).is_some_and(|entry| mem::replace(&mut entry.path, path) != path)
     }
 
     /// The session has ended.
@@ -86,13 +88,13 @@ impl Entries {
 struct Entry {
     instance: Instance,
     live: Option<(Arc<Shared>, mpsc::Sender<NewPath>)>,
-    /// The path that `Connected` named, until the session's driver uses its first one.
-    named: Option<TransportKind>,
+    /// The path that the last event about the session named.
+    path: Option<TransportKind>,
 }
 
 impl Entry {
     fn new() -> Self {
-        Self { instance: Instance::new(number()), live: None, named: None }
+        Self { instance: Instance::new(number()), live: None, path: None }
     }
 }
 
@@ -200,7 +202,7 @@ impl Engine {
         let (shared, paths) = entry.live.get_or_insert_with(|| self.begin(&established, level));
         let (session, paths) = (Session { shared: shared.clone() }, paths.clone());
         if fresh {
-            entry.named = Some(kind);
+            entry.path = Some(kind);
             let peer = Peer { level, user, groups: self.common_groups(device, level) };
             // What the dialer judges them by, should there be one too many.
             let used: Vec<_> = entries.sessions().map(|shared| (shared.peer.device, shared.used())).collect();
@@ -321,8 +323,8 @@ impl Engine {
             // A meeting has taken it out of the registry and told so, and another may be there.
             _ if !is_live => {}
             Notice::Path(route) => {
-                // The session is on the path it began with: that is no change.
-                if entries.take_named(device) != Some(route.kind) {
+                // Another connection of the same kind is nothing that an app shows.
+                if entries.set_path(device, Some(route.kind)) {
                     self.events.send(Event::PathChanged { session, path: Some(route.kind) });
                 }
                 self.tell_standing(device, shared);
@@ -333,7 +335,7 @@ impl Engine {
             }
             Notice::Quality(quality) => self.events.send(Event::QualityChanged { session, quality }),
             Notice::Down(reason) => {
-                entries.take_named(device);
+                entries.set_path(device, None);
                 tracing::info!(%device, %reason, "no path");
                 self.events.send(Event::PathChanged { session, path: None });
             }
