@@ -32,7 +32,7 @@ pub enum Event {
         /// What carries it.
         path: PathKind,
     },
-    /// A session moved to a path of another kind.
+    /// A session moved to a path of another kind, or from or to a TURN server.
     PathChanged {
         /// The session.
         session: Arc<Session>,

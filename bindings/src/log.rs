@@ -210,7 +210,11 @@ impl Visit for Text {
                 quoted if quoted.starts_with('"') => write!(self.0, "{name}={quoted}"),
                 bare => write!(self.0, "{name}={bare:?}"),
             },
-            name => write!(self.0, "{name}={value:?}"),
+            name => {
+                // Words of a relay or of a peer do not begin lines, nor act on a terminal.
+                let value = format!("{value:?}").replace(char::is_control, " ");
+                write!(self.0, "{name}={value}")
+            }
         };
     }
 }

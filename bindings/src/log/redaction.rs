@@ -10,6 +10,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const ID: usize = 32;
 /// Bytes of the longest address with its zone.
 const ADDRESS: usize = 80;
+/// Bytes of the longest scheme that is looked for, and of the longest host.
+const SCHEME: usize = 16;
+const HOST: usize = 253;
 /// Schemes of URLs without slashes.
 const OPAQUE: [&str; 4] = ["stun", "stuns", "turn", "turns"];
 
@@ -41,10 +44,11 @@ impl Redaction {
     /// The text with addresses and their ports, hosts, ids and names replaced.
     pub(super) fn redact(&mut self, text: &str) -> String {
         let mut safe = String::with_capacity(text.len());
-        let (mut before, mut rest) = (' ', text);
+        // The two characters before the rest.
+        let (mut before, mut rest) = ([' '; 2], text);
         while let Some(first) = rest.chars().next() {
             let mut length = first.len_utf8();
-            match if is_word(before) { None } else { find(before, rest) } {
+            match if is_word(before[1]) { None } else { find(before, rest) } {
                 Some(found) => {
                     length = found.length;
                     safe.push_str(&rest[..found.stays]);
@@ -52,7 +56,9 @@ impl Redaction {
                 }
                 None => safe.push(first),
             }
-            before = rest[..length].chars().next_back().unwrap_or(first);
+            let mut passed = rest[..length].chars().rev();
+            let last = passed.next().unwrap_or(first);
+            before = [passed.next().unwrap_or(before[1]), last];
             rest = &rest[length..];
         }
         safe
@@ -72,19 +78,24 @@ impl Redaction {
     }
 }
 
-/// `before` is the character before `rest`, and none of a word.
-fn find(before: char, rest: &str) -> Option<Found> {
+/// `before` are the characters before `rest`; the last is none of a word.
+fn find(before: [char; 2], rest: &str) -> Option<Found> {
+    // Of a file or of a module.
+    let in_path = matches!(before, [_, '.' | '\\'] | [':', ':']) || before[1] == '/' && before[0] != '/';
     url(rest)
         .or_else(|| name(rest))
         .or_else(|| id(rest))
-        .or_else(|| if before == '.' { None } else { bracketed(rest).or_else(|| address(before, rest)) })
-        .or_else(|| if "./\\:".contains(before) { None } else { host(rest) })
+        .or_else(
+            || if before[1] == '.' { None } else { bracketed(rest).or_else(|| address(before[1], rest)) },
+        )
+        .or_else(|| if in_path { None } else { host(rest) })
 }
 
 /// `wss://user@host:port/path?query`, `turn:host:port`: all but the scheme is one host.
 fn url(rest: &str) -> Option<Found> {
+    let start = &rest[..rest.floor_char_boundary(SCHEME + 1)];
     let (scheme, after) =
-        rest.split_at(rest.find(|c: char| !(c.is_ascii_alphanumeric() || "+-.".contains(c)))?);
+        rest.split_at(start.find(|c: char| !(c.is_ascii_alphanumeric() || "+-.".contains(c)))?);
     let stays = match after.strip_prefix(':')?.starts_with("//") {
         true if !scheme.is_empty() => scheme.len() + 3,
         false if OPAQUE.iter().any(|known| scheme.eq_ignore_ascii_case(known)) => scheme.len() + 1,
@@ -157,13 +168,23 @@ fn bracketed(rest: &str) -> Option<Found> {
     })
 }
 
-/// An IPv6 address with or without a zone, an IPv4 address with or without a port, or a hardware address.
 fn address(before: char, rest: &str) -> Option<Found> {
-    let shape = run(rest, |c| c.is_ascii_hexdigit() || c == ':' || c == '.');
-    if shape.len() > ADDRESS || is_word(rest[shape.len()..].chars().next().unwrap_or(' ')) {
-        return None;
+    with_colons(before, rest).or_else(|| ipv4(rest))
+}
+
+fn found(key: String, length: usize) -> Option<Found> {
+    Some(Found { kind: Kind::Address, key, stays: 0, length })
+}
+
+/// An IPv6 address with or without a zone, or a hardware address.
+fn with_colons(before: char, rest: &str) -> Option<Found> {
+    let mut shape = run(&rest[..rest.floor_char_boundary(ADDRESS + 1)], |c| {
+        c.is_ascii_hexdigit() || c == ':' || c == '.'
+    });
+    if is_word(rest[shape.len()..].chars().next().unwrap_or(' ')) {
+        // A word follows, whose first letters may be digits of a number.
+        shape = shape.rsplit_once(':')?.0;
     }
-    let found = |key, length| Some(Found { kind: Kind::Address, key, stays: 0, length });
     let text = shape.trim_end_matches('.');
     // A colon may follow.
     for text in [text, text.strip_suffix(':').unwrap_or(text)] {
@@ -181,7 +202,16 @@ fn address(before: char, rest: &str) -> Option<Found> {
             return found(text.to_ascii_lowercase(), text.len());
         }
     }
-    let text = run(rest, |c| c.is_ascii_digit() || c == '.').trim_end_matches('.');
+    None
+}
+
+/// An IPv4 address with or without a port.
+fn ipv4(rest: &str) -> Option<Found> {
+    let shape = run(rest, |c| c.is_ascii_digit() || c == '.');
+    if is_word(rest[shape.len()..].chars().next().unwrap_or(' ')) {
+        return None;
+    }
+    let text = shape.trim_end_matches('.');
     let is_group = |group: &str| (1..=3).contains(&group.len());
     if text.split('.').count() != 4 || !text.split('.').all(is_group) {
         return None;
@@ -201,7 +231,12 @@ fn is_given_out(address: Ipv6Addr, text: &str) -> bool {
 
 /// `relay.example.com:443`, `anna@example.com`, `phone.local`.
 fn host(rest: &str) -> Option<Found> {
-    let text = run(rest, |c| is_word(c) || "-.@".contains(c)).trim_end_matches(['.', '-', '@']);
+    let start = &rest[..rest.floor_char_boundary(HOST + 1)];
+    let text = run(start, |c| is_word(c) || "-.@".contains(c));
+    if text.len() > HOST {
+        return None;
+    }
+    let text = text.trim_end_matches(['.', '-', '@']);
     let (labels, last) = text.rsplit_once('.')?;
     let is_top =
         last.starts_with("xn--") || (last.chars().count() > 1 && last.chars().all(char::is_alphabetic));
@@ -258,6 +293,14 @@ mod tests {
             ("fdaa::beef,64:ff9b::c000:201", "<address-1>,<address-2>"),
             ("999.0.2.1 010.0.0.1", "<address-1> <address-2>"),
             ("de:ad:be:ef:00:01", "<address-1>"),
+            (
+                "192.0.2.1:connection refused, 192.0.2.1:dns",
+                "<address-1>:connection refused, <address-1>:dns",
+            ),
+            (
+                "2001:db8::7:connection refused, 2001:db8::7:dns",
+                "<address-1>:connection refused, <address-1>:dns",
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(redacted(text), expected);
@@ -273,6 +316,7 @@ mod tests {
             ("STUN:[2001:db8::7]:3478 is 2001:db8::7", "STUN:<address-1> is <address-1>"),
             ("[ws://192.0.2.1:80/a, ws://localhost]", "[ws://<address-1>, ws://<host-1>]"),
             ("file:///home/anna/keys", "file://<host-1>"),
+            ("Host:relay.example.com //relay.example.com/a", "Host:<host-1> //<host-1>/a"),
             ("not valid for relay.example.com; anna@example.com", "not valid for <host-1>; <host-2>"),
             ("1.2.0.192.in-addr.arpa müller.example phone.local.", "<host-1> <host-2> <host-3>."),
         ];
@@ -331,13 +375,14 @@ mod tests {
             v6: Ipv6Addr,
             port: u16,
             around in "[ =\"(,;{]",
+            after in "( failed|:failed|:dns|, again)",
         ) {
             let mut global = v6.segments();
             global[0] = 0x2000 | global[0] >> 3;
             let v6 = Ipv6Addr::from(global);
             let texts = [format!("{v4}"), format!("{v4}:{port}"), format!("{v6}"), format!("[{v6}]:{port}")];
             for text in texts {
-                prop_assert_eq!(redacted(&format!("dial{around}{text} failed")), format!("dial{around}<address-1> failed"));
+                prop_assert_eq!(redacted(&format!("dial{around}{text}{after}")), format!("dial{around}<address-1>{after}"));
             }
         }
 

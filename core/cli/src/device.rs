@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use peers::{
-    Client, ClientState, DeviceId, Event, Events, Identity, RelayAddress, Session, TrustLevel, TrustPolicy,
-    UserId,
+    Client, ClientBuilder, ClientState, DeviceId, Event, Events, Identity, RelayAddress, Session, TrustLevel,
+    TrustPolicy, UserId,
 };
 
 use crate::answer::Echo;
@@ -76,8 +76,13 @@ pub(crate) async fn run<T>(
     open: bool,
     work: impl AsyncFnOnce(&Client, Events) -> Result<T, Error>,
 ) -> Result<T, Error> {
+    // Before the signals are taken: a file that hangs leaves Ctrl-C as it is.
+    let builder = builder(args, open)?;
     let mut signals = Signals::new()?;
-    let (client, events) = start(args, open).await?;
+    let (client, events) = tokio::select! {
+        started = builder.start() => started?,
+        signal = signals.next() => return Err(Error::Stopped(signal)),
+    };
     let outcome = tokio::select! {
         outcome = work(&client, events) => outcome,
         signal = signals.next() => Err(Error::Stopped(signal)),
@@ -88,7 +93,7 @@ pub(crate) async fn run<T>(
     outcome
 }
 
-async fn start(args: &DeviceArgs, open: bool) -> Result<(Client, Events), Error> {
+fn builder(args: &DeviceArgs, open: bool) -> Result<ClientBuilder, Error> {
     let mut builder = Client::builder()
         .identity(Identity::load_or_create(&args.identity)?)
         .name(args.name.clone())
@@ -121,7 +126,7 @@ async fn start(args: &DeviceArgs, open: bool) -> Result<(Client, Events), Error>
             builder.trust(device, TrustLevel::Trusted)
         };
     }
-    Ok(builder.start().await?)
+    Ok(builder)
 }
 
 /// Waits until another process registers with the same identity.

@@ -1,9 +1,14 @@
 //! Relays that are not reached: the reason in words, and the flag or setting that helps.
 
+use std::time::Duration;
+
 use peers::{Client, Disconnect, RelayState, RelayStatus};
 
 use crate::error::Error;
 use crate::print;
+
+/// A client has tried again by then.
+const SECOND_TRY: Duration = Duration::from_secs(3);
 
 /// Shows each relay's problem, for ever. A relay is tried again and again: a reason is shown when it is another one.
 pub(crate) async fn show(client: &Client) {
@@ -22,17 +27,27 @@ pub(crate) async fn show(client: &Client) {
     }
 }
 
-/// Waits until no relay is worth waiting for: each has given an answer that will be the same in a moment.
+/// Waits until no relay is worth waiting for: the host of each has decided, or is not reached in a second try either.
 pub(crate) async fn none_left(client: &Client) -> Error {
-    let answered = |relays: &Vec<RelayStatus>| {
-        relays.iter().all(|relay| match &relay.state {
-            RelayState::Waiting { reason, .. } => is_answer(reason),
-            _ => false,
-        })
+    let (mut at_once, mut later) = (client.watch_relays(), client.watch_relays());
+    let second_try = async {
+        tokio::time::sleep(SECOND_TRY).await;
+        later.wait_for(|relays| relays.iter().all(|relay| fails(relay, |_| true))).await
     };
-    match client.watch_relays().wait_for(answered).await {
+    let relays = tokio::select! {
+        relays = at_once.wait_for(|relays| relays.iter().all(|relay| fails(relay, is_decision))) => relays,
+        relays = second_try => relays,
+    };
+    match relays {
         Ok(relays) => unreachable(&relays),
         Err(_) => std::future::pending().await,
+    }
+}
+
+fn fails(relay: &RelayStatus, for_good: impl FnOnce(&Disconnect) -> bool) -> bool {
+    match &relay.state {
+        RelayState::Waiting { reason, .. } => is_answer(reason) && for_good(reason),
+        _ => false,
     }
 }
 
@@ -42,7 +57,13 @@ pub(crate) fn unreachable(relays: &[RelayStatus]) -> Error {
     Error::Failed(format!("no relay is reachable: {}", reasons.join("; ")))
 }
 
-/// True if the relay's host has decided, and not the network or the load of the moment.
+/// True if the relay's host has decided. A host that is not found or not reached may be there in a moment: after a wake-up, while
+/// a relay starts again.
+fn is_decision(reason: &Disconnect) -> bool {
+    !matches!(reason.code(), "not-found" | "unreachable")
+}
+
+/// True for an answer, as opposed to silence and to the load of the moment.
 fn is_answer(reason: &Disconnect) -> bool {
     !matches!(reason.code(), "silent" | "broken" | "closed" | "network-changed" | "refused")
 }

@@ -68,7 +68,7 @@ pub enum Event {
         /// Its first path.
         path: TransportKind,
     },
-    /// A session moved to a path of another kind, or has none.
+    /// A session moved to a path of another kind, from or to a TURN server, or has none.
     PathChanged {
         /// The session.
         session: Session,

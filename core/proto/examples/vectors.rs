@@ -1,6 +1,6 @@
 //! The golden bytes as a library: `scripts/package android --check` runs it on an emulated phone.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a check fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a check fails by panicking")]
 
 use std::panic::catch_unwind;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::support::{Folder, Running, peers, relay};
 
 /// Far below the time for which a relay is waited for.
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(8);
 
 /// A command that reaches for a device which is nobody's.
 fn send(folder: &Folder, relay: &str) -> Command {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use peers_proto::dial::{Ending, Peer};
 use peers_proto::handshake::Established;
 use peers_proto::id::{DeviceId, GroupId, UserId};
-use peers_proto::path::Paths;
+use peers_proto::path::{Paths, Route};
 use peers_proto::session::{Instance, Meeting, MemoryBudget, Resume, Session as Machine, SessionConfig};
 use peers_proto::trust::{Capability, TrustLevel, allows};
 use tokio::sync::{Notify, mpsc};
@@ -17,7 +17,7 @@ use super::trust::Admission;
 use crate::event::Event;
 use crate::random;
 use crate::session::{Driver, Ended, NewPath, Notice, PeerInfo, Session, Shared};
-use crate::transport::{Transport, TransportKind};
+use crate::transport::Transport;
 
 /// Paths that may wait for a session's driver; a driver that is this far behind does not need more.
 const PATHS: usize = 8;
@@ -61,7 +61,7 @@ impl Entries {
     }
 
     /// True if the session had another path.
-    fn set_path(&mut self, device: DeviceId, path: Option<TransportKind>) -> bool {
+    fn set_path(&mut self, device: DeviceId, path: Option<Route>) -> bool {
         self.of.get_mut(&device).is_some_and(|entry| mem::replace(&mut entry.path, path) != path)
     }
 
@@ -89,7 +89,7 @@ struct Entry {
     instance: Instance,
     live: Option<(Arc<Shared>, mpsc::Sender<NewPath>)>,
     /// The path that the last event about the session named.
-    path: Option<TransportKind>,
+    path: Option<Route>,
 }
 
 impl Entry {
@@ -198,11 +198,11 @@ impl Engine {
             }
         };
         let fresh = entry.live.is_none();
-        let kind = transport.route.kind;
+        let route = transport.route;
         let (shared, paths) = entry.live.get_or_insert_with(|| self.begin(&established, level));
         let (session, paths) = (Session { shared: shared.clone() }, paths.clone());
         if fresh {
-            entry.path = Some(kind);
+            entry.path = Some(route);
             let peer = Peer { level, user, groups: self.common_groups(device, level) };
             // What the dialer judges them by, should there be one too many.
             let used: Vec<_> = entries.sessions().map(|shared| (shared.peer.device, shared.used())).collect();
@@ -210,7 +210,7 @@ impl Engine {
                 used.into_iter().for_each(|(device, at)| dialer.handle_use(device, at));
                 dialer.handle_connected(device, peer, now);
             });
-            self.events.send(Event::Connected { session: session.clone(), path: kind });
+            self.events.send(Event::Connected { session: session.clone(), path: route.kind });
         }
         // Only now: what the driver says of this path comes after that. A full queue means as many paths as anybody needs.
         let _ = paths.try_send(NewPath { transport, seal: established.seal, peer_next });
@@ -324,7 +324,7 @@ impl Engine {
             _ if !is_live => {}
             Notice::Path(route) => {
                 // Another connection of the same kind is nothing that an app shows.
-                if entries.set_path(device, Some(route.kind)) {
+                if entries.set_path(device, Some(route)) {
                     self.events.send(Event::PathChanged { session, path: Some(route.kind) });
                 }
                 self.tell_standing(device, shared);

@@ -1,5 +1,7 @@
 //! A registered socket: reader, writer and keep-alive until one of them finds an end.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use peers_proto::signaling::{ErrorCode, RelayFrame, ServerMessage, close_code};
@@ -25,13 +27,15 @@ pub(super) enum End {
 pub(super) async fn pump(shared: &Shared, learned: &Learned, socket: Socket) -> End {
     let (sink, stream) = socket.split();
     let pulse = Pulse::new(shared.clock());
+    let closed = AtomicBool::new(false);
     let end = tokio::select! {
         end = read(shared, &pulse, stream) => end,
-        end = write(shared, &pulse, sink) => end,
+        end = write(shared, &pulse, sink, &closed) => end,
         lost = pulse.watch(shared, learned.ping_every()) => End::Lost(lost),
         () = shared.keep_ice_fresh() => End::Stopped,
     };
-    if matches!(end, End::Lost(Disconnect::Broken(_))) {
+    // After this side's close frame any end is as good: nothing cut an idle socket.
+    if matches!(end, End::Lost(Disconnect::Broken(_))) && !closed.load(Ordering::Relaxed) {
         learned.handle_broken(pulse.silence(shared.clock()));
     }
     end
@@ -77,7 +81,12 @@ fn closes(code: ErrorCode) -> bool {
 }
 
 /// Writes in batches: pings, then signaling, then a fair share of every transport's frames.
-async fn write(shared: &Shared, pulse: &Pulse, mut sink: SplitSink<Socket, Message>) -> End {
+async fn write(
+    shared: &Shared,
+    pulse: &Pulse,
+    mut sink: SplitSink<Socket, Message>,
+    closed: &AtomicBool,
+) -> End {
     let mut batch = Batch::default();
     loop {
         shared.take_output(&mut batch);
@@ -98,6 +107,7 @@ async fn write(shared: &Shared, pulse: &Pulse, mut sink: SplitSink<Socket, Messa
                 sink.feed(Message::Binary(frame)).await?;
             }
             if last {
+                closed.store(true, Ordering::Relaxed);
                 let goodbye = CloseFrame { code: close_code::NORMAL.into(), reason: "".into() };
                 sink.feed(Message::Close(Some(goodbye))).await?;
             }

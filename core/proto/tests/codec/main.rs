@@ -1,7 +1,5 @@
 //! The codec against what peers may send: objects, streams, hostile bytes. `vectors` has the bytes of other implementations.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod brotli_streams;
 mod hostile_brotli;
 mod hostile_objects;

@@ -96,7 +96,7 @@ mod tests {
         let (mut now, full) = (Instant::ZERO, Refusal::Socket(&Refused::Full));
         for _ in 0..10 {
             refusals.handle(&full, now);
-            now = now + Duration::from_secs(1);
+            now += Duration::from_secs(1);
         }
         refusals.handle(&Refusal::NotAdmitted(DeviceId::derive(b"a")), now);
         assert_eq!((unlogged(full.kind()), unlogged(6)), (9, 0));

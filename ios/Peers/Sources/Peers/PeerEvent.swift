@@ -15,7 +15,7 @@ public enum PeerEvent: Sendable {
     case comparing(DeviceID, sas: String)
     /// A session can be used, whoever asked for it.
     case connected(Session, PathKind)
-    /// A session moved to a path of another kind; nil while one is looked for.
+    /// A session moved to a path of another kind, or from or to a TURN server; nil while one is looked for.
     case pathChanged(Session, PathKind?)
     /// Whether a session can be used has changed.
     case statusChanged(Session, SessionStatus)

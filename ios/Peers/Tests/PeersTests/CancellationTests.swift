@@ -18,7 +18,7 @@ final class CancellationTests: XCTestCase {
                     await begun.set(true)
                 }
             }
-            _ = await begun.get()
+            _ = try await begun.get("the first message")
             sending.cancel()
             try await isCancelled(sending)
             let count = sent.withLock { $0 }
@@ -180,6 +180,6 @@ private func works(_ pair: Pair) async throws {
 }
 
 private func isCancelled<T: Sendable>(_ task: Task<T, any Error>) async throws {
-    let error = try await within(.seconds(10)) { await thrown { try await task.value } }
+    let error = try await within(.seconds(10), "the end of a cancelled task") { await thrown { try await task.value } }
     XCTAssertTrue(error is CancellationError, "\(String(describing: error))")
 }

@@ -7,7 +7,7 @@ import XCTest
 /// The programs of core/docs/guide, run as a reader runs them.
 final class GuideTests: XCTestCase {
     func testTheQuickStartLetsADeviceInAndShowsWhatItSays() async throws {
-        try await within(.seconds(60)) { try await introduce() }
+        try await within(.seconds(60), "the quick start") { try await introduce() }
     }
 
     func testWhatReplacesSimplePeerIsAnswered() async throws {
@@ -31,12 +31,12 @@ final class GuideTests: XCTestCase {
     }
 
     func testWhatReplacesPeerJSShowsWhatAnotherDeviceSays() async throws {
-        try await within(.seconds(60)) {
+        try await within(.seconds(60), "what PeerJS did") {
             let (shown, show) = AsyncStream<String>.makeStream()
             let alice = try Talk(relay: Relay.url.get(), keys: temporaryFolder().appendingPathComponent("keys")) { _ in }
             let bob = try Talk(relay: Relay.url.get(), keys: temporaryFolder().appendingPathComponent("keys")) { show.yield($0) }
             let runs = [alice, bob].map { talk in Task { try await talk.run() } }
-            for talk in [alice, bob] { await talk.peers.isOnline() }
+            for talk in [alice, bob] { try await talk.peers.isOnline() }
             try await alice.say("hello", to: bob.peers.deviceID)
             var seen: [String] = []
             for await text in shown {

@@ -39,9 +39,15 @@ public actor FileChatStore: ChatStore {
         }
         let handle = try FileHandle(forWritingTo: file)
         defer { try? handle.close() }
-        try handle.seekToEnd()
-        try handle.write(contentsOf: line)
-        try handle.synchronize()
+        let whole = try handle.seekToEnd()
+        do {
+            try handle.write(contentsOf: line)
+            try handle.synchronize()
+        } catch {
+            // The next record is not to follow a part of this one.
+            try handle.truncate(atOffset: whole)
+            throw error
+        }
     }
 
     private func truncate(to length: Int) throws {

@@ -33,7 +33,7 @@ final class Phone {
     ) async throws {
         let model = model
         do {
-            try await within(.seconds(40)) { @MainActor in
+            try await within(.seconds(40), wanted) { @MainActor in
                 for await _ in changes({ condition(model) }) where condition(model) { return }
             }
         } catch {

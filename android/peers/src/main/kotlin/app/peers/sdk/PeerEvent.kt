@@ -79,7 +79,7 @@ public sealed interface PeerEvent {
         override fun toString(): String = "Connected(session=$session, path=$path)"
     }
 
-    /** A session moved to a path of another kind; null while one is looked for. */
+    /** A session moved to a path of another kind, or from or to a TURN server; null while one is looked for. */
     public class PathChanged internal constructor(override val session: Session, public val path: PathKind?) : OfSession {
         override fun equals(other: Any?): Boolean = other is PathChanged && session == other.session && path == other.path
 

@@ -197,6 +197,9 @@ class ChatModel(private val peers: Peers, private val store: ChatStore) {
             } catch (error: PeersException) {
                 unreachable(device, error)
                 reasons.first { if (error is PeersException.Denied) it.wishes != before.wishes else it != before }
+            } catch (error: IOException) {
+                fail(error.message.orEmpty())
+                reasons.first { it.wishes != before.wishes }
             }
         }
     }

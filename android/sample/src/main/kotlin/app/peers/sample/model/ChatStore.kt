@@ -46,8 +46,15 @@ class FileChatStore(private val file: File) : ChatStore {
             write(bytes)
         }
         FileOutputStream(file, true).use { output ->
-            output.write(framed.toByteArray())
-            output.fd.sync()
+            val whole = output.channel.size()
+            try {
+                output.write(framed.toByteArray())
+                output.fd.sync()
+            } catch (error: IOException) {
+                // The next record is not to follow a part of this one.
+                output.channel.truncate(whole)
+                throw error
+            }
         }
     }
 
