@@ -44,7 +44,7 @@ class GuideTest {
         val other = device { trust(id) }
         val shown = Channel<String>(Channel.UNLIMITED)
         coroutineScope {
-            launch { simplePeer(Relay.url, (identity as FileIdentity).path, other.deviceId) { shown.trySend(it) } }
+            launch { simplePeer(Relay.url, (identity as FileIdentity).file, other.deviceId) { shown.trySend(it) } }
             val connected = other.events.first { it is PeerEvent.Connected } as PeerEvent.Connected
             connected.session.send("heard: ${connected.session.messages.first().text}")
             assertEquals("heard: hello", shown.receive())
