@@ -145,6 +145,11 @@ pub(crate) async fn session(client: &Client, to: DeviceId) -> Result<Session, Er
     tokio::select! {
         session = client.session(to) => session.map_err(|error| match error {
             peers::Error::Offline(_) => problems::unreachable(&client.relays()),
+            // The two look the same on purpose: a device that does not want to be found is not.
+            error @ (peers::Error::Denied | peers::Error::Unreachable(_)) => {
+                let own = client.device_id();
+                Error::Failed(format!("{to}: {error}. There, `--trust {own}` lets this device in"))
+            }
             error => error.into(),
         }),
         error = problems::none_left(client) => Err(error),

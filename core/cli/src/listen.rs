@@ -3,7 +3,7 @@
 use std::io::{Error as IoError, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use peers::{Event, Events};
+use peers::{ClientState, Event, Events};
 
 use crate::device::{self, DeviceArgs};
 use crate::error::Error;
@@ -14,7 +14,7 @@ pub(crate) async fn run(args: &DeviceArgs, open: bool, save: Option<PathBuf>) ->
     save.as_deref().map_or(Ok(()), check_folder)?;
     device::run(args, open, async |client, events| {
         print::result(format!("device {}", client.device_id()))?;
-        let listener = Listener { save };
+        let listener = Listener { save, state: None };
         tokio::select! {
             () = problems::show(client) => Ok(()),
             () = listener.listen(events) => Ok(()),
@@ -35,16 +35,18 @@ fn check_folder(folder: &Path) -> Result<(), Error> {
 
 struct Listener {
     save: Option<PathBuf>,
+    /// The last one shown.
+    state: Option<ClientState>,
 }
 
 impl Listener {
-    async fn listen(self, mut events: Events) {
+    async fn listen(mut self, mut events: Events) {
         while let Some(event) = events.next().await {
             self.handle(event);
         }
     }
 
-    fn handle(&self, event: Event) {
+    fn handle(&mut self, event: Event) {
         match event {
             Event::Connected { session, path } => {
                 print::note(format!("{} connected by {path:?}", session.device()));
@@ -65,7 +67,10 @@ impl Listener {
                 print::note(format!("refused {device}: trust it with --trust {device}"));
                 incoming.reject();
             }
-            Event::State(state) => print::note(format!("{state:?}")),
+            // Between two times that are alike was another one, too short to be told.
+            Event::State(state) if self.state.replace(state) != Some(state) => {
+                print::note(format!("{state:?}"))
+            }
             _ => {}
         }
     }

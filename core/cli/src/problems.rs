@@ -76,6 +76,7 @@ fn explain(relay: &RelayStatus) -> String {
             let name = url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or(url);
             format!(". Dial a name that it has, or add {name:?} there")
         }
+        "not-a-relay" => ": see the host and the path; a proxy forwards `/v1`".into(),
         "not-admitted" => ": see --relay-token".into(),
         // Not for a host that has no TLS at all.
         "tls" if problem.to_string().contains("certificate") => ": see --relay-ca and --relay-pin".into(),

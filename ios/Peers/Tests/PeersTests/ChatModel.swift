@@ -39,8 +39,11 @@ final class ChatModel {
     func stop() async { await peers.shutdown() }
 
     private func watch() async {
+        var shown: [String] = []
         for await relays in peers.relayStatuses {
-            for relay in relays { if let problem = relay.problem { lines.append("relay: \(problem.reason)") } }
+            let problems = relays.compactMap { $0.problem?.reason }
+            if problems != shown { lines += problems.map { "relay: \($0)" } }
+            shown = problems
         }
     }
 
