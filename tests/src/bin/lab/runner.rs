@@ -171,7 +171,8 @@ async fn run_one(scenario: Scenario, places: Arc<Semaphore>, logs: PathBuf) -> R
     let Scenario { name, load, run } = scenario;
     let place = if load == Load::Idle { None } else { places.acquire().await.ok() };
     let began = Instant::now();
-    let folder = logs.join(name.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+    // Scenarios that run side by side and differ in a sign have a folder each.
+    let folder = logs.join(name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '+', "-"));
     let _ = std::fs::remove_dir_all(&folder);
     let outcome = match tokio::time::timeout(LIMIT, run(folder.clone())).await {
         Ok(outcome) => outcome,
