@@ -70,10 +70,10 @@ kotlin_library() {
   ensure_kotlin
   generate kotlin
   # Only what people write says of everything whether it is public.
-  kotlin_jar generated "$(jars_in "$KOTLIN/runtime")" "$GENERATED"
-  kotlin_jar facade "$BUILD/kotlin/generated.jar:$(jars_in "$KOTLIN/runtime")" "$KOTLIN_LIBRARY/main/kotlin" -- \
-    -Werror -Xexplicit-api=strict -Xfriend-paths="$BUILD/kotlin/generated.jar"
-  join_jars peers generated facade
+  kotlin_jar peers-generated "$(jars_in "$KOTLIN/runtime")" "$GENERATED"
+  kotlin_jar peers-facade "$BUILD/kotlin/peers-generated.jar:$(jars_in "$KOTLIN/runtime")" "$KOTLIN_LIBRARY/main/kotlin" -- \
+    -Werror -Xexplicit-api=strict -Xfriend-paths="$BUILD/kotlin/peers-generated.jar"
+  join_jars peers peers-generated peers-facade
 }
 
 # join_jars NAME PART…: $BUILD/kotlin/NAME.jar with the classes of other jars there.

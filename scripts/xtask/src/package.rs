@@ -87,7 +87,8 @@ fn aar_remarks(entries: &BTreeSet<String>, abis: &[String]) -> Vec<String> {
 fn jar_remarks(entries: &BTreeSet<String>) -> Vec<String> {
     let wanted: BTreeSet<String> = [
         "META-INF/MANIFEST.MF",
-        "META-INF/peers.kotlin_module",
+        "META-INF/peers-facade.kotlin_module",
+        "META-INF/peers-generated.kotlin_module",
         RULES,
         "app/peers/sdk/Peers.class",
         &format!("linux-{}/{LIBRARY}", std::env::consts::ARCH.replace('_', "-")),
