@@ -54,8 +54,8 @@ fn byte_string(value: &Value) -> Option<Vec<u8>> {
 }
 
 // proves S012
-#[cfg_attr(test, test)]
-pub(super) fn messagepack_of_javascript_is_understood() {
+#[test]
+fn messagepack_of_javascript_is_understood() {
     for Object { value, messagepack } in read("codec.json").messagepack {
         let object = unhex(&messagepack);
         match byte_string(&value) {
@@ -66,8 +66,8 @@ pub(super) fn messagepack_of_javascript_is_understood() {
 }
 
 // proves S013, S015, S033, S116, S118
-#[cfg_attr(test, test)]
-pub(super) fn brotli_of_node_is_understood_whatever_its_settings() {
+#[test]
+fn brotli_of_node_is_understood_whatever_its_settings() {
     for stream in read("codec.json").brotli {
         let content = Bytes::from(unhex(&stream.brotli));
         let body = decompress(Encoding::Brotli, stream.length, content);
@@ -75,8 +75,8 @@ pub(super) fn brotli_of_node_is_understood_whatever_its_settings() {
     }
 }
 
-#[cfg_attr(test, test)]
-pub(super) fn window_that_rfc_7932_allows_but_no_object_needs_is_refused() {
+#[test]
+fn window_that_rfc_7932_allows_but_no_object_needs_is_refused() {
     for Refused { name, length, brotli } in read("codec.json").refused {
         let content = Bytes::from(unhex(&brotli));
         assert_eq!(decompress(Encoding::Brotli, length, content), Err(CodecError::WindowTooLarge), "{name}");
@@ -84,8 +84,8 @@ pub(super) fn window_that_rfc_7932_allows_but_no_object_needs_is_refused() {
 }
 
 /// Node reads the same file. Brotli's bytes may change with the library; that they can be read may not.
-#[cfg_attr(test, test)]
-pub(super) fn stored_bytes_of_this_implementation_are_still_understood() {
+#[test]
+fn stored_bytes_of_this_implementation_are_still_understood() {
     if bless("codec-rust.json", || serde_json::to_string_pretty(&made_here()).unwrap()) {
         return;
     }

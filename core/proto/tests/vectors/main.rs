@@ -1,7 +1,6 @@
 //! Golden bytes in `tests/vectors/`, which other languages read too. If one of these fails, the wire format changed.
 //!
-//! `PEERS_BLESS=1` writes the files anew; look at the difference before you commit it. `examples/vectors.rs` has the same checks
-//! as a library, for machines that run no test binary.
+//! `PEERS_BLESS=1` writes the files anew; look at the difference before you commit it.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 

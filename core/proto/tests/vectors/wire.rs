@@ -29,8 +29,8 @@ fn device(seed: u8) -> (DeviceKeys, DeviceCertificate) {
     (keys, certificate)
 }
 
-#[cfg_attr(test, test)]
-pub(super) fn ids_and_keys() {
+#[test]
+fn ids_and_keys() {
     let (user, device) = (UserKeys::from_seed([1; 32]), DeviceKeys::from_seed([1; 32]));
     golden(
         "ids.json",
@@ -46,8 +46,8 @@ pub(super) fn ids_and_keys() {
     );
 }
 
-#[cfg_attr(test, test)]
-pub(super) fn certificate_and_revocation_list() {
+#[test]
+fn certificate_and_revocation_list() {
     let (keys, certificate) = device(1);
     let revocations = RevocationList::issue(&UserKeys::from_seed([1; 32]), 7, [keys.device_id()]).unwrap();
     let stored = golden(
@@ -67,8 +67,8 @@ pub(super) fn certificate_and_revocation_list() {
     assert_eq!(RevocationList::decode(&bytes_of(&stored["revocationList"])), Ok(revocations));
 }
 
-#[cfg_attr(test, test)]
-pub(super) fn sealed_envelope() {
+#[test]
+fn sealed_envelope() {
     let ((sender_keys, sender), (recipient_keys, recipient)) = (device(1), device(2));
     let content = Content {
         connection_id: ConnectionId::from_bytes([5; 16]),
@@ -136,8 +136,8 @@ fn refusal() -> String {
     hex(&refusal)
 }
 
-#[cfg_attr(test, test)]
-pub(super) fn handshake_transcript() {
+#[test]
+fn handshake_transcript() {
     let (mut a, mut b) = handshake();
     let mut frames = meet(&mut a, &mut b);
     a.accept(b"initiator").unwrap();
