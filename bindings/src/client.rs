@@ -369,32 +369,10 @@ impl Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{IdentitySource, LogLevel};
+    use crate::LogLevel;
 
     fn client(log_level: Option<LogLevel>) -> Arc<PeersClient> {
-        let config = ClientConfig {
-            relays: Vec::new(),
-            identity: IdentitySource::Temporary,
-            name: String::new(),
-            trusted: Vec::new(),
-            trust_policy: None,
-            open: false,
-            services: Vec::new(),
-            handler: None,
-            groups: Vec::new(),
-            members: Vec::new(),
-            ice_servers: Vec::new(),
-            transports: Vec::new(),
-            prefer: Vec::new(),
-            addresses: Vec::new(),
-            resume_window_ms: None,
-            bulk_on_metered: false,
-            relay_only: false,
-            require_sealing: false,
-            loopback: false,
-            log_level,
-        };
-        PeersClient::new(config).unwrap()
+        PeersClient::new(ClientConfig { log_level, ..ClientConfig::default() }).unwrap()
     }
 
     #[tokio::test]

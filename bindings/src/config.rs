@@ -12,7 +12,7 @@ use crate::runtime::Tasks;
 use crate::{CallbackError, LogLevel, PathKind, PathTier, PeersError, RequestHandler, TrustLevel};
 
 /// Everything a client needs to know. Nothing of it is checked or used before `start`.
-#[derive(Clone, uniffi::Record)]
+#[derive(Clone, Default, uniffi::Record)]
 pub struct ClientConfig {
     /// Relays to register at, at least one.
     pub relays: Vec<RelayEndpoint>,
@@ -104,7 +104,7 @@ impl From<RelayEndpoint> for RelayAddress {
 }
 
 /// Where the device's keys live.
-#[derive(Clone, uniffi::Enum)]
+#[derive(Clone, Default, uniffi::Enum)]
 pub enum IdentitySource {
     /// A file only this user can read; made on first use.
     File {
@@ -117,6 +117,7 @@ pub enum IdentitySource {
         store: Arc<dyn SecretStore>,
     },
     /// New keys for this run.
+    #[default]
     Temporary,
 }
 

@@ -101,6 +101,18 @@ kotlin_compile() {
   KOTLIN_CLASSPATH=$tests:$BUILD/kotlin/peers-java-test.jar:$main:$(jars_in "$KOTLIN/test")
 }
 
+# run_junit NAME JARS FILTER JAVA…: the tests of the jars whose class or method has FILTER in its name; JAVA is a function or a
+# command that runs java with their classpath.
+run_junit() {
+  local log=$LOGS/$1-test.log reports=$BUILD/kotlin/$1-reports jars=$2 filter=$3 status=0
+  shift 3
+  "$@" org.junit.platform.console.ConsoleLauncher execute --scan-classpath="$jars" --disable-banner --disable-ansi-colors \
+    --details=testfeed --fail-if-no-tests --reports-dir="$reports" --include-methodname ".*$filter.*" 2>&1 |
+    tee "$log" || status=$?
+  awk '/tests successful/ {p = $2} /(tests|containers) failed/ {f += $2} END {printf "%d passed, %d failed\n", p, f}' "$log"
+  return "$status"
+}
+
 kotlin_java() {
   PEERS_BIN_DIR=$HOST_DIR java -Djna.library.path="$HOST_DIR" -cp "$KOTLIN_CLASSPATH" "$@"
 }

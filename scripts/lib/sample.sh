@@ -60,41 +60,19 @@ sample_java() {
 
 # sample_kotlin FILTER
 sample_kotlin() {
-  local log=$LOGS/sample-kotlin.log status=0
   build_host
   kotlin_library
   sample_compile
   sample_check_android
-  sample_java org.junit.platform.console.ConsoleLauncher execute --scan-classpath="$BUILD/kotlin/sample-test.jar" \
-    --disable-banner --disable-ansi-colors --details=testfeed --fail-if-no-tests \
-    --reports-dir="$BUILD/kotlin/sample-reports" --include-methodname ".*$1.*" 2>&1 | tee "$log" || status=$?
-  awk '/tests successful/ {p = $2} /(tests|containers) failed/ {f += $2} END {printf "%d passed, %d failed\n", p, f}' "$log"
-  return "$status"
+  run_junit sample "$BUILD/kotlin/sample-test.jar" "$1" sample_java
 }
 
 # sample_swift FILTER
 sample_swift() {
-  local log=$LOGS/sample-swift.log status=0 filter=()
-  [[ -z $1 ]] || filter=(--filter "$1")
   build_host
   swift_prepare
   is_macos || parse_views
-  sample_swift_run test "${filter[@]}" 2>&1 | tee "$log" || status=$?
-  awk '/Executed [0-9]+ tests?, with/ {for (i = 1; i < NF; i++) if ($i == "Executed") {e = $(i + 1); f = $(i + 4)}}
-    END {printf "%d passed, %d failed\n", e - f, f}' "$log"
-  return "$status"
-}
-
-sample_swift_run() {
-  local verb=$1
-  shift
-  if is_macos; then
-    (cd "$SWIFT_SAMPLE" && PEERS_BIN_DIR=$HOST_DIR swift "$verb" --scratch-path "$BUILD/sample" "$@")
-  else
-    # Swift 6.0's Observation names a function that no library has; it is called before a crash alone.
-    swift_exec env -C /peers/ios/Sample "/usr/libexec/swift/bin/swift-$verb" --scratch-path /build/sample \
-      -Xlinker --allow-shlib-undefined -Xlinker -L/host -Xlinker -rpath -Xlinker /host "$@"
-  fi
+  swift_tests ios/Sample swift-sample "$1"
 }
 
 # The views need SwiftUI, which is Apple's alone.

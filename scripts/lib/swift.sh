@@ -57,16 +57,40 @@ copy_changed() {
   cmp -s "$1" "$2" || cp "$1" "$2"
 }
 
-swift_run() {
-  local verb=$1
-  shift
+swift_run() { swift_package ios/Peers swift "$@"; }
+
+# swift_package FOLDER SCRATCH VERB ARG…: SwiftPM in a package of the checkout, which is built in $BUILD/SCRATCH.
+swift_package() {
+  local folder=$1 scratch=$2 verb=$3
+  shift 3
   if is_macos; then
-    (cd "$SWIFT_PACKAGE" && PEERS_BIN_DIR=$HOST_DIR swift "$verb" --scratch-path "$BUILD/swift" "$@")
+    (cd "$ROOT/$folder" && PEERS_BIN_DIR=$HOST_DIR swift "$verb" --scratch-path "$BUILD/$scratch" "$@")
     return
   fi
   # Debian's libswiftObservation lacks a function that it calls in a fatal error only.
-  swift_exec env -C /peers/ios/Peers "/usr/libexec/swift/bin/swift-$verb" --scratch-path /build/swift \
+  swift_exec env -C "/peers/$folder" "/usr/libexec/swift/bin/swift-$verb" --scratch-path "/build/$scratch" \
     -Xlinker --allow-shlib-undefined -Xlinker -L/host -Xlinker -rpath -Xlinker /host "$@"
+}
+
+# swift_tests FOLDER SCRATCH FILTER: the tests of such a package, without a filter all.
+swift_tests() {
+  local log=$LOGS/$2-test.log status=0 filter=()
+  [[ -z $3 ]] || filter=(--filter "$3")
+  swift_package "$1" "$2" test "${filter[@]}" 2>&1 | tee "$log" || status=$?
+  count_tests "$log"
+  return "$status"
+}
+
+# XCTest and Swift Testing each end with a line of their own; a package may use both.
+count_tests() {
+  awk '
+    /Executed [0-9]+ tests?, with/ {
+      for (i = 1; i < NF; i++) if ($i == "Executed") { executed = $(i + 1); failed = $(i + 4) }
+    }
+    /Test run with [0-9]+ tests?/ { for (i = 1; i < NF; i++) if ($i == "with" && $(i + 2) ~ /^tests?$/) more = $(i + 1) }
+    /Test .* failed after/ && !/Test run with/ && !/Suite/ { more_failed++ }
+    END { f = failed + more_failed; printf "%d passed, %d failed\n", executed + more - f, f }
+  ' "$1"
 }
 
 # swift_consumer FOLDER ARG…: runs the only program of a package below $BUILD.

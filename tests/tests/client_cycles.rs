@@ -13,7 +13,7 @@ use bytes::Bytes;
 use peers::{
     Client, ClientState, Event, Events, InboundRequest, PathKind, RequestError, RequestHandler, TrustLevel,
 };
-use peers_ffi::{ClientConfig, IdentitySource, PeersClient, RelayEndpoint};
+use peers_ffi::{ClientConfig, PeersClient, RelayEndpoint};
 use peers_relay::{Relay, RelayConfig};
 use tokio::runtime::Builder;
 
@@ -110,25 +110,11 @@ async fn binding_cycle() {
 async fn binding(relay: &str) -> Arc<PeersClient> {
     let client = PeersClient::new(ClientConfig {
         relays: vec![RelayEndpoint { url: relay.into(), token: None, authorities: vec![], pins: vec![] }],
-        identity: IdentitySource::Temporary,
-        name: String::new(),
-        trusted: vec![],
-        trust_policy: None,
-        open: false,
         services: vec!["echo".into()],
         handler: Some(Arc::new(Echo)),
-        groups: vec![],
-        members: vec![],
-        ice_servers: vec![],
-        transports: vec![],
-        prefer: Vec::new(),
-        addresses: Vec::new(),
-        resume_window_ms: None,
-        bulk_on_metered: false,
-        relay_only: false,
-        require_sealing: false,
         loopback: true,
         log_level: Some(peers_ffi::LogLevel::Debug),
+        ..ClientConfig::default()
     });
     let client = client.unwrap();
     client.start(None).await.unwrap();

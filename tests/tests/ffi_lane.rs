@@ -8,7 +8,7 @@ use peers_ffi::lane::{
     peers_lane_read, peers_lane_send, peers_lane_take, peers_lane_wait_bytes, peers_lane_wait_messages,
     peers_lane_wait_room, peers_lane_write,
 };
-use peers_ffi::{ClientConfig, IdentitySource, PeersClient, PeersError, RelayEndpoint};
+use peers_ffi::{ClientConfig, PeersClient, PeersError, RelayEndpoint};
 use peers_relay::{Relay, RelayConfig};
 use peers_tests::device::Everybody;
 use tokio::sync::Notify;
@@ -52,25 +52,8 @@ impl World {
 fn client(relay: &str) -> Arc<PeersClient> {
     let config = ClientConfig {
         relays: vec![RelayEndpoint { url: relay.into(), token: None, authorities: vec![], pins: vec![] }],
-        identity: IdentitySource::Temporary,
-        name: String::new(),
-        trusted: vec![],
-        trust_policy: None,
-        open: false,
-        services: vec![],
-        handler: None,
-        groups: vec![],
-        members: vec![],
-        ice_servers: vec![],
-        transports: vec![],
-        prefer: vec![],
-        addresses: vec![],
-        resume_window_ms: None,
-        bulk_on_metered: false,
-        relay_only: false,
-        require_sealing: false,
         loopback: true,
-        log_level: None,
+        ..ClientConfig::default()
     };
     PeersClient::new(config).unwrap()
 }

@@ -220,7 +220,7 @@ fn ipv4(rest: &str) -> Option<Found> {
     found(key, text.len() + port(&rest[text.len()..]))
 }
 
-/// Paths of Rust such as `f64::add` look like addresses of ranges that nobody has.
+/// Paths of Rust such as `f64::add` look like addresses of ranges that are not given out.
 fn is_given_out(address: Ipv6Addr, text: &str) -> bool {
     match address.segments()[0] {
         0 => address.to_ipv4_mapped().is_some() || text.contains(|c: char| c.is_ascii_digit()),

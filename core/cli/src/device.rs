@@ -43,7 +43,7 @@ pub(crate) struct DeviceArgs {
     /// What this device calls itself.
     #[arg(long, default_value = "peers")]
     name: String,
-    /// Who may connect: `any`, or a device's id; others are refused. May be given several times.
+    /// The devices that may connect: `any`, or a device's id; others are refused. May be given several times.
     #[arg(long, value_name = "any|DEVICE")]
     trust: Vec<String>,
     /// Uses loopback addresses too, to try things on one machine.

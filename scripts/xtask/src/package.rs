@@ -183,7 +183,7 @@ mod tests {
         let remarks = jar_remarks(&entries);
         assert!(remarks.contains(&"jar: kotlin/Unit.class does not belong there".to_owned()), "{remarks:?}");
         assert!(remarks.contains(&format!("jar: {RULES} is missing")), "{remarks:?}");
-        assert_eq!(remarks.len(), 5);
+        assert_eq!(remarks.len(), 6);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::support::{Folder, Running, peers, relay};
 /// Far below the time for which a relay is waited for.
 const SOON: Duration = Duration::from_secs(8);
 
-/// A command that reaches for a device which is nobody's.
+/// A command that reaches for a device that does not exist.
 fn send(folder: &Folder, relay: &str) -> Command {
     std::fs::write(folder.path("note"), "hello").unwrap();
     let mut command = peers(["send", "--relay", relay, "--loopback", "--identity"]);

@@ -1,30 +1,22 @@
-//! The files, which are part of the binary: a phone has no checkout.
+//! The files of `tests/vectors`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// The content of a file of `tests/vectors`.
-pub(super) fn stored(name: &str) -> &'static str {
-    match name {
-        "certificate.json" => include_str!("../../../../tests/vectors/certificate.json"),
-        "codec.json" => include_str!("../../../../tests/vectors/codec.json"),
-        "codec-rust.json" => include_str!("../../../../tests/vectors/codec-rust.json"),
-        "envelope.json" => include_str!("../../../../tests/vectors/envelope.json"),
-        "handshake.json" => include_str!("../../../../tests/vectors/handshake.json"),
-        "ids.json" => include_str!("../../../../tests/vectors/ids.json"),
-        _ => panic!("no vectors are called {name}"),
-    }
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors").join(name)
 }
 
-/// Writes a file anew when `PEERS_BLESS` asks for it. The next build has it.
-pub(super) fn bless(name: &str, text: impl FnOnce() -> String) -> bool {
-    let asked = std::env::var_os("PEERS_BLESS").is_some();
-    if asked {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors").join(name);
-        std::fs::write(path, text() + "\n").unwrap();
+pub(super) fn stored(name: &str) -> String {
+    std::fs::read_to_string(path(name)).unwrap()
+}
+
+/// Writes a file anew when `PEERS_BLESS` asks for it.
+pub(super) fn bless(name: &str, text: impl FnOnce() -> String) {
+    if std::env::var_os("PEERS_BLESS").is_some() {
+        std::fs::write(path(name), text() + "\n").unwrap();
     }
-    asked
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -235,7 +235,7 @@ struct DeadlinePassed: Error, CustomStringConvertible {
     var description: String { "waited \(limit) for \(awaited)" }
 }
 
-/// What `work` returns or throws, if it does in time. Work that does not is cancelled and left behind: what it waits for may
+/// Runs `work` and returns or throws as it does, if it does in time. Work that does not is cancelled and left behind: what it waits for may
 /// not end with its task.
 func within<T: Sendable>(
     _ limit: Duration, _ awaited: String, _ work: @escaping @Sendable () async throws -> T

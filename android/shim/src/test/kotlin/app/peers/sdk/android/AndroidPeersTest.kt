@@ -18,8 +18,7 @@ import kotlin.test.assertTrue
 import kotlin.time.Duration
 import kotlinx.coroutines.flow.emptyFlow
 import kotlinx.coroutines.flow.first
-import org.junit.After
-import org.junit.Before
+import org.junit.Rule
 import org.junit.Test
 import org.junit.runner.RunWith
 import org.robolectric.Robolectric
@@ -34,14 +33,8 @@ import org.robolectric.shadows.ShadowLog
 class AndroidPeersTest {
     private val context: Context = RuntimeEnvironment.getApplication()
 
-    @Before
-    fun startProcess() {
-        FakeKeystore.install()
-        startLifecycle()
-    }
-
-    @After
-    fun remove() = FakeKeystore.remove()
+    @get:Rule
+    internal val process = PhoneProcess()
 
     @Test
     fun `a phone needs a relay's address and nothing else`() = network {

@@ -14,8 +14,7 @@ import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.minutes
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.runBlocking
-import org.junit.After
-import org.junit.Before
+import org.junit.Rule
 import org.junit.Test
 import org.junit.runner.RunWith
 import org.robolectric.Robolectric
@@ -26,14 +25,8 @@ import org.robolectric.annotation.Config
 @RunWith(PeersTestRunner::class)
 @Config(sdk = [24, 37], application = ChatApp::class)
 class GuideTest {
-    @Before
-    fun startProcess() {
-        FakeKeystore.install()
-        startLifecycle()
-    }
-
-    @After
-    fun remove() = FakeKeystore.remove()
+    @get:Rule
+    internal val process = PhoneProcess()
 
     @Test
     fun `a person compares digits with another device, and hears from it`() {

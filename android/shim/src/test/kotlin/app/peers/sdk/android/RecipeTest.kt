@@ -11,8 +11,7 @@ import com.example.chat.Exchange
 import com.example.chat.enqueue
 import kotlin.io.path.createTempDirectory
 import kotlin.test.assertEquals
-import org.junit.After
-import org.junit.Before
+import org.junit.Rule
 import org.junit.Test
 import org.junit.runner.RunWith
 import org.robolectric.RuntimeEnvironment
@@ -24,14 +23,8 @@ import org.robolectric.annotation.Config
 class RecipeTest {
     private val app = RuntimeEnvironment.getApplication() as App
 
-    @Before
-    fun startProcess() {
-        FakeKeystore.install()
-        startLifecycle()
-    }
-
-    @After
-    fun remove() = FakeKeystore.remove()
+    @get:Rule
+    internal val process = PhoneProcess()
 
     @Test
     fun `a worker delivers its news, and the library is suspended after it`() = network {

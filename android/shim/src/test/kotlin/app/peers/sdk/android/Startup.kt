@@ -3,6 +3,7 @@ package app.peers.sdk.android
 import android.content.Context
 import androidx.lifecycle.ProcessLifecycleOwner
 import java.util.concurrent.atomic.AtomicBoolean
+import org.junit.rules.ExternalResource
 import org.robolectric.RuntimeEnvironment
 
 /**
@@ -17,4 +18,14 @@ internal fun startLifecycle() {
     dispatcher.getMethod("init", Context::class.java).invoke(null, application)
     val owner = ProcessLifecycleOwner.Companion
     owner.javaClass.methods.single { it.name.startsWith("init") }.invoke(owner, application)
+}
+
+/** A process that has just begun, on a phone with a keystore. */
+internal class PhoneProcess : ExternalResource() {
+    override fun before() {
+        FakeKeystore.install()
+        startLifecycle()
+    }
+
+    override fun after() = FakeKeystore.remove()
 }
