@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use peers::{
-    AppState, ClientBuilder, ClientState, Error, Event, Medium, NetworkSnapshot, PathKind, Session, Status,
-    Transports, TrustLevel,
+    AppState, ClientBuilder, ClientState, Error, Event, Medium, NetworkSnapshot, PathKind, RelayState,
+    RelayStatus, Session, Status, Transports, TrustLevel,
 };
 use support::{Device, World, everybody};
 
@@ -237,6 +237,23 @@ async fn any_order_of_app_states_leaves_a_client_that_works() {
             within(talk(&here, &there, 0..5)).await;
         }
     }
+}
+
+// proves S120
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_suspension_that_still_says_goodbye_does_not_act_on_an_app_that_is_back() {
+    let world = World::start().await;
+    let (a, _b, here, there) = met(&world, Transports { webrtc: false, relay: true }).await;
+    within(async {
+        tokio::join!(
+            a.client.set_app_state(AppState::Suspended),
+            a.client.set_app_state(AppState::Foreground)
+        )
+    })
+    .await;
+    let registered = |relays: &Vec<RelayStatus>| relays[0].state == RelayState::Registered;
+    within(a.client.watch_relays().wait_for(registered)).await.unwrap();
+    within(talk(&here, &there, 0..10)).await;
 }
 
 /// The app is suspended while its session still looks for a better path.

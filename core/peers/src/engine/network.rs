@@ -165,8 +165,17 @@ impl Engine {
                 let _ = session.watch_status().wait_for(|s| matches!(s, Status::Away | Status::Down)).await;
             }
         };
-        let _ = self.clock.timeout(GOODBYE, goodbyes).await;
+        let mut app = self.surroundings.app.subscribe();
+        tokio::select! {
+            _ = self.clock.timeout(GOODBYE, goodbyes) => {}
+            // The sender is in `self`.
+            _ = app.wait_for(|state| *state != AppState::Suspended) => return,
+        }
         self.relays.iter().for_each(RelayClient::suspend);
+        // The app may have come back in between, and its relays were resumed before they were suspended.
+        if self.surroundings.app() != AppState::Suspended {
+            return self.relays.iter().for_each(RelayClient::resume);
+        }
         for relay in self.relays.iter() {
             let asleep =
                 |state: &RelayState| !matches!(state, RelayState::Registered | RelayState::Connecting);
