@@ -80,14 +80,16 @@ check_archives() {
   xtask package --aar "$folder/aar" --jar "$folder/jar" --symbols "$folder/symbols" --bindings "$GENERATED" "$@"
 }
 
-# check_emulator ABI…: there is an emulator for ARM's two.
+# check_emulator ABI…: there is an emulator for ARM's two. Beside the library it runs the golden bytes of the wire.
 check_emulator() {
   local abi log=$LOGS/emulator.log bindings
   bindings=$(find "$GENERATED" -name '*.kt')
   for abi in "$@"; do
     [[ $abi == arm* ]] || continue
+    android_build "$abi" libpeers_vectors.so --package peers-vectors --lib --crate-type cdylib
     java -Xmx2g -cp "$(jars_in "$UNIDBG/jars")" "$ANDROID_PACKAGE/check/Emulate.java" "$abi" \
-      "$ANDROID_BUILT/jni/$abi/libpeers_ffi.so" "$bindings" >"$log" 2>&1 || die "$abi: $(tail -n 20 "$log")"
+      "$ANDROID_BUILT/jni/$abi/libpeers_ffi.so" "$bindings" \
+      "$(android_target_folder "$abi")/libpeers_vectors.so" >"$log" 2>&1 || die "$abi: $(tail -n 20 "$log")"
     while IFS= read -r line; do
       say "$abi: $line"
     done < <(grep -E '^(the|another|a) ' "$log")

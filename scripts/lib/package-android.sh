@@ -215,29 +215,36 @@ host_library() {
 
 # android_library ABI: builds it as $ANDROID_BUILT/jni/ABI/libpeers_ffi.so.
 android_library() {
-  local abi=$1 target name folder=$ANDROID_BUILT/jni/$1 bin gate=$ANDROID_GATE/$1 rust=$TOOLS/mobile/root/usr
+  local folder=$ANDROID_BUILT/jni/$1
+  android_build "$1" libpeers_ffi.so --package peers-ffi --lib --crate-type cdylib
+  mkdir -p "$folder"
+  cp "$(android_target_folder "$1")/libpeers_ffi.so" "$folder"
+}
+
+android_target_folder() { echo "$ANDROID_TARGET/$(android_rust_target "$1")/mobile"; }
+
+# android_build ABI NAME OPTION…: a library of that name; the options tell `cargo rustc` which.
+android_build() {
+  local abi=$1 target name bin gate=$ANDROID_GATE/$1 rust=$TOOLS/mobile/root/usr
   target=$(android_rust_target "$abi")
   name=${target//-/_}
-  local build=(rustc --locked --profile mobile --package peers-ffi --lib --crate-type cdylib --target "$target"
-    --target-dir "$ANDROID_TARGET")
+  local build=(rustc --locked --profile mobile --target "$target" --target-dir "$ANDROID_TARGET" "${@:3}")
   # Loaders know this table of relocations from API 23 on, and ELF's own packed one only from API 30 on.
-  local linker=(-C "link-arg=-Wl,-soname,libpeers_ffi.so" -C "link-arg=-Wl,-z,max-page-size=16384"
+  local linker=(-C "link-arg=-Wl,-soname,$2" -C "link-arg=-Wl,-z,max-page-size=16384"
     -C "link-arg=-Wl,--pack-dyn-relocs=android" -C "link-arg=-Wl,-T,$ROOT/bindings/without-metadata.ld")
   local paths=("CFLAGS_$name=-ffile-prefix-map=$(cargo_sources)=" "CARGO_TARGET_${name^^}_RUSTFLAGS=$(remapped_paths)")
   if [[ -n $NDK ]]; then
     bin=$(echo "$NDK"/toolchains/llvm/prebuilt/*/bin)
     (cd "$ROOT" && quietly "add Rust's library for $target" rustup target add "$target")
-    quietly "build $abi with the NDK" env -C "$ROOT" "${paths[@]}" "AR_$name=$bin/llvm-ar" \
+    quietly "build $2 for $abi with the NDK" env -C "$ROOT" "${paths[@]}" "AR_$name=$bin/llvm-ar" \
       "CC_$name=$bin/$(android_clang_target "$abi")-clang" \
       "CARGO_TARGET_${name^^}_LINKER=$bin/$(android_clang_target "$abi")-clang" cargo "${build[@]}" -- "${linker[@]}"
   else
-    quietly "link $abi at the gate" env -C "$ROOT" -u CARGO -u RUSTUP_TOOLCHAIN "${paths[@]}" "AR_$name=llvm-ar" \
+    quietly "link $2 for $abi at the gate" env -C "$ROOT" -u CARGO -u RUSTUP_TOOLCHAIN "${paths[@]}" "AR_$name=llvm-ar" \
       "CC_$name=$gate/cc" "CARGO_TARGET_${name^^}_LINKER=$gate/clang" "RUSTC=$rust/bin/rustc" RUSTC_BOOTSTRAP=1 \
       "LD_LIBRARY_PATH=$rust/lib/$(uname -m)-linux-gnu" \
       "$rust/bin/cargo" "${build[@]}" -Zbuild-std=std,panic_unwind -- "${linker[@]}"
   fi
-  mkdir -p "$folder"
-  cp "$ANDROID_TARGET/$target/mobile/libpeers_ffi.so" "$folder"
 }
 
 # Options for rustc: the machine's folders stay out of the libraries.

@@ -1,4 +1,4 @@
-//! Tests that span crates: vectors, interop, hostile relays, lab. And the benchmark of the whole.
+//! Tests that span crates: interop, hostile relays, lab. And the benchmark of the whole.
 
 pub mod bench;
 pub mod device;

@@ -4,7 +4,6 @@ import com.github.unidbg.AndroidEmulator;
 import com.github.unidbg.Module;
 import com.github.unidbg.linux.android.AndroidEmulatorBuilder;
 import com.github.unidbg.linux.android.AndroidResolver;
-import com.github.unidbg.memory.Memory;
 import com.github.unidbg.pointer.UnidbgPointer;
 import java.io.File;
 import java.nio.file.Files;
@@ -16,7 +15,7 @@ import unicorn.Arm64Const;
 
 /**
  * The library on an emulated processor with the system libraries of Android 6: it is loaded, relocated and initialised as on a
- * phone, and answers. Arguments: an ABI, the library, the generated Kotlin.
+ * phone, and answers. Arguments: an ABI, the library, the generated Kotlin, the library of golden bytes.
  */
 class Emulate {
     /** UniFFI's status of a call: one byte, and a buffer with the error. */
@@ -30,8 +29,6 @@ class Emulate {
 
     private Emulate(AndroidEmulator emulator, File file) {
         this.emulator = emulator;
-        Memory memory = emulator.getMemory();
-        memory.setLibraryResolver(new AndroidResolver(23));
         library = emulator.loadLibrary(file, true);
     }
 
@@ -39,6 +36,7 @@ class Emulate {
         boolean wide = arguments[0].equals("arm64-v8a");
         AndroidEmulator emulator =
             (wide ? AndroidEmulatorBuilder.for64Bit() : AndroidEmulatorBuilder.for32Bit()).setProcessName("app.peers").build();
+        emulator.getMemory().setLibraryResolver(new AndroidResolver(23));
         Emulate emulated = new Emulate(emulator, new File(arguments[1]));
         emulated.answersAsTheBindingsExpect(Files.readString(Path.of(arguments[2])));
         if (wide) {
@@ -47,7 +45,19 @@ class Emulate {
             emulated.refusesASecretThatIsTooShort();
             emulated.catchesAPanic();
         }
+        new Emulate(emulator, new File(arguments[3])).readsAndWritesTheGoldenBytes();
         System.exit(0);
+    }
+
+    /** Codec, certificates, sealing, handshake: the checks of the core's own tests. */
+    private void readsAndWritesTheGoldenBytes() {
+        int count = library.callFunction(emulator, "peers_vectors_count").intValue();
+        expect(count > 0, "there are no golden bytes");
+        for (int check = 0; check < count; check++) {
+            int passed = library.callFunction(emulator, "peers_vectors_check", check).intValue();
+            expect(passed == 1, "check " + check + " of the golden bytes failed");
+        }
+        System.out.println("the golden bytes passed " + count + " checks");
     }
 
     /** The contract's version and the checksum of each function, which the generated code compares when it starts. */

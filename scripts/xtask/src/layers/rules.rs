@@ -11,6 +11,7 @@ pub(super) const EDGES: &[(&str, &[&str])] = &[
     ("peers-tests", &["peers-proto", "peers", "peers-relay", "peers-cli", "peers-ffi"]),
     // Not a part of peers-tests: worlds in virtual time must not reach for sockets and tasks.
     ("peers-sim", &["peers-proto"]),
+    ("peers-vectors", &["peers-proto"]),
     ("xtask", &[]),
 ];
 

@@ -1,11 +1,11 @@
-//! Golden bytes that other implementations made or read: see `tests/vectors/codec.mjs` and `check.mjs`.
+//! Golden bytes that other implementations made or read: see `codec.mjs` and `check.mjs`.
 
 use bytes::Bytes;
 use peers_proto::codec::{CodecError, Encoding, compress, decode, decompress, encode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::files::{bless, hex, stored, unhex};
+use crate::files::{bless, hex, stored, unhex};
 
 #[derive(Serialize, Deserialize)]
 struct Vectors {
@@ -45,8 +45,8 @@ impl Stream {
     }
 }
 
-fn read(name: &str) -> Vectors {
-    serde_json::from_str(&stored(name)).unwrap()
+fn read(text: &str) -> Vectors {
+    serde_json::from_str(text).unwrap()
 }
 
 fn byte_string(value: &Value) -> Option<Vec<u8>> {
@@ -54,9 +54,9 @@ fn byte_string(value: &Value) -> Option<Vec<u8>> {
 }
 
 // proves S012
-#[test]
-fn messagepack_of_javascript_is_understood() {
-    for Object { value, messagepack } in read("codec.json").messagepack {
+#[cfg_attr(test, test)]
+pub(crate) fn messagepack_of_javascript_is_understood() {
+    for Object { value, messagepack } in read(stored!("codec.json")).messagepack {
         let object = unhex(&messagepack);
         match byte_string(&value) {
             Some(bytes) => assert_eq!(decode(&object), Ok(bytes)),
@@ -66,28 +66,28 @@ fn messagepack_of_javascript_is_understood() {
 }
 
 // proves S013, S015, S033, S116, S118
-#[test]
-fn brotli_of_node_is_understood_whatever_its_settings() {
-    for stream in read("codec.json").brotli {
+#[cfg_attr(test, test)]
+pub(crate) fn brotli_of_node_is_understood_whatever_its_settings() {
+    for stream in read(stored!("codec.json")).brotli {
         let content = Bytes::from(unhex(&stream.brotli));
         let body = decompress(Encoding::Brotli, stream.length, content);
         assert_eq!(body.as_deref(), Ok(&stream.body()[..]), "{}", stream.name);
     }
 }
 
-#[test]
-fn window_that_rfc_7932_allows_but_no_object_needs_is_refused() {
-    for Refused { name, length, brotli } in read("codec.json").refused {
+#[cfg_attr(test, test)]
+pub(crate) fn window_that_rfc_7932_allows_but_no_object_needs_is_refused() {
+    for Refused { name, length, brotli } in read(stored!("codec.json")).refused {
         let content = Bytes::from(unhex(&brotli));
         assert_eq!(decompress(Encoding::Brotli, length, content), Err(CodecError::WindowTooLarge), "{name}");
     }
 }
 
 /// Node reads the same file. Brotli's bytes may change with the library; that they can be read may not.
-#[test]
-fn stored_bytes_of_this_implementation_are_still_understood() {
+#[cfg_attr(test, test)]
+pub(crate) fn stored_bytes_of_this_implementation_are_still_understood() {
     bless("codec-rust.json", || serde_json::to_string_pretty(&made_here()).unwrap());
-    let Vectors { messagepack, brotli, .. } = read("codec-rust.json");
+    let Vectors { messagepack, brotli, .. } = read(stored!("codec-rust.json"));
     for Object { value, messagepack } in messagepack {
         assert_eq!(hex(&encoded(&value)), messagepack, "{value}");
     }
@@ -99,7 +99,7 @@ fn stored_bytes_of_this_implementation_are_still_understood() {
 }
 
 fn made_here() -> Vectors {
-    let theirs = read("codec.json");
+    let theirs = read(stored!("codec.json"));
     let objects = theirs.messagepack.into_iter();
     let streams = theirs.brotli.into_iter().filter_map(|stream| {
         let (encoding, content) = compress(stream.body().into());
