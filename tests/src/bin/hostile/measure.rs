@@ -22,6 +22,30 @@ const LIMIT: u64 = 4 * GROWTH;
 /// How often a process is looked at: what it held when it died is known to this.
 const LOOKS: Duration = Duration::from_millis(20);
 
+/// Ticks of all processors since the machine started.
+#[derive(Debug, Default)]
+pub(crate) struct MachineTime {
+    all: u64,
+    stolen: u64,
+}
+
+impl MachineTime {
+    /// Without `/proc/stat` there are none.
+    pub(crate) fn now() -> Self {
+        let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let line = stat.lines().next().unwrap_or_default();
+        // user, nice, system, idle, iowait, irq, softirq, steal; guest time after them is a part of user (proc(5)).
+        let ticks: Vec<u64> = line.split_whitespace().skip(1).take(8).flat_map(str::parse).collect();
+        Self { all: ticks.iter().sum(), stolen: ticks.get(7).copied().unwrap_or(0) }
+    }
+
+    /// The share of processor time since then that the hypervisor gave to other machines.
+    pub(crate) fn stolen_since(&self) -> f64 {
+        let now = Self::now();
+        now.stolen.saturating_sub(self.stolen) as f64 / now.all.saturating_sub(self.all).max(1) as f64
+    }
+}
+
 /// How much a process has grown since the meter was started, at its peak.
 #[derive(Debug)]
 pub(crate) struct Meter {

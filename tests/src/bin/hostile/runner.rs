@@ -9,8 +9,12 @@ use peers_tests::bench::Outcome;
 use tokio::runtime::{Builder, Handle};
 
 use crate::behaviours::{self, Behaviour};
-use crate::measure;
+use crate::measure::{self, MachineTime};
 use crate::world::{Verdict, judge, megabytes, millis};
+
+/// A fault of ours makes every try late; a machine that others use too makes one late, and the next one if it begins at once.
+const TRIES: usize = 3;
+const BETWEEN_TRIES: Duration = Duration::from_secs(3);
 
 #[derive(Args)]
 pub(crate) struct Choice {
@@ -69,10 +73,16 @@ async fn judge_all(all: &[Behaviour], choice: &Choice, attacker: &Handle) -> usi
         // A log of another run says nothing about this one.
         let _ = std::fs::remove_file(&log);
         let began = Instant::now();
+        let mut machine = MachineTime::now();
         let mut verdict = judge(behaviour, &log, attacker).await;
-        if verdict.is_only_late() {
-            // A fault of ours shows itself a second time; a moment in which the machine was busy elsewhere does not.
-            println!("again  {name}: {}", verdict.late.join("; "));
+        for _ in 1..TRIES {
+            if !verdict.is_only_late() {
+                break;
+            }
+            let stolen = 100.0 * machine.stolen_since();
+            println!("again  {name}: {}; {stolen:.0} % of processor time stolen", verdict.late.join("; "));
+            tokio::time::sleep(BETWEEN_TRIES).await;
+            machine = MachineTime::now();
             verdict = judge(behaviour, &log, attacker).await;
         }
         failed += usize::from(!verdict.holds());
