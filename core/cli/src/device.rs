@@ -18,6 +18,9 @@ use crate::{print, problems};
 /// The time to close sessions and to leave relays: a person waits for the prompt.
 const END_PATIENCE: Duration = Duration::from_secs(2);
 
+/// A peer that is there has answered by then.
+const SILENCE: Duration = Duration::from_secs(2);
+
 /// The identity of this device, and its relays.
 #[derive(Args)]
 pub(crate) struct DeviceArgs {
@@ -142,6 +145,11 @@ async fn superseded(client: &Client, args: &DeviceArgs) -> Error {
 
 /// The session with a device. Fails as soon as no relay is worth waiting for.
 pub(crate) async fn session(client: &Client, to: DeviceId) -> Result<Session, Error> {
+    let waiting = async {
+        tokio::time::sleep(SILENCE).await;
+        print::note(format!("waiting for {to}"));
+        std::future::pending().await
+    };
     tokio::select! {
         session = client.session(to) => session.map_err(|error| match error {
             peers::Error::Offline(_) => problems::unreachable(&client.relays()),
@@ -153,6 +161,7 @@ pub(crate) async fn session(client: &Client, to: DeviceId) -> Result<Session, Er
             error => error.into(),
         }),
         error = problems::none_left(client) => Err(error),
+        error = waiting => error,
     }
 }
 

@@ -27,6 +27,13 @@ fn fails_soon(command: &mut Command) -> String {
 }
 
 #[test]
+fn waiting_for_a_device_that_is_not_there_is_said() {
+    let folder = Folder::new("absent");
+    let (_relay, url) = relay(&[]);
+    Running::new(&mut send(&folder, &url)).line("waiting for aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+}
+
+#[test]
 fn a_relay_with_other_names_is_told_to_both_sides() {
     let folder = Folder::new("name");
     let (relay, url) = relay(&["names=relay.example.com"]);

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use hyper::http::uri::Authority;
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
@@ -120,9 +121,7 @@ fn check(table: &Table, origin: &str) -> Result<RelayConfig, ConfigError> {
             );
         }
     }
-    if let Some(name) =
-        config.names.iter().find(|n| n.is_empty() || n.contains('/') || n.to_lowercase() != **n)
-    {
+    if let Some(name) = config.names.iter().find(|name| !is_name(name)) {
         return wrong(
             "names",
             &format!("`{name}` is not a name, expected `host` or `host:port` in lower case"),
@@ -135,6 +134,14 @@ fn check(table: &Table, origin: &str) -> Result<RelayConfig, ConfigError> {
         return wrong(&format!("limits.{key}"), &format!("{value} is too small, expected {least} or more"));
     }
     Ok(config)
+}
+
+/// `host` or `host:port`, as devices find them in a URL.
+fn is_name(text: &str) -> bool {
+    let Ok(authority) = text.parse::<Authority>() else { return false };
+    let host = authority.host();
+    let whole = authority.port_u16().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    whole == text && text.to_lowercase() == text
 }
 
 fn parse(text: &str) -> Value {
@@ -262,6 +269,8 @@ mod tests {
             ),
             (error("ice.stun = [\"one.example.com\"]", &[], &[]), ["FILE", "`ice.stun`", "`stun:host:port`"]),
             (error("names = [\"https://x/\"]", &[], &[]), ["FILE", "`names`", "`host:port`"]),
+            (error("", &[], &[("names", "a, b:x")]), ["command line", "`b:x`", "`host:port`"]),
+            (error("", &[], &[("names", "A")]), ["command line", "`A`", "lower case"]),
             (
                 error("[[ice.turn]]\nurls = [\"turn:x\"]\nsecrt = \"s\"", &[], &[]),
                 ["FILE", "`ice.turn", "`secret`"],
