@@ -2,6 +2,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.github.unidbg.AndroidEmulator;
 import com.github.unidbg.Module;
+import com.github.unidbg.arm.backend.Unicorn2Factory;
 import com.github.unidbg.linux.android.AndroidEmulatorBuilder;
 import com.github.unidbg.linux.android.AndroidResolver;
 import com.github.unidbg.pointer.UnidbgPointer;
@@ -34,8 +35,9 @@ class Emulate {
 
     public static void main(String[] arguments) throws Exception {
         boolean wide = arguments[0].equals("arm64-v8a");
-        AndroidEmulator emulator =
-            (wide ? AndroidEmulatorBuilder.for64Bit() : AndroidEmulatorBuilder.for32Bit()).setProcessName("app.peers").build();
+        // The emulator's default is Unicorn 1, which loses its way in the long unrolled loops of ring's ciphers.
+        AndroidEmulator emulator = (wide ? AndroidEmulatorBuilder.for64Bit() : AndroidEmulatorBuilder.for32Bit())
+            .addBackendFactory(new Unicorn2Factory(false)).setProcessName("app.peers").build();
         emulator.getMemory().setLibraryResolver(new AndroidResolver(23));
         Emulate emulated = new Emulate(emulator, new File(arguments[1]));
         emulated.answersAsTheBindingsExpect(Files.readString(Path.of(arguments[2])));
