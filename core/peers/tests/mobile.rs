@@ -256,6 +256,17 @@ async fn a_suspension_that_still_says_goodbye_does_not_act_on_an_app_that_is_bac
     within(talk(&here, &there, 0..10)).await;
 }
 
+// proves S120
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_suspension_goes_on_when_the_app_does_not_wait_for_it() {
+    let world = World::start().await;
+    let (a, _b, _here, there) = met(&world, Transports { webrtc: false, relay: true }).await;
+    assert_eq!(a.client.set_app_state(AppState::Suspended).now_or_never(), None);
+    let asleep = |relays: &Vec<RelayStatus>| relays[0].state == RelayState::Suspended;
+    within(a.client.watch_relays().wait_for(asleep)).await.unwrap();
+    within(there.watch_status().wait_for(|status| *status == Status::Away)).await.unwrap();
+}
+
 /// The app is suspended while its session still looks for a better path.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_app_that_is_suspended_in_the_middle_of_an_upgrade_comes_back() {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use peers_proto::network::{AppState, Monitor, NetworkChange, NetworkSnapshot};
 use peers_proto::path::Status;
 use peers_proto::timing::{AWAY, GOODBYE};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::Engine;
 use crate::event::Event;
@@ -153,9 +153,14 @@ impl Engine {
         for session in &sessions {
             session.shared.go_away(AWAY.max(self.settings.resume_window));
         }
-        let engine = self.clone();
-        // `None`: the runtime has ended, and everything with it.
-        let _ = self.runtime.run(async move { engine.say_goodbyes(&sessions).await }).await;
+        let (engine, (done, over)) = (self.clone(), oneshot::channel());
+        // Not in the caller's task: an app that waits no longer is suspended all the same.
+        self.spawn(async move {
+            engine.say_goodbyes(&sessions).await;
+            let _ = done.send(());
+        });
+        // An error: the client is over.
+        let _ = over.await;
     }
 
     async fn say_goodbyes(&self, sessions: &[Session]) {
