@@ -33,7 +33,7 @@ func inUse() -> Int {
         - size("total type=\"rest\"")
 }
 
-/// What is left of that many sleeps once they are over, be it by `end`.
+/// Bytes that all sleeps leave when `end` has ended them, and when they would have ended by themselves.
 func left(_ end: (Task<Void, Never>) -> Void) async throws -> (over: Int, due: Int) {
     let before = inUse()
     do {

@@ -51,7 +51,7 @@ class Emulate {
         System.exit(0);
     }
 
-    /** Codec, certificates, sealing, handshake: the checks of the core's own tests. */
+    /** Codec, certificates, sealing, handshake: the checks of tests/vectors. */
     private void readsAndWritesTheGoldenBytes() {
         int count = library.callFunction(emulator, "peers_vectors_count").intValue();
         expect(count > 0, "there are no golden bytes");

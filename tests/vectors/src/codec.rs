@@ -5,7 +5,7 @@ use peers_proto::codec::{CodecError, Encoding, compress, decode, decompress, enc
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::files::{bless, hex, stored, unhex};
+use crate::files::{hex, stored, unhex};
 
 #[derive(Serialize, Deserialize)]
 struct Vectors {
@@ -56,7 +56,7 @@ fn byte_string(value: &Value) -> Option<Vec<u8>> {
 // proves S012
 #[cfg_attr(test, test)]
 pub(crate) fn messagepack_of_javascript_is_understood() {
-    for Object { value, messagepack } in read(stored!("codec.json")).messagepack {
+    for Object { value, messagepack } in read(stored!("codec.json").text).messagepack {
         let object = unhex(&messagepack);
         match byte_string(&value) {
             Some(bytes) => assert_eq!(decode(&object), Ok(bytes)),
@@ -68,7 +68,7 @@ pub(crate) fn messagepack_of_javascript_is_understood() {
 // proves S013, S015, S033, S116, S118
 #[cfg_attr(test, test)]
 pub(crate) fn brotli_of_node_is_understood_whatever_its_settings() {
-    for stream in read(stored!("codec.json")).brotli {
+    for stream in read(stored!("codec.json").text).brotli {
         let content = Bytes::from(unhex(&stream.brotli));
         let body = decompress(Encoding::Brotli, stream.length, content);
         assert_eq!(body.as_deref(), Ok(&stream.body()[..]), "{}", stream.name);
@@ -77,7 +77,7 @@ pub(crate) fn brotli_of_node_is_understood_whatever_its_settings() {
 
 #[cfg_attr(test, test)]
 pub(crate) fn window_that_rfc_7932_allows_but_no_object_needs_is_refused() {
-    for Refused { name, length, brotli } in read(stored!("codec.json")).refused {
+    for Refused { name, length, brotli } in read(stored!("codec.json").text).refused {
         let content = Bytes::from(unhex(&brotli));
         assert_eq!(decompress(Encoding::Brotli, length, content), Err(CodecError::WindowTooLarge), "{name}");
     }
@@ -86,8 +86,8 @@ pub(crate) fn window_that_rfc_7932_allows_but_no_object_needs_is_refused() {
 /// Node reads the same file. Brotli's bytes may change with the library; that they can be read may not.
 #[cfg_attr(test, test)]
 pub(crate) fn stored_bytes_of_this_implementation_are_still_understood() {
-    bless("codec-rust.json", || serde_json::to_string_pretty(&made_here()).unwrap());
-    let Vectors { messagepack, brotli, .. } = read(stored!("codec-rust.json"));
+    let ours = stored!("codec-rust.json").blessed(|| serde_json::to_string_pretty(&made_here()).unwrap());
+    let Vectors { messagepack, brotli, .. } = read(&ours);
     for Object { value, messagepack } in messagepack {
         assert_eq!(hex(&encoded(&value)), messagepack, "{value}");
     }
@@ -99,7 +99,7 @@ pub(crate) fn stored_bytes_of_this_implementation_are_still_understood() {
 }
 
 fn made_here() -> Vectors {
-    let theirs = read(stored!("codec.json"));
+    let theirs = read(stored!("codec.json").text);
     let objects = theirs.messagepack.into_iter();
     let streams = theirs.brotli.into_iter().filter_map(|stream| {
         let (encoding, content) = compress(stream.body().into());

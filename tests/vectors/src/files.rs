@@ -1,21 +1,33 @@
 //! The files, and bytes as text.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde_json::Value;
 
-/// A file of this folder, as it was when the library was built: a phone has no checkout.
+/// A file of this folder.
+pub(crate) struct Stored {
+    pub(crate) name: &'static str,
+    pub(crate) text: &'static str,
+}
+
+/// The file as it was when the library was built: a phone has no checkout.
 macro_rules! stored {
     ($name:literal) => {
-        include_str!(concat!("../", $name))
+        $crate::files::Stored { name: $name, text: include_str!(concat!("../", $name)) }
     };
 }
 pub(crate) use stored;
 
-/// Writes a file anew when `PEERS_BLESS` asks for it.
-pub(crate) fn bless(name: &str, text: impl FnOnce() -> String) {
-    if std::env::var_os("PEERS_BLESS").is_some() {
-        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(name), text() + "\n").unwrap();
+impl Stored {
+    /// The file's text; where `PEERS_BLESS` asks for it, `made` after it was written to the file.
+    pub(crate) fn blessed(&self, made: impl FnOnce() -> String) -> Cow<'static, str> {
+        if std::env::var_os("PEERS_BLESS").is_none() {
+            return self.text.into();
+        }
+        let text = made() + "\n";
+        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(self.name), &text).unwrap();
+        text.into()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Golden bytes in this folder, which other languages read too. If a check fails, the wire format changed.
 //!
-//! `PEERS_BLESS=1` writes the files anew, for the next build; look at the difference before you commit it. The checks are tests, and a library that
+//! `PEERS_BLESS=1` writes the files anew; look at the difference before you commit it. The checks are tests, and a library that
 //! runs on an emulated phone, where no test runner is.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a check fails by panicking")]
@@ -23,7 +23,7 @@ const CHECKS: [fn(); 8] = [
     wire::handshake_transcript,
 ];
 
-/// How many checks there are.
+/// The number of checks.
 #[unsafe(no_mangle)]
 pub extern "C" fn peers_vectors_count() -> i32 {
     CHECKS.len() as i32

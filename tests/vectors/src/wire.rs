@@ -11,15 +11,15 @@ use peers_proto::transport_kind::TransportKind;
 use peers_proto::trust::KnownKeys;
 use serde_json::{Value, json};
 
-use crate::files::{bless, bytes_of, hex, stored};
+use crate::files::{Stored, bytes_of, hex, stored};
 
 const ISSUED: UnixTime = UnixTime(1_700_000_000);
 
 /// The file's content, which must be exactly what the code makes today.
-fn golden(name: &str, stored: &str, made: Value) -> Value {
-    bless(name, || format!("{made:#}"));
-    let stored: Value = serde_json::from_str(stored).unwrap();
-    assert_eq!(stored, made, "{name}");
+fn golden(file: &Stored, made: Value) -> Value {
+    let text = file.blessed(|| format!("{made:#}"));
+    let stored: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(stored, made, "{}", file.name);
     stored
 }
 
@@ -33,8 +33,7 @@ fn device(seed: u8) -> (DeviceKeys, DeviceCertificate) {
 pub(crate) fn ids_and_keys() {
     let (user, device) = (UserKeys::from_seed([1; 32]), DeviceKeys::from_seed([1; 32]));
     golden(
-        "ids.json",
-        stored!("ids.json"),
+        &stored!("ids.json"),
         json!({
             "seed": hex(&[1; 32]),
             "userPk": hex(&user.user_pk()),
@@ -52,8 +51,7 @@ pub(crate) fn certificate_and_revocation_list() {
     let (keys, certificate) = device(1);
     let revocations = RevocationList::issue(&UserKeys::from_seed([1; 32]), 7, [keys.device_id()]).unwrap();
     let stored = golden(
-        "certificate.json",
-        stored!("certificate.json"),
+        &stored!("certificate.json"),
         json!({
             "seed": hex(&[1; 32]),
             "issued": ISSUED.0,
@@ -81,8 +79,7 @@ pub(crate) fn sealed_envelope() {
     let sealed =
         envelope::seal(&content, &sender_keys, &sender, &KnownKeys::of(&recipient), [9; 32]).unwrap();
     let stored = golden(
-        "envelope.json",
-        stored!("envelope.json"),
+        &stored!("envelope.json"),
         json!({
             "senderSeed": hex(&[1; 32]),
             "recipientSeed": hex(&[2; 32]),
@@ -156,8 +153,7 @@ pub(crate) fn handshake_transcript() {
     let (_, mut opener) = b.seal.unwrap();
     assert_eq!(opener.open(&sealed).unwrap(), "hello");
     golden(
-        "handshake.json",
-        stored!("handshake.json"),
+        &stored!("handshake.json"),
         json!({
             "initiatorSeed": hex(&[1; 32]),
             "responderSeed": hex(&[2; 32]),

@@ -23,7 +23,7 @@ const LIMIT: u64 = 4 * GROWTH;
 const LOOKS: Duration = Duration::from_millis(20);
 
 /// Ticks of all processors since the machine started.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct MachineTime {
     all: u64,
     stolen: u64,
