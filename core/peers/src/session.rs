@@ -135,7 +135,7 @@ impl Session {
 
     fn try_send_in(&self, group: Option<GroupId>, body: Bytes) -> Result<(), Error> {
         let object = packing::pack(body)?;
-        self.shared.update(|s| s.machine.send_message(group, object).map_err(Error::from))?
+        self.shared.update(|s| s.multipath.session.send_message(group, object).map_err(Error::from))?
     }
 
     async fn send_in(&self, group: Option<GroupId>, body: Bytes) -> Result<(), Error> {
@@ -144,7 +144,7 @@ impl Session {
             let room = self.shared.signals.room.notified();
             tokio::pin!(room);
             room.as_mut().enable();
-            match self.shared.update(|s| s.machine.send_message(group, object.clone()))? {
+            match self.shared.update(|s| s.multipath.session.send_message(group, object.clone()))? {
                 Err(SendError::Full) => room.await,
                 other => return Ok(other?),
             }
@@ -230,7 +230,7 @@ impl Session {
             let acknowledged = self.shared.signals.acknowledged.notified();
             tokio::pin!(acknowledged);
             acknowledged.as_mut().enable();
-            if self.shared.update(|s| s.machine.is_drained())? {
+            if self.shared.update(|s| s.multipath.session.is_drained())? {
                 return Ok(());
             }
             acknowledged.await;

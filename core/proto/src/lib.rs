@@ -5,6 +5,7 @@
 //! above them in this list.
 
 pub mod limits;
+pub mod random;
 pub mod timing;
 
 pub mod bucket;
@@ -32,6 +33,8 @@ pub mod signaling;
 
 pub mod dial;
 pub mod end_reason;
+pub mod engine;
+pub mod multipath;
 pub mod network;
 pub mod path;
 pub mod session;

@@ -43,14 +43,19 @@ impl World {
         self.relay = Some(Relay::start(config(self.addr)).await.unwrap());
     }
 
+    /// A client of this relay that has not started.
+    pub fn builder(&self, name: &str, transports: Transports) -> ClientBuilder {
+        let builder = Client::builder().relay(format!("ws://{}", self.addr)).name(name);
+        builder.loopback(true).transports(transports)
+    }
+
     pub async fn client(
         &self,
         name: &str,
         transports: Transports,
         more: impl FnOnce(ClientBuilder) -> ClientBuilder,
     ) -> Device {
-        let builder = Client::builder().relay(format!("ws://{}", self.addr)).name(name).loopback(true);
-        let (client, events) = more(builder.transports(transports)).start().await.unwrap();
+        let (client, events) = more(self.builder(name, transports)).start().await.unwrap();
         client.watch_state().wait_for(|s| *s == peers::ClientState::Online).await.unwrap();
         Device { client, events }
     }

@@ -89,7 +89,7 @@ impl World {
         w
     }
 
-    fn evicted(&mut self) -> Vec<(DeviceId, Why)> {
+    fn evicted(&mut self) -> Vec<(DeviceId, EvictionReason)> {
         let evicted =
             |output| if let DialOutput::Evict(device, why) = output { Some((device, why)) } else { None };
         self.outputs().into_iter().filter_map(evicted).collect()
@@ -195,7 +195,7 @@ fn of_equals_the_one_on_the_path_the_app_prefers_least_goes() {
     w.outputs();
     w.dialer.handle_asked(device(1));
     w.connect(1, Tier::Relay);
-    assert_eq!(w.evicted(), [(device(117), Why::WorsePath)]);
+    assert_eq!(w.evicted(), [(device(117), EvictionReason::WorsePath)]);
 }
 
 #[test]
@@ -364,22 +364,22 @@ fn an_eviction_says_the_first_thing_in_which_the_one_that_goes_is_worth_less() {
     };
     let mut w = World::full(TrustLevel::Trusted);
     w.dialer.set_trust(device(105), TrustLevel::Known, w.now);
-    assert_eq!(newcomer(&mut w), [(device(105), Why::LessTrusted)]);
+    assert_eq!(newcomer(&mut w), [(device(105), EvictionReason::LessTrusted)]);
     let mut w = World::full(TrustLevel::Trusted);
     (100..130).filter(|n| *n != 107).chain([1]).for_each(|n| w.dialer.handle_asked(device(n)));
-    assert_eq!(newcomer(&mut w), [(device(107), Why::NotAskedFor)]);
+    assert_eq!(newcomer(&mut w), [(device(107), EvictionReason::NotAskedFor)]);
     let mut w = World::full(TrustLevel::Trusted);
     w.dialer.handle_ended(device(110), EndReason::NoPath, w.now);
     w.meet(peer(109, TrustLevel::Trusted, &[]), 110, Tier::Direct);
     w.dialer.handle_asked(device(109));
     w.outputs();
-    assert_eq!(newcomer(&mut w), [(device(110), Why::AnotherOfItsUser)]);
+    assert_eq!(newcomer(&mut w), [(device(110), EvictionReason::AnotherOfItsUser)]);
     let mut w = World::full(TrustLevel::Trusted);
     w.dialer.handle_standing(device(111), standing(Status::Verifying, Some(Tier::Direct)), w.now);
-    assert_eq!(newcomer(&mut w), [(device(111), Why::Silent)]);
+    assert_eq!(newcomer(&mut w), [(device(111), EvictionReason::Silent)]);
     // What it runs over is not known yet when a newcomer is judged: among equals those stay that are there.
     let mut w = World::full(TrustLevel::Trusted);
-    assert_eq!(newcomer(&mut w), [(device(1), Why::WorsePath)]);
+    assert_eq!(newcomer(&mut w), [(device(1), EvictionReason::WorsePath)]);
 }
 
 #[test]
@@ -390,7 +390,7 @@ fn of_equals_the_one_that_was_not_used_for_longest_goes() {
     }
     w.dialer.handle_asked(device(1));
     w.connect(1, Tier::Direct);
-    assert_eq!(w.evicted(), [(device(120), Why::Unused)]);
+    assert_eq!(w.evicted(), [(device(120), EvictionReason::Unused)]);
 }
 
 #[test]
@@ -410,7 +410,7 @@ fn the_last_connection_of_a_group_stays_whoever_it_is() {
 fn nobody_makes_room_for_a_less_trusted_device_even_if_it_would_be_the_first_of_a_group() {
     let mut w = World::full(TrustLevel::Trusted);
     w.meet(peer(1, TrustLevel::Known, &[1]), 1, Tier::Direct);
-    assert_eq!(w.evicted(), [(device(1), Why::Latecomer)]);
+    assert_eq!(w.evicted(), [(device(1), EvictionReason::Latecomer)]);
 }
 
 #[test]
@@ -423,7 +423,7 @@ fn a_full_house_looks_only_for_devices_that_are_more_trusted_than_its_least() {
     // One that was evicted is not asked back in before it has rested, nor while there is no room.
     w.dialer.handle_outcome(device(2), Purpose::Path, Outcome::Connected, w.now);
     w.meet(peer(2, TrustLevel::Own, &[]), 2, Tier::Direct);
-    assert_eq!(w.evicted(), [(device(100), Why::Unused)]);
+    assert_eq!(w.evicted(), [(device(100), EvictionReason::Unused)]);
     assert_eq!(w.pass(3 * REST_MAX), []);
 }
 

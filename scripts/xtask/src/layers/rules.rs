@@ -50,6 +50,7 @@ const PROTO_ORDER: &[&str] = &[
     // Numbers and names.
     "limits",
     "timing",
+    "random",
     "time",
     "bucket",
     "id",
@@ -76,6 +77,8 @@ const PROTO_ORDER: &[&str] = &[
     "path",
     "dial",
     "session",
+    "multipath",
+    "engine",
 ];
 
 const NO_UNIFFI: &[(&str, &str)] = &[("uniffi", "only bindings/ knows UniFFI")];

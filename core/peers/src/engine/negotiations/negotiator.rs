@@ -269,7 +269,7 @@ impl Negotiator {
     fn make(&mut self, id: ConnectionId, offer: Option<(String, [u8; 32])>) {
         let config = self.engine.webrtc_config();
         let initiator = offer.is_none();
-        let name = self.engine.registry.name(self.peer);
+        let name = self.engine.controlled.epoch(self.peer);
         let task = self.work.spawn(async move {
             let made = match offer {
                 None => Attempt::offer(&config).await.map_err(|e| e.to_string()),
