@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use peers_proto::bucket::Bucket;
-use peers_proto::envelope::{self, Opened};
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::limits::{ENVELOPE_BURST, ENVELOPES_PER_SECOND};
-use peers_proto::signaling::{Action, Body, ByeReason, Contents, Negotiation, base64};
+use peers_proto::signaling::{Action, Body, ByeReason, Contents, Negotiation};
 use peers_proto::time::{Instant, earliest};
 use peers_proto::timing::NEGOTIATION_IDLE;
 use tokio::sync::{mpsc, oneshot};
@@ -162,15 +161,11 @@ impl Negotiator {
 
     fn open(&self, connection: ConnectionId, text: &str) -> Result<Contents, String> {
         let engine = &self.engine;
-        let sealed = base64::decode(text).ok_or("not base64")?;
-        let opened = envelope::open(&sealed, &engine.keys);
-        let Opened { sender, content } = opened.map_err(|e| e.to_string())?;
-        if sender.device_id() != self.peer || content.connection_id != connection {
-            return Err("the relay put another label on it".into());
-        }
+        let opened = Contents::open(text, &engine.keys, self.peer, connection);
+        let (sender, contents) = opened.map_err(|e| e.to_string())?;
         engine.trust.check(&sender).map_err(|e| e.to_string())?;
         engine.contacts.handle_certificate(&sender);
-        Contents::from_envelope(&content).map_err(|e| e.to_string())
+        Ok(contents)
     }
 
     async fn act(&mut self) {
@@ -383,10 +378,8 @@ impl Engine {
     /// Seals contents for a device whose keys are known, and sends them through the relays.
     pub(in crate::engine) fn send_envelope(&self, to: DeviceId, contents: &Contents) -> Result<(), String> {
         let keys = self.keys_of(to).ok_or("no keys of this device are known")?;
-        let content = contents.to_envelope().map_err(|e| e.to_string())?;
-        let sealed = envelope::seal(&content, &self.keys, &self.certificate, &keys, random::array())
-            .map_err(|e| e.to_string())?;
-        let envelopes = vec![base64::encode(&sealed)];
+        let sealed = contents.seal(&self.keys, &self.certificate, &keys, random::array());
+        let envelopes = vec![sealed.map_err(|e| e.to_string())?];
         self.relays.send(contents.kind(), to, contents.connection_id, envelopes).map_err(|e| e.to_string())
     }
 }
