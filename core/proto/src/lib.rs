@@ -35,3 +35,5 @@ pub mod end_reason;
 pub mod network;
 pub mod path;
 pub mod session;
+
+pub mod engine;

@@ -76,6 +76,8 @@ const PROTO_ORDER: &[&str] = &[
     "path",
     "dial",
     "session",
+    // A client.
+    "engine",
 ];
 
 const NO_UNIFFI: &[(&str, &str)] = &[("uniffi", "only bindings/ knows UniFFI")];
