@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use peers_proto::end_reason::EndReason;
+use peers_proto::engine::negotiations::NegotiationConfig;
 use peers_proto::id::{DeviceId, UserId};
 use peers_proto::network::{AppState, NetworkSnapshot};
 use peers_proto::trust::TrustLevel;
@@ -15,7 +16,7 @@ use crate::builder::ClientBuilder;
 use crate::clock::Clock;
 use crate::engine::admission::Admissions;
 use crate::engine::dial::Dials;
-use crate::engine::negotiations::Negotiations;
+use crate::engine::negotiations::NegotiationDriver;
 use crate::engine::network::Surroundings;
 use crate::engine::policy::Policy;
 use crate::engine::registry::Registry;
@@ -89,6 +90,11 @@ impl Client {
         let (events, receiver) = event::channel(watched);
         let dialing = Policy::new(certificate.device_id(), settings.preference, clock.now());
         let known: Vec<_> = levels.iter().map(|(device, level)| (*device, *level)).collect();
+        let negotiation = NegotiationConfig {
+            local: certificate.device_id(),
+            webrtc: settings.transports.webrtc,
+            relay_only: settings.relay_only,
+        };
         let engine = Arc::new(Engine {
             settings,
             trust: TrustBook::new(levels, policy, identity.user_id()),
@@ -101,7 +107,7 @@ impl Client {
             registry: Registry::default(),
             relays: Relays::new(clients),
             dials: Dials::default(),
-            negotiations: Negotiations::default(),
+            negotiations: NegotiationDriver::new(negotiation),
             surroundings: Surroundings::default(),
             policy: dialing,
             admissions: Admissions::default(),
@@ -118,6 +124,7 @@ impl Client {
         }
         engine.spawn(engine.clone().watch_network());
         engine.spawn(engine.clone().follow_policy());
+        engine.spawn(engine.clone().run_negotiations());
         engine.publish_visible();
         for (relay, (events, task)) in inputs.into_iter().enumerate() {
             engine.spawn_to_its_end(engine.clone().serve_relay(relay, events, task));

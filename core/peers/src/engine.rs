@@ -8,7 +8,7 @@
 //! | relay connections | `relays` | one task each | with the client |
 //! | dials in progress | `dial` | one task each | with their outcome |
 //! | keys before they are pinned, knocks | `contacts` | the engine | with the client |
-//! | negotiations | `negotiations` | one task each | after a minute without an attempt |
+//! | negotiations, held envelopes | `negotiations` | one task, and one per peer connection | after a minute without an attempt |
 //! | whom to dial, whom to keep | `policy` | one task | with the client |
 //! | network and app | `network` | one task | with the client |
 
@@ -44,7 +44,7 @@ use crate::runtime::Runtime;
 use admission::Admissions;
 use contacts::Contacts;
 use dial::Dials;
-use negotiations::Negotiations;
+use negotiations::NegotiationDriver;
 use network::Surroundings;
 use policy::Policy;
 use registry::Registry;
@@ -64,7 +64,7 @@ pub(crate) struct Engine {
     pub(crate) registry: Registry,
     pub(crate) relays: Relays,
     pub(crate) dials: Dials,
-    pub(crate) negotiations: Negotiations,
+    pub(crate) negotiations: NegotiationDriver,
     pub(crate) surroundings: Surroundings,
     pub(crate) policy: Policy,
     /// Messages that came already, through this relay or another.

@@ -211,7 +211,7 @@ impl Attempt<'_> {
     async fn take(&self, way: &Way) -> (&'static str, Result<(), Error>) {
         match way {
             Way::Relay => ("relay", self.by_relays().await),
-            Way::WebRtc => ("webrtc", self.engine.negotiate(self.device).await),
+            Way::WebRtc => ("webrtc", self.engine.negotiate(self.device, self.name).await),
             Way::Address(url) => ("address", self.by_address(url).await),
         }
     }
