@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use peers_proto::end_reason::EndReason;
 use peers_proto::engine::Engine as Control;
+use peers_proto::engine::negotiations::NegotiationConfig;
 use peers_proto::id::{DeviceId, UserId};
 use peers_proto::network::{AppState, NetworkSnapshot};
 use peers_proto::trust::TrustLevel;
@@ -16,7 +17,7 @@ use crate::builder::ClientBuilder;
 use crate::clock::Clock;
 use crate::engine::admission::Admissions;
 use crate::engine::control::{self, Controlled};
-use crate::engine::negotiations::Negotiations;
+use crate::engine::negotiations::NegotiationDriver;
 use crate::engine::relays::Relays;
 use crate::engine::trust::TrustBook;
 use crate::engine::{Engine, Lifeline, Seen};
@@ -86,6 +87,11 @@ impl Client {
         let (events, receiver) = event::channel(watched);
         let machine = Control::new(certificate.device_id(), settings.ways(), control::seed(), clock.now());
         let known: Vec<_> = levels.iter().map(|(device, level)| (*device, *level)).collect();
+        let negotiation = NegotiationConfig {
+            local: certificate.device_id(),
+            webrtc: settings.transports.webrtc,
+            relay_only: settings.relay_only,
+        };
         let engine = Arc::new(Engine {
             settings,
             trust: TrustBook::new(levels, policy, identity.user_id()),
@@ -97,7 +103,7 @@ impl Client {
             events,
             controlled: Controlled::new(machine),
             relays: Relays::new(clients),
-            negotiations: Negotiations::default(),
+            negotiations: NegotiationDriver::new(negotiation),
             app: watch::Sender::default(),
             admissions: Admissions::default(),
             contacts: Arc::default(),
@@ -112,6 +118,7 @@ impl Client {
             engine.control(|control, now| control.set_trust(device, level, now));
         }
         engine.spawn(engine.clone().follow_time());
+        engine.spawn(engine.clone().run_negotiations());
         engine.publish_visible();
         for (relay, (events, task)) in inputs.into_iter().enumerate() {
             engine.spawn_to_its_end(engine.clone().serve_relay(relay, events, task));

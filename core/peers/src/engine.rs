@@ -7,7 +7,7 @@
 //! | places of callers, questions to the app | `admission` | the engine | with the client |
 //! | relay connections | `relays` | one task each | with the client |
 //! | keys before they are pinned, knocks | `contacts` | the engine | with the client |
-//! | negotiations | `negotiations` | one task each | after a minute without an attempt |
+//! | negotiations, held envelopes | `negotiations` | one task, and one per peer connection | after a minute without an attempt |
 
 pub(crate) mod accept;
 pub(crate) mod admission;
@@ -40,7 +40,7 @@ use crate::runtime::Runtime;
 use admission::Admissions;
 use contacts::Contacts;
 use control::Controlled;
-use negotiations::Negotiations;
+use negotiations::NegotiationDriver;
 use relays::Relays;
 use trust::TrustBook;
 
@@ -56,7 +56,7 @@ pub(crate) struct Engine {
     pub(crate) trust: TrustBook,
     pub(crate) controlled: Controlled,
     pub(crate) relays: Relays,
-    pub(crate) negotiations: Negotiations,
+    pub(crate) negotiations: NegotiationDriver,
     /// The app's state, as it was set last.
     pub(crate) app: watch::Sender<AppState>,
     /// Messages that came already, through this relay or another.

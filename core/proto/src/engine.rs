@@ -20,6 +20,8 @@
 //! | decisions to dial and to evict | [`Dialer`] | with the client |
 
 mod dials;
+mod held;
+pub mod negotiations;
 mod network;
 mod peers;
 mod requests;

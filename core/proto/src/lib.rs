@@ -33,8 +33,9 @@ pub mod signaling;
 
 pub mod dial;
 pub mod end_reason;
-pub mod engine;
 pub mod multipath;
 pub mod network;
 pub mod path;
 pub mod session;
+
+pub mod engine;

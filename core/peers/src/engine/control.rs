@@ -84,11 +84,6 @@ impl Controlled {
         self.lock().suspending.push(done);
     }
 
-    /// The epoch of this device towards another one now.
-    pub(crate) fn epoch(&self, device: DeviceId) -> u64 {
-        self.lock().control.epoch(device)
-    }
-
     /// READY of this device to a peer; `dialed_as`: the epoch when it dialed, if it did.
     pub(crate) fn ready(&self, device: DeviceId, dialed_as: Option<u64>) -> Resume {
         let mut inner = self.lock();

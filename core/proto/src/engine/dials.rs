@@ -12,7 +12,7 @@ use crate::time::Instant;
 
 /// Identifies a dial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DialId(u64);
+pub struct DialId(pub u64);
 
 /// The reason for which there is no session.
 #[derive(Debug, Clone, PartialEq, Eq)]
