@@ -107,9 +107,8 @@ impl From<peers::Error> for PeersError {
             peers::Error::NameTooLong => Self::NameTooLong,
             peers::Error::NotInGroup => Self::NotInGroup,
             peers::Error::Codec(reason) => Self::Codec { reason },
-            peers::Error::CallFailed { code, text } => Self::CallFailed { code: code.into(), text },
+            peers::Error::CallFailed { code, text } => Self::CallFailed { code, text },
             peers::Error::Stream(error) => error.into(),
-            other => Self::Internal { reason: other.to_string() },
         }
     }
 }

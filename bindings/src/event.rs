@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::{ClientState, PathKind, PeersError, Quality, Session, SessionStatus};
+use crate::session::Sessions;
+use crate::{ClientState, DeviceId, PathKind, PeersError, Quality, Session, SessionStatus, UserId};
 
 /// Something happened. About one session it comes in this order: `Connected`, what changes, `Disconnected`; the next session
 /// with the same device begins later.
@@ -21,7 +22,7 @@ pub enum Event {
     /// The device that this one connects to asks its person, who sees the same six digits: show them.
     Comparing {
         /// The device that asks.
-        device: String,
+        device: DeviceId,
         /// As [`Incoming::sas`] there.
         sas: String,
     },
@@ -63,12 +64,12 @@ pub enum Event {
     /// A device registered at the relay.
     Online {
         /// The device.
-        device: String,
+        device: DeviceId,
     },
     /// A device left the relay.
     Offline {
         /// The device.
-        device: String,
+        device: DeviceId,
     },
     /// Data costs money now, or does not any more: while it does, nothing better than there is is looked for, idle paths are
     /// asked half as often, and streams marked as bulk wait.
@@ -83,12 +84,41 @@ pub enum Event {
     },
 }
 
+impl Event {
+    pub(crate) fn new(event: peers::Event, sessions: &Sessions) -> Self {
+        match event {
+            peers::Event::State(state) => Self::State { state: state.into() },
+            peers::Event::Incoming(incoming) => Self::Incoming { incoming: Incoming::new(incoming) },
+            peers::Event::Comparing { device, sas } => Self::Comparing { device, sas },
+            peers::Event::Connected { session, path } => {
+                Self::Connected { session: sessions.handle(session), path }
+            }
+            peers::Event::PathChanged { session, path } => {
+                Self::PathChanged { session: sessions.handle(session), path }
+            }
+            peers::Event::StatusChanged { session, status } => {
+                Self::StatusChanged { session: sessions.handle(session), status }
+            }
+            peers::Event::QualityChanged { session, quality } => {
+                Self::QualityChanged { session: sessions.handle(session), quality: quality.into() }
+            }
+            peers::Event::Disconnected { session, reason } => {
+                Self::Disconnected { session: sessions.handle(session), reason: reason.to_string() }
+            }
+            peers::Event::Online(device) => Self::Online { device },
+            peers::Event::Offline(device) => Self::Offline { device },
+            peers::Event::Metered(metered) => Self::Metered { metered },
+            peers::Event::Missed(count) => Self::Missed { count },
+        }
+    }
+}
+
 /// An unknown device that asks for a session. Dropping it rejects. One that has knocked asks twice: first whether it may come
 /// and be compared, then, in another of these, with the digits.
 #[derive(uniffi::Object)]
 pub struct Incoming {
-    device: String,
-    user: String,
+    device: DeviceId,
+    user: UserId,
     name: String,
     sas: Option<String>,
     decision: Mutex<Option<peers::Incoming>>,
@@ -97,8 +127,8 @@ pub struct Incoming {
 impl Incoming {
     pub(crate) fn new(incoming: peers::Incoming) -> Arc<Self> {
         Arc::new(Self {
-            device: incoming.device().to_string(),
-            user: incoming.user().to_string(),
+            device: incoming.device(),
+            user: incoming.user(),
             name: incoming.name().to_string(),
             sas: incoming.sas().map(str::to_owned),
             decision: Mutex::new(Some(incoming)),
@@ -113,13 +143,13 @@ impl Incoming {
 #[uniffi::export]
 impl Incoming {
     /// Who asks, proven.
-    pub fn device(&self) -> String {
-        self.device.clone()
+    pub fn device(&self) -> DeviceId {
+        self.device
     }
 
     /// Whose device it is, proven.
-    pub fn user(&self) -> String {
-        self.user.clone()
+    pub fn user(&self) -> UserId {
+        self.user
     }
 
     /// What the device calls itself. Its choice: show it, but do not rely on it.

@@ -107,6 +107,11 @@ fn send_first(session: &Session, messages: &mut &[u8]) -> Result<bool, Refusal> 
     if Session::is_large(body) {
         return Err(Refusal::OwnMethod);
     }
+    let group = match group {
+        "" => None,
+        // The object's own method reports what is wrong with the id.
+        id => Some(id.parse().map_err(|_| Refusal::OwnMethod)?),
+    };
     Ok(session.try_send(group, body)?)
 }
 
