@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use peers_proto::end_reason::EndReason;
 use peers_proto::id::{DeviceId, UserId};
 use peers_proto::network::{AppState, NetworkSnapshot};
 use peers_proto::trust::TrustLevel;
@@ -27,7 +28,7 @@ use crate::identity::Identity;
 use crate::relay_address::RelayAddress;
 use crate::relay_client::{RelayClient, RelayConfig, RelayEvent, RelayEvents, RelayStatus, RelayTask};
 use crate::runtime::Runtime;
-use crate::session::{Ended, Handlers, Session};
+use crate::session::{Handlers, Session};
 
 /// This device among its peers. Cheap to clone. Shut it down, or drop every clone, and everything it started ends.
 ///
@@ -218,7 +219,7 @@ impl std::fmt::Debug for Client {
 impl Engine {
     fn end_sessions(&self) {
         for session in self.registry.all() {
-            session.shared.end(Ended::Local);
+            session.shared.end(EndReason::Closed.into());
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use peers_proto::end_reason::EndReason;
 use peers_proto::id::DeviceId;
 use peers_proto::path::{Quality, Status};
 use peers_proto::transport_kind::TransportKind;
@@ -92,9 +93,8 @@ pub enum Event {
     Disconnected {
         /// The session.
         session: Session,
-        /// Why, as a stable name: `closed`, `closed-by-peer`, `evicted` (more than 30 connections), `peer-restarted`, `no-path`,
-        /// `protocol`, `overloaded`, `no-runtime`.
-        reason: &'static str,
+        /// The reason.
+        reason: EndReason,
     },
     /// A trusted device came to a relay.
     Online(DeviceId),

@@ -3,6 +3,7 @@
 mod arrivals;
 mod call;
 mod driver;
+mod ended;
 mod message;
 mod packing;
 mod path;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use peers_proto::end_reason::EndReason;
 use peers_proto::id::{DeviceId, GroupId, UserId};
 use peers_proto::path::{PathInfo, Status};
 use peers_proto::session::SendError;
@@ -27,7 +29,8 @@ pub use message::Message;
 pub use stream::{BulkMark, InboundStream, RecvStream, SendStream};
 
 pub(crate) use call::Handlers;
-pub(crate) use driver::{Driver, Ended, NewPath, Notice};
+pub(crate) use driver::{Driver, NewPath, Notice};
+
 pub(crate) use shared::{PeerInfo, Shared};
 
 /// A session with one device. Cheap to clone; all clones are the same session.
@@ -237,7 +240,7 @@ impl Session {
     /// Ends the session in good order. The peer is told; what was not yet acknowledged may not arrive (see
     /// [`Session::drain`]).
     pub async fn close(&self) {
-        self.shared.end(Ended::Local);
+        self.shared.end(EndReason::Closed.into());
         self.shared.gone().await;
     }
 }

@@ -217,7 +217,7 @@ async fn a_suspended_app_comes_back_to_the_same_session() {
             device.client.shutdown().await;
             while let Some(event) = device.events.next().await {
                 if let Event::Disconnected { reason, .. } = event {
-                    assert!(reason.starts_with("closed"), "{reason}");
+                    assert!(reason.is_close(), "{reason}");
                 }
             }
         }

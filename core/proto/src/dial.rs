@@ -20,6 +20,7 @@ mod keep;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
+use crate::end_reason::EndReason;
 use crate::id::{DeviceId, GroupId, UserId};
 use crate::limits::{DIAL_BURST, MAX_CONNECTIONS, MAX_DIALED};
 use crate::network::AppState;
@@ -71,19 +72,6 @@ pub struct Peer {
     pub user: UserId,
     /// The groups it shares with this device, as far as that is known.
     pub groups: HashSet<GroupId>,
-}
-
-/// Why a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Ending {
-    /// This app did not want it any more. The device is not looked for until the app says something about it.
-    App,
-    /// The peer did not, or had no room for it. It is left in peace for a while.
-    Peer,
-    /// This device had no room for it ([`DialOutput::Evict`]).
-    Evicted,
-    /// Nobody wanted that.
-    Lost,
 }
 
 /// Where a session stands.
@@ -185,18 +173,22 @@ impl Dialer {
     }
 
     /// A session has ended.
-    pub fn handle_ended(&mut self, device: DeviceId, ending: Ending, now: Instant) {
+    pub fn handle_ended(&mut self, device: DeviceId, reason: EndReason, now: Instant) {
         let random = self.random();
         let Some(entry) = self.devices.get_mut(&device) else { return };
         (entry.session, entry.due) = (None, None);
-        if ending != Ending::Lost {
+        if reason.is_close() {
             // The dial for a better path, if there is one, ends with the session.
             entry.dialing = None;
         }
-        match ending {
-            Ending::App => (entry.known, entry.asked) = (false, false),
-            Ending::Peer | Ending::Evicted => entry.rest(random, now),
-            Ending::Lost => self.plan(device, now),
+        match reason {
+            EndReason::Closed => (entry.known, entry.asked) = (false, false),
+            EndReason::ClosedByPeer | EndReason::Evicted => entry.rest(random, now),
+            EndReason::PeerRestarted
+            | EndReason::NoPath
+            | EndReason::Protocol
+            | EndReason::Overloaded
+            | EndReason::NoRuntime => self.plan(device, now),
         }
         self.forget_idle(device);
     }

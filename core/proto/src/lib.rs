@@ -31,6 +31,7 @@ pub mod envelope;
 pub mod signaling;
 
 pub mod dial;
+pub mod end_reason;
 pub mod network;
 pub mod path;
 pub mod session;

@@ -6,7 +6,8 @@ mod sessions;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use peers_proto::dial::{Dialer, Ending, Purpose};
+use peers_proto::dial::{Dialer, Purpose};
+use peers_proto::end_reason::EndReason;
 use peers_proto::id::DeviceId;
 use peers_proto::path::{PathId, Paths, Preference};
 use peers_proto::session::wire::{FrameKind, Header};
@@ -43,11 +44,12 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
-    fn ending(self) -> Ending {
+    fn reason(self) -> EndReason {
         match self {
-            Self::NoPath | Self::Forgotten(_) | Self::Void => Ending::Lost,
-            Self::Evicted => Ending::Evicted,
-            Self::Goodbye => Ending::Peer,
+            Self::NoPath => EndReason::NoPath,
+            Self::Forgotten(_) | Self::Void => EndReason::PeerRestarted,
+            Self::Evicted => EndReason::Evicted,
+            Self::Goodbye => EndReason::ClosedByPeer,
         }
     }
 }

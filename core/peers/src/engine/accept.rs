@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use peers_proto::certificate::DeviceCertificate;
+use peers_proto::end_reason::EndReason;
 use peers_proto::handshake::{Authenticated, Config, Expected, Handshake, Sas};
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::keys::DeviceKeys;
@@ -17,7 +18,7 @@ use super::trust::Admission;
 use crate::event::Event;
 use crate::incoming::Incoming;
 use crate::random;
-use crate::session::{Ended, Session};
+use crate::session::Session;
 use crate::transport::Transport;
 
 impl Engine {
@@ -195,7 +196,7 @@ impl Engine {
         // A session that is being established sees the new level, or is in the registry by now.
         if let Some(session) = self.registry.get(device) {
             if level <= TrustLevel::Untrusted {
-                session.shared.end(Ended::Local);
+                session.shared.end(EndReason::Closed.into());
             }
             self.apply_level(&session.shared, level);
         }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use peers_proto::dial::{DialOutput, Dialer, Outcome, Standing};
+use peers_proto::end_reason::EndReason;
 use peers_proto::id::DeviceId;
 use peers_proto::path::Preference;
 use peers_proto::time::Instant;
@@ -11,7 +12,7 @@ use tokio::sync::Notify;
 use super::Engine;
 use crate::error::Error;
 use crate::random;
-use crate::session::{Ended, Shared};
+use crate::session::Shared;
 
 /// The decisions about whom to dial.
 pub(crate) struct Policy {
@@ -94,7 +95,7 @@ impl Engine {
             DialOutput::Evict(device, why) => {
                 tracing::info!(%device, %why, "one connection too many: this one goes");
                 if let Some(session) = self.registry.get(device) {
-                    session.shared.end(Ended::Evicted);
+                    session.shared.end(EndReason::Evicted.into());
                 }
             }
         }

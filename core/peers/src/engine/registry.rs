@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use peers_proto::dial::{Ending, Peer};
+use peers_proto::dial::Peer;
+use peers_proto::end_reason::EndReason;
 use peers_proto::handshake::Established;
 use peers_proto::id::{DeviceId, GroupId, UserId};
 use peers_proto::path::{Paths, Route};
@@ -16,7 +17,7 @@ use super::Engine;
 use super::trust::Admission;
 use crate::event::Event;
 use crate::random;
-use crate::session::{Driver, Ended, NewPath, Notice, PeerInfo, Session, Shared};
+use crate::session::{Driver, NewPath, Notice, PeerInfo, Session, Shared};
 use crate::transport::Transport;
 
 /// Paths that may wait for a session's driver; a driver that is this far behind does not need more.
@@ -66,8 +67,8 @@ impl Entries {
     }
 
     /// The session has ended.
-    fn end(&mut self, device: DeviceId, ended: &Ended) {
-        if !ended.is_closed() {
+    fn end(&mut self, device: DeviceId, reason: EndReason) {
+        if !reason.is_close() {
             self.of.remove(&device);
             return;
         }
@@ -178,15 +179,16 @@ impl Engine {
             self.registry.closes.notify_waiters();
         }
         if let Some((shared, _)) = left {
-            let ended = shared.end(if closed { Ended::Remote } else { Ended::Forgotten });
-            self.tell_left(&shared, &ended);
+            let reason = if closed { EndReason::ClosedByPeer } else { EndReason::PeerRestarted };
+            let reason = shared.end(reason.into());
+            self.report_ended(&shared, reason);
             // Unless another one takes its place now.
             if meeting == Meeting::Void {
-                self.decide(|dialer, now| dialer.handle_ended(device, ended.ending(), now));
+                self.decide(|dialer, now| dialer.handle_ended(device, reason, now));
             }
         } else if closed && meeting == Meeting::Void {
             // It was over for the peer before it began here, and the peer is as little to be bothered as after a goodbye.
-            self.decide(|dialer, now| dialer.handle_ended(device, Ending::Peer, now));
+            self.decide(|dialer, now| dialer.handle_ended(device, EndReason::ClosedByPeer, now));
         }
         let peer_next = match meeting {
             Meeting::GoesOn(next) => next,
@@ -223,10 +225,10 @@ impl Engine {
 
     /// The session is not in the registry any more, and nothing further is said about it. To be called under the registry's
     /// lock.
-    fn tell_left(&self, shared: &Arc<Shared>, ended: &Ended) {
-        tracing::info!(device = %shared.peer.device, reason = ended.code(), "session ended");
+    fn report_ended(&self, shared: &Arc<Shared>, reason: EndReason) {
+        tracing::info!(device = %shared.peer.device, %reason, "session ended");
         let session = Session { shared: shared.clone() };
-        self.events.send(Event::Disconnected { session, reason: ended.code() });
+        self.events.send(Event::Disconnected { session, reason });
     }
 
     /// Ends all sessions without a goodbye: no task is left to say it.
@@ -234,8 +236,8 @@ impl Engine {
         let mut entries = self.registry.lock();
         let live: Vec<_> = entries.of.values_mut().filter_map(|entry| entry.live.take()).collect();
         for (shared, _) in live {
-            let ended = shared.end(Ended::NoRuntime);
-            self.tell_left(&shared, &ended);
+            let reason = shared.end(EndReason::NoRuntime.into());
+            self.report_ended(&shared, reason);
         }
     }
 
@@ -318,8 +320,8 @@ impl Engine {
         let is_live = entries.live(device).is_some_and(|live| Arc::ptr_eq(live, shared));
         match notice {
             // One that was lost is wanted back: what is under way may be what replaces it.
-            Notice::Ending(ended) if !ended.is_closed() => {}
-            Notice::Ending(ended) => self.session_closes(device, ended.is_own()),
+            Notice::Ending(reason) if !reason.is_close() => {}
+            Notice::Ending(reason) => self.session_closes(device, reason.is_local()),
             // A meeting has taken it out of the registry and told so, and another may be there.
             _ if !is_live => {}
             Notice::Path(route) => {
@@ -339,11 +341,11 @@ impl Engine {
                 tracing::info!(%device, %reason, "no path");
                 self.events.send(Event::PathChanged { session, path: None });
             }
-            Notice::Ended(ended) => {
-                entries.end(device, &ended);
+            Notice::Ended(reason) => {
+                entries.end(device, reason);
                 self.registry.closes.notify_waiters();
-                self.decide(|dialer, now| dialer.handle_ended(device, ended.ending(), now));
-                self.tell_left(shared, &ended);
+                self.decide(|dialer, now| dialer.handle_ended(device, reason, now));
+                self.report_ended(shared, reason);
             }
         }
     }

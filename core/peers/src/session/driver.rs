@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use peers_proto::dial::Ending;
+use peers_proto::end_reason::EndReason;
 use peers_proto::path::{PathEvent, PathId, Quality, Route, Status};
 use peers_proto::seal::{Opener, Sealer};
 use peers_proto::session::SessionError;
@@ -11,91 +11,10 @@ use peers_proto::time::{Instant, earliest};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::ended::Ended;
 use super::path::{self, Farewell, PathEnd, PathHandle};
 use super::shared::{Shared, State};
-use crate::error::Error;
 use crate::transport::{CloseReason, Transport};
-
-/// Why a session ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// The app closed it, or the client was shut down.
-    Local,
-    /// There were too many, and it was worth least.
-    Evicted,
-    /// The peer closed it.
-    Remote,
-    /// The peer forgot it: it was restarted, or waited too long for a path.
-    Forgotten,
-    /// No path came back in time.
-    NoPath(String),
-    /// The peer broke the protocol.
-    Protocol(String),
-    /// It held more than its share, and this device had no memory left for that.
-    Overloaded,
-    /// The runtime that ran it was dropped.
-    NoRuntime,
-}
-
-impl From<SessionError> for Ended {
-    fn from(e: SessionError) -> Self {
-        match e {
-            SessionError::Overloaded => Self::Overloaded,
-            broken => Self::Protocol(broken.to_string()),
-        }
-    }
-}
-
-impl Ended {
-    pub(crate) fn error(&self) -> Error {
-        match self {
-            Self::Local | Self::Evicted | Self::Remote => Error::Closed,
-            Self::Forgotten => Error::SessionLost("the peer was restarted".into()),
-            Self::NoPath(last) => {
-                Error::SessionLost(format!("no path came back in time, the last one: {last}"))
-            }
-            Self::Protocol(what) => Error::SessionLost(what.clone()),
-            Self::Overloaded => Error::SessionLost("too much waited here to be taken".into()),
-            Self::NoRuntime => Error::NoRuntime,
-        }
-    }
-
-    /// Who decided so.
-    pub(crate) fn ending(&self) -> Ending {
-        match self {
-            Self::Local => Ending::App,
-            Self::Evicted => Ending::Evicted,
-            Self::Remote => Ending::Peer,
-            Self::Forgotten | Self::NoPath(_) | Self::Protocol(_) | Self::Overloaded | Self::NoRuntime => {
-                Ending::Lost
-            }
-        }
-    }
-
-    /// Whether one of the two sides wanted it so.
-    pub(crate) fn is_closed(&self) -> bool {
-        matches!(self, Self::Local | Self::Evicted | Self::Remote)
-    }
-
-    /// Whether this device wanted it so.
-    pub(crate) fn is_own(&self) -> bool {
-        matches!(self, Self::Local | Self::Evicted)
-    }
-
-    /// A stable name for programs and logs.
-    pub(crate) fn code(&self) -> &'static str {
-        match self {
-            Self::Local => "closed",
-            Self::Evicted => "evicted",
-            Self::Remote => "closed-by-peer",
-            Self::Forgotten => "peer-restarted",
-            Self::NoPath(_) => "no-path",
-            Self::Protocol(_) => "protocol",
-            Self::Overloaded => "overloaded",
-            Self::NoRuntime => "no-runtime",
-        }
-    }
-}
 
 /// A path that has passed its handshake.
 pub(crate) struct NewPath {
@@ -117,8 +36,9 @@ pub(crate) enum Notice {
     /// The path in use feels different.
     Quality(Quality),
     /// It ends for this reason, and the peer has not been told yet.
-    Ending(Ended),
-    Ended(Ended),
+    Ending(EndReason),
+    /// It has ended.
+    Ended(EndReason),
 }
 
 /// How the driver tells its client. Must not block.
@@ -214,7 +134,7 @@ impl Driver {
     fn remove(&mut self, id: PathId, end: PathEnd) {
         self.handles.remove(&id);
         match end {
-            PathEnd::Bye => drop(self.shared.end(Ended::Remote)),
+            PathEnd::Bye => self.end(EndReason::ClosedByPeer.into()),
             PathEnd::Closed(reason) => {
                 self.last_end = reason;
                 let now = self.shared.clock.now();
@@ -240,7 +160,7 @@ impl Driver {
                 // Under the same lock, so that no frame goes the old way in between.
                 if let Err(e) = self.turn(&mut state, event, fresh) {
                     drop(state);
-                    return drop(self.shared.end(e.into()));
+                    return self.end(e.into());
                 }
                 event
             };
@@ -264,7 +184,7 @@ impl Driver {
                     (self.notify)(Notice::Status(status));
                 }
                 PathEvent::Quality(quality) => (self.notify)(Notice::Quality(quality)),
-                PathEvent::Lost => drop(self.shared.end(Ended::NoPath(self.last_end.to_string()))),
+                PathEvent::Lost => self.end(Ended::no_path(&self.last_end)),
             }
         }
     }
@@ -307,6 +227,10 @@ impl Driver {
         }
     }
 
+    fn end(&self, ended: Ended) {
+        self.shared.end(ended);
+    }
+
     fn announce(&self) {
         if let Some(route) = self.shared.route() {
             self.shared.path.send_replace(Some(route.kind));
@@ -322,12 +246,12 @@ impl Driver {
 
     /// Says goodbye on every path and waits for them: each ends by itself within its transport's own deadline.
     async fn finish(mut self) {
-        let ended = self.shared.lock().ended.clone().unwrap_or(Ended::Local);
-        if ended == Ended::NoRuntime {
+        let ended = self.shared.lock().ended.clone().unwrap_or(EndReason::Closed.into());
+        if ended.reason == EndReason::NoRuntime {
             // The peer would take the goodbye of what is left of it for a wish of the app.
             return;
         }
-        (self.notify)(Notice::Ending(ended.clone()));
+        (self.notify)(Notice::Ending(ended.reason));
         let mut answering = self.shared.inspect(|s| std::mem::take(&mut s.answering.tasks));
         answering.shutdown().await;
         // A path that came just now has a peer that waits at its other end: it is told, too.
@@ -344,14 +268,14 @@ impl Driver {
         let _ = self.shared.clock.timeout(peers_proto::timing::GOODBYE, goodbye).await;
         self.paths.shutdown().await;
         self.shared.go_down();
-        (self.notify)(Notice::Ended(ended));
+        (self.notify)(Notice::Ended(ended.reason));
     }
 }
 
 impl Drop for Driver {
     /// Its runtime may be dropped under it: whatever waits for the session hears its end all the same.
     fn drop(&mut self) {
-        self.shared.end(Ended::NoRuntime);
+        self.shared.end(EndReason::NoRuntime.into());
         self.shared.go_down();
         self.shared.finished.cancel();
     }

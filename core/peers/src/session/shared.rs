@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use peers_proto::end_reason::EndReason;
 use peers_proto::id::{DeviceId, GroupId, UserId};
 use peers_proto::path::{PathInfo, Paths, Route, Status};
 use peers_proto::session::{CallError, CallId, FailureCode, Object, Session as Machine, SessionEvent};
@@ -16,7 +17,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Answering, Handlers};
-use super::driver::Ended;
+use super::ended::Ended;
 use super::packing::Unpacking;
 use super::path::PathHandle;
 use super::stream::{InboundStream, StreamSignal, handles};
@@ -222,17 +223,17 @@ impl Shared {
     }
 
     /// Ends the session, once: the first reason counts, and is returned.
-    pub(crate) fn end(&self, reason: Ended) -> Ended {
-        let ended = self.inspect(|s| {
+    pub(crate) fn end(&self, ended: Ended) -> EndReason {
+        let reason = self.inspect(|s| {
             if s.ended.is_none() {
                 s.machine.end();
             }
-            s.ended.get_or_insert(reason).clone()
+            s.ended.get_or_insert(ended).reason
         });
         self.signals.wake_everybody();
         self.inspect(|s| s.signals.values().for_each(|signal| signal.wake()));
         self.over.cancel();
-        ended
+        reason
     }
 
     /// Nothing carries the session any more.

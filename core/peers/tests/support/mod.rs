@@ -9,8 +9,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use peers::{
-    Client, ClientBuilder, DeviceId, Event, Events, InboundRequest, Incoming, RequestError, RequestHandler,
-    Session, Transports, TrustLevel, TrustPolicy, UserId,
+    Client, ClientBuilder, DeviceId, EndReason, Event, Events, InboundRequest, Incoming, RequestError,
+    RequestHandler, Session, Transports, TrustLevel, TrustPolicy, UserId,
 };
 use peers_relay::{Relay, RelayConfig};
 use tokio::sync::mpsc;
@@ -99,7 +99,7 @@ impl Device {
         }
     }
 
-    pub async fn disconnected(&mut self) -> &'static str {
+    pub async fn disconnected(&mut self) -> EndReason {
         loop {
             if let Event::Disconnected { reason, .. } = self.events.next().await.unwrap() {
                 return reason;

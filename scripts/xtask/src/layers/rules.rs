@@ -72,6 +72,7 @@ const PROTO_ORDER: &[&str] = &[
     "negotiation",
     // What two devices share.
     "network",
+    "end_reason",
     "path",
     "dial",
     "session",

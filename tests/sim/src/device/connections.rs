@@ -1,6 +1,7 @@
 //! How a device gets connections: it dials, consents, and makes paths of what passed its handshake.
 
 use peers_proto::dial::{self, DialOutput, Outcome, Purpose};
+use peers_proto::end_reason::EndReason;
 use peers_proto::id::UserId;
 use peers_proto::session::{Meeting, Resume};
 use peers_proto::time::Instant;
@@ -118,7 +119,7 @@ impl Device {
             }
             Meeting::Void => {
                 if peer.live.is_none() && closed {
-                    self.dialer.handle_ended(device_id(to), dial::Ending::Peer, now);
+                    self.dialer.handle_ended(device_id(to), EndReason::ClosedByPeer, now);
                 } else if peer.instance.epoch() != had {
                     self.end_session(to, if closed { Ended::Goodbye } else { Ended::Void }, world)?;
                 }

@@ -122,7 +122,7 @@ impl Device {
         }
         // Who has forgotten is there, with a new session in the same moment.
         if !matches!(why, Ended::Forgotten(_)) {
-            self.dialer.handle_ended(device_id(of), why.ending(), now);
+            self.dialer.handle_ended(device_id(of), why.reason(), now);
         }
         live.session.end();
         live.app.finish(&mut live.session, &mut world.net.rng, now)?;
