@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::session::Sessions;
-use crate::{ClientState, DeviceId, PathKind, PeersError, Quality, Session, SessionStatus, UserId};
+use crate::{
+    ClientState, DeviceId, EndReason, PathKind, PeersError, Quality, Session, SessionStatus, UserId,
+};
 
 /// Something happened. About one session it comes in this order: `Connected`, what changes, `Disconnected`; the next session
 /// with the same device begins later.
@@ -58,8 +60,8 @@ pub enum Event {
     Disconnected {
         /// The session.
         session: Arc<Session>,
-        /// Why, as a stable name: `closed`, `closed-by-peer`, `evicted`, `peer-restarted`, `no-path`, `protocol`, `overloaded`.
-        reason: String,
+        /// The reason.
+        reason: EndReason,
     },
     /// A device registered at the relay.
     Online {
@@ -103,7 +105,7 @@ impl Event {
                 Self::QualityChanged { session: sessions.handle(session), quality: quality.into() }
             }
             peers::Event::Disconnected { session, reason } => {
-                Self::Disconnected { session: sessions.handle(session), reason: reason.to_string() }
+                Self::Disconnected { session: sessions.handle(session), reason }
             }
             peers::Event::Online(device) => Self::Online { device },
             peers::Event::Offline(device) => Self::Offline { device },

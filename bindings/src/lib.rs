@@ -54,8 +54,8 @@ pub use log::{LogLevel, LogRecord};
 pub use path::{PathInfo, Quality};
 pub use relays::{ClientState, RelayProblem, RelayState, RelayStatus};
 pub use remote::{
-    AppState, DeviceId, FailureCode, GroupId, Medium, NetworkSnapshot, PathKind, PathTier, QualityLevel,
-    SessionStatus, TrustLevel, UserId,
+    AppState, DeviceId, EndReason, FailureCode, GroupId, Medium, NetworkSnapshot, PathKind, PathTier,
+    QualityLevel, SessionStatus, TrustLevel, UserId,
 };
 pub use session::{CallRequest, Message, Session};
 pub use stream::Stream;

@@ -16,7 +16,7 @@
 use std::net::IpAddr;
 
 pub use peers::{
-    AppState, DeviceId, FailureCode, GroupId, Medium, NetworkSnapshot, PathKind, QualityLevel,
+    AppState, DeviceId, EndReason, FailureCode, GroupId, Medium, NetworkSnapshot, PathKind, QualityLevel,
     Status as SessionStatus, Tier as PathTier, TrustLevel, UserId,
 };
 
@@ -80,6 +80,18 @@ pub enum SessionStatus {
     Verifying,
     Down,
     Away,
+}
+
+#[uniffi::remote(Enum)]
+pub enum EndReason {
+    Closed,
+    Evicted,
+    ClosedByPeer,
+    PeerRestarted,
+    NoPath,
+    Protocol,
+    Overloaded,
+    NoRuntime,
 }
 
 #[uniffi::remote(Enum)]
