@@ -101,12 +101,12 @@ impl PeersClient {
         }
     }
 
-    /// Where each relay stands now, and why one is not reached, in the configuration's order; empty before `start`.
+    /// The state of each relay, and the problem of one that is not reached, in the configuration's order. Empty before `start`.
     pub fn relays(&self) -> Vec<RelayStatus> {
         self.shared.relays.borrow().clone()
     }
 
-    /// Waits until that differs from `seen`, and returns it; `seen` itself when cancelled, and after `shutdown`.
+    /// Waits until these differ from `seen`, and returns it; `seen` itself when cancelled, and after `shutdown`.
     pub async fn relays_after(
         &self,
         seen: Vec<RelayStatus>,
@@ -203,7 +203,7 @@ impl PeersClient {
         Ok(())
     }
 
-    /// Whether a person looks at the app. Suspending returns when peers and relays were told goodbye, within two seconds.
+    /// Reports the state of the app. Suspending returns when peers and relays were notified, within two seconds.
     pub async fn set_app_state(
         &self,
         state: AppState,
@@ -217,17 +217,17 @@ impl PeersClient {
         self.runtime.tasks().run(cancel, work).await
     }
 
-    /// Says goodbye to peers and ends everything: sessions, calls, streams, threads. Any number of times.
+    /// Notifies peers and ends everything: sessions, calls, streams, threads. May be called any number of times.
     pub async fn shutdown(&self) {
         if let Some(client) = self.shared.close() {
             let shared = self.shared.clone();
-            let goodbye = async move {
+            let shutdown = async move {
                 client.shutdown().await;
                 shared.keep_last_events().await;
                 Ok(())
             };
             // An error says that the runtime ended meanwhile, by a second shutdown.
-            let _ = self.runtime.tasks().run(None, goodbye).await;
+            let _ = self.runtime.tasks().run(None, shutdown).await;
         }
         self.runtime.stop().await;
         self.shared.relays.send_modify(|relays| {

@@ -1,4 +1,4 @@
-//! How a client is made.
+//! The configuration of a client.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use crate::{
     UserId,
 };
 
-/// Everything a client needs to know. Malformed ids fail as they cross; `start` checks and uses the rest.
+/// The settings of a client. Malformed ids fail as they cross; `start` checks and uses the rest.
 #[derive(Clone, Default, uniffi::Record)]
 pub struct ClientConfig {
     /// Relays to register at, at least one.
     pub relays: Vec<RelayEndpoint>,
-    /// Where the device's keys live.
+    /// The place of the device's keys.
     pub identity: IdentitySource,
     /// Shown to peers, at most 64 bytes.
     #[uniffi(default = "")]
@@ -49,16 +49,16 @@ pub struct ClientConfig {
     /// STUN and TURN servers besides those the relay names.
     #[uniffi(default = [])]
     pub ice_servers: Vec<IceServer>,
-    /// What may carry sessions, of [`PathKind::WebRtc`] and [`PathKind::Relay`]; empty for all.
+    /// Transports that may carry sessions, of [`PathKind::WebRtc`] and [`PathKind::Relay`]; empty for all.
     #[uniffi(default = [])]
     pub transports: Vec<PathKind>,
     /// These kinds of path first, in this order; the others follow as they usually do.
     #[uniffi(default = [])]
     pub prefer: Vec<PathTier>,
-    /// Where devices may be reached directly. Not dialed with `relay_only`.
+    /// Addresses of devices that listen. Not dialed with `relay_only`.
     #[uniffi(default = [])]
     pub addresses: Vec<DeviceAddress>,
-    /// How long a session without a path waits for one before it is lost, in milliseconds: a minute without it, a day at most.
+    /// Time for which a session without a path waits for one, in milliseconds: a minute without it, a day at most.
     #[uniffi(default = None)]
     pub resume_window_ms: Option<u64>,
     /// Lets streams marked as bulk go on while data costs money; without it they wait.
@@ -73,7 +73,7 @@ pub struct ClientConfig {
     /// Loopback candidates, for tests and demos on one machine.
     #[uniffi(default = false)]
     pub loopback: bool,
-    /// How much is logged, for `take_logs`; none for nothing.
+    /// The least severity that `take_logs` returns; none for no log.
     #[uniffi(default = None)]
     pub log_level: Option<LogLevel>,
 }
@@ -106,7 +106,7 @@ impl From<RelayEndpoint> for RelayAddress {
     }
 }
 
-/// Where the device's keys live.
+/// The place of the device's keys.
 #[derive(Clone, Default, uniffi::Enum)]
 pub enum IdentitySource {
     /// A file only this user can read; made on first use.
@@ -158,7 +158,7 @@ pub struct GroupMember {
     pub device: DeviceId,
 }
 
-/// Where a device may be reached directly.
+/// The address of a device that listens.
 #[derive(Debug, Clone, uniffi::Record)]
 pub struct DeviceAddress {
     /// The device's id.
@@ -269,7 +269,7 @@ impl fmt::Debug for RelayEndpoint {
 }
 
 /// The secret of another device of the same user, for that device's own store. `secret` is what the store of one of the user's
-/// devices keeps: it goes from device to device by a way that nobody else sees. Fails with [`PeersError::Identity`] if it is not
+/// devices keeps: it goes from device to device over a channel that is private. Fails with [`PeersError::Identity`] if it is not
 /// 64 bytes.
 #[uniffi::export]
 pub fn another_device(secret: Vec<u8>) -> Result<Vec<u8>, PeersError> {

@@ -1,4 +1,4 @@
-//! What happens to a client.
+//! Events of a client.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ use crate::{
     ClientState, DeviceId, EndReason, PathKind, PeersError, Quality, Session, SessionStatus, UserId,
 };
 
-/// Something happened. About one session it comes in this order: `Connected`, what changes, `Disconnected`; the next session
+/// An event of a client. Those of one session come in this order: `Connected`, its changes, `Disconnected`. The next session
 /// with the same device begins later.
 #[derive(uniffi::Enum)]
 pub enum Event {
@@ -28,21 +28,21 @@ pub enum Event {
         /// As [`Incoming::sas`] there.
         sas: String,
     },
-    /// A session can be used, whoever asked for it.
+    /// A session can be used. It may be one that the peer asked for.
     Connected {
         /// The session.
         session: Arc<Session>,
-        /// What carries it.
+        /// The path that carries it.
         path: PathKind,
     },
     /// A session moved to a path of another kind, or from or to a TURN server.
     PathChanged {
         /// The session.
         session: Arc<Session>,
-        /// What carries it now; none while a new path is looked for.
+        /// The path that carries it now; none while there is none.
         path: Option<PathKind>,
     },
-    /// Whether a session can be used has changed.
+    /// The status of a session changed.
     StatusChanged {
         /// The session.
         session: Arc<Session>,
@@ -73,15 +73,15 @@ pub enum Event {
         /// The device.
         device: DeviceId,
     },
-    /// Data costs money now, or does not any more: while it does, nothing better than there is is looked for, idle paths are
-    /// asked half as often, and streams marked as bulk wait.
+    /// Data began or ceased to cost money. While it does, no session is dialed for a better path, idle paths are probed half
+    /// as often, and streams marked as bulk wait.
     Metered {
-        /// Whether it does.
+        /// True while data costs money.
         metered: bool,
     },
     /// Events older than those that follow were dropped because the app did not take them.
     Missed {
-        /// How many.
+        /// The number of dropped events.
         count: u64,
     },
 }
@@ -144,23 +144,23 @@ impl Incoming {
 
 #[uniffi::export]
 impl Incoming {
-    /// Who asks, proven.
+    /// The device that asks, proven.
     pub fn device(&self) -> DeviceId {
         self.device
     }
 
-    /// Whose device it is, proven.
+    /// The user of the device, proven.
     pub fn user(&self) -> UserId {
         self.user
     }
 
-    /// What the device calls itself. Its choice: show it, but do not rely on it.
+    /// The name that the device chose: show it, but do not rely on it.
     pub fn name(&self) -> String {
         self.name.clone()
     }
 
-    /// Six digits that the asking device shows at the same time ([`Event::Comparing`]) when nobody is in between; none for a
-    /// knock: they come with the handshake, if it is accepted.
+    /// Six digits that the asking device shows at the same time ([`Event::Comparing`]), unless a third device is in between.
+    /// None for a knock: they come with the handshake, if it is accepted.
     pub fn sas(&self) -> Option<String> {
         self.sas.clone()
     }

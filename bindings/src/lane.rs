@@ -58,7 +58,7 @@ pub(crate) static SESSIONS: Registry<Session> = Registry::new();
 pub(crate) static STREAMS: Registry<Stream> = Registry::new();
 pub(crate) static RESPONDERS: Registry<Responder> = Registry::new();
 
-/// Why a function did nothing.
+/// The reason for which a function did nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refusal {
     OwnMethod = -1,

@@ -1,4 +1,4 @@
-//! Measurements of the path that carries a session.
+//! The quality of a path and its measurements.
 
 use std::time::Duration;
 
@@ -19,16 +19,16 @@ impl From<peers::Quality> for Quality {
     }
 }
 
-/// What is known about the path that carries a session.
+/// Measurements of the path that carries a session.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct PathInfo {
-    /// What it runs over.
+    /// The transport of the path.
     pub kind: PathKind,
-    /// Whether a TURN server forwards it.
+    /// True if a TURN server forwards it.
     pub relayed: bool,
     /// Moving average of the round trip, in microseconds, once measured.
     pub rtt_us: Option<u64>,
-    /// How much round trips differ from one to the next, in microseconds.
+    /// Moving average of the difference between round trips, in microseconds.
     pub jitter_us: u64,
     /// Percent of the last ten pings that were not answered in time.
     pub loss: u8,

@@ -1,6 +1,6 @@
 //! The client's state, and that of its relays.
 
-/// Whether the client reaches a relay.
+/// The state of the client towards its relays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum ClientState {
     /// Not started yet.
@@ -15,7 +15,7 @@ pub enum ClientState {
     NotAdmitted,
     /// The app was suspended or its network changed; no relay has answered since.
     Verifying,
-    /// The app is suspended: peers and relays were told goodbye.
+    /// The app is suspended: peers and relays were notified.
     Suspended,
     /// Another process registered with this identity. This one registers anew when its app comes to the foreground.
     Superseded,
@@ -38,25 +38,25 @@ impl From<peers::ClientState> for ClientState {
     }
 }
 
-/// One relay, and where the client stands with it.
+/// One relay, with its state and its last problem.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct RelayStatus {
-    /// As the app gave it.
+    /// The URL of the configuration.
     pub url: String,
-    /// Now.
+    /// The state now.
     pub state: RelayState,
-    /// Why the last try failed or the last registration ended; kept while the next try runs, none once it succeeds.
+    /// The reason for which the last try failed or the last registration ended. None once a try succeeds.
     pub problem: Option<RelayProblem>,
 }
 
-/// Where the client stands with one relay.
+/// The state of the client towards one relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum RelayState {
     /// Dialing or registering.
     Connecting,
     /// Registered.
     Registered,
-    /// It did not work, or it ended; it is tried again in a moment.
+    /// The last try failed, or the registration ended; the next try follows in a moment.
     Waiting,
     /// The app is suspended.
     Suspended,
@@ -66,13 +66,13 @@ pub enum RelayState {
     Stopped,
 }
 
-/// Why a relay is not reached.
+/// The reason for which a relay is not reached.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct RelayProblem {
     /// A stable name: `not-found`, `unreachable`, `tls`, `not-a-relay`, `wrong-name`, `not-admitted`, `refused`, `silent`,
     /// `broken`, `closed`, `network-changed`, `protocol`.
     pub code: String,
-    /// For a person.
+    /// A text for people.
     pub reason: String,
 }
 

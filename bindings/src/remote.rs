@@ -10,8 +10,10 @@
 //! |---|---|
 //! | [`ClientState`](crate::ClientState) | is also `Stopped`: the core has no client before its start |
 //! | [`RelayStatus`](crate::RelayStatus) | has neither instants nor the core's errors, only their codes and texts |
-//! | [`PathInfo`](crate::PathInfo), [`Quality`](crate::Quality) | times in microseconds, since `java.time` needs Android 8; fields, not methods |
-//! | [`Event`](crate::Event), [`PeersError`](crate::PeersError) | hold handles of this crate; have failures of the border itself |
+//! | [`PathInfo`](crate::PathInfo) | has times in microseconds: `java.time` needs Android 8 |
+//! | [`Quality`](crate::Quality) | has fields, the core's has methods |
+//! | [`Event`](crate::Event) | holds handles of this crate |
+//! | [`PeersError`](crate::PeersError) | has failures of the border itself |
 
 use std::net::IpAddr;
 

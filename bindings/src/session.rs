@@ -22,13 +22,13 @@ const SMALL: usize = 4 * 1024;
 /// Bytes of small messages that share one allocation. It is freed when the last of them is on its way.
 const BLOCK: usize = 32 * 1024;
 
-/// What this device shares with another one, over whichever path works.
+/// The connection of this device with another one, across changes of path.
 #[derive(uniffi::Object)]
 pub struct Session {
     session: peers::Session,
     tasks: Tasks,
     messages: Inbox<peers::Message>,
-    /// Why the messages ended, until that was reported.
+    /// The error with which the messages ended, until it was reported.
     failed: Mutex<Option<PeersError>>,
     streams: Inbox<InboundStream>,
     block: Mutex<BytesMut>,
@@ -41,23 +41,23 @@ pub struct Session {
 pub struct Message {
     /// The group it belongs to.
     pub group: Option<GroupId>,
-    /// What was sent.
+    /// The bytes that were sent.
     pub body: Vec<u8>,
 }
 
-/// What to ask a peer.
+/// A call of a peer's service.
 #[derive(Debug, Clone, uniffi::Record)]
 pub struct CallRequest {
-    /// Whom to ask there.
+    /// The service.
     pub service: String,
-    /// What to ask for.
+    /// The method.
     pub method: String,
-    /// With what.
+    /// The argument.
     pub body: Vec<u8>,
-    /// On behalf of which group.
+    /// The group on behalf of which it is made.
     #[uniffi(default = None)]
     pub group: Option<GroupId>,
-    /// How long to wait for the answer; 60 s without it.
+    /// Time to wait for the answer; 60 s without it.
     #[uniffi(default = None)]
     pub timeout_ms: Option<u64>,
 }
@@ -69,37 +69,37 @@ impl Session {
         self.session.device()
     }
 
-    /// Whose device it is, proven.
+    /// The peer's user, proven.
     pub fn user(&self) -> UserId {
         self.session.user()
     }
 
-    /// Whether both are handles of one session.
+    /// True if both are handles of one session.
     pub fn is_same(&self, other: Arc<Session>) -> bool {
         self.session == other.session
     }
 
-    /// What the peer calls itself.
+    /// The name that the peer chose.
     pub fn peer_name(&self) -> String {
         self.session.peer_name().to_string()
     }
 
-    /// What carries it now; none while a new path is looked for.
+    /// The path that carries it now; none while there is none.
     pub fn path(&self) -> Option<PathKind> {
         self.session.path()
     }
 
-    /// Whether it can be used.
+    /// The status now.
     pub fn status(&self) -> SessionStatus {
         self.session.status()
     }
 
-    /// Whether it has ended. Messages that had arrived can still be taken.
+    /// True once it has ended. Messages that had arrived can still be taken.
     pub fn has_ended(&self) -> bool {
         self.session.has_ended()
     }
 
-    /// What is known about the path that carries it; none while there is none.
+    /// Measurements of the path that carries it; none while there is none.
     pub fn path_info(&self) -> Option<PathInfo> {
         self.session.path_info().map(Into::into)
     }

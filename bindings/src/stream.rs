@@ -49,7 +49,7 @@ impl Stream {
 
 #[uniffi::export]
 impl Stream {
-    /// What its opener called it.
+    /// The name that its opener gave it.
     pub fn name(&self) -> String {
         self.name.clone()
     }
@@ -92,7 +92,7 @@ impl Stream {
         self.tasks.run(cancel, work).await
     }
 
-    /// Whether it is marked as bulk: see [`Stream::set_bulk`].
+    /// True if it is marked as bulk: see [`Stream::set_bulk`].
     pub fn is_bulk(&self) -> bool {
         self.bulk.is_set()
     }

@@ -1,6 +1,6 @@
 internal import PeersGenerated
 
-/// Why a session ended. The description is a stable name, for logs.
+/// The reason for which a session ended. The description is its stable name, for logs.
 ///
 /// Later versions may add cases: end a `switch` with `@unknown default`.
 public enum EndReason: String, Sendable, Hashable, CustomStringConvertible {

@@ -2,7 +2,7 @@ package app.peers.sdk
 
 import app.peers.sdk.generated.EndReason as GeneratedEndReason
 
-/** Why a session ended. [toString] is a stable name, for logs. */
+/** The reason for which a session ended. [toString] is its stable name, for logs. */
 public enum class EndReason(private val text: String) {
     /** The app closed it, or shut the client down. */
     CLOSED("closed"),
