@@ -13,7 +13,7 @@
 //! | [`PathInfo`](crate::PathInfo) | has times in microseconds: `java.time` needs Android 8 |
 //! | [`Quality`](crate::Quality) | has fields, the core's has methods |
 //! | [`Event`](crate::Event) | holds handles of this crate |
-//! | [`PeersError`](crate::PeersError) | has failures of the border itself |
+//! | [`PeersError`] | has failures of the border itself |
 
 use std::net::IpAddr;
 
