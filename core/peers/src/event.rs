@@ -45,7 +45,6 @@ pub enum ClientState {
 /// [`Event::Connected`], whatever changes, [`Event::Disconnected`], and nothing after that; the next session with the same
 /// device begins later. So the last word about a device that has a session is never that it left.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum Event {
     /// The client's state changed. Latest wins: a state that lasted shorter than the app looked away is not told.
     State(ClientState),
