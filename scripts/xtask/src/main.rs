@@ -1,5 +1,6 @@
 //! Checks and builds that need more than a shell: `cargo xtask <task>`.
 
+mod counts;
 mod dependencies;
 mod error;
 mod framework;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::reach::Reach;
 use crate::error::Error;
 use crate::workspace;
 
@@ -18,6 +19,17 @@ pub(super) struct Evidence {
     line: usize,
     /// The test below the comment, where there is one.
     test: Option<String>,
+}
+
+impl Evidence {
+    pub(super) fn reach(&self) -> Reach {
+        Reach::of(&self.file)
+    }
+
+    #[cfg(test)]
+    pub(super) fn at(file: &str) -> Self {
+        Self { file: file.into(), ..Self::default() }
+    }
 }
 
 impl fmt::Display for Evidence {
