@@ -101,7 +101,7 @@ impl Party {
 /// Why a handshake came to nothing.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// What the other side said, or did not.
+    /// The other side's answer, or its absence.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
     /// The transport ended.

@@ -27,8 +27,8 @@ pub(crate) struct DeviceArgs {
     /// A relay, `ws://` or `wss://`. May be given several times.
     #[arg(long, required = true)]
     relay: Vec<String>,
-    /// What the first relay asks for, if it admits devices with a token only. Other users of the machine see a command
-    /// line: keep it in the environment.
+    /// The token that the first relay asks for, if it admits devices with a token only. Other users of the machine see a
+    /// command line: keep it in the environment.
     #[arg(long, value_name = "TOKEN", env = "PEERS_TOKEN", hide_env_values = true)]
     relay_token: Option<String>,
     /// The authority that has issued the relays' certificates, a file in PEM or DER, in place of those that browsers trust. May
@@ -43,7 +43,7 @@ pub(crate) struct DeviceArgs {
     /// Where the keys are kept; made if it is not there. One device at a time has them.
     #[arg(long, default_value = "peers.key")]
     identity: PathBuf,
-    /// What this device calls itself.
+    /// The name of this device.
     #[arg(long, default_value = "peers")]
     name: String,
     /// The devices that may connect: `any`, or a device's id; others are refused. May be given several times.
@@ -52,7 +52,7 @@ pub(crate) struct DeviceArgs {
     /// Uses loopback addresses too, to try things on one machine.
     #[arg(long)]
     loopback: bool,
-    /// Which ways to a peer may be used.
+    /// The ways to a peer that may be used.
     #[arg(long, value_enum, default_value_t = Ways::All)]
     ways: Ways,
 }

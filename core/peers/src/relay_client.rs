@@ -46,7 +46,7 @@ use crate::random;
 use crate::transport::websocket::{Endpoint, public_roots};
 use crate::transport::{Transport, relay};
 
-/// What a relay client needs.
+/// The inputs of a relay client.
 #[derive(Clone)]
 pub struct RelayConfig {
     /// `wss://relay.example.com` or, for tests and private networks, `ws://…`. Without a path it is `/v1`.
@@ -61,7 +61,7 @@ pub struct RelayConfig {
     pub tls: Option<Arc<ClientConfig>>,
     /// The relay's access token, if its operator gave one.
     pub token: Option<String>,
-    /// Whether every device may reach this one, and not only those it watches.
+    /// True if every device may reach this one, and not only those it watches.
     pub open: bool,
 }
 
@@ -92,7 +92,7 @@ impl RelayClient {
         &self.url
     }
 
-    /// Whether the relay is there: the truth, not a hope (S019).
+    /// The state of the connection to the relay, as it is now (S019).
     pub fn state(&self) -> watch::Receiver<RelayState> {
         self.shared.state()
     }

@@ -38,7 +38,7 @@ pub enum CloseReason {
 
 /// One connected pipe.
 pub struct Transport {
-    /// What carries the frames, and whether somebody forwards them.
+    /// The kind of transport, and whether a server forwards the frames.
     pub route: Route,
     /// Bytes both ends know only if nobody sits between them; empty where the transport has none.
     pub binding: Vec<u8>,

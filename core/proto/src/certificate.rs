@@ -174,7 +174,7 @@ impl DeviceCertificate {
         self.fields.issued
     }
 
-    /// What the owner calls the device. Chosen by the owner: not to be trusted, only shown.
+    /// The owner's name for the device. Chosen by the owner: not to be trusted, only shown.
     pub fn name(&self) -> &str {
         &self.fields.name
     }

@@ -60,21 +60,21 @@ const TAG_ALERT: u8 = 0xF5;
 const TAG_REFUSED: u8 = 0xF6;
 const TAG_ASKING: u8 = 0xF7;
 
-/// What one side brings to the handshake.
+/// One side's inputs to the handshake.
 pub struct Config {
     /// This device's keys.
     pub keys: DeviceKeys,
     /// The certificate of those keys.
     pub certificate: DeviceCertificate,
-    /// What carries the frames.
+    /// The transport that carries the frames.
     pub kind: TransportKind,
     /// The attempt, as both ends know it.
     pub connection_id: ConnectionId,
-    /// What both ends of the channel see only if nobody sits between them; at most 64 bytes.
+    /// Bytes that both ends of the channel see only if nobody sits between them; at most 64.
     pub binding: Vec<u8>,
     /// Seal frames even where the channel already encrypts and its binding is verified.
     pub require_sealing: bool,
-    /// Whether people are about to compare digits: a responder then answers strangers.
+    /// True if people are about to compare digits: a responder then answers strangers.
     pub pairing: bool,
     /// 32 fresh bytes from the operating system's generator, never used before.
     pub entropy: [u8; 32],
@@ -89,7 +89,7 @@ pub struct Expected {
     pub keys: Option<KnownKeys>,
 }
 
-/// Whether frames are sealed after the handshake. Fixed once and for all in message 2.
+/// Sealing of frames after the handshake. Message 2 fixes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Every frame is sealed.
@@ -109,7 +109,7 @@ pub enum Event {
     Established,
 }
 
-/// Who the peer is.
+/// The proven identity of the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authenticated {
     /// Its verified certificate.
@@ -118,7 +118,7 @@ pub struct Authenticated {
     pub sas: Sas,
     /// The version in use.
     pub version: u8,
-    /// Whether frames will be sealed.
+    /// True if frames will be sealed.
     pub mode: Mode,
 }
 
@@ -129,11 +129,11 @@ pub struct Established {
     pub certificate: DeviceCertificate,
     /// The version in use.
     pub version: u8,
-    /// Whether frames are sealed.
+    /// True if frames are sealed.
     pub mode: Mode,
     /// Seals outgoing and opens incoming frames; `None` in [`Mode::Plain`].
     pub seal: Option<(Sealer, Opener)>,
-    /// What the peer passed to its `accept`, at most 256 bytes.
+    /// The bytes that the peer passed to its `accept`, at most 256.
     pub peer_ready: Vec<u8>,
     /// Names this handshake: equal on both sides and on no other connection.
     pub handshake_hash: [u8; 32],
@@ -284,7 +284,7 @@ impl Handshake {
         self.output.pop_front()
     }
 
-    /// When [`Self::handle_timeout`] wants to be called.
+    /// The next time at which [`Self::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         (!matches!(self.state, State::Over)).then_some(self.deadline)
     }

@@ -41,7 +41,7 @@ pub const MAX_EXPANSION_FLOOR: usize = 64 * 1024;
 /// Frames and their bytes sent but not yet acknowledged, per session: what a resume must be able to send again.
 /// 8 MiB carry 150 MB/s at 50 ms round trip.
 pub const SEND_WINDOW: usize = 8 * 1024 * 1024;
-/// What a frame costs beside its bytes while it is not acknowledged: its buffer's header and its place in the queue.
+/// Bytes that a frame costs beside its own while it is not acknowledged: its buffer's header and its place in the queue.
 pub const FRAME_COST: usize = 64;
 /// Bytes of credit an object costs beside its own: what its entry takes in a queue that doubles.
 pub const OBJECT_COST: usize = 128;
@@ -81,7 +81,7 @@ pub const STREAM_WINDOW: usize = 6 * 1024 * 1024;
 pub const STREAMS_WINDOW: usize = 8 * 1024 * 1024;
 /// Bytes an app may have queued on one stream before `write` suspends.
 pub const STREAM_QUEUE: usize = 256 * 1024;
-/// What one source puts into a frame before the next one has its turn.
+/// Bytes that one source puts into a frame before the next one has its turn.
 pub const QUANTUM: usize = 4 * 1024;
 /// Bytes a sealed frame has beyond its content: the tag, and room to spare.
 pub const SEAL_OVERHEAD: usize = 32;

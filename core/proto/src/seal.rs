@@ -171,7 +171,7 @@ impl Opener {
     }
 }
 
-/// When a key has served long enough.
+/// Limits of a key's use.
 #[derive(Debug, Clone, Copy)]
 struct RekeyPolicy {
     frames: u64,

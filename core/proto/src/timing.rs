@@ -14,7 +14,7 @@ pub const REASSEMBLY_IDLE: Duration = Duration::from_secs(15);
 pub const CONTACT_GAP: Duration = Duration::from_secs(1);
 /// Received frames are acknowledged at the latest after this: long enough to ride on a reply.
 pub const ACK_DELAY: Duration = Duration::from_millis(20);
-/// How long a session waits for a new connection before it is lost.
+/// Time that a session waits for a new connection before it is lost.
 pub const RESUME_WINDOW: Duration = Duration::from_secs(60);
 /// One key seals for at most this long.
 pub const REKEY_AFTER: Duration = Duration::from_secs(3600);
@@ -37,8 +37,8 @@ pub const PING_UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 pub const PING_BEHIND_BULK: Duration = Duration::from_secs(20);
 /// A session counts as used until this long after its last data.
 pub const IDLE_AFTER: Duration = Duration::from_secs(60);
-/// What keeps idle paths and relays alive happens on multiples of this of the device's clock, and clocks agree about them, so
-/// that a phone with thirty of them wakes up 120 times an hour, not thirty times as often.
+/// Idle paths and relays are kept alive at multiples of this of the device's clock. Clocks agree about the multiples, so
+/// a phone with thirty of them wakes up 120 times an hour, not thirty times as often.
 pub const BEAT: Duration = Duration::from_secs(30);
 /// A relay is pinged at multiples of the first; of a shorter one on networks where something closes idle connections earlier:
 /// proxies and firewalls after 30 s or 60 s. Fractions of [`BEAT`], so that a phone wakes for several things at once, and
@@ -54,10 +54,10 @@ pub const PATIENCE_MIN: Duration = Duration::from_secs(1);
 pub const PATIENCE_UNMEASURED: Duration = Duration::from_secs(2);
 /// A path that was suspect must answer for this long before it carries a session again.
 pub const RETURN_AFTER: Duration = Duration::from_secs(3);
-/// How long a device that is suspended asks its peers to keep their sessions: a person puts the phone away, and comes
+/// Time for which a suspended device asks its peers to keep their sessions: a person puts the phone away, and comes
 /// back to the same conversation.
 pub const AWAY: Duration = Duration::from_secs(3600);
-/// How long a device that said it would be away may keep its peer's side of the session waiting.
+/// Longest time for which a device may ask its peer to keep a session.
 pub const MAX_AWAY: Duration = Duration::from_secs(24 * 3600);
 /// Facts about the network come in bursts; they are acted on when nothing more came for this long ...
 pub const NETWORK_SETTLE: Duration = Duration::from_millis(250);
@@ -104,9 +104,9 @@ pub const ICE_KEEP_ALIVE: Duration = Duration::ZERO;
 /// Silence after which ICE calls a pair disconnected, and the time from there until it fails: never. Own liveness decides,
 /// and an attempt ends after [`WEBRTC_ESTABLISHMENT`].
 pub const ICE_GIVE_UP: Duration = Duration::ZERO;
-/// How long a direct pair is awaited before one through a NAT is taken.
+/// Time that a direct pair is awaited before one through a NAT is taken.
 pub const ICE_SRFLX_WAIT: Duration = Duration::from_millis(150);
-/// How long any better pair is awaited before one through TURN is taken.
+/// Time that any better pair is awaited before one through TURN is taken.
 pub const ICE_RELAY_WAIT: Duration = Duration::from_millis(300);
 /// The names of STUN and TURN servers have this long, all together, from the first look-up in a network: attempts then go on
 /// without those that were not found. Long enough for a cellular network, short enough for both ends to wait in turn.
@@ -159,5 +159,5 @@ pub const ICE_REFRESH_BEFORE: Duration = Duration::from_secs(60);
 pub const ICE_REFRESH_MIN: Duration = Duration::from_secs(10);
 /// A certificate the relay does not deliver within this is not there.
 pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
-/// What is left to say at a close is said within this or not at all: iOS gives an app seconds.
+/// Time for the last messages of a close; later ones are not sent: iOS gives an app seconds.
 pub const CLOSE_GRACE: Duration = Duration::from_secs(1);

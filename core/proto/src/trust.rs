@@ -1,4 +1,4 @@
-//! How far a device is trusted, and what that lets it do.
+//! Levels of trust in a device, and the capabilities of each.
 
 mod capability;
 mod pins;
@@ -10,7 +10,7 @@ use crate::timing::NEW_DEVICE_AGE;
 pub use capability::{Capability, allows};
 pub use pins::{KeyChanged, KnownKeys, PinnedKey, Pins};
 
-/// The ladder, lowest first; the numbers are the proposal's.
+/// The ladder, lowest first. Gaps between the numbers leave room for levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(i8)]
 pub enum TrustLevel {
@@ -33,7 +33,7 @@ pub enum TrustLevel {
 }
 
 impl TrustLevel {
-    /// The proposal's number.
+    /// The number of the level.
     pub const fn value(self) -> i8 {
         self as i8
     }

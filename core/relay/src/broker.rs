@@ -41,15 +41,15 @@ use mail::Mail;
 use places::{Places, subscriber};
 use socket::Socket;
 
-/// How often the relay looks for silent sockets, expired messages and knocks whose turn has come: what is late by this
-/// much hurts no device.
+/// Interval at which the relay looks for silent sockets, expired messages and knocks whose turn has come. Lateness of
+/// this size hurts no device.
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// Bytes of a text that count as one message: an offer fits. Parsing, and the look at every device a list names, cost
 /// in proportion.
 const TEXT: usize = 4 * 1024;
 
-/// What arrived on a socket.
+/// The content of a socket's message.
 #[derive(Debug)]
 pub enum Inbound {
     /// A text message, parsed where it does not hold others up. Registrations go through
@@ -279,7 +279,7 @@ impl Broker {
         self.settle();
     }
 
-    /// When to call [`Self::handle_timeout`].
+    /// The next time at which [`Self::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Instant {
         self.next_sweep
     }
@@ -328,7 +328,7 @@ impl Broker {
         self.settle();
     }
 
-    /// What an operator watches. Looks at no socket: strangers may ask for it.
+    /// Counts for operators. Looks at no socket: strangers may ask for it.
     pub fn stats(&self) -> Stats {
         Stats {
             sockets: self.places.sockets() as u64,

@@ -23,13 +23,13 @@ pub struct RelayConfig {
     /// stand for the address a connection arrives at, with `localhost` if that is a loopback address.
     #[serde(deserialize_with = "sources::one_or_many")]
     pub names: Vec<String>,
-    /// Whether to take the device's address from `X-Forwarded-For`. Only behind a proxy that sets it.
+    /// True to take the device's address from `X-Forwarded-For`. Only behind a proxy that sets it.
     pub trust_forwarded_for: bool,
-    /// Which devices may register.
+    /// The devices that may register.
     pub access: AccessConfig,
-    /// What devices are told about STUN and TURN.
+    /// The STUN and TURN servers that devices get.
     pub ice: IceConfig,
-    /// What one device, one address and the whole relay may use.
+    /// The shares of one device, one address and the whole relay.
     pub limits: Limits,
 }
 
@@ -80,7 +80,7 @@ pub enum TurnConfig {
         urls: Vec<String>,
         /// coturn's `static-auth-secret`.
         secret: String,
-        /// How long credentials last. coturn checks them when an allocation begins, and not again while it lives.
+        /// The life of credentials. coturn checks them when an allocation begins, and not again while it lives.
         #[serde(default = "default_turn_ttl")]
         ttl_seconds: u64,
     },

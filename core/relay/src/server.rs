@@ -23,7 +23,7 @@ use metrics::Metrics;
 use names::Names;
 use shared::Shared;
 
-/// How long [`Relay::shutdown`] lets devices take what waits for them. Init systems kill after ten seconds or more.
+/// Time in which [`Relay::shutdown`] lets devices take their messages. Init systems kill after ten seconds or more.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// After an error of `accept`: most mean that there is no descriptor left.
@@ -39,7 +39,7 @@ pub struct Relay {
     running: CancellationToken,
 }
 
-/// What every connection shares.
+/// State that every connection shares.
 #[derive(Debug)]
 struct App {
     shared: Shared,
@@ -97,7 +97,7 @@ impl Relay {
         format!("ws://{}{}", self.addr, signaling::PATH)
     }
 
-    /// What an operator watches.
+    /// Counts for operators.
     pub fn stats(&self) -> Stats {
         self.app.shared.stats()
     }

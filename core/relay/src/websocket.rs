@@ -14,7 +14,7 @@ const FINAL: u8 = 0x80;
 const RESERVED: u8 = 0x70;
 const MASKED: u8 = 0x80;
 
-/// What a frame is for (section 11.8).
+/// The purpose of a frame (section 11.8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Opcode {
     Continuation = 0,
@@ -36,7 +36,7 @@ impl Opcode {
     }
 }
 
-/// What a client sent.
+/// A message or control frame of a client.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Message {
     Text(String),
@@ -68,7 +68,7 @@ pub(crate) enum Error {
 pub(crate) struct Decoder {
     /// Bytes a message may have.
     limit: usize,
-    /// What is there of the next header.
+    /// The bytes of the next header that have arrived.
     header: [u8; MAX_HEADER],
     header_len: usize,
     /// The frame whose payload is being read.

@@ -8,7 +8,7 @@ use peers_proto::signaling::RelayFrame;
 use crate::world::{Device, Hits, RELAY, within};
 use peers_tests::hostile_relay::{HostileRelay, Parcel, Said, Told};
 
-/// What the relay does to a frame.
+/// The relay's treatment of a frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Lie {
     FlipFirst,

@@ -61,7 +61,7 @@ impl Process {
         self.output.next_line().await
     }
 
-    /// What became of a process that does not answer any more.
+    /// The exit status of a process that does not answer any more.
     async fn ending(&mut self) -> String {
         match timeout(END_PATIENCE, self.child.wait()).await {
             Ok(Ok(status)) => format!("the device ended with {status}"),

@@ -1,4 +1,4 @@
-//! What comes from the relay, in a bounded queue.
+//! Events of a relay, in a bounded queue.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use crate::transport::{Transport, relay};
 pub enum RelayEvent {
     /// A device sent sealed envelopes.
     Exchange {
-        /// Which message carried them.
+        /// The message that carried them.
         kind: ExchangeKind,
-        /// Who sent them, as the relay says; the envelopes prove it.
+        /// The sender, as the relay says; the envelopes prove it.
         from: DeviceId,
         /// The attempt.
         connection: ConnectionId,
@@ -25,7 +25,7 @@ pub enum RelayEvent {
         message: MessageId,
         /// In order.
         envelopes: Vec<String>,
-        /// Whether it waited at the relay while this device was away.
+        /// True if it waited at the relay while this device was away.
         queued: bool,
     },
     /// A device that this one does not watch asks to be let in.
@@ -41,7 +41,7 @@ pub enum RelayEvent {
     },
     /// A device opened a transport through the relay.
     Incoming {
-        /// Who, as the relay says; the handshake proves it.
+        /// The opener, as the relay says; the handshake proves it.
         peer: DeviceId,
         /// The connection.
         connection: ConnectionId,
@@ -54,7 +54,7 @@ pub enum RelayEvent {
     Offline(DeviceId),
     /// The relay did not accept something this device sent.
     Rejected {
-        /// What was wrong.
+        /// The kind of error.
         code: ErrorCode,
         /// The exchange it is about, if it is about one.
         about: Option<MessageId>,
@@ -145,7 +145,7 @@ impl Inbox {
         waiting.filter_map(|q| if let Queued::Incoming(key, ..) = q { Some(key) } else { None }).collect()
     }
 
-    /// Whether one more transport that a peer has opened may wait: strangers have fewer places, and not those of others.
+    /// True if one more transport that a peer has opened may wait: strangers have fewer places, and not those of others.
     pub(super) fn has_room(&self, known: bool) -> bool {
         let alike = |queued: &&Queued| matches!(queued, Queued::Incoming(_, _, other) if *other == known);
         let places = if known { limits::MAX_HANDSHAKES } else { limits::MAX_STRANGER_HANDSHAKES };

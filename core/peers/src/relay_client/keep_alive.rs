@@ -1,4 +1,4 @@
-//! Whether the relay is still there.
+//! Detection of a relay that does not answer.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,12 +11,12 @@ use super::learned::quiet;
 use super::state::Disconnect;
 use crate::clock::Clock;
 
-/// What the reader, the writer and the keep-alive of one socket tell each other.
+/// State that the reader, the writer and the keep-alive of one socket share.
 #[derive(Debug)]
 pub(super) struct Pulse {
     /// Messages read.
     count: AtomicU64,
-    /// When the last one was read.
+    /// The time at which the last one was read.
     heard: AtomicU64,
     ping: AtomicBool,
 }
@@ -35,7 +35,7 @@ impl Pulse {
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether the writer shall ping now.
+    /// True if the writer shall ping now.
     pub(super) fn take_ping(&self) -> bool {
         self.ping.swap(false, Ordering::Relaxed)
     }

@@ -28,14 +28,14 @@ pub(crate) struct Key {
     pub(crate) connection: ConnectionId,
 }
 
-/// What wakes the halves of a lane.
+/// Wakers of the halves of a lane.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
     pub(crate) readable: Notify,
     pub(crate) writable: Notify,
 }
 
-/// What became of a frame to send.
+/// The result of a frame to send.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outbound {
     Queued,
@@ -44,7 +44,7 @@ pub(crate) enum Outbound {
     Ended(CloseReason),
 }
 
-/// What a reader gets.
+/// The result of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     Frames,
@@ -52,7 +52,7 @@ pub(crate) enum Taken {
     Ended(CloseReason),
 }
 
-/// What became of a received frame.
+/// The result of a received frame.
 pub(super) enum Received {
     Done,
     /// A peer opened this lane.
@@ -68,7 +68,7 @@ pub(super) struct Lanes {
     refusals: VecDeque<Bytes>,
     ended: VecDeque<Key>,
     inbound_bytes: usize,
-    /// What arrived left something to write.
+    /// A received frame left something to write.
     wake: bool,
 }
 
@@ -269,7 +269,7 @@ impl Lanes {
         batch.len() > before
     }
 
-    /// Whether what arrived since the last call left something to write.
+    /// True if a frame received since the last call left something to write.
     pub(super) fn take_wake(&mut self) -> bool {
         std::mem::take(&mut self.wake)
     }
@@ -281,7 +281,7 @@ impl Lanes {
         signals
     }
 
-    /// Whether `peer` may open one more lane.
+    /// True if `peer` may open one more lane.
     fn admits(&self, peer: DeviceId, known: bool) -> bool {
         let alike = || {
             let callers = self.lanes.iter().filter_map(|(key, lane)| Some((key.peer, lane.caller?)));
@@ -359,7 +359,7 @@ impl Lanes {
     }
 }
 
-/// What a frame takes of a queue's bound: tiny ones are not free.
+/// Bytes of a queue's bound that a frame takes: tiny ones are not free.
 fn cost(frame: &[u8]) -> usize {
     frame.len() + limits::OBJECT_COST
 }

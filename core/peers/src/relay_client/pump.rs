@@ -15,7 +15,7 @@ use super::shared::{Batch, Shared};
 use super::state::Disconnect;
 use crate::transport::websocket::Socket;
 
-/// How the socket ended.
+/// The end of the socket.
 #[derive(Debug)]
 pub(super) enum End {
     Lost(Disconnect),
@@ -75,7 +75,7 @@ async fn read(shared: &Shared, pulse: &Pulse, mut stream: SplitStream<Socket>) -
     }
 }
 
-/// Whether the relay closes the socket after this error.
+/// True if the relay closes the socket after this error.
 fn closes(code: ErrorCode) -> bool {
     !matches!(code, ErrorCode::UnknownEvent | ErrorCode::Other)
 }

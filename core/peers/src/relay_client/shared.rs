@@ -1,4 +1,4 @@
-//! What the task, the handles and the transports share: the state machines behind one lock, and who to wake.
+//! State that the task, the handles and the transports share: the state machines behind one lock, and their wakers.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,7 +49,7 @@ struct Inner {
     stopping: bool,
 }
 
-/// What the writer writes next.
+/// The bytes that the writer writes next.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) texts: Vec<String>,

@@ -1,4 +1,4 @@
-//! What this device says to the relay in text, without the socket.
+//! This device's text messages to the relay, without the socket.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -156,7 +156,7 @@ impl Signaling {
         self.ice = ice;
     }
 
-    /// When to call [`Self::refresh_ice`].
+    /// The next time at which [`Self::refresh_ice`] is due.
     pub(super) fn ice_refresh(&self) -> Option<Instant> {
         self.ice_refresh.filter(|_| self.registered)
     }

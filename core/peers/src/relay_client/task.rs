@@ -57,7 +57,7 @@ impl Drop for RelayTask {
     }
 }
 
-/// What it takes to reach the relay.
+/// The inputs of a connection to the relay.
 pub(super) struct Dialer {
     pub(super) config: RelayConfig,
     pub(super) endpoint: Endpoint,

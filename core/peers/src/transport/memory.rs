@@ -1,4 +1,4 @@
-//! Two transports joined in memory: for tests, benchmarks, and apps that carry frames themselves.
+//! Two transports joined in memory, for tests. No client dials one.
 
 use std::sync::Arc;
 

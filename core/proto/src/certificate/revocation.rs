@@ -122,7 +122,7 @@ impl RevocationList {
         self.serial
     }
 
-    /// Whether `device` of this user is revoked. Says nothing about devices of other users.
+    /// True if `device` of this user is revoked. Says nothing about devices of other users.
     pub fn revokes(&self, device: &DeviceId) -> bool {
         self.revoked.contains(device)
     }
@@ -132,7 +132,7 @@ impl RevocationList {
         self.revoked.iter()
     }
 
-    /// Whether this list takes the place of the one now known: same user, higher serial.
+    /// True if this list takes the place of the one now known: same user, higher serial.
     pub fn replaces(&self, known: &Self) -> bool {
         self.user_pk == known.user_pk && self.serial > known.serial
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::brotli;
 use crate::limits::{COMPRESS_ABOVE, COMPRESS_WINDOW_BITS, MAX_EXPANSION, MAX_EXPANSION_FLOOR};
 
-/// How the content of an object is encoded.
+/// The encoding of an object's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// As it is.
@@ -41,7 +41,7 @@ pub fn compress(body: Bytes) -> (Encoding, Bytes) {
     }
 }
 
-/// Whether `content_len` compressed bytes may declare to become `raw_len`: [`MAX_EXPANSION`] bounds what a few bytes can
+/// True if `content_len` compressed bytes may declare to become `raw_len`: [`MAX_EXPANSION`] bounds what a few bytes can
 /// cost their receiver.
 pub(crate) fn is_plausible(raw_len: usize, content_len: usize) -> bool {
     raw_len <= content_len.saturating_mul(MAX_EXPANSION).saturating_add(MAX_EXPANSION_FLOOR)

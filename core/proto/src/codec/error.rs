@@ -1,4 +1,4 @@
-//! What can be wrong with bytes or values.
+//! Faults of bytes and values.
 
 use crate::limits::{MAX_DEPTH, MAX_ELEMENTS, MAX_MESSAGE};
 

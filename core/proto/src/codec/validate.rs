@@ -6,7 +6,7 @@ use super::error::CodecError;
 use super::keys::Keys;
 use crate::limits::{MAX_DEPTH, MAX_ELEMENTS, MAX_MESSAGE};
 
-/// What a valid object is made of.
+/// Counts of the parts of a valid object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// Values in it: containers, keys and the object itself included.

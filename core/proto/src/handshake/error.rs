@@ -35,9 +35,9 @@ pub enum HandshakeError {
     /// A genuine device, but not the one that was dialed.
     #[error("dialed {expected}, reached {reached}")]
     WrongDevice {
-        /// Who was dialed.
+        /// The device that was dialed.
         expected: DeviceId,
-        /// Who answered.
+        /// The device that answered.
         reached: DeviceId,
     },
     /// The device is known with other keys.
@@ -109,7 +109,7 @@ impl Alert {
     }
 }
 
-/// What the other side hears of a failure.
+/// The part of a failure that the other side learns.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Farewell {
     Alert(Alert),

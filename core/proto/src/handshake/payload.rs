@@ -1,4 +1,4 @@
-//! What the handshake messages carry besides keys. Layouts: `core/docs/handshake.md`.
+//! Payloads of the handshake messages, beside keys. Layouts: `core/docs/handshake.md`.
 
 use sha2::{Digest, Sha256};
 
@@ -107,7 +107,7 @@ impl Opening {
         Ok(Self { nonce, certificate: DeviceCertificate::decode(reader.rest())? })
     }
 
-    /// What message 1 must have committed to: the number *and* the identity, so that nothing in message 3 can be
+    /// The hash that message 1 must have committed to: the number *and* the identity, so that nothing in message 3 can be
     /// varied after message 2 was seen.
     pub(super) fn commitment(&self) -> [u8; 32] {
         hash(b"peers sas commitment\0", &[&self.nonce, self.certificate.as_bytes()])

@@ -1,4 +1,4 @@
-//! What each frame does in each state.
+//! The effect of each frame in each state.
 
 use bytes::BytesMut;
 use subtle::ConstantTimeEq;

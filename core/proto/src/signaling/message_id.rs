@@ -53,7 +53,7 @@ impl<'de> Deserialize<'de> for MessageId {
 pub struct SeenMessages(Recent<(DeviceId, MessageId), { limits::MAX_SEEN_MESSAGES }>);
 
 impl SeenMessages {
-    /// Whether this is the first copy. The oldest of more than [`limits::MAX_SEEN_MESSAGES`] is forgotten.
+    /// Returns true for the first copy. The oldest of more than [`limits::MAX_SEEN_MESSAGES`] is forgotten.
     pub fn first(&mut self, from: DeviceId, id: MessageId) -> bool {
         self.0.insert((from, id))
     }

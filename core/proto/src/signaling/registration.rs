@@ -26,7 +26,7 @@ pub const NONCE_LEN: usize = 32;
 /// Characters of a name that an error keeps: the longest DNS name.
 const MAX_NAME: usize = 255;
 
-/// What the relay asks a device to sign.
+/// The bytes that the relay asks a device to sign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Challenge {
@@ -41,7 +41,7 @@ pub struct Challenge {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Registration {
-    /// Who registers.
+    /// The device that registers.
     pub device_id: DeviceId,
     /// The device's encoded certificate; holds the key the signature is checked with.
     #[serde(with = "super::base64")]

@@ -1,4 +1,4 @@
-//! What each level may do, as a table. What the table does not list is denied.
+//! Capabilities of each level, as a table. A capability that the table does not list is denied.
 
 use super::TrustLevel;
 
@@ -29,7 +29,7 @@ const TABLE: &[(Capability, TrustLevel)] = &[
     (Capability::Streams, TrustLevel::Trusted),
 ];
 
-/// Whether a device of this level may use the capability.
+/// True if a device of this level may use the capability.
 #[must_use]
 pub fn allows(level: TrustLevel, capability: Capability) -> bool {
     TABLE.iter().any(|(granted, from)| *granted == capability && level >= *from)

@@ -1,4 +1,4 @@
-//! What waits for one reader from many senders.
+//! A queue from many senders to one reader.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -63,7 +63,7 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
         self.len += 1;
     }
 
-    /// What is next in turn.
+    /// The next entry in turn.
     pub(super) fn pop(&mut self) -> Option<Popped<K, T>> {
         let mut turn = self.turns.pop_front()?;
         let key = turn.keys.pop_front()?;

@@ -1,4 +1,4 @@
-//! What waits to be written to one socket, messages of other devices apart (see [`super::mail`]).
+//! Bytes that wait to be written to one socket, messages of other devices apart (see [`super::mail`]).
 //!
 //! Policy: the relay's own messages go first. A device that lets more than [`MAX_OWN`] bytes of them pile up is too
 //! slow and loses its socket: nothing but its own requests makes them. Relayed data waits in one lane per connection.
@@ -15,7 +15,7 @@ use super::fair_queue::FairQueue;
 
 /// Answers to all the requests a device may make at once by default.
 const MAX_OWN: usize = 512 << 10;
-/// What a piece of relayed data takes beside its bytes: its places in queues, its allocation.
+/// Bytes of a piece of relayed data beside its own: its places in queues, its allocation.
 const DATA_COST: usize = 128;
 /// One entry of [`Outbox::presence`], and its place.
 const PRESENCE_COST: usize = 256;
@@ -125,7 +125,7 @@ impl Outbox {
         self.ends = 0;
     }
 
-    /// What was taken before is written.
+    /// Notes that the bytes taken before are written.
     pub(super) fn handle_written(&mut self) {
         self.writing = (0, 0);
     }
@@ -207,7 +207,7 @@ impl Outbox {
     }
 }
 
-/// What one of the relay's own messages takes while it waits.
+/// Bytes that one of the relay's own messages takes while it waits.
 fn cost(outbound: &Outbound) -> usize {
     let heap = match outbound {
         Outbound::Text(ServerMessage::Registered(ice) | ServerMessage::IceServers(ice)) => {

@@ -1,4 +1,4 @@
-//! What goes to sockets, and how they end.
+//! Outputs to sockets, and the ends of sockets.
 
 use peers_proto::id::DeviceId;
 use peers_proto::signaling::{ErrorCode, MessageId, ServerMessage, close_code};

@@ -138,7 +138,7 @@ impl Places {
     }
 }
 
-/// What counts as one address: a subscriber has a whole IPv6 /64.
+/// The part of an address that counts as one: a subscriber has a whole IPv6 /64.
 pub(super) fn subscriber(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),

@@ -80,7 +80,7 @@ impl Broker {
         }
     }
 
-    /// Whether both ends have room for one more connection. A device that others fill makes room: the address with
+    /// True if both ends have room for one more connection. A device that others fill makes room: the address with
     /// most connections from strangers loses one, for a device that is named, or for an address with fewer.
     fn make_place(&mut self, id: SocketId, other: SocketId, back: Link) -> bool {
         let (Some(near), Some(far)) = (self.sockets.get(&id), self.sockets.get(&other)) else { return false };

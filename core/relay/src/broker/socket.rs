@@ -23,7 +23,7 @@ pub struct SocketId(pub(super) u64);
 pub(super) struct Socket {
     /// As [`super::places::subscriber`] makes it.
     pub(super) address: IpAddr,
-    /// What the device has to answer; nothing once it did.
+    /// The challenge that the device has to answer; `None` after its answer.
     pub(super) challenge: Option<Box<Challenge>>,
     pub(super) device: Option<DeviceId>,
     /// The device's certificate, as it travels.

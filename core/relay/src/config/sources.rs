@@ -41,7 +41,7 @@ pub enum ConfigError {
         origin: String,
         /// The key, with dots.
         key: String,
-        /// What was found and what was expected.
+        /// The value that was found and the kind that was expected.
         expected: String,
     },
 }

@@ -42,7 +42,7 @@ impl Drop for Place<'_> {
 /// A connection that is a WebSocket now.
 pub(super) struct Upgraded {
     pub(super) tcp: TcpStream,
-    /// What came with the request.
+    /// Facts of the request.
     pub(super) early: Vec<u8>,
     /// The device's own address, wherever the connection comes from.
     pub(super) ip: IpAddr,

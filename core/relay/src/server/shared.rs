@@ -13,7 +13,7 @@ use super::App;
 use super::refusals::{Refusal, Refusals};
 use crate::broker::{Broker, Inbound, Outbound, Proof, Refused, SocketId, Stats, shrink};
 
-/// What an idle device costs, in bytes and roughly: see core/docs/relay.md.
+/// Bytes of an idle device, roughly: see core/docs/relay.md.
 const SOCKET: u64 = 4 << 10;
 /// Bytes that are given back to the system at once: a look through the whole heap takes milliseconds.
 const WORTH_TRIMMING: u64 = 4 << 20;
@@ -31,7 +31,7 @@ pub(super) struct Shared {
     pub(super) verifications: Semaphore,
 }
 
-/// What the broker wants of one connection's task.
+/// Signals of the broker to one connection's task.
 #[derive(Debug, Default)]
 pub(super) struct Signals {
     /// There is output.
@@ -46,7 +46,7 @@ struct State {
     connections: HashMap<SocketId, Arc<Signals>>,
     /// The most the broker held since memory was last given back to the system.
     most_held: u64,
-    /// What it held when that was last looked at.
+    /// The bytes it held when that was last looked at.
     held: u64,
 }
 
@@ -64,7 +64,7 @@ impl State {
         }
     }
 
-    /// Whether so much was freed that it is worth a look for what can go back to the system.
+    /// True if so much was freed that some can go back to the system.
     fn give_back(&mut self) -> bool {
         shrink(&mut self.connections);
         let stats = self.broker.stats();

@@ -109,7 +109,7 @@ async fn read(open: &Open<'_>, mut tcp: ReadHalf<'_>, early: Vec<u8>) {
     }
 }
 
-/// What arrives next; empty at the end. There is no buffer before something is there.
+/// Returns the bytes that arrive next; empty at the end. There is no buffer before something is there.
 async fn arrived(tcp: &mut ReadHalf<'_>) -> io::Result<Vec<u8>> {
     poll_fn(|cx| {
         let mut input = Vec::with_capacity(READ);

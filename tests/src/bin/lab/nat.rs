@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::world::{PROBED, TURN_ADDRESS};
 
-/// What stands between a device and the Internet (RFC 3489 section 5; RFC 4787 calls the first four endpoint-independent
+/// The NAT between a device and the Internet (RFC 3489 section 5; RFC 4787 calls the first four endpoint-independent
 /// mapping with the three kinds of filtering, and address-and-port-dependent mapping).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Nat {
@@ -19,7 +19,7 @@ pub(crate) enum Nat {
     TurnOnly,
 }
 
-/// What carries a session.
+/// The carrier of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Carrier {
@@ -111,7 +111,7 @@ impl Nat {
         )
     }
 
-    /// Whether probes arrive at all: from everywhere, or from the TURN server's address only.
+    /// True if probes arrive at all: from everywhere, or from the TURN server's address only.
     pub(crate) fn from_answers(answers: &crate::probe::Answers) -> Option<Self> {
         match (answers.mapped.as_slice(), answers.from_turn) {
             ([], false) => Some(Self::UdpBlocked),

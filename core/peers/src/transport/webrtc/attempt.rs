@@ -154,7 +154,7 @@ impl Negotiation {
         self.0.shared.life.reason()
     }
 
-    /// What was refused, dropped and nudged so far.
+    /// Counts of what was refused, dropped and nudged so far.
     #[must_use]
     pub fn counters(&self) -> CounterSnapshot {
         self.0.shared.counters.snapshot()
@@ -252,7 +252,7 @@ struct Inner {
 struct Remote {
     filter: CandidateFilter,
     early: Vec<Candidate>,
-    /// What the remote description promised, once there is one.
+    /// The fingerprint in the remote description, once there is one.
     promised: Option<Promised>,
 }
 
@@ -262,7 +262,7 @@ struct Promised {
 }
 
 impl Inner {
-    /// Both certificate hashes as DTLS saw them, initiator first (design section 4).
+    /// Both certificate hashes as DTLS saw them, initiator first.
     async fn binding(&self) -> Result<Vec<u8>, CloseReason> {
         let stack = |e: webrtc::error::Error| CloseReason::Network(e.to_string());
         let sctp = self.pc.sctp().await.ok_or_else(|| CloseReason::Network("no SCTP transport".into()))?;

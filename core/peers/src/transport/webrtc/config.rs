@@ -22,7 +22,7 @@ impl std::fmt::Debug for IceServer {
     }
 }
 
-/// How a peer connection is made.
+/// Settings of a peer connection.
 #[derive(Debug, Clone)]
 pub struct WebRtcConfig {
     /// STUN and TURN servers, asked in parallel.

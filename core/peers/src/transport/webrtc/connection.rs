@@ -49,7 +49,7 @@ impl Drop for Guard {
     }
 }
 
-/// What the owning task works with.
+/// The parts that the owning task works with.
 pub(super) struct Connection {
     pub(super) pc: Arc<dyn PeerConnection>,
     pub(super) channel: Arc<dyn DataChannel>,
@@ -181,7 +181,7 @@ const OPEN: &str = "open";
 /// The answer to [`OPEN`].
 const HEARD: &str = "heard";
 
-/// What the stack tells. It runs on the driver, so nothing here waits.
+/// Receiver of the stack's events. It runs on the driver, so nothing here waits.
 pub(super) struct Events {
     pub(super) shared: Arc<Shared>,
     pub(super) candidates: mpsc::Sender<String>,

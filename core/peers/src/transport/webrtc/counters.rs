@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What one peer connection refused, dropped or was nudged for, since it began.
+/// Counts of what one peer connection refused, dropped or was nudged for, since it began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CounterSnapshot {
     /// DTLS datagrams that were not the peer's, malformed or beyond a limit, dropped.

@@ -64,7 +64,7 @@ impl Inbox {
 
 /// A session's window and what it does not count: acknowledgements, pings, handshake.
 const INBOX_LIMIT: usize = limits::SEND_WINDOW + limits::SEND_WINDOW / 8;
-/// What an empty frame costs: its buffer's header and its place in the queue.
+/// Bytes that an empty frame costs: its buffer's header and its place in the queue.
 const FRAME_COST: usize = 64;
 /// Frames up to this many bytes are copied: the stack's buffer under them is larger than what they are charged with.
 const COPIED: usize = 1024;

@@ -119,7 +119,7 @@ impl Kick {
     }
 }
 
-/// Whether the driver only looks, with a waker that wakes nobody. A task's waker points to the task; `will_wake` would
+/// True if the driver only looks, with a waker that wakes no task. A task's waker points to the task; `will_wake` would
 /// compare tables of functions, of which each crate may have its own copy.
 pub(super) fn is_probe(cx: &Context<'_>) -> bool {
     cx.waker().data().is_null()

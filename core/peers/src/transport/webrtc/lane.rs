@@ -87,7 +87,7 @@ struct LaneEnd {
 #[derive(Debug, Default)]
 pub(super) struct LaneSlot(Mutex<Option<LaneEnd>>);
 
-/// What became of a datagram.
+/// The result of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Offered {
     Taken,

@@ -1,6 +1,6 @@
 //! The kind of a datagram (RFC 7983, RFC 9443) and its DTLS records (RFC 6347 §4.1).
 
-/// What the first byte says.
+/// The kind of record that the first byte names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Stun,
@@ -22,7 +22,7 @@ pub(super) fn classify(datagram: &[u8]) -> Kind {
     }
 }
 
-/// Whether the receiver's socket takes a datagram from its pair for QUIC.
+/// True if the receiver's socket takes a datagram from its pair for QUIC.
 pub(super) fn may_be_quic(datagram: &[u8]) -> bool {
     matches!(classify(datagram), Kind::ChannelData | Kind::Quic)
 }

@@ -31,7 +31,7 @@ use super::turn::{Accounts, TurnRefusal};
 use crate::clock::Clock;
 use crate::transport::CloseReason;
 
-/// What the sockets of one peer connection share with the rest of it.
+/// State that the sockets of one peer connection share with the rest of it.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) counters: Arc<Counters>,

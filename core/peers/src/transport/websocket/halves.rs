@@ -143,7 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> FrameSource for WebSocketSource<S
     }
 }
 
-/// What an error of the library means for the transport.
+/// The transport's error for an error of the library.
 fn reason(error: &Error) -> CloseReason {
     match error {
         Error::Capacity(_) => CloseReason::Protocol("frame above the limit"),

@@ -61,7 +61,7 @@ impl Command {
         self.distance.filter(|_| self.symbol >= FIRST_EXPLICIT)
     }
 
-    /// What the symbol leaves open of both lengths.
+    /// Extra bits of both lengths, which the symbol leaves open.
     pub(super) fn write_lengths(&self, out: &mut BitWriter) {
         let (insert, copy) = (usize::from(self.insert_code), usize::from(self.copy_code));
         out.write(u32::from(INSERT_BITS[insert]), u64::from(self.inserted - INSERTS[insert]));
@@ -73,7 +73,7 @@ fn code_of(least: &[u32; 24], length: u32) -> u8 {
     least.partition_point(|l| *l <= length).saturating_sub(1) as u8
 }
 
-/// How far back a copy reaches.
+/// The distance of a copy from its source.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Distance {
     symbol: u16,
@@ -102,7 +102,7 @@ impl Distance {
         usize::from(self.symbol)
     }
 
-    /// What the symbol leaves open.
+    /// Extra bits, which the symbol leaves open.
     pub(super) fn write_rest(self, out: &mut BitWriter) {
         out.write(u32::from(self.extra_bits), u64::from(self.extra));
     }

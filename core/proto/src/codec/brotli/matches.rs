@@ -10,11 +10,11 @@ const WAYS: usize = 8;
 const MAX_HASH_BITS: u32 = 14;
 /// Positions that a match may be put off for a better one.
 const MAX_DELAY: usize = 4;
-/// What the better one must be worth more.
+/// The lead in value that the better one must have.
 const DELAY_COST: i32 = 175;
 /// A literal's worth, in the unit of [`Match::score`].
 const LITERAL: i32 = 135;
-/// What doubling a distance costs.
+/// The cost of doubling a distance.
 const DISTANCE_BIT: i32 = 30;
 /// Less is not worth a command.
 const MIN_SCORE: i32 = 100;
@@ -131,7 +131,7 @@ impl<'a> Matches<'a> {
     }
 }
 
-/// How many bytes both begin with alike.
+/// The number of bytes that both begin with alike.
 fn common(a: &[u8], b: &[u8]) -> usize {
     const STEP: usize = size_of::<u64>();
     let words = |bytes: &'_ [u8]| bytes.as_chunks::<STEP>().0.len();

@@ -1,4 +1,4 @@
-//! What happens when somebody is hostile.
+//! Handshakes with hostile peers and hostile networks.
 
 use super::*;
 use proptest::prelude::*;
@@ -247,7 +247,7 @@ fn every_frame_at_a_wrong_moment_is_a_typed_error() {
     assert_eq!(farewell(&mut b), DENIED);
 }
 
-/// What anybody on the way can write, at every moment of the handshake.
+/// Frames that anybody on the way can write, at every moment of the handshake.
 fn written_by_anybody() -> impl Iterator<Item = Vec<u8>> {
     let alerts = [0, 1, 2, 3, 4].map(|code| vec![TAG_ALERT, code]);
     let sealed = [0, 1, 16, 17, 64].map(|len| [&[TAG_REFUSED], &vec![0; len][..]].concat());

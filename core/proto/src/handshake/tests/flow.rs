@@ -1,4 +1,4 @@
-//! What happens between honest devices.
+//! Handshakes between honest devices.
 
 use super::*;
 use crate::seal::SEAL_OVERHEAD;

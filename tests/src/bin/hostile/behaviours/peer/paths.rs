@@ -138,7 +138,7 @@ async fn until_ready(transport: &mut Transport, handshake: &mut Handshake) -> Ou
     Ok(handshake.handle_frame(&frame, clock.now())?)
 }
 
-/// Whether a call is answered with what it asked.
+/// True if a call is answered with its own argument.
 async fn answers(transport: &mut Transport, (mut sealer, mut opener): (Sealer, Opener)) -> Outcome<bool> {
     let mut frame = BytesMut::new();
     Header { kind: FrameKind::Data, seq: 0, ack: 0 }.write(&mut frame);
