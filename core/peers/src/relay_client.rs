@@ -17,6 +17,7 @@ mod keep_alive;
 mod lanes;
 mod learned;
 mod pump;
+mod reconnect;
 mod register;
 mod shared;
 mod signaling;

@@ -1,6 +1,6 @@
 //! Unauthenticated ordered pipes of frames. Everything above treats them alike.
 
-mod ending;
+mod closed;
 pub mod memory;
 pub(crate) mod relay;
 pub mod webrtc;
@@ -13,8 +13,8 @@ use peers_proto::limits;
 pub use peers_proto::path::Route;
 pub use peers_proto::transport_kind::TransportKind;
 
-/// Largest frame a transport carries: a whole one and what sealing adds to it.
-pub const MAX_TRANSPORT_FRAME: usize = limits::MAX_FRAME + limits::SEAL_OVERHEAD;
+/// Largest frame a transport carries: a whole one, and room for its sealing.
+pub const MAX_TRANSPORT_FRAME: usize = limits::MAX_FRAME + limits::SEAL_ROOM;
 
 /// Why a transport ended. Every transport reports exactly one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

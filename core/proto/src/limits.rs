@@ -83,14 +83,14 @@ pub const STREAMS_WINDOW: usize = 8 * 1024 * 1024;
 pub const STREAM_QUEUE: usize = 256 * 1024;
 /// Bytes that one source puts into a frame before the next one has its turn.
 pub const QUANTUM: usize = 4 * 1024;
-/// Bytes a sealed frame has beyond its content: the tag, and room to spare.
-pub const SEAL_OVERHEAD: usize = 32;
+/// Bytes that transports leave for the sealing of a frame: [`SEAL_OVERHEAD`](crate::seal::SEAL_OVERHEAD), and room to spare.
+pub const SEAL_ROOM: usize = 32;
 /// Bytes of a frame in one SCTP packet of the WebRTC stack's default size: 1191 without the common and the chunk header,
 /// padded.
 const SCTP_PAYLOAD: usize = 1160;
 /// Largest frame before sealing: as many whole SCTP packets as a frame may have. A shorter packet at its end would cost as
 /// much as a full one and interrupt segmentation offload.
-pub const MAX_FRAME_CONTENT: usize = (MAX_FRAME - SEAL_OVERHEAD) / SCTP_PAYLOAD * SCTP_PAYLOAD;
+pub const MAX_FRAME_CONTENT: usize = (MAX_FRAME - SEAL_ROOM) / SCTP_PAYLOAD * SCTP_PAYLOAD;
 /// Bytes of a ping that asks whether full packets pass: two SCTP packets full, of which at least one is, and more than a TCP
 /// segment on an Ethernet has. Few enough for the first flight of a new connection.
 pub const FULL_PING: usize = 2 * SCTP_PAYLOAD;

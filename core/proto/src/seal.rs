@@ -20,13 +20,14 @@ use snow::resolvers::{CryptoResolver, RingResolver};
 use snow::types::Cipher;
 
 use crate::keys::{KEY_LEN, Seed};
-use crate::limits::{MAX_FRAME, REKEY_BYTES, REKEY_FRAMES};
+use crate::limits::{MAX_FRAME, REKEY_BYTES, REKEY_FRAMES, SEAL_ROOM};
 use crate::time::Instant;
 use crate::timing::REKEY_AFTER;
 
 const TAG_LEN: usize = 16;
 /// Bytes sealing adds to a frame.
 pub const SEAL_OVERHEAD: usize = 1 + TAG_LEN;
+const _: () = assert!(SEAL_OVERHEAD <= SEAL_ROOM);
 
 const SEALED: u8 = 0xE0;
 const SEALED_LAST: u8 = 0xE1;

@@ -38,15 +38,15 @@ impl TrustLevel {
         self as i8
     }
 
-    /// The level after the device has been known for `age`: a new device becomes a known one after seven days.
-    /// Time does nothing else; in particular it never redeems and never makes anybody trusted.
+    /// For the coming people: the level after the device has been known for `age`. A new device becomes a known one after seven
+    /// days. Time does nothing else: it neither redeems a device nor makes one trusted.
     #[must_use]
     pub fn aged(self, age: Duration) -> Self {
         if self == Self::NewDevice && age >= NEW_DEVICE_AGE { Self::Known } else { self }
     }
 
-    /// The level of a device on which several judgements exist: the app's, the user's, the record's. The highest
-    /// counts, unless one of them says [`Self::Malicious`]. Groups are no judgement: membership never raises a level.
+    /// For the coming people: the level of a device on which the app, its user and the record judge. The highest level counts,
+    /// unless one of them is [`Self::Malicious`]. Groups are no judgement: membership never raises a level.
     #[must_use]
     pub fn combine(judgements: impl IntoIterator<Item = Self>) -> Self {
         judgements.into_iter().fold(Self::Unknown, |level, next| match (level, next) {

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Engine;
 use crate::error::Error;
-use crate::transport::webrtc::{IceServer, Names, WebRtcConfig};
+use crate::transport::webrtc::{Names, WebRtcConfig};
 use held::Held;
 use negotiator::Negotiator;
 
@@ -120,13 +120,7 @@ impl Engine {
     fn webrtc_config(&self) -> WebRtcConfig {
         let named = self.settings.ice_servers.iter().cloned().chain(self.relays.ice_servers());
         WebRtcConfig {
-            ice_servers: named
-                .map(|s| IceServer {
-                    urls: s.urls,
-                    username: s.username.unwrap_or_default(),
-                    credential: s.credential.unwrap_or_default(),
-                })
-                .collect(),
+            ice_servers: named.collect(),
             names: self.negotiations.names.clone(),
             relay_only: self.settings.relay_only,
             include_loopback: self.settings.loopback,

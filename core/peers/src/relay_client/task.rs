@@ -17,10 +17,10 @@ use super::RelayConfig;
 use super::error::RelayError;
 use super::learned::Learned;
 use super::pump::{End, pump};
+use super::reconnect::Reconnect;
 use super::register::{challenge, register};
 use super::shared::Shared;
 use super::state::{Disconnect, RelayState};
-use crate::backoff::Backoff;
 use crate::random;
 use crate::transport::CloseReason;
 use crate::transport::websocket::{DialError, Endpoint, Race, Socket, upgrade};
@@ -170,7 +170,7 @@ async fn run(dialer: Dialer, ending: Ending, stop: CancellationToken) {
     let shared = &*ending.0;
     let clock = &dialer.config.clock;
     let learned = Learned::default();
-    let mut backoff = Backoff::default();
+    let mut reconnect = Reconnect::default();
     loop {
         shared.set_state(RelayState::Connecting);
         let since = OnceLock::new();
@@ -187,7 +187,7 @@ async fn run(dialer: Dialer, ending: Ending, stop: CancellationToken) {
                     () = stop.cancelled() => return,
                 }
                 shared.end_stop();
-                backoff.reset();
+                reconnect.reset();
                 continue;
             }
         };
@@ -200,28 +200,28 @@ async fn run(dialer: Dialer, ending: Ending, stop: CancellationToken) {
                     () = shared.reclaimed() => {}
                     () = stop.cancelled() => return,
                 }
-                backoff.reset();
+                reconnect.reset();
                 continue;
             }
             End::Stopped => return,
         };
         shared.handle_lost(&CloseReason::Network(format!("the relay is gone: {reason}")));
         if reason == Disconnect::NetworkChanged {
-            backoff.reset();
+            reconnect.reset();
             continue;
         }
         if since.get().is_some_and(|since| clock.now() - *since >= timing::RECONNECT_STABLE) {
-            backoff.reset();
+            reconnect.reset();
         }
         let retry_in = match reason {
             _ if reason.is_for_the_operator() => timing::NOT_ADMITTED_RETRY,
-            _ => backoff.failed(u32::from_ne_bytes(random::array())),
+            _ => reconnect.failed(u32::from_ne_bytes(random::array())),
         };
         tracing::debug!(%reason, ?retry_in, "no relay");
         shared.set_state(RelayState::Waiting { retry_in, reason });
         tokio::select! {
             () = clock.sleep(retry_in) => {}
-            () = shared.any_network_change() => backoff.reset(),
+            () = shared.any_network_change() => reconnect.reset(),
             () = shared.asleep(true) => {}
             () = stop.cancelled() => return,
         }

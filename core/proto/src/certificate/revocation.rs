@@ -1,4 +1,4 @@
-//! A user's list of devices that no longer speak for the user.
+//! A user's list of devices that no longer speak for the user. For the coming people: no production code reads lists yet.
 //!
 //! | offset        | bytes  | field                                              |
 //! |---------------|--------|----------------------------------------------------|

@@ -192,8 +192,8 @@ pub struct IceServers {
     pub expires_in: Option<u64>,
 }
 
-/// The W3C's `RTCIceServer`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A STUN or TURN server (S017, S165), as the W3C's `RTCIceServer`.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct IceServer {
     /// `stun:host:port` and `turn:host:port?transport=udp` (RFC 7064, RFC 7065).
     pub urls: Vec<String>,
@@ -203,6 +203,14 @@ pub struct IceServer {
     /// For TURN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
+}
+
+impl IceServer {
+    /// The user name and the credential, if both are there and not empty.
+    pub fn account(&self) -> Option<(&str, &str)> {
+        let account = (self.username.as_deref()?, self.credential.as_deref()?);
+        (!account.0.is_empty() && !account.1.is_empty()).then_some(account)
+    }
 }
 
 impl std::fmt::Debug for IceServer {

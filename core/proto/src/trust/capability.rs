@@ -5,28 +5,19 @@ use super::TrustLevel;
 /// Something a peer may want to do on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Capability {
-    /// Stay connected and measure the path.
-    Ping,
-    /// Ask to be paired.
-    Pairing,
     /// Exchange data of a group that both devices are members of.
     Groups,
-    /// Messages outside any group.
+    /// Messages, calls and streams outside any group.
     Messages,
-    /// Calls outside any group.
-    Calls,
-    /// Streams outside any group.
-    Streams,
+    /// For the coming pairing: ask to be paired.
+    Pairing,
 }
 
 /// The lowest level each capability needs.
 const TABLE: &[(Capability, TrustLevel)] = &[
-    (Capability::Ping, TrustLevel::Unknown),
-    (Capability::Pairing, TrustLevel::Unknown),
     (Capability::Groups, TrustLevel::NewDevice),
     (Capability::Messages, TrustLevel::Trusted),
-    (Capability::Calls, TrustLevel::Trusted),
-    (Capability::Streams, TrustLevel::Trusted),
+    (Capability::Pairing, TrustLevel::Unknown),
 ];
 
 /// True if a device of this level may use the capability.

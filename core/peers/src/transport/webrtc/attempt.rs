@@ -21,17 +21,17 @@ use super::connection::{Connection, Events, Guard, Said};
 use super::counters::CounterSnapshot;
 use super::inbox::Inbox;
 use super::lane::{Lane, LaneError};
-use super::life::Life;
 use super::opener::JudgingCrypto;
 use super::pair;
-use super::pipe::{MAX_WIRE_FRAME, Sink, Source};
+use super::pipe::{Sink, Source};
 use super::runtime::{Shared, TunedRuntime};
 use super::sdp::{Description, DescriptionError, Fingerprint};
 use super::settings::{self, CHANNEL_ID};
 use super::stun::Credentials;
 use super::turn::{Accounts, TurnRefusal};
 use super::window::Window;
-use crate::transport::{CloseReason, Route, Transport, TransportKind};
+use crate::transport::closed::Closed;
+use crate::transport::{CloseReason, MAX_TRANSPORT_FRAME, Route, Transport, TransportKind};
 
 /// Why an attempt could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -151,7 +151,7 @@ impl Negotiation {
     /// Why the connection has ended, if it has.
     #[must_use]
     pub fn end(&self) -> Option<CloseReason> {
-        self.0.shared.life.reason()
+        self.0.shared.closed.reason()
     }
 
     /// Counts of what was refused, dropped and nudged so far.
@@ -212,13 +212,13 @@ impl Connecting {
     pub async fn connected(self) -> Result<Transport, CloseReason> {
         let inner = &*self.negotiation.0;
         if self.opened.await.is_err() {
-            return Err(inner.shared.life.ended().await);
+            return Err(inner.shared.closed.wait().await);
         }
         let (binding, (pair, relayed)) = match tokio::try_join!(inner.binding(), inner.nominated()) {
             Ok(facts) => facts,
             Err(reason) => {
-                inner.shared.life.end(reason);
-                return Err(inner.shared.life.ended().await);
+                inner.shared.closed.set(reason);
+                return Err(inner.shared.closed.wait().await);
             }
         };
         tracing::debug!(relayed, "peer connection is open");
@@ -266,7 +266,7 @@ impl Inner {
     async fn binding(&self) -> Result<Vec<u8>, CloseReason> {
         let stack = |e: webrtc::error::Error| CloseReason::Network(e.to_string());
         let sctp = self.pc.sctp().await.ok_or_else(|| CloseReason::Network("no SCTP transport".into()))?;
-        if sctp.max_message_size().await.map_err(stack)? < MAX_WIRE_FRAME as u32 {
+        if sctp.max_message_size().await.map_err(stack)? < MAX_TRANSPORT_FRAME as u32 {
             return Err(CloseReason::Protocol("the peer takes no whole frame"));
         }
         let chain = sctp.transport().get_remote_certificates().await.map_err(stack)?;
@@ -313,7 +313,7 @@ impl Parts {
         let addresses = settings::bind_addresses(config, places.count(), peers);
         places.keep(addresses.len());
         let accounts = Accounts::new(&config.ice_servers);
-        let shared = Arc::new(Shared::new(Life::new(), places, accounts));
+        let shared = Arc::new(Shared::new(Closed::default(), places, accounts));
         if config.relay_only {
             shared.kick.relayed();
         }
@@ -377,7 +377,7 @@ impl Parts {
         if !config.relay_only {
             tokio::select! {
                 () = gathered.notified() => {}
-                _ = inner.shared.life.ended() => {}
+                _ = inner.shared.closed.wait() => {}
             }
         }
         let described = inner.pc.local_description().await.unwrap_or(local);

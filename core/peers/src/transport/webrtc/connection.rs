@@ -18,23 +18,22 @@ use webrtc::peer_connection::{
 
 use super::candidate;
 use super::inbox::Inbox;
-use super::life::Life;
-use super::pipe::MAX_WIRE_FRAME;
 use super::runtime::Shared;
 use super::sdp;
 use crate::clock::Clock;
-use crate::transport::CloseReason;
+use crate::transport::closed::Closed;
+use crate::transport::{CloseReason, MAX_TRANSPORT_FRAME};
 
 /// Ends the peer connection when the last holder drops it. The stack itself leaks a connection that is dropped.
 pub(super) struct Guard {
-    life: Life,
+    closed: Closed,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Guard {
     /// Ends with `Local` unless it has ended, and waits until the sockets are closed.
     pub(super) async fn close(&self) {
-        self.life.end(CloseReason::Local);
+        self.closed.set(CloseReason::Local);
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
             let _ = task.await;
@@ -45,7 +44,7 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         // The task sees this, closes the peer connection within its bound and ends; nobody needs to wait for it.
-        self.life.end(CloseReason::Local);
+        self.closed.set(CloseReason::Local);
     }
 }
 
@@ -83,19 +82,19 @@ impl Said {
 impl Connection {
     /// Starts the task. `opened` is told when the channel opens, and dropped if it never does.
     pub(super) fn spawn(self, establishment: Duration, opened: oneshot::Sender<()>) -> Guard {
-        let life = self.shared.life.clone();
+        let closed = self.shared.closed.clone();
         let task = tokio::spawn(self.run(establishment, opened));
-        Guard { life, task: Mutex::new(Some(task)) }
+        Guard { closed, task: Mutex::new(Some(task)) }
     }
 
     async fn run(mut self, establishment: Duration, opened: oneshot::Sender<()>) {
-        let life = self.shared.life.clone();
+        let closed = self.shared.closed.clone();
         let reason = tokio::select! {
             biased;
-            reason = life.ended() => reason,
+            reason = closed.wait() => reason,
             reason = self.serve(establishment, opened) => {
-                life.end(reason);
-                life.ended().await
+                closed.set(reason);
+                closed.wait().await
             }
         };
         if let Err(error) = self.pc.close().await {
@@ -152,7 +151,7 @@ impl Connection {
                 None => Ok(()),
             };
         }
-        if message.data.len() > MAX_WIRE_FRAME {
+        if message.data.len() > MAX_TRANSPORT_FRAME {
             return Err(CloseReason::Protocol("a frame beyond the limit"));
         }
         self.inbox.push(message.data.freeze())
@@ -217,7 +216,7 @@ impl PeerConnectionEventHandler for Events {
                     Some(refusal) => refusal.to_string(),
                     None => "TURN: no server answers".into(),
                 };
-                self.shared.life.end(CloseReason::Network(why));
+                self.shared.closed.set(CloseReason::Network(why));
             }
         }
     }
@@ -232,15 +231,15 @@ impl PeerConnectionEventHandler for Events {
 
     async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
         if state == RTCPeerConnectionState::Failed {
-            self.shared.life.end(CloseReason::Network("no path to the peer".into()));
+            self.shared.closed.set(CloseReason::Network("no path to the peer".into()));
         }
     }
 
     async fn on_data_channel(&self, _: Arc<dyn DataChannel>) {
-        self.shared.life.end(CloseReason::Protocol("a second data channel"));
+        self.shared.closed.set(CloseReason::Protocol("a second data channel"));
     }
 
     async fn on_track(&self, _: Arc<dyn TrackRemote>) {
-        self.shared.life.end(CloseReason::Protocol("media"));
+        self.shared.closed.set(CloseReason::Protocol("media"));
     }
 }

@@ -8,12 +8,12 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use peers_proto::signaling::IceServer;
 use peers_proto::time::Instant;
 use peers_proto::{limits, timing};
 use rtc::ice::url::Url;
 use tokio::sync::Notify;
 
-use super::config::IceServer;
 use crate::clock::Clock;
 use crate::resolver;
 

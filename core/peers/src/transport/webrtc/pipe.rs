@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use peers_proto::{limits, timing};
+use peers_proto::timing;
 use webrtc::data_channel::DataChannel;
 
 use super::connection::Guard;
@@ -13,10 +13,7 @@ use super::inbox::Inbox;
 use super::runtime::Shared;
 use super::window::Window;
 use crate::clock::{Clock, system_now};
-use crate::transport::{CloseReason, FrameSink, FrameSource};
-
-/// A frame and its sealing.
-pub(super) const MAX_WIRE_FRAME: usize = limits::MAX_FRAME + limits::SEAL_OVERHEAD;
+use crate::transport::{CloseReason, FrameSink, FrameSource, MAX_TRANSPORT_FRAME};
 
 pub(super) struct Sink {
     pub(super) channel: Arc<dyn DataChannel>,
@@ -51,11 +48,11 @@ impl Sink {
 #[async_trait]
 impl FrameSink for Sink {
     async fn send(&mut self, frame: BytesMut) -> Result<(), CloseReason> {
-        let life = self.shared.life.clone();
-        if let Some(reason) = life.reason() {
+        let closed = self.shared.closed.clone();
+        if let Some(reason) = closed.reason() {
             return Err(reason);
         }
-        if frame.len() > MAX_WIRE_FRAME {
+        if frame.len() > MAX_TRANSPORT_FRAME {
             return Err(CloseReason::Protocol("a frame beyond the limit"));
         }
         let error = tokio::select! {
@@ -64,23 +61,23 @@ impl FrameSink for Sink {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             },
-            reason = life.ended() => return Err(reason),
+            reason = closed.wait() => return Err(reason),
         };
         // The channel knows that it ended a moment before the owning task learns why.
-        let why = Clock::system().timeout(timing::WEBRTC_CLOSE, life.ended()).await;
+        let why = Clock::system().timeout(timing::WEBRTC_CLOSE, closed.wait()).await;
         if why.is_none() {
-            life.end(CloseReason::Network(error.to_string()));
+            closed.set(CloseReason::Network(error.to_string()));
         }
-        Err(life.ended().await)
+        Err(closed.wait().await)
     }
 
     async fn close(&mut self) {
-        let life = self.shared.life.clone();
-        if life.reason().is_none() {
+        let closed = self.shared.closed.clone();
+        if closed.reason().is_none() {
             let clock = Clock::system();
             let acknowledged = self.wait(|_, outstanding| outstanding == 0);
             tokio::select! {
-                _ = life.ended() => {}
+                _ = closed.wait() => {}
                 _ = clock.timeout(timing::WEBRTC_CLOSE, acknowledged) => {}
             }
         }

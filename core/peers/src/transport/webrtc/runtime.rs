@@ -19,7 +19,6 @@ use super::chunk::Chunks;
 use super::counters::Counters;
 use super::gate::Gate;
 use super::kick::Kick;
-use super::life::Life;
 use super::names::Names;
 use super::pace::{Pace, Pair};
 use super::record::{self, Kind};
@@ -30,13 +29,14 @@ use super::stun::{self, Message};
 use super::turn::{Accounts, TurnRefusal};
 use crate::clock::Clock;
 use crate::transport::CloseReason;
+use crate::transport::closed::Closed;
 
 /// State that the sockets of one peer connection share with the rest of it.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) counters: Arc<Counters>,
     pub(super) kick: Kick,
-    pub(super) life: Life,
+    pub(super) closed: Closed,
     pub(super) rest: Rest,
     /// Tells, without memory, that the driver has come round: acknowledgements that had arrived are counted.
     pub(super) rounds: Notify,
@@ -55,13 +55,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(life: Life, places: Places, accounts: Accounts) -> Self {
+    pub(super) fn new(closed: Closed, places: Places, accounts: Accounts) -> Self {
         let counters = Arc::<Counters>::default();
         let kick = Kick::new(counters.clone());
         Self {
             counters,
             kick,
-            life,
+            closed,
             rest: Rest::default(),
             rounds: Notify::new(),
             sockets: Mutex::default(),
@@ -157,7 +157,7 @@ impl Shared {
             self.kick.relayed();
         }
         if self.gate().sending(datagram, to) && !opened {
-            self.life.end(CloseReason::Network("DTLS handshake failed".into()));
+            self.closed.set(CloseReason::Network("DTLS handshake failed".into()));
         }
     }
 
@@ -173,7 +173,7 @@ impl Shared {
         let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
         let judged = chunks.judge(packet, delivered, now);
         if let Err(violation) = judged {
-            self.life.end(CloseReason::Protocol(violation));
+            self.closed.set(CloseReason::Protocol(violation));
         }
         judged.is_ok()
     }
@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     fn shared() -> Shared {
-        Shared::new(Life::new(), Places::take(), Accounts::default())
+        Shared::new(Closed::default(), Places::take(), Accounts::default())
     }
 
     #[test]
@@ -268,16 +268,16 @@ mod tests {
         let open = shared();
         open.open();
         open.sending(&alert, to);
-        assert_eq!(open.life.reason(), None);
+        assert_eq!(open.closed.reason(), None);
         let opening = shared();
         opening.sending(&alert, to);
-        assert!(matches!(opening.life.reason(), Some(CloseReason::Network(_))));
+        assert!(matches!(opening.closed.reason(), Some(CloseReason::Network(_))));
     }
 
     #[test]
     fn a_packet_that_breaks_the_protocol_ends_the_connection() {
         let shared = shared();
         assert!(!shared.admit_packet(b"no packet", Instant::ZERO));
-        assert!(matches!(shared.life.reason(), Some(CloseReason::Protocol(_))));
+        assert!(matches!(shared.closed.reason(), Some(CloseReason::Protocol(_))));
     }
 }

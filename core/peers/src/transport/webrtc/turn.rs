@@ -15,7 +15,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
-use super::config::IceServer;
+use peers_proto::signaling::IceServer;
+
 use super::stun::{self, Id, Message};
 use crate::random;
 
@@ -35,8 +36,8 @@ pub(super) struct Accounts(Vec<(String, String)>);
 
 impl Accounts {
     pub(super) fn new(servers: &[IceServer]) -> Self {
-        let accounts = servers.iter().filter(|server| !server.username.is_empty());
-        Self(accounts.map(|server| (server.username.clone(), server.credential.clone())).collect())
+        let accounts = servers.iter().filter_map(IceServer::account);
+        Self(accounts.map(|(username, credential)| (username.to_owned(), credential.to_owned())).collect())
     }
 
     /// Signs a request that says who asks.
