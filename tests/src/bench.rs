@@ -33,7 +33,7 @@ use simple_peer::SimplePeer;
 /// The figures to measure, and the number of runs.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where one JSON object a line goes.
+    /// The file for one JSON object a line.
     pub json: Option<PathBuf>,
     /// The program that measures simple-peer.
     pub simple_peer: Option<PathBuf>,

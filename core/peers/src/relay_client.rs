@@ -1,20 +1,19 @@
 //! A device's connection to one relay: registration, exchanges, presence, ICE servers, and relayed transports.
 //!
 //! ```text
-//!   RelayClient ──┐                             ┌── writer ──┐
-//!   RelaySink  ───┼──> Shared (one lock:        │            │
-//!   RelaySource ──┤    signaling, lanes, inbox) ┤            ├── WebSocket ── relay
-//!   RelayEvents ──┘                             └── reader ──┘
+//!   RelayClient ──┐                                  ┌── writer ──┐
+//!   RelaySink  ───┼──> RelayShared (one lock:        │            │
+//!   RelaySource ──┤    signaling, transports, inbox) ┤            ├── WebSocket ── relay
+//!   RelayEvents ──┘                                  └── reader ──┘
 //!                          RelayTask: connect, register, pump, wait, again
 //! ```
 //!
-//! One task owns the socket. Everything it and the handles share sits behind one short lock, in state machines that
-//! know no socket; all queues in it are bounded, each by the limit named at its field.
+//! One task owns the socket. Everything it and the handles share sits behind one short lock, in state machines that know no
+//! socket. All queues in it are bounded, each by the limit named at its field.
 
 mod error;
 mod event;
 mod keep_alive;
-mod lanes;
 mod learned;
 mod pump;
 mod reconnect;
@@ -23,14 +22,15 @@ mod shared;
 mod signaling;
 mod state;
 mod task;
+mod transports;
 
 pub use error::RelayError;
 pub use event::{RelayEvent, RelayEvents};
 pub use state::{Disconnect, RelayState, RelayStatus};
 pub use task::RelayTask;
 
-pub(crate) use lanes::{Key, Outbound, Signals, Taken};
-pub(crate) use shared::Shared;
+pub(crate) use shared::RelayShared;
+pub(crate) use transports::{PushOutcome, ReadOutcome, TransportKey, TransportSignals};
 
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ pub struct RelayConfig {
 #[derive(Clone)]
 pub struct RelayClient {
     url: Arc<str>,
-    shared: Arc<Shared>,
+    shared: Arc<RelayShared>,
 }
 
 impl RelayClient {
@@ -81,10 +81,10 @@ impl RelayClient {
     pub fn start(config: RelayConfig) -> Result<(Self, RelayEvents, RelayTask), RelayError> {
         let endpoint = Endpoint::parse(&config.url).map_err(|_| RelayError::Url)?;
         let server_name = peers_proto::signaling::server_name(&config.url).ok_or(RelayError::Url)?;
-        let shared = Arc::new(Shared::new(config.keys.device_id(), config.open, config.clock.clone()));
+        let shared = Arc::new(RelayShared::new(config.keys.device_id(), config.open, config.clock.clone()));
         let tls = config.tls.clone().unwrap_or_else(public_roots);
         let client = Self { url: config.url.as_str().into(), shared: shared.clone() };
-        let task = RelayTask::spawn(task::Dialer { config, endpoint, server_name, tls }, shared.clone());
+        let task = RelayTask::spawn(task::RelayDialer { config, endpoint, server_name, tls }, shared.clone());
         Ok((client, RelayEvents::new(shared), task))
     }
 
@@ -174,8 +174,8 @@ impl RelayClient {
     /// # Errors
     /// [`RelayError::NotRegistered`], [`RelayError::TooMany`], [`RelayError::Duplicate`], and what ended the client.
     pub fn open(&self, peer: DeviceId, connection: ConnectionId) -> Result<Transport, RelayError> {
-        let key = Key { peer, connection };
-        let signals = self.shared.open_lane(key)?;
+        let key = TransportKey { peer, connection };
+        let signals = self.shared.open_transport(key)?;
         Ok(relay::transport(self.shared.clone(), key, signals))
     }
 
@@ -185,7 +185,7 @@ impl RelayClient {
         self.shared.network_changed(another);
     }
 
-    /// Says goodbye to the relay, and tries nothing before [`RelayClient::resume`]. [`RelayState::Suspended`] tells when
+    /// Closes the connection to the relay, and opens none before [`RelayClient::resume`]. [`RelayState::Suspended`] tells when
     /// it is done, within [`timing::CLOSE_GRACE`].
     pub fn suspend(&self) {
         self.shared.set_asleep(true);

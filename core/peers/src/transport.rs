@@ -16,7 +16,7 @@ pub use peers_proto::transport_kind::TransportKind;
 /// Largest frame a transport carries: a whole one, and room for its sealing.
 pub const MAX_TRANSPORT_FRAME: usize = limits::MAX_FRAME + limits::SEAL_ROOM;
 
-/// Why a transport ended. Every transport reports exactly one.
+/// The reason for which a transport ended. Every transport reports exactly one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CloseReason {
     /// This side closed it.
@@ -40,7 +40,7 @@ pub enum CloseReason {
 pub struct Transport {
     /// The kind of transport, and whether a server forwards the frames.
     pub route: Route,
-    /// Bytes both ends know only if nobody sits between them; empty where the transport has none.
+    /// Bytes that both ends know only if there is no other device between them; empty where the transport has none.
     pub binding: Vec<u8>,
     /// The sending half.
     pub sink: Box<dyn FrameSink>,

@@ -41,7 +41,7 @@ pub const FINGERPRINT_LEN: usize = 32;
 /// Bytes of the largest envelope.
 pub const MAX_ENVELOPE: usize = BOX_OVERHEAD + FIXED + FINGERPRINT_LEN + MAX_CERTIFICATE + MAX_ENVELOPE_BODY;
 
-/// Why an envelope could not be made or does not count.
+/// The reason for which an envelope could not be made or does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
     /// Beyond the limit.

@@ -14,9 +14,9 @@ pub const MAX_REASSEMBLY_PER_CONNECTION: usize = 8 * 1024 * 1024;
 /// Bytes that a session may hold for its peer whatever others hold: what arrived and is not taken, and answers that are not
 /// on their way. A conversation that is read as it comes never needs more.
 pub const RECEIVED_SHARE: usize = 256 * 1024;
-/// Bytes that all sessions of a process may hold for their peers beyond their shares. With the shares of
-/// [`MAX_CONNECTIONS`] and both `SENT` limits that is 55 MiB, if every peer of a device is an enemy: an app that grows
-/// by more than 64 MB while it is not looked at is killed by the phone.
+/// Bytes that all sessions of a process may hold for their peers beyond their shares. With the shares of [`MAX_CONNECTIONS`]
+/// and both `SENT` limits that is 55 MiB, if every peer of a device is an enemy. A phone kills an app that grows by more than
+/// 64 MB in the background.
 pub const RECEIVED_POOL: usize = 32 * 1024 * 1024;
 /// Bytes that a session may have unacknowledged whatever others have: eight frames, so that it always gets on.
 pub const SENT_SHARE: usize = 128 * 1024;
@@ -94,8 +94,8 @@ pub const MAX_FRAME_CONTENT: usize = (MAX_FRAME - SEAL_ROOM) / SCTP_PAYLOAD * SC
 /// Bytes of a ping that asks whether full packets pass: two SCTP packets full, of which at least one is, and more than a TCP
 /// segment on an Ethernet has. Few enough for the first flight of a new connection.
 pub const FULL_PING: usize = 2 * SCTP_PAYLOAD;
-/// Bytes of the peer beyond which its next acknowledgement may wait behind more of them: far below what a transport keeps for
-/// a slow link, and more than a conversation has in some seconds.
+/// Bytes of the peer beyond which its next acknowledgement may wait behind more of them. Far below what a transport keeps for a
+/// slow link, and more than a conversation has in some seconds.
 pub const BULK: usize = 64 * 1024;
 /// Received bytes after which an acknowledgement does not wait for its timer.
 pub const ACK_EVERY: usize = 1024 * 1024;
@@ -253,8 +253,8 @@ pub const SCTP_CONTROL_BURST: u64 = 64;
 pub const SCTP_CONTROL_RATE: u64 = 4;
 /// Stream resets on one connection: the one channel's, repeated as long as the answer is lost.
 pub const MAX_SCTP_RESETS: usize = 32;
-/// Bytes received through the relay for one transport and not yet taken by its reader: twice the session's send
-/// window, so only a peer that ignores the window, or a reader that stopped, gets there. The transport is closed.
+/// Bytes received through the relay for one transport and not yet taken by its reader. Twice the session's send window, so only
+/// a peer that ignores the window, or a reader that stopped, gets there. The transport is closed.
 pub const RELAY_INBOUND: usize = 2 * SEND_WINDOW;
 /// The same for all transports of one relay together. Beyond it the fullest one is closed.
 pub const RELAY_INBOUND_TOTAL: usize = 2 * RELAY_INBOUND;
@@ -271,7 +271,7 @@ pub const MAX_RELAY_INCOMING_PER_PEER: usize = 4;
 /// The same for all devices that this one does not watch, together: each needs a handshake's place next.
 pub const MAX_RELAY_STRANGERS: usize = MAX_STRANGER_HANDSHAKES;
 /// Of those, from one device.
-pub const MAX_RELAY_LANES_PER_STRANGER: usize = 2;
+pub const MAX_RELAY_TRANSPORTS_PER_STRANGER: usize = 2;
 /// Events of one relay not yet taken by the app's side. Beyond it exchanges are dropped, as a network would.
 pub const MAX_RELAY_EVENTS: usize = 256;
 /// Exchanges held while the relay is away. More were not going to be answered in time.

@@ -38,7 +38,7 @@ use peers_proto::timing;
 
 use crate::config::{AccessConfig, IceConfig, Limits, RelayConfig};
 use mail::Mail;
-use places::{Places, subscriber};
+use places::{AddressPlaces, subscriber};
 use socket::Socket;
 
 /// Interval at which the relay looks for silent sockets, expired messages and knocks whose turn has come. Lateness of
@@ -72,7 +72,7 @@ pub enum Inbound {
     Close,
 }
 
-/// Why a socket, or its registration, was not let in.
+/// The reason for which a socket, or its registration, was not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// No room at all.
@@ -101,7 +101,7 @@ pub struct Broker {
     /// Connections come from a proxy, which names the device's address.
     proxied: bool,
     next_socket: u64,
-    places: Places,
+    places: AddressPlaces,
     sockets: HashMap<SocketId, Box<Socket>>,
     devices: HashMap<DeviceId, SocketId>,
     mail: Mail,
@@ -129,7 +129,7 @@ impl Broker {
             ice: config.ice.clone(),
             proxied: config.trust_forwarded_for,
             next_socket: 0,
-            places: Places::default(),
+            places: AddressPlaces::default(),
             sockets: HashMap::new(),
             devices: HashMap::new(),
             mail: Mail::default(),
@@ -261,7 +261,7 @@ impl Broker {
         }
     }
 
-    /// The connection is gone, whoever closed it.
+    /// The connection is gone, by either end.
     pub fn handle_closed(&mut self, id: SocketId) {
         self.leave(id);
         self.places.close_half_open(id);

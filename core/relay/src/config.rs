@@ -12,11 +12,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::Deserialize;
 
-/// Everything a relay can be told.
+/// All settings of a relay.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RelayConfig {
-    /// Where to listen; port 0 picks one. TLS is the reverse proxy's job.
+    /// The address to listen at; port 0 picks one. TLS is the reverse proxy's job.
     pub bind: SocketAddr,
     /// The names under which devices dial this relay (`relay.example.com`, `192.0.2.1:8443`), as
     /// `peers_proto::signaling::server_name` makes them. A device's registration is for one of these names or void. None

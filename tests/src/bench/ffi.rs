@@ -48,7 +48,7 @@ const GARBAGE: f64 = 300.0;
 /// The figures to measure, and the number of runs.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where one JSON object a line goes.
+    /// The file for one JSON object a line.
     pub json: Option<PathBuf>,
     /// Devices besides Rust's, as `NAME=COMMAND`.
     pub with: Vec<String>,

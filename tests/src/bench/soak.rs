@@ -24,7 +24,7 @@ const GUARD: Duration = Duration::from_secs(30);
 /// The number of repetitions.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where one JSON object a line goes.
+    /// The file for one JSON object a line.
     pub json: Option<PathBuf>,
     /// Connections made and closed.
     pub cycles: u32,

@@ -2,7 +2,7 @@
 
 use peers_proto::certificate::CertificateError;
 
-/// Why the relay client did not do it.
+/// The reason for which a request to the relay client failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RelayError {
     /// Not a `ws://` or `wss://` URL with a host.

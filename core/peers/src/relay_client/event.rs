@@ -7,8 +7,8 @@ use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::limits;
 use peers_proto::signaling::{ErrorCode, ExchangeKind, MessageId};
 
-use super::Shared;
-use super::lanes::{Key, Signals};
+use super::RelayShared;
+use super::transports::{TransportKey, TransportSignals};
 use crate::transport::{Transport, relay};
 
 /// Something the relay or a peer did.
@@ -63,11 +63,11 @@ pub enum RelayEvent {
 
 /// The receiving end. Dropping it drops what arrives.
 pub struct RelayEvents {
-    shared: Arc<Shared>,
+    shared: Arc<RelayShared>,
 }
 
 impl RelayEvents {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<RelayShared>) -> Self {
         Self { shared }
     }
 
@@ -102,23 +102,23 @@ impl Drop for RelayEvents {
     }
 }
 
-/// An event as it waits. A transport has halves only once somebody takes it: halves hold [`Shared`], and so must
+/// An event as it waits. A transport has halves only once somebody takes it: halves hold [`RelayShared`], and so must
 /// not wait inside it.
 pub(super) enum Queued {
     /// With whether the device that opened it is let in.
-    Incoming(Key, Arc<Signals>, bool),
+    Incoming(TransportKey, Arc<TransportSignals>, bool),
     Presence(DeviceId, bool),
     Other(RelayEvent),
 }
 
 /// At most [`limits::MAX_RELAY_EVENTS`], and beside them the newest presence of each watched device.
 #[derive(Default)]
-pub(super) struct Inbox {
+pub(super) struct EventInbox {
     queue: VecDeque<Queued>,
     closed: bool,
 }
 
-impl Inbox {
+impl EventInbox {
     /// False if there is no room: the event is dropped.
     pub(super) fn push(&mut self, event: Queued) -> bool {
         if self.closed {
@@ -138,8 +138,8 @@ impl Inbox {
         self.queue.pop_front()
     }
 
-    /// Nobody takes events any more. Returns the transports nobody will take.
-    pub(super) fn close(&mut self) -> Vec<Key> {
+    /// The receiver of events is gone. Returns the transports that it has not taken.
+    pub(super) fn close(&mut self) -> Vec<TransportKey> {
         self.closed = true;
         let waiting = self.queue.drain(..);
         waiting.filter_map(|q| if let Queued::Incoming(key, ..) = q { Some(key) } else { None }).collect()

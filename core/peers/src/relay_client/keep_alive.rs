@@ -6,7 +6,7 @@ use std::time::Duration;
 use peers_proto::time::Instant;
 use peers_proto::timing;
 
-use super::Shared;
+use super::RelayShared;
 use super::learned::quiet;
 use super::state::Disconnect;
 use crate::clock::Clock;
@@ -47,7 +47,7 @@ impl Pulse {
 
     /// Pings a silent relay at multiples of `every`, and at once after a change of network; returns when no answer came in
     /// time.
-    pub(super) async fn watch(&self, shared: &Shared, every: Duration) -> Disconnect {
+    pub(super) async fn watch(&self, shared: &RelayShared, every: Duration) -> Disconnect {
         let clock = shared.clock();
         loop {
             let heard = Instant::from_micros(self.heard.load(Ordering::Relaxed));

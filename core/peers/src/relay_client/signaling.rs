@@ -141,7 +141,7 @@ impl Signaling {
             },
         };
         for waiting in waiting {
-            // Whoever stopped waiting does not want it.
+            // A receiver that has stopped waiting needs no answer.
             let _ = waiting.send(answer.clone());
         }
     }
@@ -198,7 +198,7 @@ impl Signaling {
         self.exchanges.pop_front().map(|(_, text)| text)
     }
 
-    /// Nobody will answer: those who wait hear it by the sender's end.
+    /// No answer will come: the waiting receivers end with the sender.
     pub(super) fn stop(&mut self) {
         self.registered = false;
         self.lookups.clear();

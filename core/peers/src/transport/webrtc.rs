@@ -53,7 +53,7 @@ pub use attempt::{Attempt, Connecting, Negotiation, WebRtcError};
 pub use candidate::CandidateError;
 pub use config::WebRtcConfig;
 pub use counters::CounterSnapshot;
-pub use lane::{Lane, LaneError};
+pub use lane::{DatagramLane, LaneError};
 pub use names::Names;
 pub use sdp::{DescriptionError, Fingerprint, fingerprint_of_sdp};
 pub use turn::TurnRefusal;

@@ -18,7 +18,7 @@ mod tls;
 
 pub use connect::DialError;
 pub use dial::{DialOptions, dial};
-pub use listen::{Incoming, Listener};
+pub use listen::{AcceptedSocket, Listener};
 pub use locality::is_local;
 pub use tls::{TrustError, pinned, private_roots, public_roots};
 

@@ -20,7 +20,7 @@ const VERSION: u8 = 1;
 const DOMAIN: &[u8] = b"peers revocation\0";
 const FIXED: usize = 43;
 
-/// Why bytes are not a revocation list.
+/// The reason for which bytes are not a revocation list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RevocationError {
     /// Too short, too long, or trailing bytes.

@@ -20,14 +20,14 @@ pub(super) type Hint = [u8; HINT_LEN];
 
 /// Message 1, in the clear.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Offer {
+pub(super) struct HandshakeOffer {
     pub(super) versions: Vec<u8>,
     pub(super) plain: bool,
     pub(super) hint: Hint,
     pub(super) commitment: [u8; 32],
 }
 
-impl Offer {
+impl HandshakeOffer {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![self.versions.len() as u8];
         bytes.extend_from_slice(&self.versions);
@@ -61,14 +61,14 @@ impl Offer {
 }
 
 /// Message 2, sealed by the handshake.
-pub(super) struct Answer {
+pub(super) struct HandshakeAnswer {
     pub(super) version: u8,
     pub(super) mode: Mode,
     pub(super) nonce: Nonce,
     pub(super) certificate: DeviceCertificate,
 }
 
-impl Answer {
+impl HandshakeAnswer {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mode = match self.mode {
             Mode::Sealed => MODE_SEALED,
@@ -114,7 +114,7 @@ impl Opening {
     }
 }
 
-/// Proves to the responder that the caller knows its key, and to nobody else whom the call is for.
+/// Proves to the responder that the caller knows its key, and shows no other device whom the call is for.
 pub(super) fn hint(responder_noise_pk: &[u8; KEY_LEN], ephemeral_pk: &[u8]) -> Hint {
     let mut hint = [0; HINT_LEN];
     hint.copy_from_slice(&hash(b"peers hint\0", &[responder_noise_pk, ephemeral_pk])[..HINT_LEN]);

@@ -180,7 +180,7 @@ pub enum ExchangeKind {
     IceCandidate,
 }
 
-/// Where the ICE agent finds servers (S017, S056).
+/// The servers of the ICE agent (S017, S056).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct IceServers {

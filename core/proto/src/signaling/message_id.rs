@@ -48,7 +48,7 @@ impl<'de> Deserialize<'de> for MessageId {
     }
 }
 
-/// The messages received lately. Ids count per sender, so that nobody can burn another's.
+/// The messages received lately. Ids count per sender, so that no sender can use up another's.
 #[derive(Debug, Default)]
 pub struct SeenMessages(Recent<(DeviceId, MessageId), { limits::MAX_SEEN_MESSAGES }>);
 

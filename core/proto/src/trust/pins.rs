@@ -87,9 +87,9 @@ impl KnownKeys {
     }
 }
 
-/// The keys stored for the devices this one has accepted, at most [`MAX_PINNED`]. When all places are taken, the device goes
-/// that was used least recently of those below [`TrustLevel::Trusted`]: whatever strangers an app accepts, none of them
-/// makes it forget the keys of a device that a person trusts.
+/// The keys stored for the devices this one has accepted, at most [`MAX_PINNED`]. When all places are taken, the least recently
+/// used device below [`TrustLevel::Trusted`] is removed. So no stranger that an app accepts displaces the keys of a device that
+/// a person trusts.
 #[derive(Debug, Clone, Default)]
 pub struct Pins {
     all: BTreeMap<DeviceId, Pin>,

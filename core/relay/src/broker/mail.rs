@@ -43,13 +43,13 @@ pub(super) struct Mail {
 /// The messages that wait for one device.
 #[derive(Debug, Default)]
 struct Mailbox {
-    letters: FairQueue<DeviceId, Waiting>,
+    letters: FairQueue<DeviceId, WaitingMail>,
     /// Knocks that wait for their turn to become letters.
-    knocks: FairQueue<DeviceId, Waiting>,
+    knocks: FairQueue<DeviceId, WaitingMail>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct WaitingMail {
     letter: Letter,
     until: Instant,
 }
@@ -75,7 +75,7 @@ impl Mail {
             }
         });
         self.add(to, |mailbox| {
-            mailbox.letters.push(address, from, Waiting { letter, until: now + timing::OFFER_TTL }, cost);
+            mailbox.letters.push(address, from, WaitingMail { letter, until: now + timing::OFFER_TTL }, cost);
         });
         self.change(to, |mailbox, dropped_by_share| {
             let letters = &mut mailbox.letters;
@@ -109,7 +109,7 @@ impl Mail {
             }
         });
         self.add(to, |mailbox| {
-            mailbox.knocks.push(address, from, Waiting { letter, until: now + timing::OFFER_TTL }, cost);
+            mailbox.knocks.push(address, from, WaitingMail { letter, until: now + timing::OFFER_TTL }, cost);
         });
         self.change(to, |mailbox, dropped_by_share| {
             let knocks = &mut mailbox.knocks;

@@ -17,7 +17,7 @@ use super::fair_queue::FairQueue;
 const MAX_OWN: usize = 512 << 10;
 /// Bytes of a piece of relayed data beside its own: its places in queues, its allocation.
 const DATA_COST: usize = 128;
-/// One entry of [`Outbox::presence`], and its place.
+/// One entry of [`SocketOutbox::presence`], and its place.
 const PRESENCE_COST: usize = 256;
 
 /// A relayed connection, from one of its ends: the other device and the connection's id.
@@ -37,7 +37,7 @@ pub enum Outbound {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub(super) struct SocketOutbox {
     own: VecDeque<Own>,
     own_bytes: usize,
     /// The newest of each device that has a place in `own`; bounded by what the device watches.
@@ -53,7 +53,7 @@ pub(super) struct Outbox {
 #[derive(Debug)]
 enum Own {
     Answer(Outbound),
-    /// See [`Outbox::presence`].
+    /// See [`SocketOutbox::presence`].
     Presence(DeviceId),
 }
 
@@ -71,7 +71,7 @@ struct LastWords {
     reason: &'static str,
 }
 
-impl Outbox {
+impl SocketOutbox {
     /// An answer of the relay. False if there is no room: the device is too slow.
     #[must_use]
     pub(super) fn push_own(&mut self, outbound: Outbound) -> bool {
@@ -109,7 +109,7 @@ impl Outbox {
         self.data.lanes()
     }
 
-    /// Connections that ended, whose device has not been told yet.
+    /// Connections that ended, while their device has no message about it yet.
     pub(super) fn ends(&self) -> usize {
         self.ends
     }

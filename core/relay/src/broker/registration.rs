@@ -41,8 +41,7 @@ impl Proof {
 impl Broker {
     /// A device wants to register: the challenge it has to answer, and when its answer may be verified.
     ///
-    /// # Errors
-    /// [`Refused::Closing`], [`Refused::Registrations`]: the device has been told.
+    /// # Errors [`Refused::Closing`], [`Refused::Registrations`]: the device has got the reason.
     pub fn handle_registering(
         &mut self,
         id: SocketId,

@@ -1,9 +1,8 @@
 //! The data path: binary messages between two devices that accept each other.
 //!
-//! A relayed connection begins with its first frame and ends with a close from either side, the departure of either
-//! device, the end of their consent, or a full queue. Nothing is dropped in silence; what cannot be delivered closes it
-//! with a reason at both ends. Frames of a connection that ended are discarded, since their sender has been told or is
-//! being told.
+//! A relayed connection begins with its first frame and ends with a close from either side, the departure of either device, the
+//! end of their consent, or a full queue. Nothing is dropped in silence; what cannot be delivered closes it with a reason at
+//! both ends. Frames of a connection that ended are discarded, since their sender has a message about it, or one on its way.
 
 use bytes::Bytes;
 use peers_proto::id::DeviceId;

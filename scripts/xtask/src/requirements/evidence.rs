@@ -12,7 +12,7 @@ use crate::workspace;
 /// Kinds of files that hold tests; a file without an extension is a shell script.
 const KINDS: [&str; 8] = ["rs", "kt", "kts", "swift", "mjs", "js", "py", "sh"];
 
-/// Where a test says that it proves a row.
+/// A comment of a test that names a row.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Evidence {
     file: PathBuf,

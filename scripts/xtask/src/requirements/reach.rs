@@ -1,4 +1,4 @@
-//! How much of the product a test goes through, by the folder it lives in.
+//! The part of the product that a test goes through, by the folder of the test.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! `cargo xtask words`: counts of prose that is hard to read; none may rise.
 //!
-//! The reasons: a reader finds a thing by its name, so the first sentence of a doc says what the item is, a type name means one
-//! thing, a sentence holds one idea, and programs are not people.
+//! A reader finds a thing by its name. So the first sentence of a doc says what the item is, and a type name means one thing. A
+//! sentence holds one idea, and programs are not people.
 
 mod prose;
 mod types;
@@ -167,7 +167,7 @@ impl Found {
     }
 }
 
-/// Whether the first word of a paragraph is a question's.
+/// True if the first word of a paragraph is a question's.
 fn asks(text: &str) -> bool {
     let first = text.trim_start_matches(['-', '*', '_', ' ']).split(|c: char| !c.is_alphabetic()).next();
     first.is_some_and(|first| QUESTIONS.contains(&first))

@@ -121,7 +121,7 @@ impl Reader {
     }
 }
 
-/// Whether a line begins a heading or an item of a list, or a KDoc tag.
+/// True if a line begins a heading, an item of a list or a KDoc tag.
 fn begins_item(line: &str) -> bool {
     let numbered =
         line.split_once(". ").is_some_and(|(number, _)| number.bytes().all(|b| b.is_ascii_digit()));

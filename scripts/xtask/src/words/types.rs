@@ -58,7 +58,7 @@ fn defines(word: &str) -> bool {
     ["struct", "enum", "trait"].contains(&word)
 }
 
-/// Whether the tokens before a group are `#[cfg(test)] mod name`.
+/// True if the tokens before a group are `#[cfg(test)] mod name`.
 fn is_test_module(before: &[TokenTree]) -> bool {
     let [.., TokenTree::Group(attribute), TokenTree::Ident(word), TokenTree::Ident(_)] = before else {
         return false;

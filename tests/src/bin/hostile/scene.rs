@@ -113,7 +113,7 @@ impl Scene {
         }
     }
 
-    /// Where the victim looks for its second relay.
+    /// The address of the victim's second relay.
     pub(crate) fn listener(&self) -> Outcome<&Arc<TcpListener>> {
         match &self.second {
             Second::Listener(listener) => Ok(listener),

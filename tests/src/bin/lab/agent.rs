@@ -1,4 +1,4 @@
-//! A device that does what it is told: a line of JSON each way.
+//! A device that obeys commands: a line of JSON each way.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -139,7 +139,7 @@ impl Received {
     }
 }
 
-/// Sends a message and a piece of stream at every tick, until told to stop and all is acknowledged; says how much it was.
+/// Sends a message and a piece of stream at every tick, until it is stopped and all is acknowledged. Returns how much it was.
 pub(crate) async fn send(
     session: Session,
     every: Duration,

@@ -51,9 +51,9 @@ impl Nat {
         }
     }
 
-    /// Rules for nft. Linux keeps a source port where it can, so that a device alone behind its router has the same one
-    /// towards everybody. Whom a port lets in is noted when the device sends from it. What nobody asked for is dropped, as
-    /// home routers do: an answer of the router itself would occupy the very port that the device is about to send from.
+    /// Rules for nft. Linux keeps a source port where it can, so that a device alone behind its router has the same one towards
+    /// everybody. Whom a port lets in is noted when the device sends from it. Unsolicited datagrams are dropped, as home
+    /// routers do: an answer of the router itself would occupy the very port that the device is about to send from.
     pub(crate) fn rules(self) -> String {
         let (noted, let_in) = match self {
             Self::FullCone => ("udp sport", "udp dport"),

@@ -30,7 +30,7 @@ pub(crate) struct Choice {
     /// Scenarios that run at once. More disturb the times that are measured.
     #[arg(long, default_value_t = 3)]
     jobs: u32,
-    /// Where logs go.
+    /// The folder of logs.
     #[arg(long)]
     logs: PathBuf,
     /// Only scenarios with this in their names.

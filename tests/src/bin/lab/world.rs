@@ -71,7 +71,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// The Internet with nobody on it. `folder` takes logs.
+    /// The Internet without devices. `folder` takes logs.
     pub(crate) async fn new(folder: &Path) -> Outcome<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let name = format!("lab{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -348,7 +348,7 @@ impl World {
     }
 
     /// From now on a router loses UDP datagrams with more than this many bytes of content, in both directions and without a
-    /// word: a tunnel behind it has a small MTU, and a firewall drops what would say so.
+    /// message. A tunnel behind it has a small MTU, and a firewall drops the message about it.
     pub(crate) async fn lose_above(&self, router: &str, bytes: u16) -> Outcome<()> {
         let length = bytes + UDP_HEADER;
         let rules = format!(

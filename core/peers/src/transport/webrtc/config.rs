@@ -10,7 +10,7 @@ use super::names::Names;
 pub struct WebRtcConfig {
     /// STUN and TURN servers, asked in parallel. The stack speaks UDP to all of them; URLs of other transports are ignored.
     pub ice_servers: Vec<IceServer>,
-    /// Where their names are looked up and remembered.
+    /// The table in which their names are looked up and remembered.
     pub names: Names,
     /// Use TURN only and reveal no address of this device to the peer (S136).
     pub relay_only: bool,

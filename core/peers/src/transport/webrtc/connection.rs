@@ -17,8 +17,8 @@ use webrtc::peer_connection::{
 };
 
 use super::candidate;
-use super::inbox::Inbox;
-use super::runtime::Shared;
+use super::inbox::FrameInbox;
+use super::runtime::ConnectionShared;
 use super::sdp;
 use crate::clock::Clock;
 use crate::transport::closed::Closed;
@@ -43,7 +43,7 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // The task sees this, closes the peer connection within its bound and ends; nobody needs to wait for it.
+        // The task sees this, closes the peer connection within its bound and ends. No caller needs to wait for it.
         self.closed.set(CloseReason::Local);
     }
 }
@@ -52,8 +52,8 @@ impl Drop for Guard {
 pub(super) struct Connection {
     pub(super) pc: Arc<dyn PeerConnection>,
     pub(super) channel: Arc<dyn DataChannel>,
-    pub(super) inbox: Arc<Inbox>,
-    pub(super) shared: Arc<Shared>,
+    pub(super) inbox: Arc<FrameInbox>,
+    pub(super) shared: Arc<ConnectionShared>,
     pub(super) said: Said,
 }
 
@@ -80,7 +80,7 @@ impl Said {
 }
 
 impl Connection {
-    /// Starts the task. `opened` is told when the channel opens, and dropped if it never does.
+    /// Starts the task. `opened` gets a message when the channel opens, and is dropped if it never does.
     pub(super) fn spawn(self, establishment: Duration, opened: oneshot::Sender<()>) -> Guard {
         let closed = self.shared.closed.clone();
         let task = tokio::spawn(self.run(establishment, opened));
@@ -98,7 +98,7 @@ impl Connection {
             }
         };
         if let Err(error) = self.pc.close().await {
-            tracing::debug!(%error, "closing a peer connection");
+            tracing::debug!(%error, "peer connection not closed");
         }
         self.inbox.finish(reason);
     }
@@ -128,9 +128,9 @@ impl Connection {
 
     /// Waits until the channel is open at both ends.
     ///
-    /// The stack drops what arrives before its own side has opened, and the sender never learns of it. So each side
-    /// says [`OPEN`] when it has opened, and nothing else until it has heard from the peer: of the two, the one that
-    /// opens later is always heard, and its answer tells the other.
+    /// The stack drops what arrives before its own side has opened, and the sender never learns of it. So each side sends
+    /// [`OPEN`] when it has opened, and nothing else until it has heard from the peer. The message of the side that opens later
+    /// always arrives, and so does the answer to it.
     async fn open(&mut self) -> Result<(), CloseReason> {
         loop {
             match self.event().await {
@@ -181,8 +181,8 @@ const OPEN: &str = "open";
 const HEARD: &str = "heard";
 
 /// Receiver of the stack's events. It runs on the driver, so nothing here waits.
-pub(super) struct Events {
-    pub(super) shared: Arc<Shared>,
+pub(super) struct StackEvents {
+    pub(super) shared: Arc<ConnectionShared>,
     pub(super) candidates: mpsc::Sender<String>,
     /// The first candidate is known, and with it every host candidate: the stack adds those together.
     pub(super) gathered: Arc<Notify>,
@@ -192,17 +192,17 @@ pub(super) struct Events {
 }
 
 #[async_trait]
-impl PeerConnectionEventHandler for Events {
+impl PeerConnectionEventHandler for StackEvents {
     async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
         self.gathered.notify_one();
         let Ok(init) = event.candidate.to_json() else { return };
         // Host candidates are inside the description.
         let Some(candidate) = sdp::publishable(&init.candidate, self.relay_only)
-            .filter(|candidate| candidate.kind != candidate::Kind::Host)
+            .filter(|candidate| candidate.kind != candidate::CandidateKind::Host)
         else {
             return;
         };
-        self.relayed.fetch_or(candidate.kind == candidate::Kind::Relay, Ordering::Relaxed);
+        self.relayed.fetch_or(candidate.kind == candidate::CandidateKind::Relay, Ordering::Relaxed);
         if self.candidates.try_send(candidate.to_string()).is_err() {
             self.shared.counters.local_candidates_dropped.add(1);
         }

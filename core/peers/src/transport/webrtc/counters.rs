@@ -21,7 +21,7 @@ pub struct CounterSnapshot {
     pub send_waits: u64,
     /// Remote candidates refused by the filter or the cap.
     pub candidates_refused: u64,
-    /// Local candidates nobody took in time.
+    /// Local candidates that were not taken in time.
     pub local_candidates_dropped: u64,
     /// Extra passes the driver was given.
     pub kicks: u64,

@@ -9,20 +9,20 @@ use peers_proto::timing;
 use webrtc::data_channel::DataChannel;
 
 use super::connection::Guard;
-use super::inbox::Inbox;
-use super::runtime::Shared;
+use super::inbox::FrameInbox;
+use super::runtime::ConnectionShared;
 use super::window::Window;
 use crate::clock::{Clock, system_now};
 use crate::transport::{CloseReason, FrameSink, FrameSource, MAX_TRANSPORT_FRAME};
 
-pub(super) struct Sink {
+pub(super) struct ChannelSink {
     pub(super) channel: Arc<dyn DataChannel>,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<ConnectionShared>,
     pub(super) window: Window,
     pub(super) guard: Arc<Guard>,
 }
 
-impl Sink {
+impl ChannelSink {
     /// Waits until `enough` of what the peer has not acknowledged.
     async fn wait(
         &mut self,
@@ -46,7 +46,7 @@ impl Sink {
 }
 
 #[async_trait]
-impl FrameSink for Sink {
+impl FrameSink for ChannelSink {
     async fn send(&mut self, frame: BytesMut) -> Result<(), CloseReason> {
         let closed = self.shared.closed.clone();
         if let Some(reason) = closed.reason() {
@@ -85,15 +85,15 @@ impl FrameSink for Sink {
     }
 }
 
-pub(super) struct Source {
-    pub(super) inbox: Arc<Inbox>,
+pub(super) struct ChannelSource {
+    pub(super) inbox: Arc<FrameInbox>,
     pub(super) taken: VecDeque<Bytes>,
     /// Held so that the connection lives as long as either half.
     pub(super) _guard: Arc<Guard>,
 }
 
 #[async_trait]
-impl FrameSource for Source {
+impl FrameSource for ChannelSource {
     async fn recv(&mut self) -> Result<Bytes, CloseReason> {
         loop {
             if let Some(frame) = self.taken.pop_front() {

@@ -1,10 +1,10 @@
 //! The window of a data channel: bytes that may be under way at once.
 //!
-//! Bytes that the stack has taken and the peer has not acknowledged are on the path or wait in front of it. Too little
-//! leaves a long path idle; too much makes every call wait behind a transfer. So the window follows the path: what it
-//! carries in a round trip, a quarter more to find out whether it carries more, and a fixed part that keeps both ends
-//! busy. It learns this as BBR does (draft-ietf-ccwg-bbr): from the best recent delivery and the shortest round trip, and
-//! it pauses for a moment when the latter is too old to be trusted.
+//! Bytes that the stack has taken and the peer has not acknowledged are on the path or wait in front of it. Too little leaves a
+//! long path idle; too much makes every call wait behind a transfer. So the window follows the path. It is the bytes of a round
+//! trip, a quarter more to find out whether the path carries more, and a fixed part that keeps both ends busy. It learns this
+//! as BBR does (draft-ietf-ccwg-bbr), from the best recent delivery and the shortest round trip. It pauses for a moment when
+//! the latter is too old to be trusted.
 
 use std::time::Duration;
 
@@ -94,8 +94,8 @@ impl Window {
     }
 }
 
-/// Above one, so that the window finds a rate that rises, and by little: what is beyond the path waits in its queues,
-/// and a queue that overflows costs the stack a second.
+/// Above one, so that the window finds a rate that rises. By little: bytes beyond the path's rate wait in its queues, and a
+/// queue that overflows costs the stack a second.
 const GAIN: f64 = 1.25;
 /// The share of the best delivery that is left after each round trip.
 const FADING: f64 = 0.9;

@@ -18,13 +18,13 @@ pub(super) const READ_BUFFER: usize = 16 * 1024;
 /// The stream that [`upgrade`] opens.
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Why a WebSocket did not open.
+/// The reason for which a WebSocket did not open.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DialError {
     /// Not a `ws://` or `wss://` URL with a host.
     #[error("not a ws:// or wss:// URL with a host")]
     Url,
-    /// A public address without TLS, and nobody allowed that.
+    /// A public address without TLS, which the options do not allow.
     #[error("the address is public and the URL is not wss://")]
     Insecure,
     /// The host's name has no address now.

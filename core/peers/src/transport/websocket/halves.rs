@@ -53,7 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSink<S> {
     async fn close_with(&mut self, code: CloseCode) {
         let goodbye =
             async { self.sink.send(Message::Close(Some(CloseFrame { code, reason: "".into() }))).await };
-        // Whoever does not take it sees the connection end without it.
+        // A peer that does not take it sees the connection end without it.
         let _ = Clock::system().timeout(timing::CLOSE_GRACE, goodbye).await;
     }
 
@@ -133,7 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> FrameSource for WebSocketSource<S
         }
     }
 
-    /// Polls once for nobody: the next `recv` polls again before it waits, so no wake-up is lost.
+    /// Polls once without a waker: the next `recv` polls again before it waits, so no wake-up is lost.
     fn try_recv(&mut self) -> Option<Bytes> {
         match self.poll_frame(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(frame)) => Some(frame),

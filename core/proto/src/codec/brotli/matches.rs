@@ -1,6 +1,6 @@
 //! Finds what was there before.
 
-use super::commands::{Command, Recent};
+use super::commands::{Command, RecentDistances};
 
 /// Shorter copies are found at the last distance only.
 const MIN_MATCH: usize = 4;
@@ -39,7 +39,7 @@ pub(super) struct Matches<'a> {
     hash_bits: u32,
     /// Up to here the body is described.
     done: usize,
-    recent: Recent,
+    recent: RecentDistances,
 }
 
 impl<'a> Matches<'a> {
@@ -52,7 +52,7 @@ impl<'a> Matches<'a> {
             turns: vec![0; 1 << hash_bits],
             hash_bits,
             done: 0,
-            recent: Recent::default(),
+            recent: RecentDistances::default(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! A phone that nobody uses.
+//! A phone in a pocket.
 
 use std::path::PathBuf;
 use std::time::Duration;
