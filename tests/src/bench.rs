@@ -1,4 +1,4 @@
-//! What a session costs, measured on loopback against what it is made of.
+//! Costs of a session, measured on loopback against the parts it is made of.
 //!
 //! | side | is |
 //! |---|---|
@@ -30,10 +30,10 @@ use std::path::PathBuf;
 use report::Report;
 use simple_peer::SimplePeer;
 
-/// What to measure, and how often.
+/// The figures to measure, and the number of runs.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where one JSON object a line goes.
+    /// The file for one JSON object a line.
     pub json: Option<PathBuf>,
     /// The program that measures simple-peer.
     pub simple_peer: Option<PathBuf>,
@@ -45,7 +45,7 @@ pub struct Options {
     pub connects: u32,
 }
 
-/// What came of it, or what went wrong.
+/// The result, or the error.
 pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Measures everything, prints it, and says whether every bound held.

@@ -1,4 +1,4 @@
-//! What devices of the benchmark and of the lab have in common.
+//! Parts that devices of the benchmark and of the lab share.
 
 use async_trait::async_trait;
 use bytes::Bytes;

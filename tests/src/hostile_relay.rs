@@ -19,14 +19,14 @@ use tokio_tungstenite::tungstenite::Message;
 /// Messages on their way to one device; a sender of more waits.
 const QUEUE: usize = 64;
 
-/// What the real relay says to a device.
+/// A message from the real relay to a device.
 #[derive(Debug, Clone)]
 pub enum Told {
     Text(ServerMessage),
     Frame(RelayFrame),
 }
 
-/// What a device says to the relay.
+/// A message from a device to the relay.
 #[derive(Debug, Clone)]
 pub enum Said {
     Text(ClientMessage),
@@ -45,7 +45,7 @@ pub struct Parcel {
 #[error("the device has left")]
 pub struct Left;
 
-/// What becomes of a parcel: itself, nothing, or others.
+/// The fate of a parcel: itself, nothing, or others.
 type Attack = Box<dyn FnMut(Parcel) -> Vec<Parcel> + Send>;
 
 /// A real relay behind a socket that reads and rewrites all. Honest until [`HostileRelay::attack`].
@@ -109,7 +109,7 @@ impl HostileRelay {
         state.heard.iter().filter(|(from, _)| *from == device).map(|(_, said)| said.clone()).collect()
     }
 
-    /// How a device registered.
+    /// The registration of a device.
     pub fn registration(&self, device: DeviceId) -> Registration {
         let registered = self.heard(device).into_iter().find_map(|said| match said {
             Said::Text(ClientMessage::DeviceRegistered(registration)) => Some(registration),

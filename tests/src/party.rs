@@ -5,7 +5,7 @@ use peers::clock::Clock;
 use peers::random;
 use peers::transport::{CloseReason, Transport};
 use peers_proto::certificate::{CertificateError, DeviceCertificate};
-use peers_proto::handshake::{Config, Established, Event, Expected, Handshake, HandshakeError};
+use peers_proto::handshake::{Config, Established, Expected, Handshake, HandshakeError, HandshakeEvent};
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::keys::{DeviceKeys, UserKeys};
 use peers_proto::time::UnixTime;
@@ -98,10 +98,10 @@ impl Party {
     }
 }
 
-/// Why a handshake came to nothing.
+/// The reason for which a handshake failed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// What the other side said, or did not.
+    /// The other side's answer, or its absence.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
     /// The transport ended.
@@ -134,10 +134,10 @@ async fn drive(transport: &mut Transport, handshake: &mut Handshake, ready: &[u8
         send_output(transport, handshake).await?;
         let frame = transport.source.recv().await?;
         let event = match handshake.handle_frame(&frame, Clock::system().now())? {
-            Some(Event::Authenticated(_)) => handshake.accept(ready)?,
+            Some(HandshakeEvent::Authenticated(_)) => handshake.accept(ready)?,
             event => event,
         };
-        if event == Some(Event::Established) {
+        if event == Some(HandshakeEvent::Established) {
             return Ok(());
         }
     }

@@ -58,7 +58,7 @@ impl Process {
         Ok(self.child.id().ok_or("a process ended")?)
     }
 
-    /// How it ended, if it has.
+    /// The end of the process, if it has ended.
     ///
     /// # Errors
     /// The system does not say.

@@ -81,7 +81,7 @@ async fn cycle() {
     relay.shutdown().await;
 }
 
-/// What fifty cycles of four clients leave when each client leaves no more than one small allocation.
+/// Bytes that fifty cycles of four clients leave when each client leaves no more than one small allocation.
 const LEAK: i64 = 50 * 4 * 32;
 
 /// The same through what Kotlin and Swift call, which brings its own threads.

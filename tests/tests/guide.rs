@@ -65,7 +65,7 @@ fn a_changed_program_and_a_broken_link_are_found() {
     assert_eq!(part("", "b"), None);
 }
 
-/// What the guide holds.
+/// The snippets of the guide.
 fn pages() -> Vec<PathBuf> {
     let folder = root().join(GUIDE);
     let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
@@ -127,7 +127,7 @@ fn source_of(source: &str, at: &str) -> String {
     text.split_inclusive('\n').filter(|line| !line.trim().starts_with("// guide:")).collect()
 }
 
-/// What is between the only `// guide:begin NAME` and the next `// guide:end`, moved to the left margin.
+/// The lines between the only `// guide:begin NAME` and the next `// guide:end`, moved to the left margin.
 fn part(text: &str, name: &str) -> Option<String> {
     let begin = format!("// guide:begin {name}");
     let mut rest = text.lines().skip_while(|line| line.trim() != begin).skip(1);

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-/// What the README promises: a user is done after about twenty lines.
+/// The README's promise: a user is done after about twenty lines.
 const LINES: usize = 20;
 
 // proves S120
@@ -33,7 +33,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// What is between the only `begin` and the next `end`.
+/// The lines between the only `begin` and the next `end`.
 fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
     let parts: Vec<_> = text.split(begin).collect();
     let [_, rest] = parts[..] else { panic!("expected {begin:?} once, not {} times", parts.len() - 1) };

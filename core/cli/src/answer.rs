@@ -1,4 +1,4 @@
-//! What a listening device does for its peers.
+//! Answers of a listening device to its peers.
 
 use std::time::Duration;
 

@@ -9,11 +9,11 @@ use peers_relay::{Relay, RelayConfig};
 
 use crate::answer::Echo;
 use crate::device::round_trip;
-use crate::error::Error;
+use crate::error::CommandError;
 use crate::print;
 use crate::receive::receive_files;
 
-pub(crate) async fn run(mb: u32) -> Result<(), Error> {
+pub(crate) async fn run(mb: u32) -> Result<(), CommandError> {
     let relay =
         Relay::start(RelayConfig { bind: ([127, 0, 0, 1], 0).into(), ..RelayConfig::default() }).await?;
     let url = format!("ws://{}", relay.local_addr());
@@ -32,7 +32,7 @@ pub(crate) async fn run(mb: u32) -> Result<(), Error> {
     report("connect", begun.elapsed().as_secs_f64() * 1e3, "ms")?;
     let mut path = session.watch_path();
     let webrtc = path.wait_for(|path| *path == Some(peers::PathKind::WebRtc)).await;
-    webrtc.map_err(|_| Error::Failed("the session ended".into()))?;
+    webrtc.map_err(|_| CommandError::Failed("the session ended".into()))?;
     report("webrtc", begun.elapsed().as_secs_f64() * 1e3, "ms")?;
     report("call_rtt", round_trip(&session, "echo").await? * 1e6, "us")?;
     let chunk = Bytes::from(vec![0x5a; 64 * 1024]);
@@ -50,6 +50,6 @@ pub(crate) async fn run(mb: u32) -> Result<(), Error> {
     Ok(())
 }
 
-fn report(metric: &str, value: f64, unit: &str) -> Result<(), Error> {
+fn report(metric: &str, value: f64, unit: &str) -> Result<(), CommandError> {
     print::result(serde_json::json!({ "metric": metric, "value": value, "unit": unit, "n": 1 }))
 }

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::error::Error;
+use crate::error::CommandError;
 use crate::print;
 
 /// Without `--device` this conducts: it starts a relay, one Rust device of its own and those of the commands given.
@@ -41,7 +41,7 @@ pub(crate) struct DemoArgs {
     json: Option<PathBuf>,
 }
 
-pub(crate) async fn run(args: DemoArgs) -> Result<(), Error> {
+pub(crate) async fn run(args: DemoArgs) -> Result<(), CommandError> {
     if args.device {
         return actor::run().await;
     }

@@ -11,8 +11,8 @@ use peers::{
 };
 
 use crate::answer::Echo;
-use crate::error::Error;
-use crate::signals::Signals;
+use crate::error::CommandError;
+use crate::signals::StopSignals;
 use crate::{print, problems};
 
 /// The time to close sessions and to leave relays: a person waits for the prompt.
@@ -27,23 +27,23 @@ pub(crate) struct DeviceArgs {
     /// A relay, `ws://` or `wss://`. May be given several times.
     #[arg(long, required = true)]
     relay: Vec<String>,
-    /// What the first relay asks for, if it admits devices with a token only. Other users of the machine see a command
-    /// line: keep it in the environment.
+    /// The token that the first relay asks for, if it admits devices with a token only. Other users of the machine see a
+    /// command line: keep it in the environment.
     #[arg(long, value_name = "TOKEN", env = "PEERS_TOKEN", hide_env_values = true)]
     relay_token: Option<String>,
     /// The authority that has issued the relays' certificates, a file in PEM or DER, in place of those that browsers trust. May
     /// be given several times.
     #[arg(long, value_name = "FILE", conflicts_with = "relay_pin")]
     relay_ca: Vec<PathBuf>,
-    /// The SHA-256 of the key, or of the certificate, that the relays show, whoever has issued it: `sha256/` and base64, or
+    /// The SHA-256 of the key, or of the certificate, that the relays show, by any issuer: `sha256/` and base64, or
     /// hexadecimal. May be given several times. `openssl x509 -in relay.crt -noout -pubkey | openssl pkey -pubin -outform der |
     /// openssl dgst -sha256` prints a key's; so does the error of a device that has another pin.
     #[arg(long, value_name = "HASH")]
     relay_pin: Vec<String>,
-    /// Where the keys are kept; made if it is not there. One device at a time has them.
+    /// The file of the keys; made if it is not there. One device at a time has them.
     #[arg(long, default_value = "peers.key")]
     identity: PathBuf,
-    /// What this device calls itself.
+    /// The name of this device.
     #[arg(long, default_value = "peers")]
     name: String,
     /// The devices that may connect: `any`, or a device's id; others are refused. May be given several times.
@@ -52,7 +52,7 @@ pub(crate) struct DeviceArgs {
     /// Uses loopback addresses too, to try things on one machine.
     #[arg(long)]
     loopback: bool,
-    /// Which ways to a peer may be used.
+    /// The ways to a peer that may be used.
     #[arg(long, value_enum, default_value_t = Ways::All)]
     ways: Ways,
 }
@@ -77,18 +77,18 @@ impl TrustPolicy for Anybody {
 pub(crate) async fn run<T>(
     args: &DeviceArgs,
     open: bool,
-    work: impl AsyncFnOnce(&Client, Events) -> Result<T, Error>,
-) -> Result<T, Error> {
+    work: impl AsyncFnOnce(&Client, Events) -> Result<T, CommandError>,
+) -> Result<T, CommandError> {
     // Before the signals are taken: a file that hangs leaves Ctrl-C as it is.
     let builder = builder(args, open)?;
-    let mut signals = Signals::new()?;
+    let mut signals = StopSignals::new()?;
     let (client, events) = tokio::select! {
         started = builder.start() => started?,
-        signal = signals.next() => return Err(Error::Stopped(signal)),
+        signal = signals.next() => return Err(CommandError::Stopped(signal)),
     };
     let outcome = tokio::select! {
         outcome = work(&client, events) => outcome,
-        signal = signals.next() => Err(Error::Stopped(signal)),
+        signal = signals.next() => Err(CommandError::Stopped(signal)),
         error = superseded(&client, args) => Err(error),
     };
     // Connections that take longer are cut when the process ends.
@@ -96,7 +96,7 @@ pub(crate) async fn run<T>(
     outcome
 }
 
-fn builder(args: &DeviceArgs, open: bool) -> Result<ClientBuilder, Error> {
+fn builder(args: &DeviceArgs, open: bool) -> Result<ClientBuilder, CommandError> {
     let mut builder = Client::builder()
         .identity(Identity::load_or_create(&args.identity)?)
         .name(args.name.clone())
@@ -108,8 +108,11 @@ fn builder(args: &DeviceArgs, open: bool) -> Result<ClientBuilder, Error> {
             Ways::Webrtc => peers::Transports { webrtc: true, relay: false },
             Ways::Relay => peers::Transports { webrtc: false, relay: true },
         });
-    let authorities: Result<Vec<_>, _> =
-        args.relay_ca.iter().map(|path| std::fs::read(path).map_err(Error::io(path.display()))).collect();
+    let authorities: Result<Vec<_>, _> = args
+        .relay_ca
+        .iter()
+        .map(|path| std::fs::read(path).map_err(CommandError::io(path.display())))
+        .collect();
     let authorities = authorities?;
     let mut token = args.relay_token.as_ref();
     for url in &args.relay {
@@ -125,7 +128,7 @@ fn builder(args: &DeviceArgs, open: bool) -> Result<ClientBuilder, Error> {
         builder = if who == "any" {
             builder.trust_policy(Arc::new(Anybody))
         } else {
-            let device = who.parse().map_err(|e| Error::Failed(format!("--trust {who}: {e}")))?;
+            let device = who.parse().map_err(|e| CommandError::Failed(format!("--trust {who}: {e}")))?;
             builder.trust(device, TrustLevel::Trusted)
         };
     }
@@ -133,18 +136,18 @@ fn builder(args: &DeviceArgs, open: bool) -> Result<ClientBuilder, Error> {
 }
 
 /// Waits until another process registers with the same identity.
-async fn superseded(client: &Client, args: &DeviceArgs) -> Error {
+async fn superseded(client: &Client, args: &DeviceArgs) -> CommandError {
     if client.watch_state().wait_for(|state| *state == ClientState::Superseded).await.is_err() {
         return std::future::pending().await;
     }
-    Error::Failed(format!(
+    CommandError::Failed(format!(
         "another process has registered with the identity {}: each that runs needs its own, see --identity",
         args.identity.display()
     ))
 }
 
 /// The session with a device. Fails as soon as no relay is worth waiting for.
-pub(crate) async fn session(client: &Client, to: DeviceId) -> Result<Session, Error> {
+pub(crate) async fn session(client: &Client, to: DeviceId) -> Result<Session, CommandError> {
     let waiting = async {
         tokio::time::sleep(SILENCE).await;
         print::note(format!("waiting for {to}"));
@@ -156,7 +159,7 @@ pub(crate) async fn session(client: &Client, to: DeviceId) -> Result<Session, Er
             // The two look the same on purpose: a device that does not want to be found is not.
             error @ (peers::Error::Denied | peers::Error::Unreachable(_)) => {
                 let own = client.device_id();
-                Error::Failed(format!("{to}: {error}. There, `--trust {own}` lets this device in"))
+                CommandError::Failed(format!("{to}: {error}. There, `--trust {own}` lets this device in"))
             }
             error => error.into(),
         }),
@@ -175,7 +178,7 @@ pub(crate) async fn show_digits(mut events: Events) {
 }
 
 /// `peers connect`
-pub(crate) async fn connect(args: &DeviceArgs, to: DeviceId) -> Result<(), Error> {
+pub(crate) async fn connect(args: &DeviceArgs, to: DeviceId) -> Result<(), CommandError> {
     run(args, false, async |client, events| {
         tokio::spawn(show_digits(events));
         let begun = Instant::now();
@@ -190,12 +193,12 @@ pub(crate) async fn connect(args: &DeviceArgs, to: DeviceId) -> Result<(), Error
 }
 
 /// The median of twenty calls, in seconds.
-pub(crate) async fn round_trip(session: &Session, service: &str) -> Result<f64, Error> {
+pub(crate) async fn round_trip(session: &Session, service: &str) -> Result<f64, CommandError> {
     let mut samples = Vec::new();
     for _ in 0..20 {
         let begun = Instant::now();
         if session.call(service, "echo", vec![7; 64]).await? != vec![7; 64] {
-            return Err(Error::Failed("the call came back changed".into()));
+            return Err(CommandError::Failed("the call came back changed".into()));
         }
         samples.push(begun.elapsed().as_secs_f64());
     }

@@ -4,7 +4,7 @@ use crate::signals::Signal;
 
 /// Shown to a person.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub(crate) enum CommandError {
     #[error(transparent)]
     Peers(#[from] peers::Error),
     #[error("relay: {0}")]
@@ -23,7 +23,7 @@ pub(crate) enum Error {
     OutputClosed,
 }
 
-impl Error {
+impl CommandError {
     pub(crate) fn io(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { what: what.to_string(), source }
     }

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use peers::{ClientState, Event, Events};
 
 use crate::device::{self, DeviceArgs};
-use crate::error::Error;
+use crate::error::CommandError;
 use crate::receive::receive_files;
 use crate::{answer, print, problems};
 
-pub(crate) async fn run(args: &DeviceArgs, open: bool, save: Option<PathBuf>) -> Result<(), Error> {
+pub(crate) async fn run(args: &DeviceArgs, open: bool, save: Option<PathBuf>) -> Result<(), CommandError> {
     save.as_deref().map_or(Ok(()), check_folder)?;
     device::run(args, open, async |client, events| {
         print::result(format!("device {}", client.device_id()))?;
-        let listener = Listener { save, state: None };
+        let listener = ListeningDevice { save, state: None };
         tokio::select! {
             () = problems::show(client) => Ok(()),
             () = listener.listen(events) => Ok(()),
@@ -24,22 +24,22 @@ pub(crate) async fn run(args: &DeviceArgs, open: bool, save: Option<PathBuf>) ->
 }
 
 /// Here, and not with the first file: its sender could do nothing about it.
-fn check_folder(folder: &Path) -> Result<(), Error> {
+fn check_folder(folder: &Path) -> Result<(), CommandError> {
     let is_folder = match std::fs::metadata(folder) {
         Ok(found) if found.is_dir() => Ok(()),
         Ok(_) => Err(IoError::from(ErrorKind::NotADirectory)),
         Err(error) => Err(error),
     };
-    is_folder.map_err(Error::io(format!("--save {}", folder.display())))
+    is_folder.map_err(CommandError::io(format!("--save {}", folder.display())))
 }
 
-struct Listener {
+struct ListeningDevice {
     save: Option<PathBuf>,
     /// The last one shown.
     state: Option<ClientState>,
 }
 
-impl Listener {
+impl ListeningDevice {
     async fn listen(mut self, mut events: Events) {
         while let Some(event) = events.next().await {
             self.handle(event);
@@ -67,7 +67,7 @@ impl Listener {
                 print::note(format!("refused {device}: trust it with --trust {device}"));
                 incoming.reject();
             }
-            // Between two times that are alike was another one, too short to be told.
+            // Between two times that are alike was another one, too short to be reported.
             Event::State(state) if self.state.replace(state) != Some(state) => {
                 print::note(format!("{state:?}"))
             }

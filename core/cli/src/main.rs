@@ -22,21 +22,21 @@ use clap::{Parser, Subcommand};
 use peers::DeviceId;
 
 use device::DeviceArgs;
-use error::Error;
+use error::CommandError;
 
 /// Sessions between devices: try them, test them, host the relay.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: PeersCommand,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum PeersCommand {
     /// Shows the id of an identity file; makes the file if it is not there.
     Id {
-        /// Where the keys are kept.
+        /// The file of the keys.
         #[arg(long, default_value = "peers.key")]
         identity: PathBuf,
     },
@@ -95,26 +95,28 @@ fn main() -> ExitCode {
     error.exit_code().into()
 }
 
-fn start(command: Command) -> Result<(), Error> {
+fn start(command: PeersCommand) -> Result<(), CommandError> {
     log::start(match &command {
         // The operator sees the start, and each kind of refusal.
-        Command::Relay(_) => "warn,peers_relay=info",
+        PeersCommand::Relay(_) => "warn,peers_relay=info",
         _ => "warn",
     })?;
-    let runtime = tokio::runtime::Runtime::new().map_err(Error::io("threads"))?;
+    let runtime = tokio::runtime::Runtime::new().map_err(CommandError::io("threads"))?;
     let outcome = runtime.block_on(run(command));
     runtime.shutdown_timeout(DROP_PATIENCE);
     outcome
 }
 
-async fn run(command: Command) -> Result<(), Error> {
+async fn run(command: PeersCommand) -> Result<(), CommandError> {
     match command {
-        Command::Id { identity } => print::result(peers::Identity::load_or_create(identity)?.device_id()),
-        Command::Relay(args) => relay::run(args).await,
-        Command::Listen { device, open, save } => listen::run(&device, open, save).await,
-        Command::Connect { device, to } => device::connect(&device, to).await,
-        Command::Send { device, to, file } => send::run(&device, to, &file).await,
-        Command::Demo(args) => demo::run(args).await,
-        Command::Bench { mb } => bench::run(mb).await,
+        PeersCommand::Id { identity } => {
+            print::result(peers::Identity::load_or_create(identity)?.device_id())
+        }
+        PeersCommand::Relay(args) => relay::run(args).await,
+        PeersCommand::Listen { device, open, save } => listen::run(&device, open, save).await,
+        PeersCommand::Connect { device, to } => device::connect(&device, to).await,
+        PeersCommand::Send { device, to, file } => send::run(&device, to, &file).await,
+        PeersCommand::Demo(args) => demo::run(args).await,
+        PeersCommand::Bench { mb } => bench::run(mb).await,
     }
 }

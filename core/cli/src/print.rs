@@ -3,18 +3,18 @@
 use std::fmt::{Display, Write as _};
 use std::io::{self, ErrorKind, Write as _};
 
-use crate::error::Error;
+use crate::error::CommandError;
 
 /// Writes a line of the result to standard output.
 ///
 /// # Errors
-/// [`Error::OutputClosed`] if nothing reads it any more.
-pub(crate) fn result(line: impl Display) -> Result<(), Error> {
+/// [`CommandError::OutputClosed`] if nothing reads it any more.
+pub(crate) fn result(line: impl Display) -> Result<(), CommandError> {
     let mut output = io::stdout().lock();
     let written = writeln!(output, "{}", escaped(&line.to_string())).and_then(|()| output.flush());
     written.map_err(|e| match e.kind() {
-        ErrorKind::BrokenPipe => Error::OutputClosed,
-        _ => Error::io("standard output")(e),
+        ErrorKind::BrokenPipe => CommandError::OutputClosed,
+        _ => CommandError::io("standard output")(e),
     })
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use peers::{Client, Disconnect, RelayState, RelayStatus};
 
-use crate::error::Error;
+use crate::error::CommandError;
 use crate::print;
 
 /// A client has tried again by then.
@@ -28,7 +28,7 @@ pub(crate) async fn show(client: &Client) {
 }
 
 /// Waits until no relay is worth waiting for: the host of each has decided, or is not reached in a second try either.
-pub(crate) async fn none_left(client: &Client) -> Error {
+pub(crate) async fn none_left(client: &Client) -> CommandError {
     let (mut at_once, mut later) = (client.watch_relays(), client.watch_relays());
     let second_try = async {
         tokio::time::sleep(SECOND_TRY).await;
@@ -52,9 +52,9 @@ fn fails(relay: &RelayStatus, for_good: impl FnOnce(&Disconnect) -> bool) -> boo
 }
 
 /// The reason of each relay.
-pub(crate) fn unreachable(relays: &[RelayStatus]) -> Error {
+pub(crate) fn unreachable(relays: &[RelayStatus]) -> CommandError {
     let reasons: Vec<_> = relays.iter().map(explain).collect();
-    Error::Failed(format!("no relay is reachable: {}", reasons.join("; ")))
+    CommandError::Failed(format!("no relay is reachable: {}", reasons.join("; ")))
 }
 
 /// True if the relay's host has decided. A host that is not found or not reached may be there in a moment: after a wake-up, while

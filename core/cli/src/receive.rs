@@ -1,7 +1,7 @@
 //! The receiving side of `peers send`.
 //!
 //! The sender streams a file under its name. The answer is the count of its bytes (64 bits, big endian) and their SHA-256: 40
-//! bytes, whose first is never `{`. Or it is a [`Refusal`] in JSON.
+//! bytes, whose first is never `{`. Or it is a [`FileRefusal`] in JSON.
 
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
-use crate::error::Error;
+use crate::error::CommandError;
 use crate::print;
 
 /// A transfer whose sender was killed ends, and gives its file up, when the sender comes back: at the same time as the next
@@ -22,8 +22,8 @@ const BUSY_RETRY: Duration = Duration::from_millis(50);
 
 /// The answer of a receiver that does not take a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Refusal {
-    /// Why.
+pub(crate) struct FileRefusal {
+    /// The reason.
     pub(crate) refused: Reason,
 }
 
@@ -78,7 +78,7 @@ pub(crate) async fn receive_files(session: Session, save: Option<PathBuf>) {
     }
 }
 
-async fn receive(stream: InboundStream, save: Option<&Path>) -> Result<u64, Error> {
+async fn receive(stream: InboundStream, save: Option<&Path>) -> Result<u64, CommandError> {
     let InboundStream { name, mut send, mut recv, .. } = stream;
     let taken = match save {
         Some(folder) => store(&mut recv, folder, &name).await,
@@ -90,29 +90,31 @@ async fn receive(stream: InboundStream, save: Option<&Path>) -> Result<u64, Erro
             send.finish().await?;
             Ok(count)
         }
-        Err(Error::Io { what, source }) => {
-            let refusal = Refusal { refused: source.kind().into() };
+        Err(CommandError::Io { what, source }) => {
+            let refusal = FileRefusal { refused: source.kind().into() };
             // The words first: a sender that is stopped looks for them.
             send.write(serde_json::to_vec(&refusal).unwrap_or_default()).await?;
             drop(recv);
             send.finish().await?;
-            Err(Error::Io { what, source })
+            Err(CommandError::Io { what, source })
         }
         Err(e) => Err(e),
     }
 }
 
 /// The reason with its place. The kind of an error alone ("entity already exists") says little.
-fn explain(error: &Error) -> String {
+fn explain(error: &CommandError) -> String {
     match error {
-        Error::Io { what, source } if source.get_ref().is_none() && source.raw_os_error().is_none() => {
+        CommandError::Io { what, source }
+            if source.get_ref().is_none() && source.raw_os_error().is_none() =>
+        {
             format!("{what}: {}", Reason::from(source.kind()))
         }
         error => error.to_string(),
     }
 }
 
-async fn count(recv: &mut RecvStream) -> Result<(u64, Sha256), Error> {
+async fn count(recv: &mut RecvStream) -> Result<(u64, Sha256), CommandError> {
     let (mut hash, mut count) = (Sha256::new(), 0);
     while let Some(chunk) = recv.read().await? {
         hash.update(&chunk);
@@ -123,11 +125,12 @@ async fn count(recv: &mut RecvStream) -> Result<(u64, Sha256), Error> {
 
 /// Writes a new file in the folder, which appears under its name when all of it is there. The name comes from the peer: only
 /// its last part counts, and nothing is overwritten.
-async fn store(recv: &mut RecvStream, folder: &Path, name: &str) -> Result<(u64, Sha256), Error> {
+async fn store(recv: &mut RecvStream, folder: &Path, name: &str) -> Result<(u64, Sha256), CommandError> {
     let path = Path::new(name).file_name().map(|name| folder.join(name));
-    let path =
-        path.ok_or_else(|| ErrorKind::InvalidFilename.into()).map_err(Error::io(format!("{name:?}")))?;
-    let failed = |e| Error::io(path.display())(e);
+    let path = path
+        .ok_or_else(|| ErrorKind::InvalidFilename.into())
+        .map_err(CommandError::io(format!("{name:?}")))?;
+    let failed = |e| CommandError::io(path.display())(e);
     let mut file = create(&path).await.map_err(failed)?;
     let (mut hash, mut count) = (Sha256::new(), 0);
     while let Some(chunk) = recv.read().await? {

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use peers_relay::{Relay, RelayConfig};
 
-use crate::error::Error;
+use crate::error::CommandError;
 use crate::print;
-use crate::signals::Signals;
+use crate::signals::StopSignals;
 
 /// The sources of settings; the latest wins, key by key.
 #[derive(Args)]
@@ -16,7 +16,7 @@ pub(crate) struct RelayArgs {
     /// A TOML file: see core/docs/relay.md.
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Where to listen; port 0 picks one.
+    /// The address to listen at; port 0 picks one.
     #[arg(long)]
     listen: Option<SocketAddr>,
     /// Any setting of the file, as `limits.max_sockets=1000`. May be given several times.
@@ -24,8 +24,8 @@ pub(crate) struct RelayArgs {
     set: Vec<String>,
 }
 
-pub(crate) async fn run(args: RelayArgs) -> Result<(), Error> {
-    let mut signals = Signals::new()?;
+pub(crate) async fn run(args: RelayArgs) -> Result<(), CommandError> {
+    let mut signals = StopSignals::new()?;
     let relay = Relay::start(config(args)?).await?;
     print::result(format!("listening on {}", relay.local_addr()))?;
     // Of a server a signal is the ordinary end.
@@ -34,11 +34,12 @@ pub(crate) async fn run(args: RelayArgs) -> Result<(), Error> {
     Ok(())
 }
 
-fn config(args: RelayArgs) -> Result<RelayConfig, Error> {
+fn config(args: RelayArgs) -> Result<RelayConfig, CommandError> {
     let mut overrides = Vec::new();
     for pair in &args.set {
-        let (key, value) =
-            pair.split_once('=').ok_or_else(|| Error::Failed(format!("--set {pair}: expected KEY=VALUE")))?;
+        let (key, value) = pair
+            .split_once('=')
+            .ok_or_else(|| CommandError::Failed(format!("--set {pair}: expected KEY=VALUE")))?;
         overrides.push((key.to_owned(), value.to_owned()));
     }
     overrides.extend(args.listen.map(|addr| ("bind".to_owned(), addr.to_string())));

@@ -11,14 +11,14 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 
 use crate::device::{self, DeviceArgs};
-use crate::error::Error;
+use crate::error::CommandError;
 use crate::print;
-use crate::receive::{self, Refusal};
+use crate::receive::{self, FileRefusal};
 
 const CHUNK: usize = 64 * 1024;
 
-pub(crate) async fn run(args: &DeviceArgs, to: DeviceId, path: &Path) -> Result<(), Error> {
-    let (mut file, length) = open(path).await.map_err(Error::io(path.display()))?;
+pub(crate) async fn run(args: &DeviceArgs, to: DeviceId, path: &Path) -> Result<(), CommandError> {
+    let (mut file, length) = open(path).await.map_err(CommandError::io(path.display()))?;
     let sent = device::run(args, false, async |client, events| {
         tokio::spawn(device::show_digits(events));
         let session = device::session(client, to).await?;
@@ -40,27 +40,29 @@ async fn open(path: &Path) -> io::Result<(File, u64)> {
     Ok((File::open(path).await?, found.len()))
 }
 
-async fn transfer(session: &Session, path: &Path, file: &mut File, length: u64) -> Result<u64, Error> {
+async fn transfer(session: &Session, path: &Path, file: &mut File, length: u64) -> Result<u64, CommandError> {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let (mut send, recv) = session.open_stream(&name).map_err(|error| match error {
-        peers::Error::NameTooLong => Error::Failed(format!("{name:?} has {} bytes: {error}", name.len())),
+        peers::Error::NameTooLong => {
+            CommandError::Failed(format!("{name:?} has {} bytes: {error}", name.len()))
+        }
         error => error.into(),
     })?;
     let bar = ProgressBar::new(length).with_style(style());
     let sent = match upload(&mut send, path, file, &bar).await {
         // The receiver wants no more of it, and says why.
-        Err(Error::Peers(stopped @ peers::Error::Stream(_))) => Err(stopped),
+        Err(CommandError::Peers(stopped @ peers::Error::Stream(_))) => Err(stopped),
         sent => Ok(sent?),
     };
     bar.finish();
     let answer = read(recv).await;
     let answer = if sent.is_ok() { answer? } else { answer.unwrap_or_default() };
-    if let Ok(Refusal { refused }) = serde_json::from_slice(&answer) {
-        return Err(Error::Failed(format!("{} does not take {name:?}: {refused}", session.device())));
+    if let Ok(FileRefusal { refused }) = serde_json::from_slice(&answer) {
+        return Err(CommandError::Failed(format!("{} does not take {name:?}: {refused}", session.device())));
     }
     let (count, hash) = sent?;
     if answer != receive::receipt(count, hash) {
-        return Err(Error::Failed("the other side received something else".into()));
+        return Err(CommandError::Failed("the other side received something else".into()));
     }
     Ok(count)
 }
@@ -70,11 +72,11 @@ async fn upload(
     path: &Path,
     file: &mut File,
     bar: &ProgressBar,
-) -> Result<(u64, Sha256), Error> {
+) -> Result<(u64, Sha256), CommandError> {
     let mut hash = Sha256::new();
     loop {
         let mut chunk = vec![0; CHUNK];
-        let read = file.read(&mut chunk).await.map_err(Error::io(path.display()))?;
+        let read = file.read(&mut chunk).await.map_err(CommandError::io(path.display()))?;
         if read == 0 {
             send.finish().await?;
             return Ok((bar.position(), hash));
@@ -86,7 +88,7 @@ async fn upload(
     }
 }
 
-async fn read(mut recv: RecvStream) -> Result<Vec<u8>, Error> {
+async fn read(mut recv: RecvStream) -> Result<Vec<u8>, CommandError> {
     let mut answer = Vec::new();
     while let Some(part) = recv.read().await? {
         answer.extend_from_slice(&part);

@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{self, SignalKind, signal};
 
-use crate::error::Error;
+use crate::error::CommandError;
 
 /// A request to end, with time for a proper end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,14 +24,14 @@ impl Signal {
 }
 
 /// Signals from now on. Before, they end the process.
-pub(crate) struct Signals {
+pub(crate) struct StopSignals {
     interrupt: unix::Signal,
     terminate: unix::Signal,
 }
 
-impl Signals {
-    pub(crate) fn new() -> Result<Self, Error> {
-        let listen = |kind| signal(kind).map_err(Error::io("signals"));
+impl StopSignals {
+    pub(crate) fn new() -> Result<Self, CommandError> {
+        let listen = |kind| signal(kind).map_err(CommandError::io("signals"));
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 

@@ -44,7 +44,7 @@ impl Identity {
         Self { device: Zeroizing::new(random::array()), user: self.user.clone() }
     }
 
-    /// What to store, where nobody else can read it.
+    /// The bytes to store. No other program must be able to read them.
     pub fn seed(&self) -> Zeroizing<[u8; SEED_LEN]> {
         let mut seed = Zeroizing::new([0; SEED_LEN]);
         seed[..32].copy_from_slice(&*self.device);

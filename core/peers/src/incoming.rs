@@ -20,17 +20,17 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Who asks.
+    /// The device that asks.
     pub fn device(&self) -> DeviceId {
         self.device
     }
 
-    /// Who owns it.
+    /// The user that owns it.
     pub fn user(&self) -> UserId {
         self.user
     }
 
-    /// What it calls itself. Chosen by the asker: show it, never trust it.
+    /// The device's own name. Chosen by the asker: show it, never trust it.
     pub fn name(&self) -> &str {
         &self.name
     }

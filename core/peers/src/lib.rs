@@ -12,7 +12,6 @@
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
-pub mod backoff;
 mod builder;
 mod client;
 pub mod clock;

@@ -118,7 +118,7 @@ impl Drop for NewFile {
         if !self.finished
             && let Err(error) = fs::remove_file(&self.part)
         {
-            tracing::warn!(error = %error.kind(), "part of a file left behind");
+            tracing::warn!(error = %error.kind(), "partial file left");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where a relay is, and how it is known.
+//! The address of a relay, and the proof of its identity.
 
 use std::fmt;
 use std::sync::Arc;
@@ -42,8 +42,8 @@ impl RelayAddress {
     }
 
     /// The SHA-256 of its certificate's public key (SubjectPublicKeyInfo) or of the certificate: `sha256/` and base64, or
-    /// hexadecimal. With one, no other key is accepted, and no authority, name or date is asked: right for a certificate that
-    /// nobody has issued. Several pins let the relay change its key.
+    /// hexadecimal. With one, no other key is accepted, and no authority, name or date is asked: right for a certificate
+    /// without an issuer. Several pins let the relay change its key.
     #[must_use]
     pub fn pin(mut self, hash: impl Into<String>) -> Self {
         self.pins.push(hash.into());

@@ -1,35 +1,36 @@
 //! A device's connection to one relay: registration, exchanges, presence, ICE servers, and relayed transports.
 //!
 //! ```text
-//!   RelayClient ──┐                             ┌── writer ──┐
-//!   RelaySink  ───┼──> Shared (one lock:        │            │
-//!   RelaySource ──┤    signaling, lanes, inbox) ┤            ├── WebSocket ── relay
-//!   RelayEvents ──┘                             └── reader ──┘
+//!   RelayClient ──┐                                  ┌── writer ──┐
+//!   RelaySink  ───┼──> RelayShared (one lock:        │            │
+//!   RelaySource ──┤    signaling, transports, inbox) ┤            ├── WebSocket ── relay
+//!   RelayEvents ──┘                                  └── reader ──┘
 //!                          RelayTask: connect, register, pump, wait, again
 //! ```
 //!
-//! One task owns the socket. Everything it and the handles share sits behind one short lock, in state machines that
-//! know no socket; all queues in it are bounded, each by the limit named at its field.
+//! One task owns the socket. Everything it and the handles share sits behind one short lock, in state machines that know no
+//! socket. All queues in it are bounded, each by the limit named at its field.
 
 mod error;
 mod event;
 mod keep_alive;
-mod lanes;
 mod learned;
 mod pump;
+mod reconnect;
 mod register;
 mod shared;
 mod signaling;
 mod state;
 mod task;
+mod transports;
 
 pub use error::RelayError;
 pub use event::{RelayEvent, RelayEvents};
 pub use state::{Disconnect, RelayState, RelayStatus};
 pub use task::RelayTask;
 
-pub(crate) use lanes::{Key, Outbound, Signals, Taken};
-pub(crate) use shared::Shared;
+pub(crate) use shared::RelayShared;
+pub(crate) use transports::{PushOutcome, ReadOutcome, TransportKey, TransportSignals};
 
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ use crate::random;
 use crate::transport::websocket::{Endpoint, public_roots};
 use crate::transport::{Transport, relay};
 
-/// What a relay client needs.
+/// The inputs of a relay client.
 #[derive(Clone)]
 pub struct RelayConfig {
     /// `wss://relay.example.com` or, for tests and private networks, `ws://…`. Without a path it is `/v1`.
@@ -61,7 +62,7 @@ pub struct RelayConfig {
     pub tls: Option<Arc<ClientConfig>>,
     /// The relay's access token, if its operator gave one.
     pub token: Option<String>,
-    /// Whether every device may reach this one, and not only those it watches.
+    /// True if every device may reach this one, and not only those it watches.
     pub open: bool,
 }
 
@@ -69,7 +70,7 @@ pub struct RelayConfig {
 #[derive(Clone)]
 pub struct RelayClient {
     url: Arc<str>,
-    shared: Arc<Shared>,
+    shared: Arc<RelayShared>,
 }
 
 impl RelayClient {
@@ -80,10 +81,10 @@ impl RelayClient {
     pub fn start(config: RelayConfig) -> Result<(Self, RelayEvents, RelayTask), RelayError> {
         let endpoint = Endpoint::parse(&config.url).map_err(|_| RelayError::Url)?;
         let server_name = peers_proto::signaling::server_name(&config.url).ok_or(RelayError::Url)?;
-        let shared = Arc::new(Shared::new(config.keys.device_id(), config.open, config.clock.clone()));
+        let shared = Arc::new(RelayShared::new(config.keys.device_id(), config.open, config.clock.clone()));
         let tls = config.tls.clone().unwrap_or_else(public_roots);
         let client = Self { url: config.url.as_str().into(), shared: shared.clone() };
-        let task = RelayTask::spawn(task::Dialer { config, endpoint, server_name, tls }, shared.clone());
+        let task = RelayTask::spawn(task::RelayDialer { config, endpoint, server_name, tls }, shared.clone());
         Ok((client, RelayEvents::new(shared), task))
     }
 
@@ -92,7 +93,7 @@ impl RelayClient {
         &self.url
     }
 
-    /// Whether the relay is there: the truth, not a hope (S019).
+    /// The state of the connection to the relay, as it is now (S019).
     pub fn state(&self) -> watch::Receiver<RelayState> {
         self.shared.state()
     }
@@ -173,8 +174,8 @@ impl RelayClient {
     /// # Errors
     /// [`RelayError::NotRegistered`], [`RelayError::TooMany`], [`RelayError::Duplicate`], and what ended the client.
     pub fn open(&self, peer: DeviceId, connection: ConnectionId) -> Result<Transport, RelayError> {
-        let key = Key { peer, connection };
-        let signals = self.shared.open_lane(key)?;
+        let key = TransportKey { peer, connection };
+        let signals = self.shared.open_transport(key)?;
         Ok(relay::transport(self.shared.clone(), key, signals))
     }
 
@@ -184,7 +185,7 @@ impl RelayClient {
         self.shared.network_changed(another);
     }
 
-    /// Says goodbye to the relay, and tries nothing before [`RelayClient::resume`]. [`RelayState::Suspended`] tells when
+    /// Closes the connection to the relay, and opens none before [`RelayClient::resume`]. [`RelayState::Suspended`] tells when
     /// it is done, within [`timing::CLOSE_GRACE`].
     pub fn suspend(&self) {
         self.shared.set_asleep(true);

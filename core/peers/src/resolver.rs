@@ -37,7 +37,7 @@ pub(crate) fn spawn(
     look_up: impl FnOnce() -> io::Result<Vec<IpAddr>> + Send + 'static,
     answer: impl FnOnce(io::Result<Vec<IpAddr>>) + Send + 'static,
 ) -> io::Result<()> {
-    let place = Place::take().ok_or(io::ErrorKind::ResourceBusy)?;
+    let place = LookupPlace::take().ok_or(io::ErrorKind::ResourceBusy)?;
     let thread = std::thread::Builder::new().name("peers-resolver".into());
     thread.spawn(move || {
         let found = look_up();
@@ -48,18 +48,18 @@ pub(crate) fn spawn(
 }
 
 /// One of the look-ups that may be under way. Of the process, as its threads are.
-struct Place;
+struct LookupPlace;
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
-impl Place {
+impl LookupPlace {
     fn take() -> Option<Self> {
         let one_more = |taken: usize| (taken < limits::MAX_NAME_LOOKUPS).then_some(taken + 1);
         TAKEN.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok().map(|_| Self)
     }
 }
 
-impl Drop for Place {
+impl Drop for LookupPlace {
     fn drop(&mut self) {
         TAKEN.fetch_sub(1, Ordering::AcqRel);
     }

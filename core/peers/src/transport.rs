@@ -1,6 +1,6 @@
 //! Unauthenticated ordered pipes of frames. Everything above treats them alike.
 
-mod ending;
+mod closed;
 pub mod memory;
 pub(crate) mod relay;
 pub mod webrtc;
@@ -13,10 +13,10 @@ use peers_proto::limits;
 pub use peers_proto::path::Route;
 pub use peers_proto::transport_kind::TransportKind;
 
-/// Largest frame a transport carries: a whole one and what sealing adds to it.
-pub const MAX_TRANSPORT_FRAME: usize = limits::MAX_FRAME + limits::SEAL_OVERHEAD;
+/// Largest frame a transport carries: a whole one, and room for its sealing.
+pub const MAX_TRANSPORT_FRAME: usize = limits::MAX_FRAME + limits::SEAL_ROOM;
 
-/// Why a transport ended. Every transport reports exactly one.
+/// The reason for which a transport ended. Every transport reports exactly one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CloseReason {
     /// This side closed it.
@@ -38,9 +38,9 @@ pub enum CloseReason {
 
 /// One connected pipe.
 pub struct Transport {
-    /// What carries the frames, and whether somebody forwards them.
+    /// The kind of transport, and whether a server forwards the frames.
     pub route: Route,
-    /// Bytes both ends know only if nobody sits between them; empty where the transport has none.
+    /// Bytes that both ends know only if there is no other device between them; empty where the transport has none.
     pub binding: Vec<u8>,
     /// The sending half.
     pub sink: Box<dyn FrameSink>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use peers::transport::Transport;
-use peers::transport::webrtc::{Attempt, Lane, LaneError, Negotiation, WebRtcConfig};
+use peers::transport::webrtc::{Attempt, DatagramLane, LaneError, Negotiation, WebRtcConfig};
 use peers_proto::limits;
 
 const SOON: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ async fn connected() -> [(Transport, Negotiation); 2] {
     [(a.unwrap(), offering.negotiation), (b.unwrap(), answering.negotiation)]
 }
 
-async fn send(lane: &Lane, contents: &[u8], segment_size: Option<usize>) {
+async fn send(lane: &DatagramLane, contents: &[u8], segment_size: Option<usize>) {
     while let Err(error) = lane.try_send(contents, segment_size) {
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
         lane.writable().await.unwrap();

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use peers::transport::webrtc::{
-    Attempt, CandidateError, CounterSnapshot, IceServer, Negotiation, WebRtcConfig, WebRtcError,
-    fingerprint_of_sdp,
+    Attempt, CandidateError, CounterSnapshot, Negotiation, WebRtcConfig, WebRtcError, fingerprint_of_sdp,
 };
 use peers::transport::{CloseReason, Transport, TransportKind};
 use peers_proto::limits;
+use peers_proto::signaling::IceServer;
 use tokio::sync::Semaphore;
 
 struct Pair {
@@ -268,8 +268,8 @@ async fn a_second_answer_is_refused() {
 async fn relay_only_reveals_no_address() {
     let ice_servers = vec![IceServer {
         urls: vec!["turn:127.0.0.1:9".into()],
-        username: "u".into(),
-        credential: "c".into(),
+        username: Some("u".into()),
+        credential: Some("c".into()),
     }];
     let config = WebRtcConfig { relay_only: true, ice_servers, ..loopback() };
     let attempt = Attempt::offer(&config).await.unwrap();

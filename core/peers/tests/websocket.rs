@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
-use peers::transport::websocket::{DialError, DialOptions, Incoming, Listener, dial};
+use peers::transport::websocket::{AcceptedSocket, DialError, DialOptions, Listener, dial};
 use peers::transport::{CloseReason, MAX_TRANSPORT_FRAME, Transport, TransportKind};
 use peers_proto::limits::MAX_HANDSHAKES;
 use tokio::io::AsyncReadExt;
@@ -25,7 +25,7 @@ async fn connected() -> (Transport, Transport) {
     let (mut listener, url) = listen().await;
     let options = DialOptions::default();
     let (dialed, accepted) = tokio::join!(dial(&url, &options), listener.accept());
-    let ((connection, dialed), Incoming { connection: seen, transport, .. }) =
+    let ((connection, dialed), AcceptedSocket { connection: seen, transport, .. }) =
         (dialed.unwrap(), accepted.unwrap());
     assert_eq!(connection, seen);
     (dialed, transport)

@@ -1,4 +1,4 @@
-//! How fast the codec is here: `cargo run --release -p peers-proto --example codec_speed`.
+//! Speed of the codec on this machine: `cargo run --release -p peers-proto --example codec_speed`.
 #![expect(clippy::unwrap_used, reason = "an example that fails should say where")]
 
 use std::collections::BTreeMap;

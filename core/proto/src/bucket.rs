@@ -9,7 +9,7 @@ use crate::time::Instant;
 pub struct Bucket {
     rate: u64,
     burst: Duration,
-    /// When everything taken so far would have passed at exactly `rate`, since the clock's origin.
+    /// The moment at which everything taken so far would have passed at exactly `rate`, since the clock's origin.
     paid: Duration,
 }
 

@@ -1,8 +1,7 @@
 //! Device certificates: which keys a device has and whose it is.
 //!
-//! Two signatures over the same bytes, one by the user key and one by the device key: a certificate therefore proves
-//! that the holder of `sign_pk` itself chose `noise_pk` and `box_pk`, and who knows only a [`DeviceId`] can check any
-//! certificate presented for it (ADR 0002).
+//! It has two signatures over the same bytes, one by the user key and one by the device key. So it proves that the holder of
+//! `sign_pk` itself chose `noise_pk` and `box_pk`. A [`DeviceId`] is enough to check any certificate presented for it (ADR 2).
 //!
 //! | offset  | bytes | field                                                     |
 //! |---------|-------|-----------------------------------------------------------|
@@ -17,8 +16,8 @@
 //! | 138 + n | 64    | user's signature over `"peers certificate user\0"` ‖ body |
 //! | 202 + n | 64    | device's, over `"peers certificate device\0"` ‖ body      |
 //!
-//! The body is everything before the signatures. A certificate has no end: the clock of whoever reads it may be wrong by
-//! years, and a [`RevocationList`] needs none (ADR 8).
+//! The body is everything before the signatures. A certificate has no end: the clock of its reader may be wrong by years, and a
+//! [`RevocationList`] needs none (ADR 8).
 
 mod revocation;
 
@@ -41,7 +40,7 @@ const FIXED_BODY: usize = 138;
 /// Bytes of the longest certificate.
 pub const MAX_CERTIFICATE: usize = FIXED_BODY + MAX_DEVICE_NAME + 2 * SIGNATURE_LEN;
 
-/// Why bytes are not a certificate, or a certificate does not count.
+/// The reason for which bytes are not a certificate, or a certificate does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     /// Too short, too long, or trailing bytes.
@@ -67,12 +66,12 @@ pub enum CertificateError {
 /// A device's keys and owner, as signed by both. Every value of this type has been verified.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DeviceCertificate {
-    fields: Fields,
+    fields: CertificateFields,
     encoded: Arc<[u8]>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
-struct Fields {
+struct CertificateFields {
     user_pk: [u8; KEY_LEN],
     sign_pk: [u8; KEY_LEN],
     noise_pk: [u8; KEY_LEN],
@@ -92,7 +91,7 @@ impl DeviceCertificate {
         issued: UnixTime,
         name: &str,
     ) -> Result<Self, CertificateError> {
-        let fields = Fields {
+        let fields = CertificateFields {
             user_pk: user.user_pk(),
             sign_pk: device.sign_pk(),
             noise_pk: device.noise_pk(),
@@ -118,7 +117,7 @@ impl DeviceCertificate {
         }
         let split = bytes.len().checked_sub(2 * SIGNATURE_LEN).ok_or(CertificateError::Length)?;
         let (body, signatures) = bytes.split_at(split);
-        let fields = Fields::decode(body)?;
+        let fields = CertificateFields::decode(body)?;
         fields.check()?;
         let mut signatures = Reader::new(signatures);
         let mut signature = || signatures.array().ok_or(CertificateError::Length);
@@ -174,7 +173,7 @@ impl DeviceCertificate {
         self.fields.issued
     }
 
-    /// What the owner calls the device. Chosen by the owner: not to be trusted, only shown.
+    /// The owner's name for the device. Chosen by the owner: not to be trusted, only shown.
     pub fn name(&self) -> &str {
         &self.fields.name
     }
@@ -190,7 +189,7 @@ impl fmt::Debug for DeviceCertificate {
     }
 }
 
-impl Fields {
+impl CertificateFields {
     fn check(&self) -> Result<(), CertificateError> {
         if self.name.len() > MAX_DEVICE_NAME || self.name.chars().any(char::is_control) {
             return Err(CertificateError::Name);

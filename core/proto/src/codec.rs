@@ -1,4 +1,4 @@
-//! How values become bytes: variable-length integers, MessagePack, Brotli. Pure computation on byte slices, the same
+//! Encodings of values: variable-length integers, MessagePack, Brotli. Pure computation on byte slices, the same
 //! on every platform.
 //!
 //! ```text
@@ -6,7 +6,7 @@
 //! value <--decode-- MessagePack <-decompress- (Encoding, content)    from it
 //! ```
 //!
-//! What arrives is hostile until [`validate`] has seen it: no function here recurses, or allocates what a length
+//! Bytes from a peer are hostile until [`validate()`] has accepted them: no function here recurses, or allocates what a length
 //! merely promises.
 
 pub mod varint;

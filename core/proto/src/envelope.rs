@@ -41,7 +41,7 @@ pub const FINGERPRINT_LEN: usize = 32;
 /// Bytes of the largest envelope.
 pub const MAX_ENVELOPE: usize = BOX_OVERHEAD + FIXED + FINGERPRINT_LEN + MAX_CERTIFICATE + MAX_ENVELOPE_BODY;
 
-/// Why an envelope could not be made or does not count.
+/// The reason for which an envelope could not be made or does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
     /// Beyond the limit.
@@ -67,7 +67,7 @@ pub enum EnvelopeError {
     Signature,
 }
 
-/// What an envelope says.
+/// The content of an envelope.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Content {
     /// The attempt to connect it belongs to.
@@ -76,16 +76,16 @@ pub struct Content {
     pub attempt: u32,
     /// SHA-256 of the certificate the sender's DTLS will show.
     pub fingerprint: Option<[u8; FINGERPRINT_LEN]>,
-    /// What the negotiation wrote. Must say what it is: the relay's event name is not covered.
+    /// The negotiation's bytes. They must name their kind: the relay's event name is not covered.
     pub body: Vec<u8>,
 }
 
 /// An envelope that was opened and verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
-    /// Who wrote it.
+    /// The sender.
     pub sender: DeviceCertificate,
-    /// What it says.
+    /// The sender's content.
     pub content: Content,
 }
 

@@ -12,12 +12,12 @@
 //! Established                                            Established
 //! ```
 //!
-//! The prologue is `"peers/1" ‖ transport kind ‖ connection id ‖ binding`: ends that do not share one channel do not
-//! share a transcript, and the first sealed payload fails to open. Before the peer is authenticated a failure tells it
-//! `malformed`, `version` or `timeout`; every failure after that, and the refusal of a caller who does not know this
-//! device's key, is one and the same `Denied` frame. Anybody on the way can write these in the clear, so they end one
-//! connection and say nothing about the peer. The peer's own no is a `Refused` frame in place of READY, sealed with the
-//! keys of the handshake. Byte layouts: `core/docs/handshake.md`.
+//! The prologue is `"peers/1" ‖ transport kind ‖ connection id ‖ binding`: ends that do not share one channel do not share a
+//! transcript, and the first sealed payload fails to open. Before the peer is authenticated a failure sends it `malformed`,
+//! `version` or `timeout`. Every failure after that, and the refusal of a caller that does not know this device's key, is one
+//! and the same `Denied` frame. Anybody on the way can write these in the clear, so they end one connection and say nothing
+//! about the peer. The peer's own no is a `Refused` frame in place of READY, sealed with the keys of the handshake. Byte
+//! layouts: `core/docs/handshake.md`.
 
 mod error;
 mod noise;
@@ -39,9 +39,9 @@ use crate::time::Instant;
 use crate::timing::HANDSHAKE_TIMEOUT;
 use crate::transport_kind::TransportKind;
 use crate::trust::KnownKeys;
-use error::Farewell;
+use error::FailureNotice;
 use noise::Noise;
-use payload::{Nonce, Offer, Opening};
+use payload::{HandshakeOffer, Nonce, Opening};
 
 pub use error::{Alert, HandshakeError};
 pub use sas::Sas;
@@ -60,21 +60,21 @@ const TAG_ALERT: u8 = 0xF5;
 const TAG_REFUSED: u8 = 0xF6;
 const TAG_ASKING: u8 = 0xF7;
 
-/// What one side brings to the handshake.
+/// One side's inputs to the handshake.
 pub struct Config {
     /// This device's keys.
     pub keys: DeviceKeys,
     /// The certificate of those keys.
     pub certificate: DeviceCertificate,
-    /// What carries the frames.
+    /// The transport that carries the frames.
     pub kind: TransportKind,
     /// The attempt, as both ends know it.
     pub connection_id: ConnectionId,
-    /// What both ends of the channel see only if nobody sits between them; at most 64 bytes.
+    /// Bytes that both ends of the channel see only if there is no other device between them; at most 64.
     pub binding: Vec<u8>,
     /// Seal frames even where the channel already encrypts and its binding is verified.
     pub require_sealing: bool,
-    /// Whether people are about to compare digits: a responder then answers strangers.
+    /// True if people are about to compare digits: a responder then answers strangers.
     pub pairing: bool,
     /// 32 fresh bytes from the operating system's generator, never used before.
     pub entropy: [u8; 32],
@@ -89,7 +89,7 @@ pub struct Expected {
     pub keys: Option<KnownKeys>,
 }
 
-/// Whether frames are sealed after the handshake. Fixed once and for all in message 2.
+/// Sealing of frames after the handshake. Message 2 fixes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Every frame is sealed.
@@ -100,7 +100,7 @@ pub enum Mode {
 
 /// A step the caller must know about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub enum HandshakeEvent {
     /// The peer has proven who it is. Decide: [`Handshake::accept`] or [`Handshake::reject`].
     Authenticated(Authenticated),
     /// The peer asks a person, who sees the same digits as this side has ([`Authenticated::sas`]).
@@ -109,7 +109,7 @@ pub enum Event {
     Established,
 }
 
-/// Who the peer is.
+/// The proven identity of the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authenticated {
     /// Its verified certificate.
@@ -118,7 +118,7 @@ pub struct Authenticated {
     pub sas: Sas,
     /// The version in use.
     pub version: u8,
-    /// Whether frames will be sealed.
+    /// True if frames will be sealed.
     pub mode: Mode,
 }
 
@@ -129,11 +129,11 @@ pub struct Established {
     pub certificate: DeviceCertificate,
     /// The version in use.
     pub version: u8,
-    /// Whether frames are sealed.
+    /// True if frames are sealed.
     pub mode: Mode,
     /// Seals outgoing and opens incoming frames; `None` in [`Mode::Plain`].
     pub seal: Option<(Sealer, Opener)>,
-    /// What the peer passed to its `accept`, at most 256 bytes.
+    /// The bytes that the peer passed to its `accept`, at most 256.
     pub peer_ready: Vec<u8>,
     /// Names this handshake: equal on both sides and on no other connection.
     pub handshake_hash: [u8; 32],
@@ -145,7 +145,7 @@ pub struct Established {
 pub struct Handshake {
     config: Config,
     nonce: Nonce,
-    state: State,
+    state: HandshakeState,
     output: VecDeque<Vec<u8>>,
     started: Instant,
     deadline: Instant,
@@ -154,10 +154,10 @@ pub struct Handshake {
     over: bool,
 }
 
-enum State {
+enum HandshakeState {
     AwaitM1 { noise: Noise },
-    AwaitM2 { noise: Noise, offer: Offer, expected: Expected },
-    AwaitM3 { noise: Noise, offer: Offer, version: u8, mode: Mode, transcript: [u8; 32] },
+    AwaitM2 { noise: Noise, offer: HandshakeOffer, expected: Expected },
+    AwaitM3 { noise: Noise, offer: HandshakeOffer, version: u8, mode: Mode, transcript: [u8; 32] },
     Deciding(Box<Proven>),
     Over,
 }
@@ -186,14 +186,14 @@ impl Handshake {
             Some(keys) => payload::hint(&keys.noise_pk, noise.ephemeral_pk()),
             None => payload::Hint::default(),
         };
-        let offer = Offer {
+        let offer = HandshakeOffer {
             versions: VERSIONS.to_vec(),
             plain: this.config.allows_plain(),
             hint,
             commitment: opening.commitment(),
         };
         this.output.push_back(noise.write(TAG_M1, &offer.encode())?);
-        this.state = State::AwaitM2 { noise, offer, expected };
+        this.state = HandshakeState::AwaitM2 { noise, offer, expected };
         Ok(this)
     }
 
@@ -203,7 +203,7 @@ impl Handshake {
     /// [`HandshakeError::Malformed`] if the binding is too long.
     pub fn responder(config: Config, now: Instant) -> Result<Self, HandshakeError> {
         let (noise, mut this) = Self::new(false, config, now)?;
-        this.state = State::AwaitM1 { noise };
+        this.state = HandshakeState::AwaitM1 { noise };
         Ok(this)
     }
 
@@ -220,7 +220,7 @@ impl Handshake {
                 nonce: secret(b"sas nonce").0,
                 started: now,
                 deadline: now + HANDSHAKE_TIMEOUT,
-                state: State::Over,
+                state: HandshakeState::Over,
                 output: VecDeque::new(),
                 authenticated: false,
                 over: false,
@@ -233,7 +233,11 @@ impl Handshake {
     ///
     /// # Errors
     /// The handshake is then over: send what [`Self::poll_output`] still gives and close the transport.
-    pub fn handle_frame(&mut self, frame: &[u8], now: Instant) -> Result<Option<Event>, HandshakeError> {
+    pub fn handle_frame(
+        &mut self,
+        frame: &[u8],
+        now: Instant,
+    ) -> Result<Option<HandshakeEvent>, HandshakeError> {
         self.handle_timeout(now)?;
         self.step(frame).map_err(|error| self.fail(error))
     }
@@ -243,7 +247,7 @@ impl Handshake {
     /// # Errors
     /// [`HandshakeError::State`] unless the peer has just been authenticated, and the second time.
     pub fn ask(&mut self) -> Result<(), HandshakeError> {
-        let State::Deciding(proven) = &mut self.state else { return Err(HandshakeError::State) };
+        let HandshakeState::Deciding(proven) = &mut self.state else { return Err(HandshakeError::State) };
         if proven.accepted || std::mem::replace(&mut proven.asks, true) {
             return Err(HandshakeError::State);
         }
@@ -257,8 +261,8 @@ impl Handshake {
     ///
     /// # Errors
     /// [`HandshakeError::State`] unless the peer has just been authenticated.
-    pub fn accept(&mut self, ready: &[u8]) -> Result<Option<Event>, HandshakeError> {
-        let State::Deciding(proven) = &mut self.state else { return Err(HandshakeError::State) };
+    pub fn accept(&mut self, ready: &[u8]) -> Result<Option<HandshakeEvent>, HandshakeError> {
+        let HandshakeState::Deciding(proven) = &mut self.state else { return Err(HandshakeError::State) };
         if proven.accepted {
             return Err(HandshakeError::State);
         }
@@ -284,9 +288,9 @@ impl Handshake {
         self.output.pop_front()
     }
 
-    /// When [`Self::handle_timeout`] wants to be called.
+    /// The next time at which [`Self::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        (!matches!(self.state, State::Over)).then_some(self.deadline)
+        (!matches!(self.state, HandshakeState::Over)).then_some(self.deadline)
     }
 
     /// Tells the time.
@@ -300,12 +304,12 @@ impl Handshake {
         }
     }
 
-    /// The outcome, once [`Event::Established`] was returned.
+    /// The outcome, once [`HandshakeEvent::Established`] was returned.
     ///
     /// # Errors
     /// [`HandshakeError::State`] before that and after a failure.
     pub fn finish(self) -> Result<Established, HandshakeError> {
-        let State::Deciding(proven) = self.state else { return Err(HandshakeError::State) };
+        let HandshakeState::Deciding(proven) = self.state else { return Err(HandshakeError::State) };
         let Proven {
             peer, handshake_hash, sealer, opener, accepted: true, peer_ready: Some(peer_ready), ..
         } = *proven
@@ -320,22 +324,22 @@ impl Handshake {
         Ok(Established { certificate, version, mode, seal, peer_ready, handshake_hash, sas })
     }
 
-    /// Ends it: nothing but the farewell leaves this machine any more.
+    /// Ends it: nothing but the notice leaves this machine any more.
     fn fail(&mut self, error: HandshakeError) -> HandshakeError {
-        let state = std::mem::replace(&mut self.state, State::Over);
+        let state = std::mem::replace(&mut self.state, HandshakeState::Over);
         if !std::mem::replace(&mut self.over, true) {
             // While message 3 has not left, the peer does not know this side and cannot open what it seals.
             let known = self.output.is_empty();
             self.output.clear();
             let sealed = || match state {
-                State::Deciding(proven) if known => proven.refusal(),
+                HandshakeState::Deciding(proven) if known => proven.refusal(),
                 _ => None,
             };
-            self.output.extend(match error.farewell(self.authenticated) {
-                Farewell::Nothing => None,
-                Farewell::Alert(alert) => Some(vec![TAG_ALERT, alert.wire()]),
-                Farewell::Denied => Some(vec![TAG_DENIED]),
-                Farewell::Refused => Some(sealed().unwrap_or_else(|| vec![TAG_DENIED])),
+            self.output.extend(match error.notice(self.authenticated) {
+                FailureNotice::Nothing => None,
+                FailureNotice::Alert(alert) => Some(vec![TAG_ALERT, alert.wire()]),
+                FailureNotice::Denied => Some(vec![TAG_DENIED]),
+                FailureNotice::Refused => Some(sealed().unwrap_or_else(|| vec![TAG_DENIED])),
             });
         }
         error
@@ -356,11 +360,11 @@ impl Config {
 impl fmt::Debug for Handshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
-            State::AwaitM1 { .. } => "AwaitM1",
-            State::AwaitM2 { .. } => "AwaitM2",
-            State::AwaitM3 { .. } => "AwaitM3",
-            State::Deciding(_) => "Deciding",
-            State::Over => "Over",
+            HandshakeState::AwaitM1 { .. } => "AwaitM1",
+            HandshakeState::AwaitM2 { .. } => "AwaitM2",
+            HandshakeState::AwaitM3 { .. } => "AwaitM3",
+            HandshakeState::Deciding(_) => "Deciding",
+            HandshakeState::Over => "Over",
         };
         f.debug_struct("Handshake")
             .field("connection", &self.config.connection_id)

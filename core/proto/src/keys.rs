@@ -45,7 +45,7 @@ impl DeviceKeys {
         }
     }
 
-    /// What to store. The caller wipes its copies.
+    /// The seed to store. The caller wipes its copies.
     pub fn seed(&self) -> Zeroizing<[u8; KEY_LEN]> {
         Zeroizing::new(self.seed.0)
     }
@@ -105,7 +105,7 @@ impl UserKeys {
         Self { sign: SigningKey::from_bytes(&seed.derive(SALT, USER_SIGN)), seed }
     }
 
-    /// What to store. The caller wipes its copies.
+    /// The seeds to store. The caller wipes its copies.
     pub fn seed(&self) -> Zeroizing<[u8; KEY_LEN]> {
         Zeroizing::new(self.seed.0)
     }
@@ -132,7 +132,7 @@ impl fmt::Debug for UserKeys {
     }
 }
 
-/// Whether `signature` over `domain ‖ message` is by `public`. Strict (RFC 8032 section 5.1.7 with cofactorless
+/// True if `signature` over `domain ‖ message` is by `public`. Strict (RFC 8032 section 5.1.7 with cofactorless
 /// equation): malleable signatures and keys of small order are refused.
 #[must_use]
 pub fn verify(
@@ -146,7 +146,7 @@ pub fn verify(
     })
 }
 
-/// Whether a Diffie-Hellman with `public` depends on the other secret at all: false for the points of small order,
+/// True if a Diffie-Hellman with `public` depends on the other secret: false for the points of small order,
 /// which would let an attacker predict the outcome (RFC 7748 section 6.1).
 pub(crate) fn is_contributory(public: &[u8; KEY_LEN]) -> bool {
     // Any scalar will do: clamping makes it a multiple of the cofactor, which sends exactly those points to zero.

@@ -1,8 +1,8 @@
 //! Every decision of the Peers SDK as sans-IO state machines.
 //!
 //! Nothing here opens a socket, reads a clock or asks the operating system for randomness: inputs are arguments
-//! (`handle_*(input, now)`), outputs are polled (`poll_output()`, `poll_timeout()`). Modules import only from those
-//! above them in this list.
+//! (`handle_*(input, now)`), outputs are polled (`poll_output()`, `poll_timeout()`). `cargo xtask layers` holds the
+//! order in which modules may import each other.
 
 pub mod limits;
 pub mod random;

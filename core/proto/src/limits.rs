@@ -14,9 +14,9 @@ pub const MAX_REASSEMBLY_PER_CONNECTION: usize = 8 * 1024 * 1024;
 /// Bytes that a session may hold for its peer whatever others hold: what arrived and is not taken, and answers that are not
 /// on their way. A conversation that is read as it comes never needs more.
 pub const RECEIVED_SHARE: usize = 256 * 1024;
-/// Bytes that all sessions of a process may hold for their peers beyond their shares. With the shares of
-/// [`MAX_CONNECTIONS`] and both `SENT` limits that is 55 MiB, if every peer of a device is an enemy: an app that grows
-/// by more than 64 MB while it is not looked at is killed by the phone.
+/// Bytes that all sessions of a process may hold for their peers beyond their shares. With the shares of [`MAX_CONNECTIONS`]
+/// and both `SENT` limits that is 55 MiB, if every peer of a device is an enemy. A phone kills an app that grows by more than
+/// 64 MB in the background.
 pub const RECEIVED_POOL: usize = 32 * 1024 * 1024;
 /// Bytes that a session may have unacknowledged whatever others have: eight frames, so that it always gets on.
 pub const SENT_SHARE: usize = 128 * 1024;
@@ -41,7 +41,7 @@ pub const MAX_EXPANSION_FLOOR: usize = 64 * 1024;
 /// Frames and their bytes sent but not yet acknowledged, per session: what a resume must be able to send again.
 /// 8 MiB carry 150 MB/s at 50 ms round trip.
 pub const SEND_WINDOW: usize = 8 * 1024 * 1024;
-/// What a frame costs beside its bytes while it is not acknowledged: its buffer's header and its place in the queue.
+/// Bytes that a frame costs beside its own while it is not acknowledged: its buffer's header and its place in the queue.
 pub const FRAME_COST: usize = 64;
 /// Bytes of credit an object costs beside its own: what its entry takes in a queue that doubles.
 pub const OBJECT_COST: usize = 128;
@@ -81,21 +81,21 @@ pub const STREAM_WINDOW: usize = 6 * 1024 * 1024;
 pub const STREAMS_WINDOW: usize = 8 * 1024 * 1024;
 /// Bytes an app may have queued on one stream before `write` suspends.
 pub const STREAM_QUEUE: usize = 256 * 1024;
-/// What one source puts into a frame before the next one has its turn.
+/// Bytes that one source puts into a frame before the next one has its turn.
 pub const QUANTUM: usize = 4 * 1024;
-/// Bytes a sealed frame has beyond its content: the tag, and room to spare.
-pub const SEAL_OVERHEAD: usize = 32;
+/// Bytes that transports leave for the sealing of a frame: [`SEAL_OVERHEAD`](crate::seal::SEAL_OVERHEAD), and room to spare.
+pub const SEAL_ROOM: usize = 32;
 /// Bytes of a frame in one SCTP packet of the WebRTC stack's default size: 1191 without the common and the chunk header,
 /// padded.
 const SCTP_PAYLOAD: usize = 1160;
 /// Largest frame before sealing: as many whole SCTP packets as a frame may have. A shorter packet at its end would cost as
 /// much as a full one and interrupt segmentation offload.
-pub const MAX_FRAME_CONTENT: usize = (MAX_FRAME - SEAL_OVERHEAD) / SCTP_PAYLOAD * SCTP_PAYLOAD;
+pub const MAX_FRAME_CONTENT: usize = (MAX_FRAME - SEAL_ROOM) / SCTP_PAYLOAD * SCTP_PAYLOAD;
 /// Bytes of a ping that asks whether full packets pass: two SCTP packets full, of which at least one is, and more than a TCP
 /// segment on an Ethernet has. Few enough for the first flight of a new connection.
 pub const FULL_PING: usize = 2 * SCTP_PAYLOAD;
-/// Bytes of the peer beyond which its next acknowledgement may wait behind more of them: far below what a transport keeps for
-/// a slow link, and more than a conversation has in some seconds.
+/// Bytes of the peer beyond which its next acknowledgement may wait behind more of them. Far below what a transport keeps for a
+/// slow link, and more than a conversation has in some seconds.
 pub const BULK: usize = 64 * 1024;
 /// Received bytes after which an acknowledgement does not wait for its timer.
 pub const ACK_EVERY: usize = 1024 * 1024;
@@ -256,8 +256,8 @@ pub const SCTP_CONTROL_BURST: u64 = 64;
 pub const SCTP_CONTROL_RATE: u64 = 4;
 /// Stream resets on one connection: the one channel's, repeated as long as the answer is lost.
 pub const MAX_SCTP_RESETS: usize = 32;
-/// Bytes received through the relay for one transport and not yet taken by its reader: twice the session's send
-/// window, so only a peer that ignores the window, or a reader that stopped, gets there. The transport is closed.
+/// Bytes received through the relay for one transport and not yet taken by its reader. Twice the session's send window, so only
+/// a peer that ignores the window, or a reader that stopped, gets there. The transport is closed.
 pub const RELAY_INBOUND: usize = 2 * SEND_WINDOW;
 /// The same for all transports of one relay together. Beyond it the fullest one is closed.
 pub const RELAY_INBOUND_TOTAL: usize = 2 * RELAY_INBOUND;
@@ -274,7 +274,7 @@ pub const MAX_RELAY_INCOMING_PER_PEER: usize = 4;
 /// The same for all devices that this one does not watch, together: each needs a handshake's place next.
 pub const MAX_RELAY_STRANGERS: usize = MAX_STRANGER_HANDSHAKES;
 /// Of those, from one device.
-pub const MAX_RELAY_LANES_PER_STRANGER: usize = 2;
+pub const MAX_RELAY_TRANSPORTS_PER_STRANGER: usize = 2;
 /// Events of one relay not yet taken by the app's side. Beyond it exchanges are dropped, as a network would.
 pub const MAX_RELAY_EVENTS: usize = 256;
 /// Exchanges held while the relay is away. More were not going to be answered in time.

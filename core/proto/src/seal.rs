@@ -6,10 +6,10 @@
 //! | 1      | n     | ciphertext                                                              |
 //! | 1 + n  | 16    | Poly1305 tag                                                            |
 //!
-//! Nonces are the frame's number and never travel, so a frame that is lost, repeated, reordered or altered fails to
-//! open, and so does everything after it. The sender alone decides when a key has served long enough, by frames,
-//! bytes and time; the mark on the last frame tells the receiver, so no two clocks or counters have to agree. Both then
-//! apply REKEY of the Noise specification (section 4.2); numbers go on.
+//! Nonces are the frame's number and never travel, so a frame that is lost, repeated, reordered or altered fails to open, and
+//! so does everything after it. The sender alone decides when a key has served long enough, by frames, bytes and time. The mark
+//! on the last frame shows it to the receiver, so no two clocks or counters have to agree. Both then apply REKEY of the Noise
+//! specification (section 4.2); numbers go on.
 
 use std::fmt;
 use std::time::Duration;
@@ -20,22 +20,23 @@ use snow::resolvers::{CryptoResolver, RingResolver};
 use snow::types::Cipher;
 
 use crate::keys::{KEY_LEN, Seed};
-use crate::limits::{MAX_FRAME, REKEY_BYTES, REKEY_FRAMES};
+use crate::limits::{MAX_FRAME, REKEY_BYTES, REKEY_FRAMES, SEAL_ROOM};
 use crate::time::Instant;
 use crate::timing::REKEY_AFTER;
 
 const TAG_LEN: usize = 16;
 /// Bytes sealing adds to a frame.
 pub const SEAL_OVERHEAD: usize = 1 + TAG_LEN;
+const _: () = assert!(SEAL_OVERHEAD <= SEAL_ROOM);
 
 const SEALED: u8 = 0xE0;
 const SEALED_LAST: u8 = 0xE1;
 
-/// Opened frames are cut from blocks of this many bytes, one of the largest frames: whoever keeps a part of a frame keeps its
+/// Opened frames are cut from blocks of this many bytes, one of the largest frames. A holder of a part of a frame keeps its
 /// block, and is charged for the part. No allocation is needed once the reader lets go of them.
 const BLOCK: usize = MAX_FRAME + SEAL_OVERHEAD;
 
-/// Why a frame could not be sealed or opened. The connection is over: nothing can follow.
+/// The reason for which a frame could not be sealed or opened. The connection is over: nothing can follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// Beyond `MAX_FRAME`.
@@ -57,7 +58,7 @@ pub enum SealError {
 
 /// Seals the frames of one direction.
 pub struct Sealer {
-    key: Key,
+    key: SealKey,
     policy: RekeyPolicy,
     frames: u64,
     bytes: u64,
@@ -68,7 +69,7 @@ pub struct Sealer {
 impl Sealer {
     pub(crate) fn new(key: &Seed, now: Instant) -> Result<Self, SealError> {
         Ok(Self {
-            key: Key::new(key)?,
+            key: SealKey::new(key)?,
             policy: RekeyPolicy::STANDARD,
             frames: 0,
             bytes: 0,
@@ -111,14 +112,14 @@ impl Sealer {
 
 /// Opens the frames of one direction.
 pub struct Opener {
-    key: Key,
+    key: SealKey,
     block: BytesMut,
     over: bool,
 }
 
 impl Opener {
     pub(crate) fn new(key: &Seed) -> Result<Self, SealError> {
-        Ok(Self { key: Key::new(key)?, block: BytesMut::new(), over: false })
+        Ok(Self { key: SealKey::new(key)?, block: BytesMut::new(), over: false })
     }
 
     /// The frame inside a sealed one. After an error every further call fails with [`SealError::Over`].
@@ -171,7 +172,7 @@ impl Opener {
     }
 }
 
-/// When a key has served long enough.
+/// Limits of a key's use.
 #[derive(Debug, Clone, Copy)]
 struct RekeyPolicy {
     frames: u64,
@@ -187,12 +188,12 @@ impl RekeyPolicy {
     }
 }
 
-struct Key {
+struct SealKey {
     cipher: Box<dyn Cipher>,
     nonce: u64,
 }
 
-impl Key {
+impl SealKey {
     fn new(key: &Seed) -> Result<Self, SealError> {
         // Never fails: ring has this cipher.
         let mut cipher = RingResolver.resolve_cipher(&CipherChoice::ChaChaPoly).ok_or(SealError::Over)?;

@@ -1,4 +1,4 @@
-//! What devices and relays say to each other.
+//! Messages between devices and relays.
 //!
 //! ```text
 //!   device A                      relay                      device B

@@ -14,7 +14,7 @@ pub const REASSEMBLY_IDLE: Duration = Duration::from_secs(15);
 pub const CONTACT_GAP: Duration = Duration::from_secs(1);
 /// Received frames are acknowledged at the latest after this: long enough to ride on a reply.
 pub const ACK_DELAY: Duration = Duration::from_millis(20);
-/// How long a session waits for a new connection before it is lost.
+/// Time that a session waits for a new connection before it is lost.
 pub const RESUME_WINDOW: Duration = Duration::from_secs(60);
 /// One key seals for at most this long.
 pub const REKEY_AFTER: Duration = Duration::from_secs(3600);
@@ -24,21 +24,21 @@ pub const PING_ACTIVE: Duration = Duration::from_secs(15);
 /// The same while data waits for acknowledgement: the peer acknowledges within [`ACK_DELAY`] and a round trip, so this is
 /// trouble, or a very slow link.
 pub const PING_OUTSTANDING: Duration = Duration::from_secs(1);
-/// The same on a path that nobody uses and on the connection to a relay, at the next [`BEAT`]: NATs keep a UDP mapping for
-/// 30 s at least (RFC 4787 asks for 120), and every wake-up of a phone's radio costs its battery for seconds.
+/// The same on an idle path and on the connection to a relay, at the next [`BEAT`]. NATs keep a UDP mapping for 30 s at least
+/// (RFC 4787 asks for 120). Every wake-up of a phone's radio costs its battery for seconds.
 pub const PING_IDLE: Duration = Duration::from_secs(20);
 /// The same on a path of a device whose data costs money, which so asks half as often. RFC 4787 asks NATs to keep a UDP
 /// mapping for 120 s; where one forgets earlier the reserve takes over.
 pub const PING_FRUGAL: Duration = Duration::from_secs(50);
-/// A path is also asked when nothing new was acknowledged for this long although the peer is heard: what this side sends may
-/// be lost there, as large datagrams are where a tunnel's MTU is small.
+/// A path is also asked when nothing new was acknowledged for this long although the peer is heard. This side's frames may be
+/// lost there, as large datagrams are where a tunnel's MTU is small.
 pub const PING_UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 /// The same while the peer sends much: its acknowledgements wait behind that in the buffers of a slow link.
 pub const PING_BEHIND_BULK: Duration = Duration::from_secs(20);
 /// A session counts as used until this long after its last data.
 pub const IDLE_AFTER: Duration = Duration::from_secs(60);
-/// What keeps idle paths and relays alive happens on multiples of this of the device's clock, and clocks agree about them, so
-/// that a phone with thirty of them wakes up 120 times an hour, not thirty times as often.
+/// Idle paths and relays are kept alive at multiples of this of the device's clock. Clocks agree about the multiples, so
+/// a phone with thirty of them wakes up 120 times an hour, not thirty times as often.
 pub const BEAT: Duration = Duration::from_secs(30);
 /// A relay is pinged at multiples of the first; of a shorter one on networks where something closes idle connections earlier:
 /// proxies and firewalls after 30 s or 60 s. Fractions of [`BEAT`], so that a phone wakes for several things at once, and
@@ -54,10 +54,10 @@ pub const PATIENCE_MIN: Duration = Duration::from_secs(1);
 pub const PATIENCE_UNMEASURED: Duration = Duration::from_secs(2);
 /// A path that was suspect must answer for this long before it carries a session again.
 pub const RETURN_AFTER: Duration = Duration::from_secs(3);
-/// How long a device that is suspended asks its peers to keep their sessions: a person puts the phone away, and comes
+/// Time for which a suspended device asks its peers to keep their sessions: a person puts the phone away, and comes
 /// back to the same conversation.
 pub const AWAY: Duration = Duration::from_secs(3600);
-/// How long a device that said it would be away may keep its peer's side of the session waiting.
+/// Longest time for which a device may ask its peer to keep a session.
 pub const MAX_AWAY: Duration = Duration::from_secs(24 * 3600);
 /// Facts about the network come in bursts; they are acted on when nothing more came for this long ...
 pub const NETWORK_SETTLE: Duration = Duration::from_millis(250);
@@ -80,8 +80,8 @@ pub const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(10);
 pub const COMPARING: Duration = Duration::from_secs(90);
 /// A negotiation in which nothing happened for this long is forgotten.
 pub const NEGOTIATION_IDLE: Duration = Duration::from_secs(60);
-/// A dial to a device whose keys are known, and which no relay sees, waits this long for it to answer a knock: its process
-/// may have been started anew and know nothing of this one.
+/// A dial to a device whose keys are known, and which no relay sees, waits this long for it to answer a knock. Its process may
+/// have been started anew and know nothing of this one.
 pub const KNOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// An offer older than this is not worth answering.
 pub const OFFER_TTL: Duration = Duration::from_secs(30);
@@ -92,21 +92,21 @@ pub const NEW_DEVICE_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// ICE checks: every 20 ms, so that a lost one costs no second, for as many as fit into the establishment's first half.
 pub const ICE_CHECKS: (Duration, u16) = (Duration::from_millis(20), 600);
-/// Between two checks of a connection, however many pairs it has (RFC 8445 section 14.2 has 5 ms at least): four pairs are
+/// Time between two checks of a connection, however many pairs it has (RFC 8445 section 14.2 has 5 ms at least). Four pairs are
 /// checked in every round, and sixty-four each 320 ms.
 pub const ICE_PACE: Duration = Duration::from_millis(5);
-/// Before the first check of a pair whose address the system would not send from, and between two of them: such a pair works
-/// where a network is chosen by the sender's address, and costs the others time elsewhere.
+/// Time before the first check of a pair whose address the system would not send from, and between two of them. Such a pair
+/// works where a network is chosen by the sender's address, and costs the others time elsewhere.
 pub const ICE_UNROUTED: Duration = Duration::from_millis(500);
 /// ICE's own consent checks (RFC 7675) on an established pair: none. The stack's default, one in 2 s from each end, would keep
-/// a phone's radio awake, and say nothing that [`PING_IDLE`] and the beat, which keep NATs open as well, do not prove.
+/// a phone's radio awake. It would prove nothing beyond [`PING_IDLE`] and the beat, which keep NATs open as well.
 pub const ICE_KEEP_ALIVE: Duration = Duration::ZERO;
 /// Silence after which ICE calls a pair disconnected, and the time from there until it fails: never. Own liveness decides,
 /// and an attempt ends after [`WEBRTC_ESTABLISHMENT`].
 pub const ICE_GIVE_UP: Duration = Duration::ZERO;
-/// How long a direct pair is awaited before one through a NAT is taken.
+/// Time that a direct pair is awaited before one through a NAT is taken.
 pub const ICE_SRFLX_WAIT: Duration = Duration::from_millis(150);
-/// How long any better pair is awaited before one through TURN is taken.
+/// Time that any better pair is awaited before one through TURN is taken.
 pub const ICE_RELAY_WAIT: Duration = Duration::from_millis(300);
 /// The names of STUN and TURN servers have this long, all together, from the first look-up in a network: attempts then go on
 /// without those that were not found. Long enough for a cellular network, short enough for both ends to wait in turn.
@@ -133,15 +133,16 @@ pub const SCAN: Duration = Duration::from_secs(60);
 pub const FOLLOWER_PATIENCE: Duration = Duration::from_millis(750);
 /// One more dial may begin after each of these.
 pub const DIAL_REFILL: Duration = Duration::from_millis(500);
-/// Longest wait before a session without a path is dialed again by an app nobody looks at.
+/// Longest wait before a session without a path is dialed again by an app in the background.
 pub const REDIAL_UNSEEN: Duration = Duration::from_secs(300);
 /// Shortest wait before something better than a detour is tried again: a WebRTC attempt costs a second of radio.
 pub const UPGRADE_MIN: Duration = Duration::from_secs(10);
-/// Longest: a NAT that let nothing through for so long will not soon, and a change of network is told.
+/// Longest: a NAT that let nothing through for so long will not soon, and a change of network is reported.
 pub const UPGRADE_MAX: Duration = Duration::from_secs(600);
 /// A better path that is lost again sooner counts as one that was not found: the next attempts are further apart.
 pub const UPGRADE_STABLE: Duration = Duration::from_secs(60);
-/// A device that said goodbye, or was told so for want of room, is left alone for this long at least (D17) ...
+/// A device that closed its session, or whose session was closed for want of room, is not dialed for this long at least (D17)
+/// ...
 pub const REST_MIN: Duration = Duration::from_secs(60);
 /// ... and, the more often that happened in a row, up to this.
 pub const REST_MAX: Duration = Duration::from_secs(600);
@@ -159,5 +160,5 @@ pub const ICE_REFRESH_BEFORE: Duration = Duration::from_secs(60);
 pub const ICE_REFRESH_MIN: Duration = Duration::from_secs(10);
 /// A certificate the relay does not deliver within this is not there.
 pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
-/// What is left to say at a close is said within this or not at all: iOS gives an app seconds.
+/// Time for the last messages of a close; later ones are not sent: iOS gives an app seconds.
 pub const CLOSE_GRACE: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! The kinds of transport, as the handshake binds them and the path policy ranks them.
 
-/// What carries the frames. Declared best first.
+/// The kind of transport that carries the frames. Declared best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TransportKind {
     /// WebSocket on a private address.

@@ -1,4 +1,4 @@
-//! How far a device is trusted, and what that lets it do.
+//! Levels of trust in a device, and the capabilities of each.
 
 mod capability;
 mod pins;
@@ -10,7 +10,7 @@ use crate::timing::NEW_DEVICE_AGE;
 pub use capability::{Capability, allows};
 pub use pins::{KeyChanged, KnownKeys, PinnedKey, Pins};
 
-/// The ladder, lowest first; the numbers are the proposal's.
+/// The ladder, lowest first. Gaps between the numbers leave room for levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(i8)]
 pub enum TrustLevel {
@@ -33,20 +33,20 @@ pub enum TrustLevel {
 }
 
 impl TrustLevel {
-    /// The proposal's number.
+    /// The number of the level.
     pub const fn value(self) -> i8 {
         self as i8
     }
 
-    /// The level after the device has been known for `age`: a new device becomes a known one after seven days.
-    /// Time does nothing else; in particular it never redeems and never makes anybody trusted.
+    /// For the coming people: the level after the device has been known for `age`. A new device becomes a known one after seven
+    /// days. Time does nothing else: it neither redeems a device nor makes one trusted.
     #[must_use]
     pub fn aged(self, age: Duration) -> Self {
         if self == Self::NewDevice && age >= NEW_DEVICE_AGE { Self::Known } else { self }
     }
 
-    /// The level of a device on which several judgements exist: the app's, the user's, the record's. The highest
-    /// counts, unless one of them says [`Self::Malicious`]. Groups are no judgement: membership never raises a level.
+    /// For the coming people: the level of a device on which the app, its user and the record judge. The highest level counts,
+    /// unless one of them is [`Self::Malicious`]. Groups are no judgement: membership never raises a level.
     #[must_use]
     pub fn combine(judgements: impl IntoIterator<Item = Self>) -> Self {
         judgements.into_iter().fold(Self::Unknown, |level, next| match (level, next) {

@@ -1,4 +1,4 @@
-//! What silent devices cost the relay, seen from outside: its resident memory while they are registered and after they
+//! The relay's memory for silent devices, seen from outside: its resident memory while they are registered and after they
 //! left, and how fast they register. The relay and the devices are processes of their own.
 //!
 //! `cargo run --release -p peers-relay --example idle -- [--devices N]`

@@ -38,18 +38,18 @@ use peers_proto::timing;
 
 use crate::config::{AccessConfig, IceConfig, Limits, RelayConfig};
 use mail::Mail;
-use places::{Places, subscriber};
+use places::{AddressPlaces, subscriber};
 use socket::Socket;
 
-/// How often the relay looks for silent sockets, expired messages and knocks whose turn has come: what is late by this
-/// much hurts no device.
+/// Interval at which the relay looks for silent sockets, expired messages and knocks whose turn has come. Lateness of
+/// this size hurts no device.
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// Bytes of a text that count as one message: an offer fits. Parsing, and the look at every device a list names, cost
 /// in proportion.
 const TEXT: usize = 4 * 1024;
 
-/// What arrived on a socket.
+/// The content of a socket's message.
 #[derive(Debug)]
 pub enum Inbound {
     /// A text message, parsed where it does not hold others up. Registrations go through
@@ -72,7 +72,7 @@ pub enum Inbound {
     Close,
 }
 
-/// Why a socket, or its registration, was not let in.
+/// The reason for which a socket, or its registration, was not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// No room at all.
@@ -101,7 +101,7 @@ pub struct Broker {
     /// Connections come from a proxy, which names the device's address.
     proxied: bool,
     next_socket: u64,
-    places: Places,
+    places: AddressPlaces,
     sockets: HashMap<SocketId, Box<Socket>>,
     devices: HashMap<DeviceId, SocketId>,
     mail: Mail,
@@ -129,7 +129,7 @@ impl Broker {
             ice: config.ice.clone(),
             proxied: config.trust_forwarded_for,
             next_socket: 0,
-            places: Places::default(),
+            places: AddressPlaces::default(),
             sockets: HashMap::new(),
             devices: HashMap::new(),
             mail: Mail::default(),
@@ -261,7 +261,7 @@ impl Broker {
         }
     }
 
-    /// The connection is gone, whoever closed it.
+    /// The connection is gone, by either end.
     pub fn handle_closed(&mut self, id: SocketId) {
         self.leave(id);
         self.places.close_half_open(id);
@@ -279,7 +279,7 @@ impl Broker {
         self.settle();
     }
 
-    /// When to call [`Self::handle_timeout`].
+    /// The next time at which [`Self::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Instant {
         self.next_sweep
     }
@@ -328,7 +328,7 @@ impl Broker {
         self.settle();
     }
 
-    /// What an operator watches. Looks at no socket: strangers may ask for it.
+    /// Counts for operators. Looks at no socket: strangers may ask for it.
     pub fn stats(&self) -> Stats {
         Stats {
             sockets: self.places.sockets() as u64,

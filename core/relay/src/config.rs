@@ -12,24 +12,24 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::Deserialize;
 
-/// Everything a relay can be told.
+/// All settings of a relay.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RelayConfig {
-    /// Where to listen; port 0 picks one. TLS is the reverse proxy's job.
+    /// The address to listen at; port 0 picks one. TLS is the reverse proxy's job.
     pub bind: SocketAddr,
     /// The names under which devices dial this relay (`relay.example.com`, `192.0.2.1:8443`), as
     /// `peers_proto::signaling::server_name` makes them. A device's registration is for one of these names or void. None
     /// stand for the address a connection arrives at, with `localhost` if that is a loopback address.
     #[serde(deserialize_with = "sources::one_or_many")]
     pub names: Vec<String>,
-    /// Whether to take the device's address from `X-Forwarded-For`. Only behind a proxy that sets it.
+    /// True to take the device's address from `X-Forwarded-For`. Only behind a proxy that sets it.
     pub trust_forwarded_for: bool,
-    /// Which devices may register.
+    /// The devices that may register.
     pub access: AccessConfig,
-    /// What devices are told about STUN and TURN.
+    /// The STUN and TURN servers that devices get.
     pub ice: IceConfig,
-    /// What one device, one address and the whole relay may use.
+    /// The shares of one device, one address and the whole relay.
     pub limits: Limits,
 }
 
@@ -80,7 +80,7 @@ pub enum TurnConfig {
         urls: Vec<String>,
         /// coturn's `static-auth-secret`.
         secret: String,
-        /// How long credentials last. coturn checks them when an allocation begins, and not again while it lives.
+        /// The life of credentials. coturn checks them when an allocation begins, and not again while it lives.
         #[serde(default = "default_turn_ttl")]
         ttl_seconds: u64,
     },

@@ -19,17 +19,17 @@ use tokio_util::task::TaskTracker;
 
 use crate::broker::{Broker, Stats};
 use crate::config::RelayConfig;
-use metrics::Metrics;
-use names::Names;
-use shared::Shared;
+use metrics::ServerMetrics;
+use names::ServerNames;
+use shared::ServerShared;
 
-/// How long [`Relay::shutdown`] lets devices take what waits for them. Init systems kill after ten seconds or more.
+/// Time in which [`Relay::shutdown`] lets devices take their messages. Init systems kill after ten seconds or more.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// After an error of `accept`: most mean that there is no descriptor left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// A running relay. Dropping it cuts every connection; [`Relay::shutdown`] says goodbye first.
+/// A running relay. Dropping it cuts every connection; [`Relay::shutdown`] closes them in good order.
 #[derive(Debug)]
 pub struct Relay {
     addr: SocketAddr,
@@ -39,12 +39,12 @@ pub struct Relay {
     running: CancellationToken,
 }
 
-/// What every connection shares.
+/// State that every connection shares.
 #[derive(Debug)]
 struct App {
-    shared: Shared,
-    metrics: Metrics,
-    names: Names,
+    shared: ServerShared,
+    metrics: ServerMetrics,
+    names: ServerNames,
     trust_forwarded_for: bool,
 }
 
@@ -56,7 +56,7 @@ pub enum StartError {
     Bind {
         /// The address.
         addr: SocketAddr,
-        /// Why.
+        /// The reason.
         source: std::io::Error,
     },
 }
@@ -72,9 +72,9 @@ impl Relay {
         let addr = listener.local_addr().map_err(bind_error)?;
 
         let app = Arc::new(App {
-            shared: Shared::new(Broker::new(&config)),
-            metrics: Metrics::new(),
-            names: Names::new(&config),
+            shared: ServerShared::new(Broker::new(&config)),
+            metrics: ServerMetrics::new(),
+            names: ServerNames::new(&config),
             trust_forwarded_for: config.trust_forwarded_for,
         });
         let tasks = TaskTracker::new();
@@ -87,17 +87,17 @@ impl Relay {
         Ok(Self { addr, app, tasks, accepting, running })
     }
 
-    /// Where it listens.
+    /// The address at which it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Where devices on this machine dial it.
+    /// The URL at which devices on this machine dial it.
     pub fn url(&self) -> String {
         format!("ws://{}{}", self.addr, signaling::PATH)
     }
 
-    /// What an operator watches.
+    /// Counts for operators.
     pub fn stats(&self) -> Stats {
         self.app.shared.stats()
     }
@@ -114,7 +114,10 @@ impl Relay {
             }
         };
         if tokio::time::timeout(DRAIN, drain).await.is_err() {
-            tracing::warn!(sockets = self.app.shared.stats().sockets, "devices did not drain in time");
+            tracing::warn!(
+                sockets = self.app.shared.stats().sockets,
+                "shutdown cut: devices did not drain in time"
+            );
         }
         self.running.cancel();
         self.tasks.wait().await;

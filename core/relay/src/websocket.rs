@@ -1,8 +1,8 @@
 //! The server's half of the WebSocket protocol (RFC 6455 section 5), sans-IO and without buffers of its own.
 //!
-//! A library's socket keeps the buffers it reads into and writes from for as long as it lives. A relay has thousands of
-//! sockets that say nothing for hours, so here the buffers are the caller's: [`Decoder`] takes bytes as they come and keeps
-//! the message that is incomplete, in one allocation of its size; [`encode`] appends to what is being written.
+//! A library's socket keeps the buffers it reads into and writes from for as long as it lives. A relay has thousands of sockets
+//! that are silent for hours, so here the buffers are the caller's. [`Decoder`] takes bytes as they come and keeps the message
+//! that is incomplete, in one allocation of its size. [`encode`] appends to what is being written.
 
 use bytes::Bytes;
 
@@ -14,7 +14,7 @@ const FINAL: u8 = 0x80;
 const RESERVED: u8 = 0x70;
 const MASKED: u8 = 0x80;
 
-/// What a frame is for (section 11.8).
+/// The purpose of a frame (section 11.8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Opcode {
     Continuation = 0,
@@ -36,9 +36,9 @@ impl Opcode {
     }
 }
 
-/// What a client sent.
+/// A message or control frame of a client.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Message {
+pub(crate) enum ReceivedMessage {
     Text(String),
     Binary(Bytes),
     Ping(Bytes),
@@ -46,9 +46,9 @@ pub(crate) enum Message {
     Close,
 }
 
-/// Why a connection is of no use any more.
+/// The reason for which a connection cannot go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Error {
+pub(crate) enum FrameError {
     #[error("a message above the limit")]
     TooLarge,
     #[error("a frame that is not masked")]
@@ -68,7 +68,7 @@ pub(crate) enum Error {
 pub(crate) struct Decoder {
     /// Bytes a message may have.
     limit: usize,
-    /// What is there of the next header.
+    /// The bytes of the next header that have arrived.
     header: [u8; MAX_HEADER],
     header_len: usize,
     /// The frame whose payload is being read.
@@ -104,8 +104,8 @@ impl Decoder {
     /// The next message, and `input` after it; nothing once all of `input` is taken.
     ///
     /// # Errors
-    /// [`Error`]: nothing that follows makes sense.
-    pub(crate) fn next(&mut self, input: &mut &[u8]) -> Result<Option<Message>, Error> {
+    /// [`FrameError`]: nothing that follows makes sense.
+    pub(crate) fn next(&mut self, input: &mut &[u8]) -> Result<Option<ReceivedMessage>, FrameError> {
         loop {
             if self.frame.is_none() {
                 self.frame = self.begin(input)?;
@@ -132,7 +132,7 @@ impl Decoder {
     }
 
     /// Reads a header. Nothing if it is not complete.
-    fn begin(&mut self, input: &mut &[u8]) -> Result<Option<Frame>, Error> {
+    fn begin(&mut self, input: &mut &[u8]) -> Result<Option<Frame>, FrameError> {
         let header = loop {
             let length = match self.header[1] & !MASKED {
                 _ if self.header_len < 2 => 0,
@@ -149,7 +149,7 @@ impl Decoder {
             self.header[self.header_len] = *byte;
             self.header_len += 1;
             if self.header_len == 2 && byte & MASKED == 0 {
-                return Err(Error::NotMasked);
+                return Err(FrameError::NotMasked);
             }
         };
         self.header_len = 0;
@@ -160,21 +160,21 @@ impl Decoder {
         };
         let mask = [mask[0], mask[1], mask[2], mask[3]];
         let (last, opcode) = (header[0] & FINAL != 0, Opcode::new(header[0] & 0x0f));
-        let opcode = opcode.filter(|_| header[0] & RESERVED == 0).ok_or(Error::Reserved)?;
+        let opcode = opcode.filter(|_| header[0] & RESERVED == 0).ok_or(FrameError::Reserved)?;
         let missing = usize::try_from(length).unwrap_or(usize::MAX);
         match (opcode, &mut self.message) {
             (opcode, _) if opcode.is_control() => {
                 if !last || missing > MAX_CONTROL {
-                    return Err(Error::BadControl);
+                    return Err(FrameError::BadControl);
                 }
             }
             (Opcode::Continuation, None) | (Opcode::Text | Opcode::Binary, Some(_)) => {
-                return Err(Error::BadFragment);
+                return Err(FrameError::BadFragment);
             }
             (_, message) => {
                 let (_, begun) = message.get_or_insert((opcode, Vec::new()));
                 if missing > self.limit - begun.len() {
-                    return Err(Error::TooLarge);
+                    return Err(FrameError::TooLarge);
                 }
             }
         }
@@ -182,20 +182,20 @@ impl Decoder {
     }
 
     /// A frame is complete.
-    fn end(&mut self, opcode: Opcode, last: bool) -> Result<Option<Message>, Error> {
+    fn end(&mut self, opcode: Opcode, last: bool) -> Result<Option<ReceivedMessage>, FrameError> {
         if opcode.is_control() {
             let payload = std::mem::take(&mut self.control);
             return Ok(Some(match opcode {
-                Opcode::Ping => Message::Ping(payload.into()),
-                Opcode::Pong => Message::Pong,
-                _ => Message::Close,
+                Opcode::Ping => ReceivedMessage::Ping(payload.into()),
+                Opcode::Pong => ReceivedMessage::Pong,
+                _ => ReceivedMessage::Close,
             }));
         }
         match self.message.take_if(|_| last) {
-            Some((Opcode::Text, text)) => {
-                String::from_utf8(text).map(|text| Some(Message::Text(text))).map_err(|_| Error::NotUtf8)
-            }
-            Some((_, bytes)) => Ok(Some(Message::Binary(bytes.into()))),
+            Some((Opcode::Text, text)) => String::from_utf8(text)
+                .map(|text| Some(ReceivedMessage::Text(text)))
+                .map_err(|_| FrameError::NotUtf8),
+            Some((_, bytes)) => Ok(Some(ReceivedMessage::Binary(bytes.into()))),
             None => Ok(None),
         }
     }
@@ -256,7 +256,7 @@ mod tests {
         bytes
     }
 
-    fn decode(pieces: &[&[u8]]) -> Result<Vec<Message>, Error> {
+    fn decode(pieces: &[&[u8]]) -> Result<Vec<ReceivedMessage>, FrameError> {
         let (mut decoder, mut messages) = (Decoder::new(LIMIT), Vec::new());
         for mut piece in pieces.iter().copied() {
             while let Some(message) = decoder.next(&mut piece)? {
@@ -293,11 +293,11 @@ mod tests {
                         break;
                     }
                     bytes.extend(frame(true, PING, key, b"still there?"));
-                    expected.push(Message::Ping(Bytes::from_static(b"still there?")));
+                    expected.push(ReceivedMessage::Ping(Bytes::from_static(b"still there?")));
                 }
                 expected.push(match text {
-                    true => Message::Text(String::from_utf8(payload).unwrap()),
-                    false => Message::Binary(payload.into()),
+                    true => ReceivedMessage::Text(String::from_utf8(payload).unwrap()),
+                    false => ReceivedMessage::Binary(payload.into()),
                 });
             }
             let pieces: Vec<_> = bytes.chunks(piece).collect();
@@ -331,19 +331,22 @@ mod tests {
         let mut unknown = masked(true, TEXT, b"x");
         unknown[0] = FINAL | 3;
         for (bytes, error) in [
-            (vec![FINAL | 1, 1, b'x'], Error::NotMasked),
-            (reserved, Error::Reserved),
-            (unknown, Error::Reserved),
-            (masked(false, PING, b""), Error::BadControl),
-            (masked(true, PING, &[0; 126]), Error::BadControl),
-            (masked(true, MORE, b"x"), Error::BadFragment),
-            ([masked(false, TEXT, b"x"), masked(true, TEXT, b"x")].concat(), Error::BadFragment),
-            (masked(true, TEXT, &[0xff]), Error::NotUtf8),
-            (masked(true, BINARY, &vec![0; LIMIT + 1]), Error::TooLarge),
-            ([masked(false, BINARY, &vec![0; LIMIT]), masked(true, MORE, b"x")].concat(), Error::TooLarge),
+            (vec![FINAL | 1, 1, b'x'], FrameError::NotMasked),
+            (reserved, FrameError::Reserved),
+            (unknown, FrameError::Reserved),
+            (masked(false, PING, b""), FrameError::BadControl),
+            (masked(true, PING, &[0; 126]), FrameError::BadControl),
+            (masked(true, MORE, b"x"), FrameError::BadFragment),
+            ([masked(false, TEXT, b"x"), masked(true, TEXT, b"x")].concat(), FrameError::BadFragment),
+            (masked(true, TEXT, &[0xff]), FrameError::NotUtf8),
+            (masked(true, BINARY, &vec![0; LIMIT + 1]), FrameError::TooLarge),
+            (
+                [masked(false, BINARY, &vec![0; LIMIT]), masked(true, MORE, b"x")].concat(),
+                FrameError::TooLarge,
+            ),
             (
                 vec![FINAL | 2, MASKED | 127, 255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0],
-                Error::TooLarge,
+                FrameError::TooLarge,
             ),
         ] {
             assert_eq!(decode(&[&bytes]), Err(error));
@@ -358,7 +361,7 @@ mod tests {
         let (mut first, mut second) = bytes.split_at(20_000);
         assert_eq!(decoder.next(&mut first), Ok(None));
         assert_eq!(decoder.message.as_ref().map(|(_, message)| message.capacity()), Some(50_000));
-        assert!(matches!(decoder.next(&mut second), Ok(Some(Message::Binary(_)))));
+        assert!(matches!(decoder.next(&mut second), Ok(Some(ReceivedMessage::Binary(_)))));
         assert_eq!((decoder.message, decoder.control.capacity()), (None, 0));
     }
 }

@@ -76,7 +76,7 @@ impl Policy {
         faults
     }
 
-    /// Whether the allowed licences satisfy an SPDX expression; the old `/` between licences means OR.
+    /// True if the allowed licences satisfy an SPDX expression; the old `/` between licences means OR.
     fn allows(&self, license: &str) -> bool {
         Expression::parse_mode(license, ParseMode::LAX)
             .is_ok_and(|expression| expression.evaluate(|required| self.allows_one(required)))

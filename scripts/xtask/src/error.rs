@@ -1,9 +1,9 @@
-//! Why a task failed.
+//! Errors of tasks.
 
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
-/// Why a task failed; its text is all that the user sees.
+/// The reason for which a task failed; its text is all that the user sees.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("{}: {source}", path.display())]

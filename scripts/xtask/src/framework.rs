@@ -38,7 +38,7 @@ enum Platform {
     IosSimulator = 7,
 }
 
-/// Where the libraries of the system are.
+/// Folders of the system's libraries.
 const SYSTEM: [&str; 2] = ["/usr/lib/", "/System/Library/Frameworks/"];
 /// Folders of the machines that build.
 const MACHINES: [&str; 3] = ["/home/", "/root/", "/Users/"];

@@ -1,5 +1,6 @@
 //! Checks and builds that need more than a shell: `cargo xtask <task>`.
 
+mod counts;
 mod dependencies;
 mod error;
 mod framework;
@@ -12,6 +13,7 @@ mod requirements;
 mod sim;
 mod size;
 mod targets;
+mod words;
 mod workspace;
 
 use std::process::ExitCode;
@@ -46,6 +48,8 @@ enum Task {
     Size,
     /// Type-check the library for the phones' targets.
     Targets(targets::Args),
+    /// Count prose that is hard to read.
+    Words(words::Args),
 }
 
 fn main() -> ExitCode {
@@ -68,5 +72,6 @@ fn run(task: &Task) -> Result<(), Error> {
         Task::Sim(args) => sim::run(args),
         Task::Size => size::run(),
         Task::Targets(args) => targets::run(args),
+        Task::Words(args) => words::run(args),
     }
 }

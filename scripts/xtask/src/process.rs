@@ -25,6 +25,14 @@ pub(crate) fn read(command: &mut Command) -> Result<Vec<u8>, Error> {
     }
 }
 
+/// True if `command` succeeds; its output goes nowhere.
+pub(crate) fn succeeds(command: &mut Command) -> Result<bool, Error> {
+    let program = name(command);
+    let silent = command.stdout(Stdio::null()).stderr(Stdio::null());
+    let status = silent.status().map_err(|source| Error::Spawn { program, source })?;
+    Ok(status.success())
+}
+
 fn name(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")

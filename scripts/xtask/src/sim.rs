@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::{process, workspace};
 
-/// Which worlds to run; without any of these, a few seeds of each.
+/// The worlds to run; without any of these, a few seeds of each.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only this seed, with its timeline if it fails or if a scenario is named.
@@ -12,7 +12,7 @@ pub(crate) struct Args {
     /// Only this scenario.
     #[arg(long)]
     scenario: Option<String>,
-    /// How many seeds of every scenario.
+    /// Seeds of every scenario.
     #[arg(long)]
     seeds: Option<u64>,
 }

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::{process, workspace};
 
-/// 6.5 MB, the promise of the README; decimal, as app stores count.
+/// 6.5 MB, as core/docs/guide/size-and-battery.md says; decimal, as app stores count.
 const LIMIT_BYTES: u64 = 6_500_000;
 
 /// The sizes of the last commit. It is committed with a change that moves one of them.
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn growth_is_told_and_more_than_a_hundredth_is_to_be_noted() {
+    fn growth_is_printed_and_more_than_a_hundredth_is_to_be_noted() {
         let told = |bytes| judge("arm64", bytes, 6_000_000, Some(5_000_000));
         let line = "size: arm64: 5.05 MB, limit 6.00 MB, growth since the last commit +50000 bytes";
         assert_eq!(told(5_050_000), (line.to_owned(), true));

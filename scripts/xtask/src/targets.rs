@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     Ok(())
 }
 
-/// What `scripts/setup mobile` unpacks.
+/// The toolchain that `scripts/setup mobile` unpacks.
 struct Toolchain {
     root: PathBuf,
 }

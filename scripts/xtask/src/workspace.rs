@@ -1,4 +1,4 @@
-//! Where things are in the checkout.
+//! Places in the checkout.
 
 use std::ffi::OsString;
 use std::fs;

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use peers_fuzz::{chunks, handshake, step, transcript};
-use peers_proto::handshake::Event;
+use peers_proto::handshake::HandshakeEvent;
 use peers_proto::limits::MAX_HANDSHAKE;
 use peers_proto::time::Instant;
 
@@ -21,12 +21,12 @@ fuzz_target!(|data: &[u8]| {
     for frame in chunks(data) {
         match target.handle_frame(frame, Instant::ZERO) {
             // Keys are fixed, so a corpus may hold the true messages: nothing else may authenticate.
-            Ok(Some(Event::Authenticated(_))) => {
+            Ok(Some(HandshakeEvent::Authenticated(_))) => {
                 assert!(!authenticated && transcript().iter().any(|true_one| true_one == frame));
                 authenticated = true;
             }
-            Ok(Some(Event::Asking(_))) => panic!("nobody else has the keys to say so"),
-            Ok(Some(Event::Established)) => panic!("established without the peer's consent"),
+            Ok(Some(HandshakeEvent::Asking(_))) => panic!("nobody else has the keys to say so"),
+            Ok(Some(HandshakeEvent::Established)) => panic!("established without the peer's consent"),
             Ok(None) => assert!(!authenticated, "only READY may follow, and nobody made one"),
             Err(_) => assert!(target.poll_timeout().is_none(), "a handshake goes on after an error"),
         }

@@ -69,7 +69,7 @@ fn something_of_everything(session: &mut Session, group: GroupId, now: Instant) 
     session.write(stream, &mut Bytes::from_static(&[7; 100_000])).expect("the stream is open");
 }
 
-/// What an app does, or one that takes nothing of what arrives.
+/// Actions of an app, or of one that takes nothing of what arrives.
 fn drain(session: &mut Session, now: Instant, takes: bool) {
     while let Some(event) = session.poll_event() {
         match event {

@@ -1,4 +1,4 @@
-//! What several targets need: two people with keys that never change, and a way to cut one input into many.
+//! Helpers of several targets: two people with keys that never change, and a way to cut one input into many.
 
 use peers_proto::certificate::DeviceCertificate;
 use peers_proto::handshake::{Config, Expected, Handshake};

@@ -1,4 +1,4 @@
-//! How long an answer takes: a call of 64 bytes, and a raw frame sent back.
+//! Time of an answer: a call of 64 bytes, and a raw frame sent back.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What a façade costs: devices in Rust, Kotlin and Swift do the same work, each in a process of its own, with one
+//! Costs of a façade: devices in Rust, Kotlin and Swift do the same work, each in a process of its own, with one
 //! counterpart in this process, over WebRTC.
 //!
 //! A device reads commands and writes answers, one JSON object a line; only this side looks at a clock.
@@ -45,10 +45,10 @@ const CALLS: usize = 2000;
 /// Bytes that a message may leave to a garbage collector.
 const GARBAGE: f64 = 300.0;
 
-/// What to measure, and how often.
+/// The figures to measure, and the number of runs.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where one JSON object a line goes.
+    /// The file for one JSON object a line.
     pub json: Option<PathBuf>,
     /// Devices besides Rust's, as `NAME=COMMAND`.
     pub with: Vec<String>,
@@ -145,7 +145,7 @@ impl Run {
     }
 }
 
-/// What a device is told to do.
+/// A command to a device.
 #[derive(Debug, Clone, Copy)]
 enum Work {
     SendMessages,

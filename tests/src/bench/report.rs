@@ -39,7 +39,7 @@ impl Figure {
     }
 }
 
-/// What a figure must keep.
+/// The bound that a figure must keep.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Bound {
     RatioAtLeast(f64),

@@ -21,10 +21,10 @@ const LEFT: f64 = 64.0;
 /// Longer than anything here takes.
 const GUARD: Duration = Duration::from_secs(30);
 
-/// How often.
+/// The number of repetitions.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where one JSON object a line goes.
+    /// The file for one JSON object a line.
     pub json: Option<PathBuf>,
     /// Connections made and closed.
     pub cycles: u32,
@@ -170,7 +170,7 @@ async fn switch(pair: &mut Pair, here: &Session, there: &Session, n: u32) -> Out
     Ok(())
 }
 
-/// What the process holds.
+/// Resources that the process holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Held {
     bytes: isize,
@@ -187,7 +187,7 @@ impl Held {
         })
     }
 
-    /// When tasks and descriptors have not changed for a second: what is ending has ended.
+    /// Waits until tasks and descriptors have not changed for a second.
     async fn at_rest() -> Outcome<Self> {
         let mut last = Self::now()?;
         let mut unchanged = 0;

@@ -1,4 +1,4 @@
-//! What the kernel says a piece of work took.
+//! The kernel's account of a piece of work.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;

@@ -11,7 +11,7 @@ use peers_proto::time::UnixTime;
 use crate::world::{Device, Hits, within};
 use peers_tests::hostile_relay::{HostileRelay, Parcel, Said, Told};
 
-/// Where a certificate holds the device's signing key, see `peers_proto::certificate`.
+/// The offset of the device's signing key in a certificate, see `peers_proto::certificate`.
 const SIGN_PK: std::ops::Range<usize> = 33..65;
 /// Bytes of each of the two signatures at its end.
 const SIGNATURE: usize = 64;

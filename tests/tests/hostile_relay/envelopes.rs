@@ -14,7 +14,7 @@ use peers_proto::trust::KnownKeys;
 use crate::world::{Device, Hits, WEBRTC, within};
 use peers_tests::hostile_relay::{HostileRelay, Parcel, Said, Told};
 
-/// What the relay does to an offer or an answer.
+/// The relay's treatment of an offer or an answer.
 #[derive(Debug, Clone, Copy)]
 enum Lie {
     FlipBit,

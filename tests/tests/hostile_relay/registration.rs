@@ -29,7 +29,7 @@ async fn a_recorded_registration_does_not_register_again() {
         assert!(matches!(refusal, ServerMessage::Error { code: ErrorCode::Denied, .. }), "{refusal:?}");
     }
 
-    // The device itself is still there: nobody took its place.
+    // The device itself is still there: no other took its place.
     assert_eq!(device.client.state(), ClientState::Online);
     let mut other = Device::start(&relay, "b", Transports::default()).await;
     let session = within(device.client.session(other.id())).await.unwrap();

@@ -8,7 +8,7 @@ use peers_proto::signaling::RelayFrame;
 use crate::world::{Device, Hits, RELAY, within};
 use peers_tests::hostile_relay::{HostileRelay, Parcel, Said, Told};
 
-/// What the relay does to a frame.
+/// The relay's treatment of a frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Lie {
     FlipFirst,
@@ -30,8 +30,8 @@ const MESSAGES: u32 = 300;
 async fn a_tampered_handshake_makes_no_session() {
     for lie in [Lie::FlipFirst, Lie::FlipLast, Lie::Truncate, Lie::Lengthen, Lie::Replay] {
         for to_the_dialer in [false, true] {
-            // What the dialer hears twice it has answered once: the other end may rightly have its session by then,
-            // with the dialer and nobody else. It ends like any other whose connection broke.
+            // The dialer has answered once before it hears a frame twice. The other end may rightly have its session by then,
+            // with the dialer and no other device. It ends like any other whose connection broke.
             if lie == Lie::Replay && to_the_dialer {
                 continue;
             }
@@ -124,7 +124,7 @@ async fn frames_swapped_between_sessions_reach_neither_app() {
     assert_eq!(hits.count(), 1);
 }
 
-// proves S137, S138: whoever carries the frames reads nothing in them.
+// proves S137, S138: the carrier of the frames reads nothing in them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_relay_reads_nothing() {
     let relay = HostileRelay::start().await;

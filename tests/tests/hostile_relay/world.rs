@@ -75,7 +75,7 @@ impl Device {
     pub(crate) async fn end_unbothered(mut self) {
         assert!(self.client.sessions().is_empty());
         within(self.client.shutdown()).await;
-        // Whatever was to be told is in the queue by now.
+        // All events are in the queue by now.
         while let Some(Some(event)) = self.events.next().now_or_never() {
             assert!(!matches!(event, Event::Connected { .. } | Event::Incoming(_)), "{event:?}");
         }

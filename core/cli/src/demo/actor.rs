@@ -16,21 +16,21 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 
 use crate::device::round_trip;
-use crate::error::Error;
+use crate::error::CommandError;
 
-pub(super) async fn run() -> Result<(), Error> {
+pub(super) async fn run() -> Result<(), CommandError> {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut output = tokio::io::stdout();
     let mut actor = Actor::default();
-    while let Some(line) = lines.next_line().await.map_err(Error::io("standard input"))? {
+    while let Some(line) = lines.next_line().await.map_err(CommandError::io("standard input"))? {
         let answer = match serde_json::from_str::<Value>(&line) {
             Ok(command) if command["do"] == "stop" => break,
             Ok(command) => actor.obey(&command).await.unwrap_or_else(|e| json!({ "error": e.to_string() })),
             Err(e) => json!({ "error": e.to_string() }),
         };
         let written = output.write_all(format!("{answer}\n").as_bytes()).await;
-        written.map_err(Error::io("standard output"))?;
-        output.flush().await.map_err(Error::io("standard output"))?;
+        written.map_err(CommandError::io("standard output"))?;
+        output.flush().await.map_err(CommandError::io("standard output"))?;
     }
     if let Some(client) = actor.client {
         client.shutdown().await;
@@ -54,10 +54,10 @@ impl RequestHandler for Demo {
 }
 
 impl Actor {
-    async fn obey(&mut self, command: &Value) -> Result<Value, Error> {
-        let device = || -> Result<DeviceId, Error> {
+    async fn obey(&mut self, command: &Value) -> Result<Value, CommandError> {
+        let device = || -> Result<DeviceId, CommandError> {
             let id = command["device"].as_str().unwrap_or_default();
-            id.parse().map_err(|e| Error::Failed(format!("device: {e}")))
+            id.parse().map_err(|e| CommandError::Failed(format!("device: {e}")))
         };
         match command["do"].as_str() {
             Some("start") => self.start(command).await,
@@ -75,11 +75,11 @@ impl Actor {
                 }
                 Ok(json!({ "closed": device()?.to_string() }))
             }
-            _ => Err(Error::Failed("unknown command".into())),
+            _ => Err(CommandError::Failed("unknown command".into())),
         }
     }
 
-    async fn start(&mut self, command: &Value) -> Result<Value, Error> {
+    async fn start(&mut self, command: &Value) -> Result<Value, CommandError> {
         let word = |key: &str| command[key].as_str().unwrap_or_default();
         let builder = Client::builder().relay(word("relay")).name(word("name")).loopback(true);
         let (client, events) = builder.handler("demo", Arc::new(Demo)).start().await?;
@@ -91,18 +91,18 @@ impl Actor {
         Ok(json!({ "device": device }))
     }
 
-    fn client(&self) -> Result<&Client, Error> {
-        self.client.as_ref().ok_or_else(|| Error::Failed("not started".into()))
+    fn client(&self) -> Result<&Client, CommandError> {
+        self.client.as_ref().ok_or_else(|| CommandError::Failed("not started".into()))
     }
 
-    async fn run(&mut self, device: DeviceId, mb: u64) -> Result<Value, Error> {
+    async fn run(&mut self, device: DeviceId, mb: u64) -> Result<Value, CommandError> {
         let session = self.client()?.session(device).await?;
         let sent = json!({ "hello": device.to_string(), "list": [1, 2.5, true] });
         session.send(&sent).await?;
-        let echoes = self.echoes.as_mut().ok_or_else(|| Error::Failed("not started".into()))?;
+        let echoes = self.echoes.as_mut().ok_or_else(|| CommandError::Failed("not started".into()))?;
         let echoed = tokio::time::timeout(Duration::from_secs(10), echoes.recv()).await;
         if !matches!(&echoed, Ok(Some(value)) if *value == sent) {
-            return Err(Error::Failed(format!("the object came back as {echoed:?}")));
+            return Err(CommandError::Failed(format!("the object came back as {echoed:?}")));
         }
         let rtt = round_trip(&session, "demo").await?;
         let (seconds, sha256_ok) = transfer(&session, mb).await?;
@@ -113,7 +113,7 @@ impl Actor {
     }
 }
 
-async fn connect(client: &Client, device: DeviceId) -> Result<Value, Error> {
+async fn connect(client: &Client, device: DeviceId) -> Result<Value, CommandError> {
     let begun = Instant::now();
     let session = client.session(device).await?;
     let setup_ms = begun.elapsed().as_secs_f64() * 1e3;
@@ -127,7 +127,7 @@ async fn connect(client: &Client, device: DeviceId) -> Result<Value, Error> {
     }))
 }
 
-async fn transfer(session: &Session, mb: u64) -> Result<(f64, bool), Error> {
+async fn transfer(session: &Session, mb: u64) -> Result<(f64, bool), CommandError> {
     let mut hash = Sha256::new();
     let chunks: HashMap<u64, Bytes> = (0..16)
         .map(|n| (n, Bytes::from((0..65_536u64).map(|i| (i * 31 + n * 7) as u8).collect::<Vec<_>>())))

@@ -9,13 +9,13 @@ use tokio::process::Command;
 
 use super::DemoArgs;
 use super::process::Process;
-use crate::error::Error;
+use crate::error::CommandError;
 use crate::print;
 
 /// Several times what the slowest machine that ran it took.
 const DEADLINE: Duration = Duration::from_secs(300);
 
-pub(super) async fn run(args: &DemoArgs) -> Result<(), Error> {
+pub(super) async fn run(args: &DemoArgs) -> Result<(), CommandError> {
     let relay =
         Relay::start(RelayConfig { bind: ([127, 0, 0, 1], 0).into(), ..RelayConfig::default() }).await?;
     let url = format!("ws://{}", relay.local_addr());
@@ -28,9 +28,9 @@ pub(super) async fn run(args: &DemoArgs) -> Result<(), Error> {
     table(&rows).lines().try_for_each(print::result)?;
     if let Some(path) = &args.json {
         let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
-        std::fs::write(path, lines).map_err(Error::io(path.display()))?;
+        std::fs::write(path, lines).map_err(CommandError::io(path.display()))?;
     }
-    met.map_err(|_| Error::Failed(format!("not done after {} s", DEADLINE.as_secs())))??;
+    met.map_err(|_| CommandError::Failed(format!("not done after {} s", DEADLINE.as_secs())))??;
     for device in devices {
         device.stop().await?;
     }
@@ -38,7 +38,12 @@ pub(super) async fn run(args: &DemoArgs) -> Result<(), Error> {
     rows.iter().try_for_each(check)
 }
 
-async fn meet(devices: &mut [Process], relay: &str, mb: u64, rows: &mut Vec<Value>) -> Result<(), Error> {
+async fn meet(
+    devices: &mut [Process],
+    relay: &str,
+    mb: u64,
+    rows: &mut Vec<Value>,
+) -> Result<(), CommandError> {
     for device in &mut *devices {
         let answer =
             device.ask(json!({ "do": "start", "relay": relay, "name": device.name.clone() })).await?;
@@ -49,29 +54,29 @@ async fn meet(devices: &mut [Process], relay: &str, mb: u64, rows: &mut Vec<Valu
     every_pair(devices, mb, rows).await
 }
 
-fn start(args: &DemoArgs) -> Result<Vec<Process>, Error> {
-    let mut own = Command::new(std::env::current_exe().map_err(Error::io("this command"))?);
+fn start(args: &DemoArgs) -> Result<Vec<Process>, CommandError> {
+    let mut own = Command::new(std::env::current_exe().map_err(CommandError::io("this command"))?);
     own.args(["demo", "--device"]);
     let mut devices = vec![Process::start("rust", own)?];
     for with in &args.with {
         let (name, command) = with
             .split_once('=')
-            .ok_or_else(|| Error::Failed(format!("--with {with}: expected NAME=COMMAND")))?;
+            .ok_or_else(|| CommandError::Failed(format!("--with {with}: expected NAME=COMMAND")))?;
         let mut shell = Command::new("sh");
         shell.args(["-c", command]);
         devices.push(Process::start(name, shell)?);
     }
     if devices.len() == 1 {
-        let mut second = Command::new(std::env::current_exe().map_err(Error::io("this command"))?);
+        let mut second = Command::new(std::env::current_exe().map_err(CommandError::io("this command"))?);
         second.args(["demo", "--device"]);
         devices.push(Process::start("rust-2", second)?);
     }
     Ok(devices)
 }
 
-/// Every device trusts every other: nobody else gets in. Devices that trust each other connect by themselves; they part
+/// Every device trusts every other: no other device gets in. Devices that trust each other connect by themselves; they part
 /// again, so that what is measured later begins without a session.
-async fn introduce(devices: &mut [Process]) -> Result<(), Error> {
+async fn introduce(devices: &mut [Process]) -> Result<(), CommandError> {
     let ids: Vec<_> = devices.iter().map(|d| d.device.clone()).collect();
     for device in &mut *devices {
         let own = device.device.clone();
@@ -89,14 +94,17 @@ async fn introduce(devices: &mut [Process]) -> Result<(), Error> {
 }
 
 /// Every device connects to every other, and leaves it, so that the other has to connect on its turn.
-async fn every_pair(devices: &mut [Process], mb: u64, rows: &mut Vec<Value>) -> Result<(), Error> {
+async fn every_pair(devices: &mut [Process], mb: u64, rows: &mut Vec<Value>) -> Result<(), CommandError> {
     for from in 0..devices.len() {
         for to in (0..devices.len()).filter(|to| *to != from) {
             let (name, id) = (devices[to].name.clone(), devices[to].device.clone());
             let device = &mut devices[from];
             let connected = device.ask(json!({ "do": "connect", "device": id })).await?;
             if connected["connected"] != *id || connected["peer"] != *name {
-                return Err(Error::Failed(format!("{}: asked for {name} {id}: {connected}", device.name)));
+                return Err(CommandError::Failed(format!(
+                    "{}: asked for {name} {id}: {connected}",
+                    device.name
+                )));
             }
             let ran = device.ask(json!({ "do": "run", "device": id, "mb": mb })).await?;
             print::result(format!("{} -> {name} done", device.name))?;
@@ -111,7 +119,7 @@ async fn every_pair(devices: &mut [Process], mb: u64, rows: &mut Vec<Value>) -> 
 }
 
 /// Both ends close: neither comes back by itself.
-async fn part(devices: &mut [Process], one: usize, other: usize) -> Result<(), Error> {
+async fn part(devices: &mut [Process], one: usize, other: usize) -> Result<(), CommandError> {
     for (here, there) in [(one, other), (other, one)] {
         let id = devices[there].device.clone();
         devices[here].ask(json!({ "do": "close", "device": id })).await?;
@@ -140,23 +148,23 @@ fn table(rows: &[Value]) -> String {
     out
 }
 
-fn check(row: &Value) -> Result<(), Error> {
+fn check(row: &Value) -> Result<(), CommandError> {
     let pair = format!("{} -> {}", row["from"], row["to"]);
     if row["path"] != "webrtc" {
-        return Err(Error::Failed(format!("{pair}: the path is {}, not webrtc", row["path"])));
+        return Err(CommandError::Failed(format!("{pair}: the path is {}, not webrtc", row["path"])));
     }
     if row["sha256_ok"] != true {
-        return Err(Error::Failed(format!("{pair}: the file arrived changed")));
+        return Err(CommandError::Failed(format!("{pair}: the file arrived changed")));
     }
     for measured in ["setup_ms", "rtt_us", "mbps"] {
         if !row[measured].as_f64().is_some_and(|number| number > 0.0) {
-            return Err(Error::Failed(format!("{pair}: {measured} is {}", row[measured])));
+            return Err(CommandError::Failed(format!("{pair}: {measured} is {}", row[measured])));
         }
     }
     Ok(())
 }
 
-fn text(answer: &Value, key: &str) -> Result<String, Error> {
+fn text(answer: &Value, key: &str) -> Result<String, CommandError> {
     let found = answer[key].as_str().map(str::to_owned);
-    found.ok_or_else(|| Error::Failed(format!("expected {key:?} in {answer}")))
+    found.ok_or_else(|| CommandError::Failed(format!("expected {key:?} in {answer}")))
 }

@@ -8,11 +8,11 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::error::Error;
+use crate::error::CommandError;
 
 /// A JVM on a busy machine starts slowly; a stream of 64 MiB takes its time.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// Nothing is left to do but to say goodbye.
+/// Nothing is left to do but to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
 /// From the end of its output to its end.
 const END_PATIENCE: Duration = Duration::from_secs(5);
@@ -21,23 +21,23 @@ pub(super) struct Process {
     pub(super) name: String,
     pub(super) device: String,
     child: Child,
-    /// None once it was told to stop.
+    /// None once it has the command to stop.
     input: Option<ChildStdin>,
     output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Process {
-    pub(super) fn start(name: &str, mut command: Command) -> Result<Self, Error> {
+    pub(super) fn start(name: &str, mut command: Command) -> Result<Self, CommandError> {
         // A group of its own, so that whatever the command started ends with it.
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
-        let mut child = command.spawn().map_err(Error::io(name))?;
+        let mut child = command.spawn().map_err(CommandError::io(name))?;
         let (input, output) = child.stdin.take().zip(child.stdout.take()).ok_or_else(|| no_pipes(name))?;
         let output = BufReader::new(output).lines();
         Ok(Self { name: name.into(), device: String::new(), child, input: Some(input), output })
     }
 
     /// Gives a command and waits for its answer.
-    pub(super) async fn ask(&mut self, command: Value) -> Result<Value, Error> {
+    pub(super) async fn ask(&mut self, command: Value) -> Result<Value, CommandError> {
         let answer = match timeout(PATIENCE, self.exchange(&command)).await {
             Ok(Ok(Some(answer))) => answer,
             Ok(Ok(None) | Err(_)) => {
@@ -61,7 +61,7 @@ impl Process {
         self.output.next_line().await
     }
 
-    /// What became of a process that does not answer any more.
+    /// The exit status of a process that does not answer any more.
     async fn ending(&mut self) -> String {
         match timeout(END_PATIENCE, self.child.wait()).await {
             Ok(Ok(status)) => format!("the device ended with {status}"),
@@ -69,18 +69,18 @@ impl Process {
         }
     }
 
-    fn failed(&self, command: &Value, why: String) -> Error {
-        Error::Failed(format!("{}: {command}: {why}", self.name))
+    fn failed(&self, command: &Value, why: String) -> CommandError {
+        CommandError::Failed(format!("{}: {command}: {why}", self.name))
     }
 
     /// Lets it end in good order.
-    pub(super) async fn stop(mut self) -> Result<(), Error> {
+    pub(super) async fn stop(mut self) -> Result<(), CommandError> {
         let ended = timeout(STOP_PATIENCE, self.end()).await;
         match ended {
             Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(Ok(status)) => Err(Error::Failed(format!("{}: stop: ended with {status}", self.name))),
-            Ok(Err(e)) => Err(Error::Failed(format!("{}: stop: {e}", self.name))),
-            Err(_) => Err(Error::Failed(format!(
+            Ok(Ok(status)) => Err(CommandError::Failed(format!("{}: stop: ended with {status}", self.name))),
+            Ok(Err(e)) => Err(CommandError::Failed(format!("{}: stop: {e}", self.name))),
+            Err(_) => Err(CommandError::Failed(format!(
                 "{}: still there {} s after stop",
                 self.name,
                 STOP_PATIENCE.as_secs()
@@ -105,6 +105,6 @@ impl Drop for Process {
     }
 }
 
-fn no_pipes(name: &str) -> Error {
-    Error::Failed(format!("{name}: no pipes"))
+fn no_pipes(name: &str) -> CommandError {
+    CommandError::Failed(format!("{name}: no pipes"))
 }

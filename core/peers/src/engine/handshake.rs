@@ -4,7 +4,9 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use peers_proto::handshake::{Authenticated, Established, Event, Handshake, HandshakeError};
+use peers_proto::handshake::{
+    Authenticated, Established, Handshake, HandshakeError, HandshakeEvent as Event,
+};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;

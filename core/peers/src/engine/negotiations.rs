@@ -27,7 +27,7 @@ use super::Engine;
 use crate::error::Error;
 use crate::random;
 use crate::relay_client::RelayClient;
-use crate::transport::webrtc::{IceServer, Names, WebRtcConfig};
+use crate::transport::webrtc::{Names, WebRtcConfig};
 use rtc_task::{Command, RtcTask};
 
 /// The negotiations of a client, with the dials that wait for them.
@@ -256,13 +256,7 @@ impl Engine {
     fn webrtc_config(&self) -> WebRtcConfig {
         let named = self.settings.ice_servers.iter().cloned().chain(self.relays.ice_servers());
         WebRtcConfig {
-            ice_servers: named
-                .map(|s| IceServer {
-                    urls: s.urls,
-                    username: s.username.unwrap_or_default(),
-                    credential: s.credential.unwrap_or_default(),
-                })
-                .collect(),
+            ice_servers: named.collect(),
             names: self.negotiations.names.clone(),
             relay_only: self.settings.relay_only,
             include_loopback: self.settings.loopback,

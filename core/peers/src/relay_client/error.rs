@@ -1,8 +1,8 @@
-//! What a caller can get back.
+//! Errors of a caller's requests.
 
 use peers_proto::certificate::CertificateError;
 
-/// Why the relay client did not do it.
+/// The reason for which a request to the relay client failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RelayError {
     /// Not a `ws://` or `wss://` URL with a host.
@@ -26,7 +26,7 @@ pub enum RelayError {
     /// The relay does not know the device.
     #[error("the relay does not know this device")]
     UnknownDevice,
-    /// What the relay calls a certificate is none.
+    /// The relay's answer holds no valid certificate.
     #[error("the relay sent a bad certificate: {0}")]
     BadCertificate(#[from] CertificateError),
     /// The relay sent another device's certificate.

@@ -1,4 +1,4 @@
-//! What comes from the relay, in a bounded queue.
+//! Events of a relay, in a bounded queue.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,17 +7,17 @@ use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::limits;
 use peers_proto::signaling::{ErrorCode, ExchangeKind, MessageId};
 
-use super::Shared;
-use super::lanes::{Key, Signals};
+use super::RelayShared;
+use super::transports::{TransportKey, TransportSignals};
 use crate::transport::{Transport, relay};
 
 /// Something the relay or a peer did.
 pub enum RelayEvent {
     /// A device sent sealed envelopes.
     Exchange {
-        /// Which message carried them.
+        /// The message that carried them.
         kind: ExchangeKind,
-        /// Who sent them, as the relay says; the envelopes prove it.
+        /// The sender, as the relay says; the envelopes prove it.
         from: DeviceId,
         /// The attempt.
         connection: ConnectionId,
@@ -25,7 +25,7 @@ pub enum RelayEvent {
         message: MessageId,
         /// In order.
         envelopes: Vec<String>,
-        /// Whether it waited at the relay while this device was away.
+        /// True if it waited at the relay while this device was away.
         queued: bool,
     },
     /// A device that this one does not watch asks to be let in.
@@ -41,7 +41,7 @@ pub enum RelayEvent {
     },
     /// A device opened a transport through the relay.
     Incoming {
-        /// Who, as the relay says; the handshake proves it.
+        /// The opener, as the relay says; the handshake proves it.
         peer: DeviceId,
         /// The connection.
         connection: ConnectionId,
@@ -54,7 +54,7 @@ pub enum RelayEvent {
     Offline(DeviceId),
     /// The relay did not accept something this device sent.
     Rejected {
-        /// What was wrong.
+        /// The kind of error.
         code: ErrorCode,
         /// The exchange it is about, if it is about one.
         about: Option<MessageId>,
@@ -63,11 +63,11 @@ pub enum RelayEvent {
 
 /// The receiving end. Dropping it drops what arrives.
 pub struct RelayEvents {
-    shared: Arc<Shared>,
+    shared: Arc<RelayShared>,
 }
 
 impl RelayEvents {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<RelayShared>) -> Self {
         Self { shared }
     }
 
@@ -102,23 +102,23 @@ impl Drop for RelayEvents {
     }
 }
 
-/// An event as it waits. A transport has halves only once somebody takes it: halves hold [`Shared`], and so must
+/// An event as it waits. A transport has halves only once somebody takes it: halves hold [`RelayShared`], and so must
 /// not wait inside it.
 pub(super) enum Queued {
     /// With whether the device that opened it is let in.
-    Incoming(Key, Arc<Signals>, bool),
+    Incoming(TransportKey, Arc<TransportSignals>, bool),
     Presence(DeviceId, bool),
     Other(RelayEvent),
 }
 
 /// At most [`limits::MAX_RELAY_EVENTS`], and beside them the newest presence of each watched device.
 #[derive(Default)]
-pub(super) struct Inbox {
+pub(super) struct EventInbox {
     queue: VecDeque<Queued>,
     closed: bool,
 }
 
-impl Inbox {
+impl EventInbox {
     /// False if there is no room: the event is dropped.
     pub(super) fn push(&mut self, event: Queued) -> bool {
         if self.closed {
@@ -138,14 +138,14 @@ impl Inbox {
         self.queue.pop_front()
     }
 
-    /// Nobody takes events any more. Returns the transports nobody will take.
-    pub(super) fn close(&mut self) -> Vec<Key> {
+    /// The receiver of events is gone. Returns the transports that it has not taken.
+    pub(super) fn close(&mut self) -> Vec<TransportKey> {
         self.closed = true;
         let waiting = self.queue.drain(..);
         waiting.filter_map(|q| if let Queued::Incoming(key, ..) = q { Some(key) } else { None }).collect()
     }
 
-    /// Whether one more transport that a peer has opened may wait: strangers have fewer places, and not those of others.
+    /// True if one more transport that a peer has opened may wait: strangers have fewer places, and not those of others.
     pub(super) fn has_room(&self, known: bool) -> bool {
         let alike = |queued: &&Queued| matches!(queued, Queued::Incoming(_, _, other) if *other == known);
         let places = if known { limits::MAX_HANDSHAKES } else { limits::MAX_STRANGER_HANDSHAKES };

@@ -1,4 +1,4 @@
-//! Whether the relay is still there.
+//! Detection of a relay that does not answer.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use peers_proto::time::Instant;
 use peers_proto::timing;
 
-use super::Shared;
+use super::RelayShared;
 use super::learned::quiet;
 use super::state::Disconnect;
 use crate::clock::Clock;
 
-/// What the reader, the writer and the keep-alive of one socket tell each other.
+/// State that the reader, the writer and the keep-alive of one socket share.
 #[derive(Debug)]
 pub(super) struct Pulse {
     /// Messages read.
     count: AtomicU64,
-    /// When the last one was read.
+    /// The time at which the last one was read.
     heard: AtomicU64,
     ping: AtomicBool,
 }
@@ -35,7 +35,7 @@ impl Pulse {
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether the writer shall ping now.
+    /// True if the writer shall ping now.
     pub(super) fn take_ping(&self) -> bool {
         self.ping.swap(false, Ordering::Relaxed)
     }
@@ -47,7 +47,7 @@ impl Pulse {
 
     /// Pings a silent relay at multiples of `every`, and at once after a change of network; returns when no answer came in
     /// time.
-    pub(super) async fn watch(&self, shared: &Shared, every: Duration) -> Disconnect {
+    pub(super) async fn watch(&self, shared: &RelayShared, every: Duration) -> Disconnect {
         let clock = shared.clock();
         loop {
             let heard = Instant::from_micros(self.heard.load(Ordering::Relaxed));

@@ -12,7 +12,7 @@ pub(super) struct Learned(Mutex<Lesson>);
 
 #[derive(Default)]
 struct Lesson {
-    /// Counts networks, see [`super::Shared::network`].
+    /// Counts networks, see [`super::RelayShared::network`].
     network: u64,
     /// The address of the relay that last took a registration.
     address: Option<SocketAddr>,
@@ -42,7 +42,7 @@ impl Learned {
         lesson.address = Some(address);
         if let Some(silence) = lesson.suspected.take() {
             lesson.beat = next_beat(lesson.beat, silence);
-            tracing::debug!(?silence, every = ?PING_BEATS[lesson.beat], "idle connection closed on the way");
+            tracing::debug!(?silence, every = ?PING_BEATS[lesson.beat], "idle connection lost");
         }
     }
 

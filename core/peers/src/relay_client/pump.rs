@@ -11,42 +11,43 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use super::keep_alive::Pulse;
 use super::learned::Learned;
 use super::register::{broken, not_text, parse};
-use super::shared::{Batch, Shared};
+use super::shared::{RelayShared, WriteBatch};
 use super::state::Disconnect;
 use crate::transport::websocket::Socket;
 
-/// How the socket ended.
+/// The end of the socket.
 #[derive(Debug)]
-pub(super) enum End {
+pub(super) enum SocketEnd {
     Lost(Disconnect),
     Superseded,
     /// This side stops.
     Stopped,
 }
 
-pub(super) async fn pump(shared: &Shared, learned: &Learned, socket: Socket) -> End {
+pub(super) async fn pump(shared: &RelayShared, learned: &Learned, socket: Socket) -> SocketEnd {
     let (sink, stream) = socket.split();
     let pulse = Pulse::new(shared.clock());
     let closed = AtomicBool::new(false);
     let end = tokio::select! {
         end = read(shared, &pulse, stream) => end,
         end = write(shared, &pulse, sink, &closed) => end,
-        lost = pulse.watch(shared, learned.ping_every()) => End::Lost(lost),
-        () = shared.keep_ice_fresh() => End::Stopped,
+        lost = pulse.watch(shared, learned.ping_every()) => SocketEnd::Lost(lost),
+        () = shared.keep_ice_fresh() => SocketEnd::Stopped,
     };
     // After this side's close frame any end is as good: nothing cut an idle socket.
-    if matches!(end, End::Lost(Disconnect::Broken(_))) && !closed.load(Ordering::Relaxed) {
+    if matches!(end, SocketEnd::Lost(Disconnect::Broken(_))) && !closed.load(Ordering::Relaxed) {
         learned.handle_broken(pulse.silence(shared.clock()));
     }
     end
 }
 
-/// Never waits for anybody but the socket: what nobody takes is dropped by the rules of its queue.
-async fn read(shared: &Shared, pulse: &Pulse, mut stream: SplitStream<Socket>) -> End {
+/// Waits for the socket only: messages that are not taken are dropped by the rules of their queue.
+async fn read(shared: &RelayShared, pulse: &Pulse, mut stream: SplitStream<Socket>) -> SocketEnd {
     // Says more than the close that follows it. In between the relay writes what it still has.
     let mut refused = None;
-    let lost =
-        |why: Disconnect, refused: Option<ErrorCode>| End::Lost(refused.map_or(why, Disconnect::Refused));
+    let lost = |why: Disconnect, refused: Option<ErrorCode>| {
+        SocketEnd::Lost(refused.map_or(why, Disconnect::Refused))
+    };
     loop {
         let message = match stream.next().await {
             Some(Ok(message)) => message,
@@ -56,18 +57,18 @@ async fn read(shared: &Shared, pulse: &Pulse, mut stream: SplitStream<Socket>) -
         pulse.heard(shared.clock());
         match message {
             Message::Text(text) => match parse(&text) {
-                Ok(Some(ServerMessage::Superseded)) => return End::Superseded,
+                Ok(Some(ServerMessage::Superseded)) => return SocketEnd::Superseded,
                 Ok(Some(ServerMessage::Error { code, .. })) if closes(code) => refused = Some(code),
                 Ok(Some(message)) => shared.handle_message(message),
                 Ok(None) => {}
-                Err(lost) => return End::Lost(lost),
+                Err(lost) => return SocketEnd::Lost(lost),
             },
             Message::Binary(bytes) => match RelayFrame::decode(&bytes) {
                 Ok(frame) => shared.handle_frame(&frame),
-                Err(error) => return End::Lost(Disconnect::Protocol(error.to_string())),
+                Err(error) => return SocketEnd::Lost(Disconnect::Protocol(error.to_string())),
             },
             other => match not_text(&other) {
-                Some(Disconnect::Closed(close_code::SUPERSEDED)) => return End::Superseded,
+                Some(Disconnect::Closed(close_code::SUPERSEDED)) => return SocketEnd::Superseded,
                 Some(why) => return lost(why, refused),
                 None => {}
             },
@@ -75,19 +76,19 @@ async fn read(shared: &Shared, pulse: &Pulse, mut stream: SplitStream<Socket>) -
     }
 }
 
-/// Whether the relay closes the socket after this error.
+/// True if the relay closes the socket after this error.
 fn closes(code: ErrorCode) -> bool {
     !matches!(code, ErrorCode::UnknownEvent | ErrorCode::Other)
 }
 
 /// Writes in batches: pings, then signaling, then a fair share of every transport's frames.
 async fn write(
-    shared: &Shared,
+    shared: &RelayShared,
     pulse: &Pulse,
     mut sink: SplitSink<Socket, Message>,
     closed: &AtomicBool,
-) -> End {
-    let mut batch = Batch::default();
+) -> SocketEnd {
+    let mut batch = WriteBatch::default();
     loop {
         shared.take_output(&mut batch);
         let ping = pulse.take_ping();
@@ -120,7 +121,7 @@ async fn write(
             Ok(()) => {}
             // The reader may know more: it has what the relay said before it closed.
             Err(error) => {
-                tracing::debug!(%error, "the socket to the relay takes nothing more");
+                tracing::debug!(%error, "relay write failed");
                 return std::future::pending().await;
             }
         }

@@ -66,7 +66,7 @@ pub(super) fn parse(text: &str) -> Result<Option<ServerMessage>, Disconnect> {
     }
 }
 
-/// What a message that is neither text nor, where expected, binary means.
+/// The error that a message stands for which is neither text nor, where expected, binary.
 pub(super) fn not_text(message: &Message) -> Option<Disconnect> {
     match message {
         Message::Close(frame) => {

@@ -1,4 +1,4 @@
-//! What the task, the handles and the transports share: the state machines behind one lock, and who to wake.
+//! State that the task, the handles and the transports share: the state machines behind one lock, and their wakers.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,18 +14,20 @@ use peers_proto::time::Instant;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::error::RelayError;
-use super::event::{Inbox, Queued, RelayEvent};
-use super::lanes::{Key, Lanes, Outbound, Received, Signals, Taken};
+use super::event::{EventInbox, Queued, RelayEvent};
 use super::signaling::{self, Answer, Signaling};
 use super::state::RelayState;
+use super::transports::{
+    PushOutcome, ReadOutcome, Received, RelayedTransports, TransportKey, TransportSignals,
+};
 use crate::clock::Clock;
 use crate::transport::CloseReason;
 
 /// Locked for the length of one call, never across an await.
-pub(crate) struct Shared {
+pub(crate) struct RelayShared {
     device: DeviceId,
     clock: Clock,
-    inner: Mutex<Inner>,
+    inner: Mutex<Machines>,
     status: watch::Sender<RelayState>,
     registrations: AtomicU64,
     /// There is something to write.
@@ -39,19 +41,19 @@ pub(crate) struct Shared {
 }
 
 #[derive(Default)]
-struct Inner {
+struct Machines {
     signaling: Signaling,
-    lanes: Lanes,
-    inbox: Inbox,
-    /// Why the client does nothing.
+    transports: RelayedTransports,
+    inbox: EventInbox,
+    /// The reason for which the client has stopped.
     ended: Option<RelayError>,
     /// Say what is left to say, then end.
     stopping: bool,
 }
 
-/// What the writer writes next.
+/// The bytes that the writer writes next.
 #[derive(Default)]
-pub(super) struct Batch {
+pub(super) struct WriteBatch {
     pub(super) texts: Vec<String>,
     pub(super) frames: Vec<Bytes>,
     /// Nothing will ever come again.
@@ -59,9 +61,9 @@ pub(super) struct Batch {
 }
 
 /// For the handles.
-impl Shared {
+impl RelayShared {
     pub(super) fn new(device: DeviceId, open: bool, clock: Clock) -> Self {
-        let inner = Inner { signaling: Signaling::new(open), ..Inner::default() };
+        let inner = Machines { signaling: Signaling::new(open), ..Machines::default() };
         Self {
             device,
             clock,
@@ -136,9 +138,9 @@ impl Shared {
 
     pub(super) fn watch_devices(&self, devices: Vec<DeviceId>) {
         let mut inner = self.lock();
-        let Inner { signaling, lanes, .. } = &mut *inner;
+        let Machines { signaling, transports, .. } = &mut *inner;
         signaling.watch(devices);
-        lanes.sort_callers(|device| signaling.watches(device));
+        transports.sort_callers(|device| signaling.watches(device));
         drop(inner);
         self.work.notify_one();
     }
@@ -153,17 +155,17 @@ impl Shared {
         self.lock().signaling.ice_servers(self.clock.now())
     }
 
-    pub(super) fn open_lane(&self, key: Key) -> Result<Arc<Signals>, RelayError> {
+    pub(super) fn open_transport(&self, key: TransportKey) -> Result<Arc<TransportSignals>, RelayError> {
         let mut inner = self.lock_live()?;
         if !inner.signaling.registered() {
             return Err(RelayError::NotRegistered);
         }
-        inner.lanes.open(key)
+        inner.transports.open(key)
     }
 
     pub(super) fn network_changed(&self, another: bool) {
         if another {
-            // Known here and now: whoever waits for a registration waits for the next one.
+            // Set at once: a wait for a registration then waits for the next one.
             self.status.send_if_modified(|state| {
                 let registered = *state == RelayState::Registered;
                 if registered {
@@ -220,13 +222,13 @@ impl Shared {
     pub(super) fn discard_events(&self) {
         let mut inner = self.lock();
         for key in inner.inbox.close() {
-            inner.lanes.discard(key);
+            inner.transports.discard(key);
         }
         drop(inner);
         self.work.notify_one();
     }
 
-    fn lock_live(&self) -> Result<MutexGuard<'_, Inner>, RelayError> {
+    fn lock_live(&self) -> Result<MutexGuard<'_, Machines>, RelayError> {
         let inner = self.lock();
         match &inner.ended {
             Some(error) => Err(error.clone()),
@@ -235,39 +237,44 @@ impl Shared {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Machines> {
         // A panic under the lock would be a bug here; the app's other connections shall not suffer for it.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// For the transports.
-impl Shared {
-    pub(crate) fn push_frame(&self, key: Key, message: Bytes) -> Outbound {
-        let pushed = self.lock().lanes.push(key, message);
-        if pushed == Outbound::Queued {
+impl RelayShared {
+    pub(crate) fn push_frame(&self, key: TransportKey, message: Bytes) -> PushOutcome {
+        let pushed = self.lock().transports.push(key, message);
+        if pushed == PushOutcome::Queued {
             self.work.notify_one();
         }
         pushed
     }
 
-    pub(crate) fn take_frames(&self, key: Key, max: usize, into: &mut VecDeque<Bytes>) -> Taken {
-        self.lock().lanes.take(key, max, into)
+    pub(crate) fn take_frames(
+        &self,
+        key: TransportKey,
+        max: usize,
+        into: &mut VecDeque<Bytes>,
+    ) -> ReadOutcome {
+        self.lock().transports.take(key, max, into)
     }
 
-    pub(crate) fn close_lane(&self, key: Key) {
-        self.lock().lanes.close(key);
+    pub(crate) fn close_transport(&self, key: TransportKey) {
+        self.lock().transports.close(key);
         self.work.notify_one();
     }
 
-    pub(crate) fn drop_half(&self, key: Key) {
-        self.lock().lanes.drop_half(key);
+    pub(crate) fn drop_half(&self, key: TransportKey) {
+        self.lock().transports.drop_half(key);
         self.work.notify_one();
     }
 }
 
 /// For the task.
-impl Shared {
+impl RelayShared {
     pub(super) fn set_state(&self, state: RelayState) {
         self.status.send_replace(state);
     }
@@ -282,7 +289,7 @@ impl Shared {
     /// The socket is gone. The presence of watched devices is not known any more: as good as offline.
     pub(super) fn handle_lost(&self, reason: &CloseReason) {
         let mut inner = self.lock();
-        inner.lanes.handle_lost(reason);
+        inner.transports.handle_lost(reason);
         for device in inner.signaling.handle_lost() {
             inner.inbox.push(Queued::Presence(device, false));
         }
@@ -294,7 +301,7 @@ impl Shared {
     pub(super) fn begin_stop(&self) {
         let mut inner = self.lock();
         inner.stopping = true;
-        inner.lanes.close_all();
+        inner.transports.close_all();
         drop(inner);
         self.work.notify_one();
     }
@@ -310,7 +317,7 @@ impl Shared {
         if inner.ended == Some(RelayError::Stopped) {
             return;
         }
-        inner.lanes.handle_lost(&CloseReason::Local);
+        inner.transports.handle_lost(&CloseReason::Local);
         inner.signaling.stop();
         let state =
             if error == RelayError::Superseded { RelayState::Superseded } else { RelayState::Stopped };
@@ -327,7 +334,7 @@ impl Shared {
     }
 
     /// Signaling first, then frames.
-    pub(super) fn take_output(&self, batch: &mut Batch) {
+    pub(super) fn take_output(&self, batch: &mut WriteBatch) {
         let mut inner = self.lock();
         let mut bytes = 0;
         while bytes < limits::RELAY_BATCH
@@ -336,7 +343,8 @@ impl Shared {
             bytes += text.len();
             batch.texts.push(text);
         }
-        let frames = inner.lanes.poll_output(limits::RELAY_BATCH.saturating_sub(bytes), &mut batch.frames);
+        let frames =
+            inner.transports.poll_output(limits::RELAY_BATCH.saturating_sub(bytes), &mut batch.frames);
         batch.last = inner.stopping && batch.texts.is_empty() && !frames;
     }
 
@@ -405,21 +413,21 @@ impl Shared {
         };
         if let Some(event) = event {
             if !inner.inbox.push(event) {
-                tracing::warn!("an event of the relay was dropped: nobody takes them");
+                tracing::warn!("relay event dropped: events are not taken");
             }
             drop(inner);
             self.events.notify_one();
         }
     }
 
-    fn handle_ice(&self, inner: &mut Inner, ice: IceServers, now: Instant) {
+    fn handle_ice(&self, inner: &mut Machines, ice: IceServers, now: Instant) {
         inner.signaling.handle_ice(ice, now);
         self.ice.notify_one();
     }
 
     fn exchanged(&self, kind: ExchangeKind, exchange: Exchange) -> Option<Queued> {
         if exchange.to_device_id != self.device {
-            tracing::debug!("the relay delivered a message to the wrong device");
+            tracing::debug!("message ignored: it is for another device");
             return None;
         }
         Some(Queued::Other(RelayEvent::Exchange {
@@ -446,21 +454,21 @@ impl Shared {
         let mut inner = self.lock();
         match frame {
             RelayFrame::Data { peer, connection, frame } => {
-                let key = Key { peer: *peer, connection: *connection };
+                let key = TransportKey { peer: *peer, connection: *connection };
                 let known = inner.signaling.watches(key.peer);
                 let room = !inner.stopping && inner.inbox.has_room(known);
-                if let Received::Opened(signals) = inner.lanes.handle_data(key, frame, room, known) {
+                if let Received::Opened(signals) = inner.transports.handle_data(key, frame, room, known) {
                     if !inner.inbox.push(Queued::Incoming(key, signals, known)) {
-                        inner.lanes.discard(key);
+                        inner.transports.discard(key);
                     }
                     self.events.notify_one();
                 }
             }
             RelayFrame::Close { peer, connection, reason } => {
-                inner.lanes.handle_close(Key { peer: *peer, connection: *connection }, *reason);
+                inner.transports.handle_close(TransportKey { peer: *peer, connection: *connection }, *reason);
             }
         }
-        let wake = inner.lanes.take_wake();
+        let wake = inner.transports.take_wake();
         drop(inner);
         if wake {
             self.work.notify_one();

@@ -1,4 +1,4 @@
-//! What this device says to the relay in text, without the socket.
+//! This device's text messages to the relay, without the socket.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -141,7 +141,7 @@ impl Signaling {
             },
         };
         for waiting in waiting {
-            // Whoever stopped waiting does not want it.
+            // A receiver that has stopped waiting needs no answer.
             let _ = waiting.send(answer.clone());
         }
     }
@@ -156,7 +156,7 @@ impl Signaling {
         self.ice = ice;
     }
 
-    /// When to call [`Self::refresh_ice`].
+    /// The next time at which [`Self::refresh_ice`] is due.
     pub(super) fn ice_refresh(&self) -> Option<Instant> {
         self.ice_refresh.filter(|_| self.registered)
     }
@@ -198,7 +198,7 @@ impl Signaling {
         self.exchanges.pop_front().map(|(_, text)| text)
     }
 
-    /// Nobody will answer: those who wait hear it by the sender's end.
+    /// No answer will come: the waiting receivers end with the sender.
     pub(super) fn stop(&mut self) {
         self.registered = false;
         self.lookups.clear();

@@ -1,4 +1,4 @@
-//! Where the client stands.
+//! The state of a relay client.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ pub enum RelayState {
     Waiting {
         /// Counted from the moment this state began.
         retry_in: Duration,
-        /// Why.
+        /// The reason.
         reason: Disconnect,
     },
-    /// The app is suspended: the relay was told goodbye, and nothing is tried.
+    /// The app is suspended: the connection to the relay was closed, and none is opened.
     Suspended,
     /// Another process registered the same device. Nothing is tried before [`super::RelayClient::reclaim`].
     Superseded,
@@ -35,7 +35,8 @@ pub struct RelayStatus {
     pub url: String,
     /// Now.
     pub state: RelayState,
-    /// Why the last try failed or the last registration ended; kept while the next try runs, gone once it succeeds.
+    /// The reason for which the last try failed or the last registration ended; kept while the next try runs, gone once it
+    /// succeeds.
     pub problem: Option<Disconnect>,
 }
 
@@ -54,7 +55,7 @@ impl RelayStatus {
     }
 }
 
-/// Why there is no registration.
+/// The reason for which there is no registration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Disconnect {
     /// The WebSocket did not open.

@@ -16,11 +16,11 @@ use tokio_util::sync::CancellationToken;
 use super::RelayConfig;
 use super::error::RelayError;
 use super::learned::Learned;
-use super::pump::{End, pump};
+use super::pump::{SocketEnd, pump};
+use super::reconnect::Reconnect;
 use super::register::{challenge, register};
-use super::shared::Shared;
+use super::shared::RelayShared;
 use super::state::{Disconnect, RelayState};
-use crate::backoff::Backoff;
 use crate::random;
 use crate::transport::CloseReason;
 use crate::transport::websocket::{DialError, Endpoint, Race, Socket, upgrade};
@@ -33,9 +33,9 @@ pub struct RelayTask {
 }
 
 impl RelayTask {
-    pub(super) fn spawn(dialer: Dialer, shared: Arc<Shared>) -> Self {
+    pub(super) fn spawn(dialer: RelayDialer, shared: Arc<RelayShared>) -> Self {
         let stop = CancellationToken::new();
-        let task = tokio::spawn(run(dialer, Ending(shared), stop.clone()));
+        let task = tokio::spawn(run(dialer, StopGuard(shared), stop.clone()));
         Self { stop, task }
     }
 
@@ -46,7 +46,7 @@ impl RelayTask {
         if let Err(error) = (&mut self.task).await
             && error.is_panic()
         {
-            tracing::error!("the relay client's task panicked");
+            tracing::error!("relay task panicked");
         }
     }
 }
@@ -57,15 +57,15 @@ impl Drop for RelayTask {
     }
 }
 
-/// What it takes to reach the relay.
-pub(super) struct Dialer {
+/// The inputs of a connection to the relay.
+pub(super) struct RelayDialer {
     pub(super) config: RelayConfig,
     pub(super) endpoint: Endpoint,
     pub(super) server_name: String,
     pub(super) tls: Arc<ClientConfig>,
 }
 
-impl Dialer {
+impl RelayDialer {
     async fn register(&self, learned: &Learned) -> Result<(Socket, IceServers), Disconnect> {
         let addresses = self.config.clock.timeout(timing::DIAL_TIMEOUT, self.endpoint.resolve()).await;
         let addresses = addresses.unwrap_or_else(|| Err(DialError::Resolve("timed out".into())))?;
@@ -127,7 +127,7 @@ impl Dialer {
     }
 
     /// One registration from its beginning to its end; `since` tells when it was accepted.
-    async fn serve(&self, shared: &Shared, learned: &Learned, since: &OnceLock<Instant>) -> End {
+    async fn serve(&self, shared: &RelayShared, learned: &Learned, since: &OnceLock<Instant>) -> SocketEnd {
         learned.arrive(shared.network());
         // A change of network leaves a half-made connection behind on the old one: begin again.
         let (socket, ice) = tokio::select! {
@@ -135,21 +135,21 @@ impl Dialer {
                 Ok(begun) => begun,
                 Err(lost) => {
                     learned.handle_failed();
-                    return End::Lost(lost);
+                    return SocketEnd::Lost(lost);
                 }
             },
-            () = shared.any_network_change() => return End::Lost(Disconnect::NetworkChanged),
+            () = shared.any_network_change() => return SocketEnd::Lost(Disconnect::NetworkChanged),
         };
         since.get_or_init(|| self.config.clock.now());
         shared.handle_registered(ice);
         tokio::select! {
             end = pump(shared, learned, socket) => end,
-            () = shared.another_network() => End::Lost(Disconnect::NetworkChanged),
+            () = shared.another_network() => SocketEnd::Lost(Disconnect::NetworkChanged),
         }
     }
 
-    /// Lets `serve` say what is left to say, if the relay listens; who does not take the goodbye sees the socket end.
-    async fn say_goodbye(&self, shared: &Shared, serve: impl Future<Output = End>) {
+    /// Lets `serve` write what waits, if the relay reads. A relay that does not read it sees the socket end.
+    async fn say_goodbye(&self, shared: &RelayShared, serve: impl Future<Output = SocketEnd>) {
         shared.begin_stop();
         if *shared.state().borrow() == RelayState::Registered {
             let _ = self.config.clock.timeout(timing::CLOSE_GRACE, serve).await;
@@ -157,20 +157,20 @@ impl Dialer {
     }
 }
 
-/// However the task ends, whoever waits for it hears it.
-struct Ending(Arc<Shared>);
+/// Ends the shared state with the task, however the task ends.
+struct StopGuard(Arc<RelayShared>);
 
-impl Drop for Ending {
+impl Drop for StopGuard {
     fn drop(&mut self) {
         self.0.end(RelayError::Stopped);
     }
 }
 
-async fn run(dialer: Dialer, ending: Ending, stop: CancellationToken) {
+async fn run(dialer: RelayDialer, ending: StopGuard, stop: CancellationToken) {
     let shared = &*ending.0;
     let clock = &dialer.config.clock;
     let learned = Learned::default();
-    let mut backoff = Backoff::default();
+    let mut reconnect = Reconnect::default();
     loop {
         shared.set_state(RelayState::Connecting);
         let since = OnceLock::new();
@@ -187,41 +187,41 @@ async fn run(dialer: Dialer, ending: Ending, stop: CancellationToken) {
                     () = stop.cancelled() => return,
                 }
                 shared.end_stop();
-                backoff.reset();
+                reconnect.reset();
                 continue;
             }
         };
         let reason = match end {
-            End::Lost(reason) => reason,
-            End::Superseded => {
+            SocketEnd::Lost(reason) => reason,
+            SocketEnd::Superseded => {
                 shared.handle_lost(&CloseReason::Network(RelayError::Superseded.to_string()));
                 shared.end(RelayError::Superseded);
                 tokio::select! {
                     () = shared.reclaimed() => {}
                     () = stop.cancelled() => return,
                 }
-                backoff.reset();
+                reconnect.reset();
                 continue;
             }
-            End::Stopped => return,
+            SocketEnd::Stopped => return,
         };
         shared.handle_lost(&CloseReason::Network(format!("the relay is gone: {reason}")));
         if reason == Disconnect::NetworkChanged {
-            backoff.reset();
+            reconnect.reset();
             continue;
         }
         if since.get().is_some_and(|since| clock.now() - *since >= timing::RECONNECT_STABLE) {
-            backoff.reset();
+            reconnect.reset();
         }
         let retry_in = match reason {
             _ if reason.is_for_the_operator() => timing::NOT_ADMITTED_RETRY,
-            _ => backoff.failed(u32::from_ne_bytes(random::array())),
+            _ => reconnect.failed(u32::from_ne_bytes(random::array())),
         };
-        tracing::debug!(%reason, ?retry_in, "no relay");
+        tracing::debug!(%reason, ?retry_in, "relay lost");
         shared.set_state(RelayState::Waiting { retry_in, reason });
         tokio::select! {
             () = clock.sleep(retry_in) => {}
-            () = shared.any_network_change() => backoff.reset(),
+            () = shared.any_network_change() => reconnect.reset(),
             () = shared.asleep(true) => {}
             () = stop.cancelled() => return,
         }
@@ -301,12 +301,12 @@ mod tests {
         }
     }
 
-    fn dialer(clock: Clock) -> Dialer {
+    fn dialer(clock: Clock) -> RelayDialer {
         let keys = Arc::new(DeviceKeys::from_seed([1; 32]));
         let user = UserKeys::from_seed([1; 32]);
         let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1), "phone").unwrap();
         let url = "ws://relay.test".to_owned();
-        Dialer {
+        RelayDialer {
             endpoint: Endpoint::parse(&url).unwrap(),
             server_name: "relay.test".into(),
             tls: public_roots(),

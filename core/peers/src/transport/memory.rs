@@ -1,13 +1,11 @@
-//! Two transports joined in memory: for tests, benchmarks, and apps that carry frames themselves.
-
-use std::sync::Arc;
+//! Two transports joined in memory, for tests. No client dials one.
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use peers_proto::timing;
 use tokio::sync::mpsc;
 
-use super::ending::Ending;
+use super::closed::Closed;
 use super::{CloseReason, FrameSink, FrameSource, MAX_TRANSPORT_FRAME, Transport, TransportKind};
 use crate::clock::Clock;
 
@@ -22,31 +20,31 @@ pub fn pair(kind: TransportKind) -> (Transport, Transport) {
 
 /// Two ends of one pipe, and what can break it.
 pub fn cable(kind: TransportKind) -> (Transport, Transport, Cable) {
-    let (left_ending, right_ending) = (Arc::<Ending>::default(), Arc::<Ending>::default());
+    let (left_closed, right_closed) = (Closed::default(), Closed::default());
     let (to_right, from_left) = mpsc::channel(CAPACITY);
     let (to_left, from_right) = mpsc::channel(CAPACITY);
-    let end = |frames, arriving, ending: &Arc<Ending>| Transport {
+    let end = |frames, arriving, closed: &Closed| Transport {
         route: kind.into(),
         binding: Vec::new(),
-        sink: Box::new(MemorySink { frames: Some(frames), ending: ending.clone() }),
-        source: Box::new(MemorySource { frames: arriving, ending: ending.clone() }),
+        sink: Box::new(MemorySink { frames: Some(frames), closed: closed.clone() }),
+        source: Box::new(MemorySource { frames: arriving, closed: closed.clone() }),
     };
-    let left = end(to_right, from_right, &left_ending);
-    let right = end(to_left, from_left, &right_ending);
-    (left, right, Cable { endings: [left_ending, right_ending] })
+    let left = end(to_right, from_right, &left_closed);
+    let right = end(to_left, from_left, &right_closed);
+    (left, right, Cable { closed: [left_closed, right_closed] })
 }
 
 /// The pipe itself.
 #[derive(Debug)]
 pub struct Cable {
-    endings: [Arc<Ending>; 2],
+    closed: [Closed; 2],
 }
 
 impl Cable {
     /// Breaks it: both ends report [`CloseReason::Network`], frames under way are lost.
     pub fn cut(&self) {
-        for ending in &self.endings {
-            ending.end(CloseReason::Network("cut".into()));
+        for closed in &self.closed {
+            closed.set(CloseReason::Network("cut".into()));
         }
     }
 }
@@ -59,29 +57,29 @@ enum Item {
 struct MemorySink {
     /// Gone once closed.
     frames: Option<mpsc::Sender<Item>>,
-    ending: Arc<Ending>,
+    closed: Closed,
 }
 
 #[async_trait]
 impl FrameSink for MemorySink {
     async fn send(&mut self, frame: BytesMut) -> Result<(), CloseReason> {
-        self.ending.check()?;
+        self.closed.check()?;
         if frame.len() > MAX_TRANSPORT_FRAME {
-            return Err(self.ending.end(CloseReason::Protocol("frame above the limit")));
+            return Err(self.closed.set(CloseReason::Protocol("frame above the limit")));
         }
         let Some(frames) = &self.frames else { return Err(CloseReason::Local) };
         tokio::select! {
             biased;
             sent = frames.send(Item::Frame(frame.freeze())) => {
-                sent.map_err(|_| self.ending.end(CloseReason::Network("the other end is gone".into())))
+                sent.map_err(|_| self.closed.set(CloseReason::Network("the other end is gone".into())))
             }
-            reason = self.ending.ended() => Err(reason),
+            reason = self.closed.wait() => Err(reason),
         }
     }
 
     async fn close(&mut self) {
         let Some(frames) = self.frames.take() else { return };
-        if self.ending.end(CloseReason::Local) == CloseReason::Local {
+        if self.closed.set(CloseReason::Local) == CloseReason::Local {
             // An end that does not read sees the pipe end without this.
             let _ = Clock::system().timeout(timing::CLOSE_GRACE, frames.send(Item::Close)).await;
         }
@@ -90,29 +88,29 @@ impl FrameSink for MemorySink {
 
 struct MemorySource {
     frames: mpsc::Receiver<Item>,
-    ending: Arc<Ending>,
+    closed: Closed,
 }
 
 #[async_trait]
 impl FrameSource for MemorySource {
     async fn recv(&mut self) -> Result<Bytes, CloseReason> {
-        self.ending.check()?;
+        self.closed.check()?;
         tokio::select! {
             item = self.frames.recv() => match item {
                 Some(Item::Frame(frame)) => Ok(frame),
-                Some(Item::Close) => Err(self.ending.end(CloseReason::Remote)),
-                None => Err(self.ending.end(CloseReason::Network("the other end is gone".into()))),
+                Some(Item::Close) => Err(self.closed.set(CloseReason::Remote)),
+                None => Err(self.closed.set(CloseReason::Network("the other end is gone".into()))),
             },
-            reason = self.ending.ended() => Err(reason),
+            reason = self.closed.wait() => Err(reason),
         }
     }
 
     fn try_recv(&mut self) -> Option<Bytes> {
-        self.ending.check().ok()?;
+        self.closed.check().ok()?;
         match self.frames.try_recv().ok()? {
             Item::Frame(frame) => Some(frame),
             Item::Close => {
-                self.ending.end(CloseReason::Remote);
+                self.closed.set(CloseReason::Remote);
                 None
             }
         }

@@ -1,4 +1,4 @@
-//! A lane of a relay client as a transport.
+//! The two halves of a relayed transport.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,29 +9,33 @@ use peers_proto::limits;
 use peers_proto::signaling::RelayFrame;
 
 use super::{CloseReason, FrameSink, FrameSource, Transport, TransportKind};
-use crate::relay_client::{Key, Outbound, Shared, Signals, Taken};
+use crate::relay_client::{PushOutcome, ReadOutcome, RelayShared, TransportKey, TransportSignals};
 
-/// Frames a reader takes from the lane at once: up to 1 MiB of them leaves the lane's bound.
+/// Frames a reader takes at once: up to 1 MiB of them leaves the transport's bound.
 const BURST: usize = 64;
 
-pub(crate) fn transport(shared: Arc<Shared>, key: Key, signals: Arc<Signals>) -> Transport {
-    let lane = |shared| Half { shared, key, signals: signals.clone() };
+pub(crate) fn transport(
+    shared: Arc<RelayShared>,
+    key: TransportKey,
+    signals: Arc<TransportSignals>,
+) -> Transport {
+    let transport = |shared| RelayHalf { shared, key, signals: signals.clone() };
     Transport {
         route: TransportKind::Relay.into(),
         binding: Vec::new(),
-        sink: Box::new(RelaySink(lane(shared.clone()))),
-        source: Box::new(RelaySource { lane: lane(shared), burst: VecDeque::new() }),
+        sink: Box::new(RelaySink(transport(shared.clone()))),
+        source: Box::new(RelaySource { transport: transport(shared), burst: VecDeque::new() }),
     }
 }
 
-/// The lane lives until both are dropped; dropping one closes it.
-struct Half {
-    shared: Arc<Shared>,
-    key: Key,
-    signals: Arc<Signals>,
+/// One half. The transport lives until both are dropped; dropping one closes it.
+struct RelayHalf {
+    shared: Arc<RelayShared>,
+    key: TransportKey,
+    signals: Arc<TransportSignals>,
 }
 
-impl Drop for Half {
+impl Drop for RelayHalf {
     fn drop(&mut self) {
         self.shared.drop_half(self.key);
     }
@@ -39,7 +43,7 @@ impl Drop for Half {
 
 /// Waits while [`limits::RELAY_OUTBOUND`] bytes wait for the socket. The client's writer takes what is there in
 /// batches as soon as it can, so there is nothing to flush.
-struct RelaySink(Half);
+struct RelaySink(RelayHalf);
 
 #[async_trait]
 impl FrameSink for RelaySink {
@@ -47,14 +51,14 @@ impl FrameSink for RelaySink {
         if frame.len() > limits::MAX_RELAY_FRAME {
             return Err(CloseReason::Protocol("frame above the limit"));
         }
-        let Half { shared, key, signals } = &self.0;
+        let RelayHalf { shared, key, signals } = &self.0;
         let data = RelayFrame::Data { peer: key.peer, connection: key.connection, frame: frame.freeze() };
         let mut message = data.encode();
         loop {
             match shared.push_frame(*key, message) {
-                Outbound::Queued => return Ok(()),
-                Outbound::Ended(reason) => return Err(reason),
-                Outbound::Full(back) => {
+                PushOutcome::Queued => return Ok(()),
+                PushOutcome::Ended(reason) => return Err(reason),
+                PushOutcome::Full(back) => {
                     message = back;
                     signals.writable.notified().await;
                 }
@@ -63,12 +67,12 @@ impl FrameSink for RelaySink {
     }
 
     async fn close(&mut self) {
-        self.0.shared.close_lane(self.0.key);
+        self.0.shared.close_transport(self.0.key);
     }
 }
 
 struct RelaySource {
-    lane: Half,
+    transport: RelayHalf,
     burst: VecDeque<Bytes>,
 }
 
@@ -79,18 +83,18 @@ impl FrameSource for RelaySource {
             if let Some(frame) = self.burst.pop_front() {
                 return Ok(frame);
             }
-            let Half { shared, key, signals } = &self.lane;
+            let RelayHalf { shared, key, signals } = &self.transport;
             match shared.take_frames(*key, BURST, &mut self.burst) {
-                Taken::Frames => {}
-                Taken::Nothing => signals.readable.notified().await,
-                Taken::Ended(reason) => return Err(reason),
+                ReadOutcome::Frames => {}
+                ReadOutcome::Nothing => signals.readable.notified().await,
+                ReadOutcome::Ended(reason) => return Err(reason),
             }
         }
     }
 
     fn try_recv(&mut self) -> Option<Bytes> {
         if self.burst.is_empty() {
-            self.lane.shared.take_frames(self.lane.key, BURST, &mut self.burst);
+            self.transport.shared.take_frames(self.transport.key, BURST, &mut self.burst);
         }
         self.burst.pop_front()
     }

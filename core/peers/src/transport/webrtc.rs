@@ -13,7 +13,7 @@
 //! | [`sdp`], [`attribute`], [`candidate`] | descriptions and candidates: read, judged and written anew |
 //! | [`gate`], [`stun`], [`record`], [`handshake`] | which datagrams the stack may see, and from whom |
 //! | [`opener`], [`chunk`] | which records the stack may see once DTLS has opened them |
-//! | [`life`], [`connection`] | one close reason, and the task that always closes the peer connection |
+//! | [`connection`] | the task that always closes the peer connection |
 //! | [`pipe`], [`inbox`], [`window`] | the two halves of the transport, and how much may be under way |
 //! | [`lane`] | QUIC's share of the sockets |
 //! | [`addresses`], [`pace`] | which sockets a connection has, and how often checks leave them |
@@ -34,7 +34,6 @@ mod handshake;
 mod inbox;
 mod kick;
 mod lane;
-mod life;
 mod names;
 mod opener;
 mod pace;
@@ -52,9 +51,9 @@ mod window;
 
 pub use attempt::{Attempt, Connecting, Negotiation, WebRtcError};
 pub use candidate::CandidateError;
-pub use config::{IceServer, WebRtcConfig};
+pub use config::WebRtcConfig;
 pub use counters::CounterSnapshot;
-pub use lane::{Lane, LaneError};
+pub use lane::{DatagramLane, LaneError};
 pub use names::Names;
 pub use sdp::{DescriptionError, Fingerprint, fingerprint_of_sdp};
 pub use turn::TurnRefusal;

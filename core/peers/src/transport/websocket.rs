@@ -18,7 +18,7 @@ mod tls;
 
 pub use connect::DialError;
 pub use dial::{DialOptions, dial};
-pub use listen::{Incoming, Listener};
+pub use listen::{AcceptedSocket, Listener};
 pub use locality::is_local;
 pub use tls::{TrustError, pinned, private_roots, public_roots};
 
@@ -37,7 +37,7 @@ fn path(kind: TransportKind, connection: ConnectionId) -> String {
     format!("{PATH}/{kind}/{connection}")
 }
 
-/// What a dialer asked for; a proxy may have put something before it.
+/// The path that a dialer asked for; a proxy may have put something before it.
 fn parse_path(path: &str) -> Option<(TransportKind, ConnectionId)> {
     let (rest, connection) = path.rsplit_once('/')?;
     let (rest, kind) = rest.rsplit_once('/')?;

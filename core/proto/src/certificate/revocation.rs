@@ -1,4 +1,4 @@
-//! A user's list of devices that no longer speak for the user.
+//! A user's list of devices that no longer speak for the user. For the coming people: no production code reads lists yet.
 //!
 //! | offset        | bytes  | field                                              |
 //! |---------------|--------|----------------------------------------------------|
@@ -20,7 +20,7 @@ const VERSION: u8 = 1;
 const DOMAIN: &[u8] = b"peers revocation\0";
 const FIXED: usize = 43;
 
-/// Why bytes are not a revocation list.
+/// The reason for which bytes are not a revocation list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RevocationError {
     /// Too short, too long, or trailing bytes.
@@ -122,7 +122,7 @@ impl RevocationList {
         self.serial
     }
 
-    /// Whether `device` of this user is revoked. Says nothing about devices of other users.
+    /// True if `device` of this user is revoked. Says nothing about devices of other users.
     pub fn revokes(&self, device: &DeviceId) -> bool {
         self.revoked.contains(device)
     }
@@ -132,7 +132,7 @@ impl RevocationList {
         self.revoked.iter()
     }
 
-    /// Whether this list takes the place of the one now known: same user, higher serial.
+    /// True if this list takes the place of the one now known: same user, higher serial.
     pub fn replaces(&self, known: &Self) -> bool {
         self.user_pk == known.user_pk && self.serial > known.serial
     }

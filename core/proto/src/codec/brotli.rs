@@ -1,9 +1,9 @@
 //! A Brotli encoder (RFC 7932) of a phone's size.
 //!
 //! The encoder of the `brotli` crate adds 0.9 MB to an app, most of it for qualities and tables that objects of at most
-//! [`MAX_MESSAGE`](crate::limits::MAX_MESSAGE) never need (ADR 5). This one finds matches in a table of recent positions
-//! and writes each block of the input with three prefix codes, which that crate builds: no dictionary, no contexts, no
-//! block types.
+//! [`MAX_MESSAGE`](crate::limits::MAX_MESSAGE) never need (ADR 5). This one finds matches in a table of recent positions. It
+//! writes each block of the input with three prefix codes, which that crate builds. It has no dictionary, no contexts, no block
+//! types.
 
 mod bits;
 mod commands;

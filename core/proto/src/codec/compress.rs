@@ -1,15 +1,15 @@
 //! Brotli (RFC 7932) for large objects, where it pays (S013, S033).
 //!
-//! Every object is a stream of its own, with a fresh window and the dictionary of the RFC: the content of one group
-//! never shares a compression context with another's or with a secret, so no size on the wire tells one from the
-//! other (CRIME, BREACH).
+//! Every object is a stream of its own, with a fresh window and the dictionary of the RFC. The content of one group never
+//! shares a compression context with another's or with a secret. So no size on the wire tells one from the other (CRIME,
+//! BREACH).
 
 use bytes::Bytes;
 
 use super::brotli;
 use crate::limits::{COMPRESS_ABOVE, COMPRESS_WINDOW_BITS, MAX_EXPANSION, MAX_EXPANSION_FLOOR};
 
-/// How the content of an object is encoded.
+/// The encoding of an object's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// As it is.
@@ -27,8 +27,8 @@ const SAMPLE_PIECES: usize = 4;
 /// Bytes of each piece.
 const SAMPLE_PIECE: usize = 2 * 1024;
 
-/// Compresses an object, unless it is at most [`COMPRESS_ABOVE`] bytes, would shrink by less than an eighth, or by so
-/// much that the receiver would take it for a decompression bomb; then it is returned as it is, without a copy.
+/// Compresses an object. It returns the object as it is, without a copy, in three cases: it has at most [`COMPRESS_ABOVE`]
+/// bytes, it would shrink by less than an eighth, or the receiver would take it for a decompression bomb.
 ///
 /// Takes up to 40 ms of CPU time per MiB of text: not for a task that others wait for.
 pub fn compress(body: Bytes) -> (Encoding, Bytes) {
@@ -41,7 +41,7 @@ pub fn compress(body: Bytes) -> (Encoding, Bytes) {
     }
 }
 
-/// Whether `content_len` compressed bytes may declare to become `raw_len`: [`MAX_EXPANSION`] bounds what a few bytes can
+/// True if `content_len` compressed bytes may declare to become `raw_len`: [`MAX_EXPANSION`] bounds what a few bytes can
 /// cost their receiver.
 pub(crate) fn is_plausible(raw_len: usize, content_len: usize) -> bool {
     raw_len <= content_len.saturating_mul(MAX_EXPANSION).saturating_add(MAX_EXPANSION_FLOOR)

@@ -8,7 +8,7 @@ use super::compress::{Encoding, is_plausible};
 use super::error::CodecError;
 use crate::limits::MAX_MESSAGE;
 
-/// What is reserved before the first byte comes out. Later the output at most doubles at a time, so memory follows what the
+/// Bytes reserved before the first byte comes out. Later the output at most doubles at a time, so memory follows what the
 /// stream really holds and not what it declares.
 const FIRST_CHUNK: usize = 16 * 1024;
 

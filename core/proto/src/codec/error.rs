@@ -1,8 +1,8 @@
-//! What can be wrong with bytes or values.
+//! Faults of bytes and values.
 
 use crate::limits::{MAX_DEPTH, MAX_ELEMENTS, MAX_MESSAGE};
 
-/// Why a value cannot be sent or bytes cannot be read. Holds nothing of their content, so it may be logged.
+/// The reason for which a value cannot be sent or bytes cannot be read. Holds nothing of their content, so it may be logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
     /// The input ends inside a value, or promises more values than it has bytes left.

@@ -5,8 +5,8 @@ use super::error::CodecError;
 /// Up to this many keys are compared pair by pair, which needs no sorting; real objects rarely have more.
 const FEW: usize = 8;
 
-/// Keys of all open maps, outermost first. An inner map takes its keys away when it closes, before the next key of
-/// the outer one arrives, so the keys of each map lie together and one vector serves them all.
+/// Keys of all open maps, outermost first. An inner map takes its keys away when it closes, before the next key of the outer
+/// one arrives. So the keys of each map lie together, and one vector serves them all.
 #[derive(Default)]
 pub(super) struct Keys<'a>(Vec<&'a [u8]>);
 

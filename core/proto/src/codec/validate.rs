@@ -6,7 +6,7 @@ use super::error::CodecError;
 use super::keys::Keys;
 use crate::limits::{MAX_DEPTH, MAX_ELEMENTS, MAX_MESSAGE};
 
-/// What a valid object is made of.
+/// Counts of the parts of a valid object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// Values in it: containers, keys and the object itself included.
@@ -15,8 +15,9 @@ pub struct Shape {
     pub depth: usize,
 }
 
-/// Checks that `input` is exactly one MessagePack object that is safe to read: nesting and number of values within
-/// [`MAX_DEPTH`] and [`MAX_ELEMENTS`], map keys unique strings, strings UTF-8, no reserved byte, nothing after it.
+/// Checks that `input` is exactly one MessagePack object that is safe to read. Nesting and number of values are within
+/// [`MAX_DEPTH`] and [`MAX_ELEMENTS`]. Map keys are unique strings, strings are UTF-8, there is no reserved byte and nothing
+/// after the object.
 ///
 /// Extension types are accepted as opaque bytes, and numbers and lengths in any of their forms, as encoders differ.
 ///
@@ -32,14 +33,14 @@ pub fn validate(input: &[u8]) -> Result<Shape, CodecError> {
 
 /// A container whose values are not all read.
 #[derive(Clone, Copy)]
-struct Open {
-    kind: Kind,
+struct Container {
+    kind: ContainerKind,
     /// Values still to come; in a map, an even number means that the next one is a key.
     left: usize,
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum ContainerKind {
     Array,
     Map { first_key: usize },
 }
@@ -53,7 +54,7 @@ struct Validator<'a> {
 
 impl<'a> Validator<'a> {
     fn run(mut self) -> Result<Shape, CodecError> {
-        let mut stack = [Open { kind: Kind::Array, left: 0 }; MAX_DEPTH];
+        let mut stack = [Container { kind: ContainerKind::Array, left: 0 }; MAX_DEPTH];
         let mut depth = 0;
         let mut next = self.value()?;
         loop {
@@ -70,12 +71,12 @@ impl<'a> Validator<'a> {
                 if open.left > 0 {
                     break open;
                 }
-                if let Kind::Map { first_key } = open.kind {
+                if let ContainerKind::Map { first_key } = open.kind {
                     self.keys.close(first_key)?;
                 }
                 depth -= 1;
             };
-            if let Kind::Map { .. } = open.kind {
+            if let ContainerKind::Map { .. } = open.kind {
                 let key = self.key()?;
                 self.keys.push(key);
                 open.left -= 1;
@@ -95,7 +96,7 @@ impl<'a> Validator<'a> {
 
     /// Reads one value; of a container, only its head.
     #[inline]
-    fn value(&mut self) -> Result<Option<Open>, CodecError> {
+    fn value(&mut self) -> Result<Option<Container>, CodecError> {
         let skip = match self.byte()? {
             0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => 0,
             head @ 0x80..=0x8f => return self.map(usize::from(head & 0x0f)),
@@ -124,14 +125,14 @@ impl<'a> Validator<'a> {
         Ok(None)
     }
 
-    fn array(&mut self, len: usize) -> Result<Option<Open>, CodecError> {
+    fn array(&mut self, len: usize) -> Result<Option<Container>, CodecError> {
         self.expect(len)?;
-        Ok(Some(Open { kind: Kind::Array, left: len }))
+        Ok(Some(Container { kind: ContainerKind::Array, left: len }))
     }
 
-    fn map(&mut self, pairs: usize) -> Result<Option<Open>, CodecError> {
+    fn map(&mut self, pairs: usize) -> Result<Option<Container>, CodecError> {
         self.expect(pairs.saturating_mul(2))?;
-        Ok(Some(Open { kind: Kind::Map { first_key: self.keys.open(pairs) }, left: 2 * pairs }))
+        Ok(Some(Container { kind: ContainerKind::Map { first_key: self.keys.open(pairs) }, left: 2 * pairs }))
     }
 
     /// Counts values as they are promised. Each takes at least a byte, so a promise beyond the input fails at once.

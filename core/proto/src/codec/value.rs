@@ -15,10 +15,9 @@ const TYPICAL: usize = 256;
 /// A value as MessagePack: structs as maps of their field names, `Vec<u8>` and `&[u8]` as byte strings, as other
 /// languages write them.
 ///
-/// # Errors
-/// [`CodecError::TooLarge`] beyond [`MAX_MESSAGE`], [`CodecError::CannotEncode`] if the type refuses, and what
-/// [`validate`] says about the result: what the peer would refuse, such as a map with numbers for keys, is refused
-/// here, where somebody can do something about it.
+/// # Errors [`CodecError::TooLarge`] beyond [`MAX_MESSAGE`], [`CodecError::CannotEncode`] if the type refuses, and the errors
+/// of [`validate`] for the result. An object that the peer would refuse, such as a map with numbers for keys, is refused here,
+/// where the caller can still change it.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
     let out = Bounded::new(MAX_MESSAGE, TYPICAL);
     let mut serializer = Serializer::new(out).with_struct_map().with_bytes(BytesMode::ForceIterables);

@@ -1,11 +1,12 @@
-//! Why a handshake failed, in full for this side and reduced to almost nothing for the other.
+//! Failures of a handshake, in full for this side and reduced to almost nothing for the other.
 
 use crate::certificate::CertificateError;
 use crate::id::DeviceId;
 use crate::seal::SealError;
 use crate::trust::KeyChanged;
 
-/// Why there is no connection. For this side's logs and app; the peer learns at most an [`Alert`] or a refusal.
+/// The reason for which there is no connection. For this side's logs and app; the peer learns at most an [`Alert`] or a
+/// refusal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
     /// A frame that is not of this protocol.
@@ -35,9 +36,9 @@ pub enum HandshakeError {
     /// A genuine device, but not the one that was dialed.
     #[error("dialed {expected}, reached {reached}")]
     WrongDevice {
-        /// Who was dialed.
+        /// The device that was dialed.
         expected: DeviceId,
-        /// Who answered.
+        /// The device that answered.
         reached: DeviceId,
     },
     /// The device is known with other keys.
@@ -76,7 +77,7 @@ pub enum HandshakeError {
     Crypto(&'static str),
 }
 
-/// All a stranger is told.
+/// The only refusal that a stranger gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Alert {
     /// The frame made no sense.
@@ -109,9 +110,9 @@ impl Alert {
     }
 }
 
-/// What the other side hears of a failure.
+/// The part of a failure that the other side learns.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Farewell {
+pub(super) enum FailureNotice {
     Alert(Alert),
     /// One shape for every failure.
     Denied,
@@ -124,15 +125,17 @@ pub(super) enum Farewell {
 impl HandshakeError {
     /// `authenticated`: whether the peer has proven who it is, after which every failure looks the same. What a frame can
     /// cause is never a refusal: a forged one would become the word of this side.
-    pub(super) const fn farewell(&self, authenticated: bool) -> Farewell {
+    pub(super) const fn notice(&self, authenticated: bool) -> FailureNotice {
         match self {
-            Self::Denied | Self::Refused | Self::Alerted(_) | Self::State => Farewell::Nothing,
-            Self::Rejected => Farewell::Refused,
-            _ if authenticated => Farewell::Denied,
-            Self::Malformed(_) | Self::OutOfOrder | Self::NotAuthentic => Farewell::Alert(Alert::Malformed),
-            Self::Version => Farewell::Alert(Alert::Version),
-            Self::TimedOut => Farewell::Alert(Alert::TimedOut),
-            _ => Farewell::Denied,
+            Self::Denied | Self::Refused | Self::Alerted(_) | Self::State => FailureNotice::Nothing,
+            Self::Rejected => FailureNotice::Refused,
+            _ if authenticated => FailureNotice::Denied,
+            Self::Malformed(_) | Self::OutOfOrder | Self::NotAuthentic => {
+                FailureNotice::Alert(Alert::Malformed)
+            }
+            Self::Version => FailureNotice::Alert(Alert::Version),
+            Self::TimedOut => FailureNotice::Alert(Alert::TimedOut),
+            _ => FailureNotice::Denied,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the handshake messages carry besides keys. Layouts: `core/docs/handshake.md`.
+//! Payloads of the handshake messages, beside keys. Layouts: `core/docs/handshake.md`.
 
 use sha2::{Digest, Sha256};
 
@@ -20,14 +20,14 @@ pub(super) type Hint = [u8; HINT_LEN];
 
 /// Message 1, in the clear.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Offer {
+pub(super) struct HandshakeOffer {
     pub(super) versions: Vec<u8>,
     pub(super) plain: bool,
     pub(super) hint: Hint,
     pub(super) commitment: [u8; 32],
 }
 
-impl Offer {
+impl HandshakeOffer {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![self.versions.len() as u8];
         bytes.extend_from_slice(&self.versions);
@@ -61,14 +61,14 @@ impl Offer {
 }
 
 /// Message 2, sealed by the handshake.
-pub(super) struct Answer {
+pub(super) struct HandshakeAnswer {
     pub(super) version: u8,
     pub(super) mode: Mode,
     pub(super) nonce: Nonce,
     pub(super) certificate: DeviceCertificate,
 }
 
-impl Answer {
+impl HandshakeAnswer {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mode = match self.mode {
             Mode::Sealed => MODE_SEALED,
@@ -107,14 +107,14 @@ impl Opening {
         Ok(Self { nonce, certificate: DeviceCertificate::decode(reader.rest())? })
     }
 
-    /// What message 1 must have committed to: the number *and* the identity, so that nothing in message 3 can be
+    /// The hash that message 1 must have committed to: the number *and* the identity, so that nothing in message 3 can be
     /// varied after message 2 was seen.
     pub(super) fn commitment(&self) -> [u8; 32] {
         hash(b"peers sas commitment\0", &[&self.nonce, self.certificate.as_bytes()])
     }
 }
 
-/// Proves to the responder that the caller knows its key, and to nobody else whom the call is for.
+/// Proves to the responder that the caller knows its key, and shows no other device whom the call is for.
 pub(super) fn hint(responder_noise_pk: &[u8; KEY_LEN], ephemeral_pk: &[u8]) -> Hint {
     let mut hint = [0; HINT_LEN];
     hint.copy_from_slice(&hash(b"peers hint\0", &[responder_noise_pk, ephemeral_pk])[..HINT_LEN]);

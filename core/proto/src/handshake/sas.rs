@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::payload::{Nonce, hash};
 
-/// A short authentication string. Equal on both devices exactly when nobody sits between them; an attacker gets one
-/// guess in a million per attempt, so whoever opens pairing must bound the attempts.
+/// A short authentication string. Equal on both devices exactly when there is no other device between them. An attacker gets
+/// one guess in a million per attempt, so the caller must bound the attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sas(u32);
 

@@ -1,14 +1,14 @@
-//! What each frame does in each state.
+//! The effect of each frame in each state.
 
 use bytes::BytesMut;
 use subtle::ConstantTimeEq;
 
 use super::error::{Alert, HandshakeError};
 use super::noise::Noise;
-use super::payload::{self, Answer, Offer, Opening};
+use super::payload::{self, HandshakeAnswer, HandshakeOffer, Opening};
 use super::{
-    Authenticated, Event, Expected, Handshake, Mode, Proven, Sas, State, TAG_ALERT, TAG_ASKING, TAG_DENIED,
-    TAG_M1, TAG_M2, TAG_M3, TAG_READY, TAG_REFUSED, VERSIONS,
+    Authenticated, Expected, Handshake, HandshakeEvent, HandshakeState, Mode, Proven, Sas, TAG_ALERT,
+    TAG_ASKING, TAG_DENIED, TAG_M1, TAG_M2, TAG_M3, TAG_READY, TAG_REFUSED, VERSIONS,
 };
 use crate::certificate::DeviceCertificate;
 use crate::keys::KEY_LEN;
@@ -17,14 +17,14 @@ use crate::seal::{Opener, Sealer};
 use crate::timing::APPROVAL_TIMEOUT;
 
 impl Handshake {
-    pub(super) fn step(&mut self, frame: &[u8]) -> Result<Option<Event>, HandshakeError> {
+    pub(super) fn step(&mut self, frame: &[u8]) -> Result<Option<HandshakeEvent>, HandshakeError> {
         if frame.len() > MAX_HANDSHAKE {
             return Err(HandshakeError::Malformed("too long"));
         }
         let (&tag, body) = frame.split_first().ok_or(HandshakeError::Malformed("empty"))?;
         // The state is put back only by steps that succeed: whatever fails leaves `Over` behind.
-        match (tag, std::mem::replace(&mut self.state, State::Over)) {
-            (_, State::Over) => Err(HandshakeError::State),
+        match (tag, std::mem::replace(&mut self.state, HandshakeState::Over)) {
+            (_, HandshakeState::Over) => Err(HandshakeError::State),
 
             // ---- somebody gives up, not necessarily the peer
             (TAG_DENIED, _) if body.is_empty() => Err(HandshakeError::Refused),
@@ -35,16 +35,18 @@ impl Handshake {
             },
 
             // ---- proving who we are
-            (TAG_M1, State::AwaitM1 { noise }) => self.on_m1(noise, body),
-            (TAG_M2, State::AwaitM2 { noise, offer, expected }) => self.on_m2(noise, &offer, &expected, body),
-            (TAG_M3, State::AwaitM3 { noise, offer, version, mode, transcript }) => {
+            (TAG_M1, HandshakeState::AwaitM1 { noise }) => self.on_m1(noise, body),
+            (TAG_M2, HandshakeState::AwaitM2 { noise, offer, expected }) => {
+                self.on_m2(noise, &offer, &expected, body)
+            }
+            (TAG_M3, HandshakeState::AwaitM3 { noise, offer, version, mode, transcript }) => {
                 self.on_m3(noise, &offer, (version, mode), &transcript, body)
             }
 
             // ---- consent
-            (TAG_ASKING, State::Deciding(proven)) => self.on_asking(proven, frame),
-            (TAG_READY, State::Deciding(proven)) => self.on_ready(proven, frame),
-            (TAG_REFUSED, State::Deciding(proven)) => Err(proven.on_refused(frame)),
+            (TAG_ASKING, HandshakeState::Deciding(proven)) => self.on_asking(proven, frame),
+            (TAG_READY, HandshakeState::Deciding(proven)) => self.on_ready(proven, frame),
+            (TAG_REFUSED, HandshakeState::Deciding(proven)) => Err(proven.on_refused(frame)),
 
             // ---- everything else
             (TAG_M1..=TAG_READY | TAG_REFUSED | TAG_ASKING, _) => Err(HandshakeError::OutOfOrder),
@@ -53,8 +55,8 @@ impl Handshake {
     }
 
     /// Responder: somebody calls.
-    fn on_m1(&mut self, mut noise: Noise, body: &[u8]) -> Result<Option<Event>, HandshakeError> {
-        let offer = Offer::decode(&noise.read(body)?)?;
+    fn on_m1(&mut self, mut noise: Noise, body: &[u8]) -> Result<Option<HandshakeEvent>, HandshakeError> {
+        let offer = HandshakeOffer::decode(&noise.read(body)?)?;
         let caller_e = &body[..KEY_LEN]; // message 1 begins with it, or it would not have been read
         let hint = payload::hint(self.config.certificate.noise_pk(), caller_e);
         if !self.config.pairing && !bool::from(hint.ct_eq(&offer.hint)) {
@@ -62,11 +64,15 @@ impl Handshake {
         }
         let version = offer.choose_version(VERSIONS)?;
         let mode = if offer.plain && self.config.allows_plain() { Mode::Plain } else { Mode::Sealed };
-        let answer =
-            Answer { version, mode, nonce: self.nonce, certificate: self.config.certificate.clone() };
+        let answer = HandshakeAnswer {
+            version,
+            mode,
+            nonce: self.nonce,
+            certificate: self.config.certificate.clone(),
+        };
         self.output.push_back(noise.write(TAG_M2, &answer.encode())?);
         let transcript = noise.hash();
-        self.state = State::AwaitM3 { noise, offer, version, mode, transcript };
+        self.state = HandshakeState::AwaitM3 { noise, offer, version, mode, transcript };
         Ok(None)
     }
 
@@ -74,13 +80,13 @@ impl Handshake {
     fn on_m2(
         &mut self,
         mut noise: Noise,
-        offer: &Offer,
+        offer: &HandshakeOffer,
         expected: &Expected,
         body: &[u8],
-    ) -> Result<Option<Event>, HandshakeError> {
+    ) -> Result<Option<HandshakeEvent>, HandshakeError> {
         let payload = noise.read(body)?;
         self.authenticated = true;
-        let Answer { version, mode, nonce, certificate } = Answer::decode(&payload)?;
+        let HandshakeAnswer { version, mode, nonce, certificate } = HandshakeAnswer::decode(&payload)?;
         if !offer.versions.contains(&version) {
             return Err(HandshakeError::Version);
         }
@@ -116,11 +122,11 @@ impl Handshake {
     fn on_m3(
         &mut self,
         mut noise: Noise,
-        offer: &Offer,
+        offer: &HandshakeOffer,
         (version, mode): (u8, Mode),
         transcript: &[u8; 32],
         body: &[u8],
-    ) -> Result<Option<Event>, HandshakeError> {
+    ) -> Result<Option<HandshakeEvent>, HandshakeError> {
         let payload = noise.read(body)?;
         self.authenticated = true;
         let opening = Opening::decode(&payload)?;
@@ -145,20 +151,28 @@ impl Handshake {
     }
 
     /// A person decides there. Said once, and before the decision.
-    fn on_asking(&mut self, mut proven: Box<Proven>, frame: &[u8]) -> Result<Option<Event>, HandshakeError> {
+    fn on_asking(
+        &mut self,
+        mut proven: Box<Proven>,
+        frame: &[u8],
+    ) -> Result<Option<HandshakeEvent>, HandshakeError> {
         if std::mem::replace(&mut proven.peer_asks, true) || proven.peer_ready.is_some() {
             return Err(HandshakeError::OutOfOrder);
         }
         if !proven.opener.open_as(TAG_ASKING, frame)?.is_empty() {
             return Err(HandshakeError::Malformed("asking"));
         }
-        let event = Event::Asking(proven.peer.clone());
-        self.state = State::Deciding(proven);
+        let event = HandshakeEvent::Asking(proven.peer.clone());
+        self.state = HandshakeState::Deciding(proven);
         Ok(Some(event))
     }
 
     /// The peer consents. If this side has not decided yet, what came with it waits.
-    fn on_ready(&mut self, mut proven: Box<Proven>, frame: &[u8]) -> Result<Option<Event>, HandshakeError> {
+    fn on_ready(
+        &mut self,
+        mut proven: Box<Proven>,
+        frame: &[u8],
+    ) -> Result<Option<HandshakeEvent>, HandshakeError> {
         if proven.peer_ready.is_some() {
             return Err(HandshakeError::OutOfOrder);
         }
@@ -168,11 +182,11 @@ impl Handshake {
         }
         proven.peer_ready = Some(ready.to_vec());
         let event = proven.established();
-        self.state = State::Deciding(proven);
+        self.state = HandshakeState::Deciding(proven);
         Ok(event)
     }
 
-    /// The certificate must be that of whoever holds the handshake key, and be somebody else's.
+    /// The certificate must be that of the holder of the handshake key, and not this device's.
     fn check_certificate(
         &self,
         certificate: &DeviceCertificate,
@@ -187,17 +201,17 @@ impl Handshake {
         Ok(())
     }
 
-    fn decide(&mut self, proven: Proven) -> Result<Option<Event>, HandshakeError> {
-        let event = Event::Authenticated(proven.peer.clone());
+    fn decide(&mut self, proven: Proven) -> Result<Option<HandshakeEvent>, HandshakeError> {
+        let event = HandshakeEvent::Authenticated(proven.peer.clone());
         // From here on a person may be asked, on either side.
         self.deadline += APPROVAL_TIMEOUT;
-        self.state = State::Deciding(Box::new(proven));
+        self.state = HandshakeState::Deciding(Box::new(proven));
         Ok(Some(event))
     }
 }
 
 impl Proven {
-    /// The peer does not consent: nobody else has the keys to say so.
+    /// The peer does not consent: no other device has the keys to say so.
     fn on_refused(mut self: Box<Self>, frame: &[u8]) -> HandshakeError {
         match self.opener.open_as(TAG_REFUSED, frame) {
             Ok(content) if content.is_empty() => HandshakeError::Denied,
@@ -214,7 +228,7 @@ impl Proven {
     }
 
     /// Both sides have consented.
-    pub(super) fn established(&self) -> Option<Event> {
-        (self.accepted && self.peer_ready.is_some()).then_some(Event::Established)
+    pub(super) fn established(&self) -> Option<HandshakeEvent> {
+        (self.accepted && self.peer_ready.is_some()).then_some(HandshakeEvent::Established)
     }
 }

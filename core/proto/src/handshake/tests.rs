@@ -42,13 +42,13 @@ fn pair(change: impl Fn(&mut Config, &mut Config)) -> (Handshake, Handshake) {
     (Handshake::initiator(a, expect(&bob), T0).unwrap(), Handshake::responder(b, T0).unwrap())
 }
 
-fn pass(from: &mut Handshake, to: &mut Handshake) -> Result<Option<Event>, HandshakeError> {
+fn pass(from: &mut Handshake, to: &mut Handshake) -> Result<Option<HandshakeEvent>, HandshakeError> {
     to.handle_frame(&from.poll_output().expect("a frame to send"), T0)
 }
 
-fn authenticated(event: Option<Event>) -> Authenticated {
+fn authenticated(event: Option<HandshakeEvent>) -> Authenticated {
     match event {
-        Some(Event::Authenticated(peer)) => peer,
+        Some(HandshakeEvent::Authenticated(peer)) => peer,
         other => panic!("expected Authenticated, got {other:?}"),
     }
 }
@@ -64,8 +64,8 @@ fn establish(mut a: Handshake, mut b: Handshake) -> (Established, Established) {
     meet(&mut a, &mut b);
     assert_eq!(a.accept(b"from a"), Ok(None));
     assert_eq!(b.accept(b"from b"), Ok(None));
-    assert_eq!(pass(&mut a, &mut b), Ok(Some(Event::Established)));
-    assert_eq!(pass(&mut b, &mut a), Ok(Some(Event::Established)));
+    assert_eq!(pass(&mut a, &mut b), Ok(Some(HandshakeEvent::Established)));
+    assert_eq!(pass(&mut b, &mut a), Ok(Some(HandshakeEvent::Established)));
     (a.finish().unwrap(), b.finish().unwrap())
 }
 

@@ -2,9 +2,9 @@
 //!
 //! Control segments go first: they are few, small, and others wait for them. Everything else takes turns, a
 //! [`QUANTUM`] each, so that a call never waits for a bulk transfer to end. An object that fits into one frame is
-//! never split; a larger one takes one of [`MAX_OPEN_MESSAGES`] places for as long as it is on its way. An object
-//! starts only when its receiver has credit for all of it, so two half-sent objects can never block each other. Messages and
-//! requests have credit of their own: a call gets through beside messages that the peer's app does not take.
+//! never split; a larger one takes one of [`MAX_OPEN_MESSAGES`](crate::limits::MAX_OPEN_MESSAGES) places for as long as it is
+//! on its way. An object starts only when its receiver has credit for all of it, so two half-sent objects can never block each
+//! other. Messages and requests have credit of their own: a call gets through beside messages that the peer's app does not take.
 
 use std::collections::{HashMap, VecDeque};
 

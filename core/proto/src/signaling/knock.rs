@@ -1,8 +1,8 @@
 //! Knocks: all that a device shows to one whose consent it does not have.
 //!
-//! A relay delivers nothing else to a device from one that the device does not watch. A knock holds the sender's
-//! certificate and the sender's signature for this recipient, so the recipient decides about a proven device, and a
-//! relay can neither forge a knock nor turn it to another device. Integers are big endian:
+//! A relay delivers nothing else to a device from one that the device does not watch. A knock holds the sender's certificate
+//! and the sender's signature for this recipient. So the recipient decides about a proven device, and a relay can neither forge
+//! a knock nor turn it to another device. Integers are big endian:
 //!
 //! | offset | bytes | field                                                              |
 //! |--------|-------|--------------------------------------------------------------------|
@@ -87,7 +87,7 @@ pub fn open(
         return Err(KnockError::Version(version));
     }
     let (signed, signature) = bytes.split_last_chunk::<SIGNATURE_LEN>().ok_or(KnockError::Malformed)?;
-    let Fields { to, of, certificate } = Fields::decode(signed).ok_or(KnockError::Malformed)?;
+    let KnockFields { to, of, certificate } = KnockFields::decode(signed).ok_or(KnockError::Malformed)?;
     if to != recipient {
         return Err(KnockError::Recipient);
     }
@@ -112,13 +112,13 @@ impl SeenKnocks {
     }
 }
 
-struct Fields<'a> {
+struct KnockFields<'a> {
     to: DeviceId,
     of: ConnectionId,
     certificate: &'a [u8],
 }
 
-impl<'a> Fields<'a> {
+impl<'a> KnockFields<'a> {
     fn decode(signed: &'a [u8]) -> Option<Self> {
         let mut reader = Reader::new(signed);
         reader.u8()?; // the version, already checked

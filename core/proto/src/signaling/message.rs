@@ -15,7 +15,7 @@ use crate::limits;
 
 pub use knock::Knock;
 
-/// What a device says to a relay.
+/// A message from a device to a relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all_fields = "camelCase")]
 pub enum ClientMessage {
@@ -50,13 +50,13 @@ pub enum ClientMessage {
     Watch {
         /// At most [`limits::MAX_WATCHED`].
         device_ids: Vec<DeviceId>,
-        /// Whether any device may reach this one. Presence is shown to the named ones only.
+        /// True if any device may reach this one. Presence is shown to the named ones only.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         open: bool,
     },
 }
 
-/// What a relay says to a device.
+/// A message from a relay to a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all_fields = "camelCase")]
 pub enum ServerMessage {
@@ -84,13 +84,13 @@ pub enum ServerMessage {
     /// A device is reachable here, and it consented to this one knowing.
     #[serde(rename = "device-online")]
     DeviceOnline {
-        /// Which.
+        /// The device.
         device_id: DeviceId,
     },
     /// It left, or withdrew its consent.
     #[serde(rename = "device-offline")]
     DeviceOffline {
-        /// Which.
+        /// The device.
         device_id: DeviceId,
     },
     /// The answer to [`ClientMessage::GetIceServers`].
@@ -109,9 +109,9 @@ pub enum ServerMessage {
     /// Something this device sent was not accepted.
     #[serde(rename = "error")]
     Error {
-        /// What went wrong, for programs.
+        /// The kind of error, for programs.
         code: ErrorCode,
-        /// What went wrong, for people.
+        /// The description of the error, for people.
         text: String,
         /// The message it is about, if that message had an id.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,8 +119,8 @@ pub enum ServerMessage {
     },
 }
 
-/// A message one device sends to another through the relay: the proposal's `ISDIExchange` (S098) and the fields that
-/// make it safe. The contents are sealed envelopes; a relay sees who, to whom, when and how big.
+/// A message one device sends to another through the relay: the record of S098 and the fields that make it safe. The contents are
+/// sealed envelopes. A relay sees sender, recipient, time and size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Exchange {
@@ -169,7 +169,7 @@ impl Exchange {
     }
 }
 
-/// Which event carries an [`Exchange`].
+/// The event that carries an [`Exchange`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ExchangeKind {
     /// `offer`
@@ -180,7 +180,7 @@ pub enum ExchangeKind {
     IceCandidate,
 }
 
-/// Where the ICE agent finds servers (S017, S056).
+/// The servers of the ICE agent (S017, S056).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct IceServers {
@@ -192,8 +192,8 @@ pub struct IceServers {
     pub expires_in: Option<u64>,
 }
 
-/// The W3C's `RTCIceServer`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A STUN or TURN server (S017, S165), as the W3C's `RTCIceServer`.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct IceServer {
     /// `stun:host:port` and `turn:host:port?transport=udp` (RFC 7064, RFC 7065).
     pub urls: Vec<String>,
@@ -203,6 +203,14 @@ pub struct IceServer {
     /// For TURN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
+}
+
+impl IceServer {
+    /// The user name and the credential, if both are there and not empty.
+    pub fn account(&self) -> Option<(&str, &str)> {
+        let account = (self.username.as_deref()?, self.credential.as_deref()?);
+        (!account.0.is_empty() && !account.1.is_empty()).then_some(account)
+    }
 }
 
 impl std::fmt::Debug for IceServer {

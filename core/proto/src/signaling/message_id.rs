@@ -48,12 +48,12 @@ impl<'de> Deserialize<'de> for MessageId {
     }
 }
 
-/// The messages received lately. Ids count per sender, so that nobody can burn another's.
+/// The messages received lately. Ids count per sender, so that no sender can use up another's.
 #[derive(Debug, Default)]
 pub struct SeenMessages(Recent<(DeviceId, MessageId), { limits::MAX_SEEN_MESSAGES }>);
 
 impl SeenMessages {
-    /// Whether this is the first copy. The oldest of more than [`limits::MAX_SEEN_MESSAGES`] is forgotten.
+    /// Returns true for the first copy. The oldest of more than [`limits::MAX_SEEN_MESSAGES`] is forgotten.
     pub fn first(&mut self, from: DeviceId, id: MessageId) -> bool {
         self.0.insert((from, id))
     }

@@ -1,4 +1,4 @@
-//! What was met lately.
+//! A bounded set of recently seen ids.
 
 use std::collections::{BTreeSet, VecDeque};
 

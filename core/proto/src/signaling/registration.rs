@@ -26,7 +26,7 @@ pub const NONCE_LEN: usize = 32;
 /// Characters of a name that an error keeps: the longest DNS name.
 const MAX_NAME: usize = 255;
 
-/// What the relay asks a device to sign.
+/// The bytes that the relay asks a device to sign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Challenge {
@@ -41,7 +41,7 @@ pub struct Challenge {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Registration {
-    /// Who registers.
+    /// The device that registers.
     pub device_id: DeviceId,
     /// The device's encoded certificate; holds the key the signature is checked with.
     #[serde(with = "super::base64")]
@@ -54,8 +54,8 @@ pub struct Registration {
     /// Ed25519, see the module.
     #[serde(with = "super::base64")]
     pub signature: [u8; SIGNATURE_LEN],
-    /// The relay's access token, for relays that ask for one; at most [`limits::MAX_ACCESS_TOKEN`] bytes. Not signed:
-    /// it admits whoever holds it.
+    /// The relay's access token, for relays that ask for one; at most [`limits::MAX_ACCESS_TOKEN`] bytes. Not signed: it admits
+    /// every holder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
 }
@@ -79,7 +79,7 @@ impl std::fmt::Debug for Registration {
     }
 }
 
-/// Why a registration was not accepted.
+/// The reason for which a registration was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegistrationError {
     /// The device dialed another relay, or a name that this relay's operator did not give it.

@@ -36,12 +36,12 @@ pub enum RelayFrame {
         peer: DeviceId,
         /// The connection.
         connection: ConnectionId,
-        /// Why.
+        /// The reason.
         reason: RelayCloseReason,
     },
 }
 
-/// Why a relayed connection ended.
+/// The reason for which a relayed connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum RelayCloseReason {
     /// The other device closed it.

@@ -9,7 +9,7 @@ use crate::limits::MAX_PINNED;
 
 use super::TrustLevel;
 
-/// Which key differs.
+/// The key that differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PinnedKey {
     /// The owner's key: the device claims to belong to somebody else now.
@@ -66,7 +66,7 @@ impl KnownKeys {
         UserId::derive(&self.user_pk)
     }
 
-    /// Whether `presented` shows exactly these keys.
+    /// True if `presented` shows exactly these keys.
     ///
     /// # Errors
     /// [`KeyChanged`].
@@ -87,9 +87,9 @@ impl KnownKeys {
     }
 }
 
-/// The keys stored for the devices this one has accepted, at most [`MAX_PINNED`]. When all places are taken, the device goes
-/// that was used least recently of those below [`TrustLevel::Trusted`]: whatever strangers an app accepts, none of them
-/// makes it forget the keys of a device that a person trusts.
+/// The keys stored for the devices this one has accepted, at most [`MAX_PINNED`]. When all places are taken, the least recently
+/// used device below [`TrustLevel::Trusted`] is removed. So no stranger that an app accepts displaces the keys of a device that
+/// a person trusts.
 #[derive(Debug, Clone, Default)]
 pub struct Pins {
     all: BTreeMap<DeviceId, Pin>,
@@ -109,7 +109,7 @@ impl Pins {
         self.all.get(device).map(|pin| &pin.keys)
     }
 
-    /// Whether the device is known; with other keys it is rejected.
+    /// True if the device is known; with other keys it is rejected.
     ///
     /// # Errors
     /// [`KeyChanged`].

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::brotli_streams::words;
 use crate::memory::peak;
 
-/// What a stream may cost beside its output: a window of 4 MiB, and the most tables RFC 7932 allows.
+/// Memory that a stream may cost beside its output: a window of 4 MiB, and the most tables RFC 7932 allows.
 const WORKING_MEMORY: usize = 8 << 20;
 
 fn inflate(raw_len: usize, content: &[u8]) -> Result<Bytes, CodecError> {

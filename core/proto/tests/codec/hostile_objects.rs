@@ -150,7 +150,7 @@ proptest! {
     }
 }
 
-/// What the validator accepts, the reader can read; and neither takes more memory than the input warrants.
+/// The reader can read every object that the validator accepts, and neither takes more memory than the input warrants.
 fn agrees_with_serde(bytes: &[u8]) -> Result<(), TestCaseError> {
     let (result, peak) = peak(|| validate(bytes));
     // A key takes two bytes of input and 16 of memory; a growing vector may hold three times what it needs, and

@@ -14,7 +14,7 @@ fn events(victim: &mut Victim) -> Vec<SessionEvent> {
     std::iter::from_fn(|| victim.session.poll_event()).collect()
 }
 
-/// What the peer is sent now, as it could be compared.
+/// The frames to the peer, in a form that can be compared.
 fn sent(victim: &mut Victim) -> String {
     let mut all = String::new();
     while let Some(frame) = victim.session.poll_frame(NOW) {

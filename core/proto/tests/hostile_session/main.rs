@@ -32,7 +32,7 @@ fn group(n: u8) -> GroupId {
 struct Victim {
     session: Session,
     seq: u64,
-    /// What the peer says it has received.
+    /// The acknowledgement of the peer.
     ack: u64,
     /// Frames that were sent to the peer.
     sent: u64,

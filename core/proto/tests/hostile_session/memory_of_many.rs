@@ -1,4 +1,4 @@
-//! What many peers can make one process hold, and what is left for an honest one.
+//! Memory that many peers can make one process hold, and the share that is left for an honest one.
 
 use super::*;
 use crate::memory::peak;

@@ -1,4 +1,4 @@
-//! What one peer can make one session hold.
+//! Memory that one peer can make one session hold.
 
 use super::*;
 use crate::memory::peak;

@@ -29,7 +29,7 @@ enum Event {
 }
 
 impl Event {
-    /// Whether it is about what a process has, and ends with it.
+    /// True if it is about state of a process, and ends with it.
     fn ends_with(&self, device: usize) -> bool {
         match self {
             Self::Described(side, _) | Self::Gathered(side, _) | Self::Connected(side, _) => *side == device,
@@ -49,7 +49,7 @@ struct PeerConnection {
     met: bool,
 }
 
-/// What may go wrong.
+/// Faults of the network.
 struct Faults {
     max_delay: Duration,
     duplicates: u64,
@@ -242,7 +242,7 @@ impl World {
                 }
                 Action::Send(contents) => self.send(side, contents),
                 Action::Abandon { connection_id, .. } => {
-                    // A question that nobody answered has no peer connection.
+                    // A question without an answer has no peer connection.
                     if let Some(pc) = self.pcs[side].get(&connection_id) {
                         assert!(pc.open, "abandoned twice");
                         self.drop_pc(side, connection_id);
@@ -284,7 +284,7 @@ impl World {
         }
     }
 
-    /// What both ends hold after everything has come to rest.
+    /// The connections of both ends after all events.
     fn outcome(&self, seed: u64) -> Option<ConnectionId> {
         let [a, b] = &self.machines;
         assert_eq!((a.current(), b.current()), (None, None), "seed {seed}");

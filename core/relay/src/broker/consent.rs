@@ -19,12 +19,12 @@ impl Consent {
         Self { named: named.into(), open }
     }
 
-    /// Whether messages and data of `device` may come.
+    /// True if messages and data of `device` may come.
     pub(super) fn accepts(&self, device: DeviceId) -> bool {
         self.open || self.names(device)
     }
 
-    /// Whether `device` may see this one's presence.
+    /// True if `device` may see this one's presence.
     pub(super) fn names(&self, device: DeviceId) -> bool {
         self.named.binary_search(&device).is_ok()
     }

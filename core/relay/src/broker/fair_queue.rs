@@ -1,4 +1,4 @@
-//! What waits for one reader from many senders.
+//! A queue from many senders to one reader.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -9,23 +9,23 @@ use std::net::IpAddr;
 /// one sender queues delays nothing of another's by more than one item.
 #[derive(Debug)]
 pub(super) struct FairQueue<K, T> {
-    lanes: HashMap<K, Lane<T>>,
+    lanes: HashMap<K, SenderQueue<T>>,
     /// Every address with lanes, and every lane, is in here once.
-    turns: VecDeque<Turn<K>>,
+    turns: VecDeque<AddressTurn<K>>,
     len: usize,
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Lane<T> {
-    /// Where its first item came from.
+struct SenderQueue<T> {
+    /// The address of its first item.
     address: IpAddr,
     items: VecDeque<(T, usize)>,
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Turn<K> {
+struct AddressTurn<K> {
     address: IpAddr,
     keys: VecDeque<K>,
 }
@@ -52,9 +52,9 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
             Entry::Vacant(place) => {
                 match self.turns.iter_mut().find(|turn| turn.address == address) {
                     Some(turn) => turn.keys.push_back(key),
-                    None => self.turns.push_back(Turn { address, keys: [key].into() }),
+                    None => self.turns.push_back(AddressTurn { address, keys: [key].into() }),
                 }
-                place.insert(Lane { address, items: VecDeque::new(), bytes: 0 })
+                place.insert(SenderQueue { address, items: VecDeque::new(), bytes: 0 })
             }
         };
         lane.items.push_back((item, bytes));
@@ -63,7 +63,7 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
         self.len += 1;
     }
 
-    /// What is next in turn.
+    /// The next entry in turn.
     pub(super) fn pop(&mut self) -> Option<Popped<K, T>> {
         let mut turn = self.turns.pop_front()?;
         let key = turn.keys.pop_front()?;

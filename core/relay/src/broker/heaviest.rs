@@ -1,4 +1,4 @@
-//! Who pays when something is full.
+//! The choice of the entry that makes room when something is full.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! What devices sent to each other and the recipient has not read: it is away, or slow (S031, S046–S048).
+//! Messages between devices that the recipient has not read: it is away, or slow (S031, S046–S048).
 //!
 //! Policy: in order per sender, and senders take turns. While the recipient is away, a new offer replaces everything
 //! the same sender has waiting, since its older attempts are over. Everything expires after [`timing::OFFER_TTL`].
@@ -19,7 +19,7 @@ use crate::config::Limits;
 
 /// Knocks waiting for one recipient: a person decides on a few.
 const MAX_KNOCKS: usize = 16;
-/// What an entry takes beside its texts: itself, its places in maps and queues, its allocations.
+/// Bytes of an entry beside its texts: itself, its places in maps and queues, its allocations.
 const ENTRY: usize = 512;
 
 /// A message from one device to another.
@@ -40,16 +40,16 @@ pub(super) struct Mail {
     pub(super) dropped_by_share: u64,
 }
 
-/// What waits for one device.
+/// The messages that wait for one device.
 #[derive(Debug, Default)]
 struct Mailbox {
-    letters: FairQueue<DeviceId, Waiting>,
+    letters: FairQueue<DeviceId, WaitingMail>,
     /// Knocks that wait for their turn to become letters.
-    knocks: FairQueue<DeviceId, Waiting>,
+    knocks: FairQueue<DeviceId, WaitingMail>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct WaitingMail {
     letter: Letter,
     until: Instant,
 }
@@ -75,7 +75,7 @@ impl Mail {
             }
         });
         self.add(to, |mailbox| {
-            mailbox.letters.push(address, from, Waiting { letter, until: now + timing::OFFER_TTL }, cost);
+            mailbox.letters.push(address, from, WaitingMail { letter, until: now + timing::OFFER_TTL }, cost);
         });
         self.change(to, |mailbox, dropped_by_share| {
             let letters = &mut mailbox.letters;
@@ -109,7 +109,7 @@ impl Mail {
             }
         });
         self.add(to, |mailbox| {
-            mailbox.knocks.push(address, from, Waiting { letter, until: now + timing::OFFER_TTL }, cost);
+            mailbox.knocks.push(address, from, WaitingMail { letter, until: now + timing::OFFER_TTL }, cost);
         });
         self.change(to, |mailbox, dropped_by_share| {
             let knocks = &mut mailbox.knocks;
@@ -173,7 +173,7 @@ impl Mail {
         Some((waiting.letter.into_message(), cost))
     }
 
-    /// Whether a message for `to` can be read now.
+    /// True if a message for `to` can be read now.
     pub(super) fn has_letters(&self, to: DeviceId) -> bool {
         self.boxes.get(&to).is_some_and(|mailbox| !mailbox.letters.is_empty())
     }

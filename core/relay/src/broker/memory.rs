@@ -20,14 +20,14 @@ pub(crate) fn shrink<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
     }
 }
 
-/// Who made messages wait: the device that sent them, or the one that does not read the relay's own.
+/// The device that made messages wait: the sender, or one that does not read the relay's own messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Writer {
     Device(DeviceId),
     Socket(SocketId),
 }
 
-/// What relayed data waits in: a connection to a device, or that device's writer.
+/// The place where relayed data waits: a connection to a device, or that device's writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Holder {
     Link(SocketId, Link),

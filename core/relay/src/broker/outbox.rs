@@ -1,4 +1,4 @@
-//! What waits to be written to one socket, messages of other devices apart (see [`super::mail`]).
+//! Bytes that wait to be written to one socket, messages of other devices apart (see [`super::mail`]).
 //!
 //! Policy: the relay's own messages go first. A device that lets more than [`MAX_OWN`] bytes of them pile up is too
 //! slow and loses its socket: nothing but its own requests makes them. Relayed data waits in one lane per connection.
@@ -15,9 +15,9 @@ use super::fair_queue::FairQueue;
 
 /// Answers to all the requests a device may make at once by default.
 const MAX_OWN: usize = 512 << 10;
-/// What a piece of relayed data takes beside its bytes: its places in queues, its allocation.
+/// Bytes of a piece of relayed data beside its own: its places in queues, its allocation.
 const DATA_COST: usize = 128;
-/// One entry of [`Outbox::presence`], and its place.
+/// One entry of [`SocketOutbox::presence`], and its place.
 const PRESENCE_COST: usize = 256;
 
 /// A relayed connection, from one of its ends: the other device and the connection's id.
@@ -37,7 +37,7 @@ pub enum Outbound {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub(super) struct SocketOutbox {
     own: VecDeque<Own>,
     own_bytes: usize,
     /// The newest of each device that has a place in `own`; bounded by what the device watches.
@@ -53,7 +53,7 @@ pub(super) struct Outbox {
 #[derive(Debug)]
 enum Own {
     Answer(Outbound),
-    /// See [`Outbox::presence`].
+    /// See [`SocketOutbox::presence`].
     Presence(DeviceId),
 }
 
@@ -71,7 +71,7 @@ struct LastWords {
     reason: &'static str,
 }
 
-impl Outbox {
+impl SocketOutbox {
     /// An answer of the relay. False if there is no room: the device is too slow.
     #[must_use]
     pub(super) fn push_own(&mut self, outbound: Outbound) -> bool {
@@ -109,7 +109,7 @@ impl Outbox {
         self.data.lanes()
     }
 
-    /// Connections that ended, whose device has not been told yet.
+    /// Connections that ended, while their device has no message about it yet.
     pub(super) fn ends(&self) -> usize {
         self.ends
     }
@@ -125,7 +125,7 @@ impl Outbox {
         self.ends = 0;
     }
 
-    /// What was taken before is written.
+    /// Notes that the bytes taken before are written.
     pub(super) fn handle_written(&mut self) {
         self.writing = (0, 0);
     }
@@ -207,7 +207,7 @@ impl Outbox {
     }
 }
 
-/// What one of the relay's own messages takes while it waits.
+/// Bytes that one of the relay's own messages takes while it waits.
 fn cost(outbound: &Outbound) -> usize {
     let heap = match outbound {
         Outbound::Text(ServerMessage::Registered(ice) | ServerMessage::IceServers(ice)) => {

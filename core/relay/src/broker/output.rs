@@ -1,9 +1,9 @@
-//! What goes to sockets, and how they end.
+//! Outputs to sockets, and the ends of sockets.
 
 use peers_proto::id::DeviceId;
 use peers_proto::signaling::{ErrorCode, MessageId, ServerMessage, close_code};
 
-use super::outbox::Outbox;
+use super::outbox::SocketOutbox;
 use super::{Broker, Outbound, SocketId};
 
 impl Broker {
@@ -66,7 +66,11 @@ impl Broker {
     }
 
     /// Changes an outbox, and what all of them hold. Without a socket nothing happens.
-    pub(super) fn outbox<R: Default>(&mut self, id: SocketId, change: impl FnOnce(&mut Outbox) -> R) -> R {
+    pub(super) fn outbox<R: Default>(
+        &mut self,
+        id: SocketId,
+        change: impl FnOnce(&mut SocketOutbox) -> R,
+    ) -> R {
         let Some(socket) = self.sockets.get_mut(&id) else { return R::default() };
         let outbox = &mut socket.outbox;
         let before = (outbox.messages_held(), outbox.data_held());

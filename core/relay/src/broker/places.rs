@@ -12,7 +12,7 @@ use peers_proto::bucket::Bucket;
 
 /// Counts sockets, connections that are no sockets yet, and attempts to register.
 #[derive(Debug, Default)]
-pub(super) struct Places {
+pub(super) struct AddressPlaces {
     addresses: HashMap<IpAddr, Address>,
     half_open: HashMap<SocketId, IpAddr>,
     /// Addresses by their half-open connections, the one with most last: what is full is full at every accept, so the
@@ -29,7 +29,7 @@ struct Address {
     registrations: Bucket,
 }
 
-impl Places {
+impl AddressPlaces {
     /// A connection was accepted. Returns the one that goes if there are too many: the oldest of the address that
     /// has most. `shared` is whether many devices come from this address, as from a proxy.
     pub(super) fn accept(
@@ -138,7 +138,7 @@ impl Places {
     }
 }
 
-/// What counts as one address: a subscriber has a whole IPv6 /64.
+/// The part of an address that counts as one: a subscriber has a whole IPv6 /64.
 pub(super) fn subscriber(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
@@ -162,7 +162,7 @@ mod tests {
             steps in prop::collection::vec((0..4u8, any::<prop::sample::Index>(), any::<bool>()), 0..200),
         ) {
             let limits = Limits { max_half_open: 8, max_sockets_per_ip: 5, ..Limits::default() };
-            let mut places = Places::default();
+            let mut places = AddressPlaces::default();
             let mut model = Vec::<(SocketId, IpAddr)>::new();
             for (n, (from, at, closes)) in (0..).zip(steps) {
                 if closes && !model.is_empty() {
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn an_accept_beyond_the_limit_does_not_look_at_all_connections() {
         let limits = Limits { max_half_open: 50_000, ..Limits::default() };
-        let mut places = Places::default();
+        let mut places = AddressPlaces::default();
         let began = std::time::Instant::now();
         for n in 0..100_000 {
             let cut = places.accept(SocketId(n), address(1), true, &limits);

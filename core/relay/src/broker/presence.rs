@@ -1,4 +1,4 @@
-//! Which devices accept and see each other.
+//! Consent and presence: the devices that accept and see each other.
 
 use peers_proto::id::DeviceId;
 use peers_proto::signaling::RelayCloseReason;

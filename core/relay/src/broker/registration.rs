@@ -1,4 +1,4 @@
-//! Who a socket belongs to, from its proof until it leaves.
+//! The device of a socket, from its proof until it leaves.
 
 use peers_proto::certificate::DeviceCertificate;
 use peers_proto::id::DeviceId;
@@ -41,8 +41,7 @@ impl Proof {
 impl Broker {
     /// A device wants to register: the challenge it has to answer, and when its answer may be verified.
     ///
-    /// # Errors
-    /// [`Refused::Closing`], [`Refused::Registrations`]: the device has been told.
+    /// # Errors [`Refused::Closing`], [`Refused::Registrations`]: the device has got the reason.
     pub fn handle_registering(
         &mut self,
         id: SocketId,
@@ -63,7 +62,7 @@ impl Broker {
         }
     }
 
-    /// What became of the registration [`Self::handle_registering`] let in. Returns the reason if it is refused.
+    /// Judges the registration that [`Self::handle_registering`] let in. Returns the reason if it is refused.
     pub fn handle_registration(
         &mut self,
         id: SocketId,

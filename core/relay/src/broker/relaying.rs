@@ -1,9 +1,8 @@
 //! The data path: binary messages between two devices that accept each other.
 //!
-//! A relayed connection begins with its first frame and ends with a close from either side, the departure of either
-//! device, the end of their consent, or a full queue. Nothing is dropped in silence; what cannot be delivered closes it
-//! with a reason at both ends. Frames of a connection that ended are discarded, since their sender has been told or is
-//! being told.
+//! A relayed connection begins with its first frame and ends with a close from either side, the departure of either device, the
+//! end of their consent, or a full queue. Nothing is dropped in silence; what cannot be delivered closes it with a reason at
+//! both ends. Frames of a connection that ended are discarded, since their sender has a message about it, or one on its way.
 
 use bytes::Bytes;
 use peers_proto::id::DeviceId;
@@ -80,7 +79,7 @@ impl Broker {
         }
     }
 
-    /// Whether both ends have room for one more connection. A device that others fill makes room: the address with
+    /// True if both ends have room for one more connection. A device that others fill makes room: the address with
     /// most connections from strangers loses one, for a device that is named, or for an address with fewer.
     fn make_place(&mut self, id: SocketId, other: SocketId, back: Link) -> bool {
         let (Some(near), Some(far)) = (self.sockets.get(&id), self.sockets.get(&other)) else { return false };

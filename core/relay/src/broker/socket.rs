@@ -8,7 +8,7 @@ use peers_proto::signaling::Challenge;
 use peers_proto::time::Instant;
 
 use super::consent::Consent;
-use super::outbox::{Link, Outbox};
+use super::outbox::{Link, SocketOutbox};
 use crate::config::Limits;
 use peers_proto::bucket::Bucket;
 
@@ -23,7 +23,7 @@ pub struct SocketId(pub(super) u64);
 pub(super) struct Socket {
     /// As [`super::places::subscriber`] makes it.
     pub(super) address: IpAddr,
-    /// What the device has to answer; nothing once it did.
+    /// The challenge that the device has to answer; `None` after its answer.
     pub(super) challenge: Option<Box<Challenge>>,
     pub(super) device: Option<DeviceId>,
     /// The device's certificate, as it travels.
@@ -43,7 +43,7 @@ pub(super) struct Socket {
     pub(super) relayed: HashMap<Link, IpAddr>,
     /// Relayed connections that ended lately: frames of them may still be under way.
     ended: VecDeque<Link>,
-    pub(super) outbox: Outbox,
+    pub(super) outbox: SocketOutbox,
     /// In [`super::Broker::ready`].
     pub(super) ready: bool,
     /// Nothing from it counts any more; what waits is still written.
@@ -67,7 +67,7 @@ impl Socket {
             declared: false,
             relayed: HashMap::new(),
             ended: VecDeque::new(),
-            outbox: Outbox::default(),
+            outbox: SocketOutbox::default(),
             ready: false,
             closing: false,
         }

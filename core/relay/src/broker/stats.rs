@@ -1,4 +1,4 @@
-//! What an operator watches. Plain numbers; the server renders them.
+//! Counts for operators. Plain numbers; the server renders them.
 
 /// Counters since the start, and gauges of now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

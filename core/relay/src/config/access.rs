@@ -1,4 +1,4 @@
-//! Which devices may register.
+//! The rule for devices that may register.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 
 use super::sources;
 
-/// Which devices may register, and so get TURN servers and everything else.
+/// The devices that may register, and so get TURN servers and everything else.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccessConfig {
@@ -42,7 +42,7 @@ pub enum AccessRule {
 }
 
 impl AccessConfig {
-    /// Whether the device of `certificate`, which it has proven, may register.
+    /// True if the device of `certificate`, which it has proven, may register.
     pub(crate) fn admits(&self, certificate: &DeviceCertificate, token: Option<&str>) -> bool {
         match self.rule {
             AccessRule::Everyone => true,

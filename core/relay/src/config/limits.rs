@@ -1,4 +1,4 @@
-//! What one device, one address and the whole relay may use. Defaults suit one small machine.
+//! Shares of one device, one address and the whole relay. Defaults suit one small machine.
 
 use peers_proto::limits::MAX_SIGNALING;
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! Where configuration comes from, and what is said when it is wrong.
+//! The sources of configuration, and its errors.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -23,7 +23,7 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: std::io::Error,
     },
     /// The file is not TOML.
@@ -41,7 +41,7 @@ pub enum ConfigError {
         origin: String,
         /// The key, with dots.
         key: String,
-        /// What was found and what was expected.
+        /// The value that was found and the kind that was expected.
         expected: String,
     },
 }

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 use super::App;
 use super::routes;
-use super::shared::{Shared, Signals};
+use super::shared::{ConnectionSignals, ServerShared};
 use super::socket;
 use crate::broker::SocketId;
 
@@ -28,12 +28,12 @@ const MAX_HEAD: usize = 16 * 1024;
 const UNSENT: u32 = 128 * 1024;
 
 /// A connection's place among those the broker counts, until it is dropped.
-struct Place<'a> {
-    shared: &'a Shared,
+struct ConnectionPlace<'a> {
+    shared: &'a ServerShared,
     id: SocketId,
 }
 
-impl Drop for Place<'_> {
+impl Drop for ConnectionPlace<'_> {
     fn drop(&mut self) {
         self.shared.close(self.id);
     }
@@ -42,7 +42,7 @@ impl Drop for Place<'_> {
 /// A connection that is a WebSocket now.
 pub(super) struct Upgraded {
     pub(super) tcp: TcpStream,
-    /// What came with the request.
+    /// Facts of the request.
     pub(super) early: Vec<u8>,
     /// The device's own address, wherever the connection comes from.
     pub(super) ip: IpAddr,
@@ -53,7 +53,7 @@ pub(super) type Upgrade = Mutex<Option<(OnUpgrade, IpAddr)>>;
 
 pub(super) async fn serve(app: Arc<App>, tcp: TcpStream, peer: SocketAddr) {
     let Ok((id, signals)) = app.shared.accept(peer.ip()) else { return };
-    let place = Place { shared: &app.shared, id };
+    let place = ConnectionPlace { shared: &app.shared, id };
     prepare(&tcp);
     // On the heap, so that a socket, which may live for days, has no room for the request in its task.
     let upgraded = Box::pin(answer(&app, tcp, peer, &signals)).await;
@@ -63,7 +63,12 @@ pub(super) async fn serve(app: Arc<App>, tcp: TcpStream, peer: SocketAddr) {
 }
 
 /// Answers one request.
-async fn answer(app: &App, tcp: TcpStream, peer: SocketAddr, signals: &Signals) -> Option<Upgraded> {
+async fn answer(
+    app: &App,
+    tcp: TcpStream,
+    peer: SocketAddr,
+    signals: &ConnectionSignals,
+) -> Option<Upgraded> {
     let upgrade = Upgrade::default();
     let service = service_fn(|request| {
         let mut answer = routes::answer(app, request, peer, &upgrade);
@@ -93,10 +98,10 @@ async fn answer(app: &App, tcp: TcpStream, peer: SocketAddr, signals: &Signals) 
 fn prepare(tcp: &TcpStream) {
     // Signaling is small messages that wait for nothing; relayed data is batched before it is written.
     if let Err(error) = tcp.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
+        tracing::debug!(%error, "TCP_NODELAY not set");
     }
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Err(error) = socket2::SockRef::from(tcp).set_tcp_notsent_lowat(UNSENT) {
-        tracing::debug!(%error, "no TCP_NOTSENT_LOWAT");
+        tracing::debug!(%error, "TCP_NOTSENT_LOWAT not set");
     }
 }

@@ -5,17 +5,17 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
 use crate::broker::Stats;
 
-pub(super) struct Metrics {
+pub(super) struct ServerMetrics {
     recorder: PrometheusRecorder,
 }
 
-impl std::fmt::Debug for Metrics {
+impl std::fmt::Debug for ServerMetrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Metrics").finish_non_exhaustive()
+        f.debug_struct("ServerMetrics").finish_non_exhaustive()
     }
 }
 
-impl Metrics {
+impl ServerMetrics {
     pub(super) fn new() -> Self {
         Self { recorder: PrometheusBuilder::new().build_recorder() }
     }

@@ -11,9 +11,9 @@ use crate::config::RelayConfig;
 /// address proves nothing once the operator gave names: behind a proxy each connection arrives at `127.0.0.1`, and a device
 /// that dials that reaches itself.
 #[derive(Debug)]
-pub(super) struct Names(Vec<String>);
+pub(super) struct ServerNames(Vec<String>);
 
-impl Names {
+impl ServerNames {
     pub(super) fn new(config: &RelayConfig) -> Self {
         Self(config.names.clone())
     }
@@ -31,7 +31,7 @@ impl Names {
         if !self.0.is_empty() {
             tracing::info!(names = self.0.join(", "), "relay named");
         } else if !listens.ip().is_loopback() {
-            tracing::warn!("no `names` are configured: devices can dial this relay by its address only");
+            tracing::warn!("relay unnamed: devices can dial it by its address only");
         }
     }
 }
@@ -61,7 +61,7 @@ mod tests {
 
     fn names(configured: &[&str], local: &str) -> Vec<String> {
         let names = configured.iter().map(|name| (*name).to_owned()).collect();
-        Names(names).at(local.parse().unwrap()).into_owned()
+        ServerNames(names).at(local.parse().unwrap()).into_owned()
     }
 
     #[test]

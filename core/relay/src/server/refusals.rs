@@ -22,12 +22,12 @@ pub(super) enum Refusal<'a> {
 
 /// Writes the first refusal of each kind, and at most one a minute after that.
 #[derive(Debug, Default)]
-pub(super) struct Refusals(Mutex<[Kind; KINDS]>);
+pub(super) struct Refusals(Mutex<[RefusalCount; KINDS]>);
 
 const KINDS: usize = 7;
 
 #[derive(Debug, Default, Clone, Copy)]
-struct Kind {
+struct RefusalCount {
     /// The time of the next line.
     next: Instant,
     /// Refusals since the last line that have none.

@@ -13,7 +13,7 @@ use super::App;
 use super::refusals::{Refusal, Refusals};
 use crate::broker::{Broker, Inbound, Outbound, Proof, Refused, SocketId, Stats, shrink};
 
-/// What an idle device costs, in bytes and roughly: see core/docs/relay.md.
+/// Bytes of an idle device, roughly: see core/docs/relay.md.
 const SOCKET: u64 = 4 << 10;
 /// Bytes that are given back to the system at once: a look through the whole heap takes milliseconds.
 const WORTH_TRIMMING: u64 = 4 << 20;
@@ -21,8 +21,8 @@ const WORTH_TRIMMING: u64 = 4 << 20;
 const SETTLED: u64 = 64 << 10;
 
 #[derive(Debug)]
-pub(super) struct Shared {
-    state: Mutex<State>,
+pub(super) struct ServerShared {
+    state: Mutex<ServerState>,
     refusals: Refusals,
     started: std::time::Instant,
     closed: Notify,
@@ -31,9 +31,9 @@ pub(super) struct Shared {
     pub(super) verifications: Semaphore,
 }
 
-/// What the broker wants of one connection's task.
+/// ConnectionSignals of the broker to one connection's task.
 #[derive(Debug, Default)]
-pub(super) struct Signals {
+pub(super) struct ConnectionSignals {
     /// There is output.
     pub(super) wake: Notify,
     /// The connection ends.
@@ -41,16 +41,16 @@ pub(super) struct Signals {
 }
 
 #[derive(Debug)]
-struct State {
+struct ServerState {
     broker: Broker,
-    connections: HashMap<SocketId, Arc<Signals>>,
+    connections: HashMap<SocketId, Arc<ConnectionSignals>>,
     /// The most the broker held since memory was last given back to the system.
     most_held: u64,
-    /// What it held when that was last looked at.
+    /// The bytes it held when that was last looked at.
     held: u64,
 }
 
-impl State {
+impl ServerState {
     fn wake(&mut self) {
         while let Some(id) = self.broker.poll_output() {
             if let Some(signals) = self.connections.get(&id) {
@@ -64,7 +64,7 @@ impl State {
         }
     }
 
-    /// Whether so much was freed that it is worth a look for what can go back to the system.
+    /// True if so much was freed that some can go back to the system.
     fn give_back(&mut self) -> bool {
         shrink(&mut self.connections);
         let stats = self.broker.stats();
@@ -89,11 +89,11 @@ fn trim() {
     }
 }
 
-impl Shared {
+impl ServerShared {
     pub(super) fn new(broker: Broker) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            state: Mutex::new(State { broker, connections: HashMap::new(), most_held: 0, held: 0 }),
+            state: Mutex::new(ServerState { broker, connections: HashMap::new(), most_held: 0, held: 0 }),
             refusals: Refusals::default(),
             started: std::time::Instant::now(),
             closed: Notify::new(),
@@ -102,10 +102,10 @@ impl Shared {
     }
 
     /// A new connection.
-    pub(super) fn accept(&self, ip: IpAddr) -> Result<(SocketId, Arc<Signals>), Refused> {
+    pub(super) fn accept(&self, ip: IpAddr) -> Result<(SocketId, Arc<ConnectionSignals>), Refused> {
         let mut state = self.lock();
         let id = state.broker.handle_accept(ip)?;
-        let signals = Arc::new(Signals::default());
+        let signals = Arc::new(ConnectionSignals::default());
         state.connections.insert(id, signals.clone());
         state.wake();
         Ok((id, signals))
@@ -199,7 +199,7 @@ impl Shared {
         Instant::from_micros(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ServerState> {
         // A panic under the lock would be a bug; the rest of the relay is better than none.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -19,9 +19,9 @@ use tokio::time::Instant;
 
 use super::App;
 use super::connection::Upgraded;
-use super::shared::Signals;
+use super::shared::ConnectionSignals;
 use crate::broker::{Inbound, Outbound, Proof, SocketId};
-use crate::websocket::{Decoder, Message, Opcode, encode, encode_close};
+use crate::websocket::{Decoder, Opcode, ReceivedMessage, encode, encode_close};
 
 /// Bytes read at once: several relayed frames for one system call.
 const READ: usize = 64 * 1024;
@@ -39,13 +39,13 @@ const STALL: Duration = Duration::from_secs(30);
 /// After our close frame: time for the device to read it and to answer with its own before TCP goes.
 const LINGER: Duration = Duration::from_secs(2);
 
-pub(super) async fn run(app: &App, id: SocketId, signals: &Signals, upgraded: Upgraded) {
+pub(super) async fn run(app: &App, id: SocketId, signals: &ConnectionSignals, upgraded: Upgraded) {
     let Upgraded { mut tcp, early, ip } = upgraded;
     // A connection that is gone has no address.
     let Ok(local) = tcp.local_addr() else { return };
     let mut nonce = [0; NONCE_LEN];
     if let Err(error) = getrandom::fill(&mut nonce) {
-        tracing::error!(%error, "no randomness: sockets are refused");
+        tracing::error!(%error, "socket refused: no randomness");
         return;
     }
     let server_name = app.names.at(local).first().cloned().unwrap_or_default();
@@ -58,7 +58,7 @@ pub(super) async fn run(app: &App, id: SocketId, signals: &Signals, upgraded: Up
         let _ = tokio::time::timeout(LINGER, write_batch(&mut writer, last)).await;
         return;
     }
-    let open = Open { app, id, local, closed: Notify::new() };
+    let open = OpenSocket { app, id, local, closed: Notify::new() };
     tokio::select! {
         () = read(&open, reader, early) => {}
         () = write(&open, writer, &signals.wake) => {}
@@ -67,7 +67,7 @@ pub(super) async fn run(app: &App, id: SocketId, signals: &Signals, upgraded: Up
 }
 
 /// An open socket.
-struct Open<'a> {
+struct OpenSocket<'a> {
     app: &'a App,
     id: SocketId,
     /// The address it arrived at.
@@ -82,8 +82,8 @@ async fn cut(cut: &Notify) {
     tokio::time::sleep(LINGER).await;
 }
 
-async fn read(open: &Open<'_>, mut tcp: ReadHalf<'_>, early: Vec<u8>) {
-    // Twice the limit, so that what is a little above it is told so; what is far above just ends.
+async fn read(open: &OpenSocket<'_>, mut tcp: ReadHalf<'_>, early: Vec<u8>) {
+    // Twice the limit, so that a message a little above it gets an error. A larger one ends the connection.
     let mut decoder = Decoder::new(2 * limits::MAX_SIGNALING);
     let (mut input, mut closed) = (early, false);
     loop {
@@ -91,7 +91,7 @@ async fn read(open: &Open<'_>, mut tcp: ReadHalf<'_>, early: Vec<u8>) {
         loop {
             match decoder.next(&mut rest) {
                 Ok(Some(message)) => {
-                    closed |= message == Message::Close;
+                    closed |= message == ReceivedMessage::Close;
                     take(open, message).await;
                 }
                 Ok(None) => break,
@@ -109,7 +109,7 @@ async fn read(open: &Open<'_>, mut tcp: ReadHalf<'_>, early: Vec<u8>) {
     }
 }
 
-/// What arrives next; empty at the end. There is no buffer before something is there.
+/// Returns the bytes that arrive next; empty at the end. There is no buffer before something is there.
 async fn arrived(tcp: &mut ReadHalf<'_>) -> io::Result<Vec<u8>> {
     poll_fn(|cx| {
         let mut input = Vec::with_capacity(READ);
@@ -119,9 +119,9 @@ async fn arrived(tcp: &mut ReadHalf<'_>) -> io::Result<Vec<u8>> {
     .await
 }
 
-async fn take(open: &Open<'_>, message: Message) {
+async fn take(open: &OpenSocket<'_>, message: ReceivedMessage) {
     let inbound = match message {
-        Message::Text(text) => match ClientMessage::from_json(&text) {
+        ReceivedMessage::Text(text) => match ClientMessage::from_json(&text) {
             // On the heap, like the request: it happens once.
             Ok(ClientMessage::DeviceRegistered(registration)) => {
                 return Box::pin(register(open, registration)).await;
@@ -129,11 +129,11 @@ async fn take(open: &Open<'_>, message: Message) {
             Err(MessageError::TooLarge) => Inbound::TooLarge,
             message => Inbound::Text { len: text.len(), message },
         },
-        Message::Binary(bytes) if bytes.len() > limits::MAX_SIGNALING => Inbound::TooLarge,
-        Message::Binary(bytes) => Inbound::Binary(bytes),
-        Message::Ping(bytes) => Inbound::Ping(bytes),
-        Message::Pong => Inbound::Pong,
-        Message::Close => {
+        ReceivedMessage::Binary(bytes) if bytes.len() > limits::MAX_SIGNALING => Inbound::TooLarge,
+        ReceivedMessage::Binary(bytes) => Inbound::Binary(bytes),
+        ReceivedMessage::Ping(bytes) => Inbound::Ping(bytes),
+        ReceivedMessage::Pong => Inbound::Pong,
+        ReceivedMessage::Close => {
             open.closed.notify_one();
             Inbound::Close
         }
@@ -148,7 +148,7 @@ async fn take(open: &Open<'_>, message: Message) {
 
 /// Verifies outside the broker's lock, and only so many at once. On the worker's own thread: it takes a fifth of a
 /// millisecond, and each thread of a pool for it would keep memory of its own.
-async fn register(open: &Open<'_>, registration: Registration) {
+async fn register(open: &OpenSocket<'_>, registration: Registration) {
     let App { shared, names, .. } = open.app;
     let Some((challenge, at)) = shared.registering(open.id) else { return };
     tokio::time::sleep_until(shared.at(at)).await;
@@ -158,7 +158,7 @@ async fn register(open: &Open<'_>, registration: Registration) {
     shared.registered(open.id, proof);
 }
 
-async fn write(open: &Open<'_>, mut tcp: WriteHalf<'_>, wake: &Notify) {
+async fn write(open: &OpenSocket<'_>, mut tcp: WriteHalf<'_>, wake: &Notify) {
     let shared = &open.app.shared;
     let mut size = BATCH;
     loop {

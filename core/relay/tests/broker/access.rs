@@ -1,4 +1,4 @@
-//! Which devices may register.
+//! Registration under each access rule.
 
 use peers_proto::keys::UserKeys;
 use peers_proto::signaling::{ErrorCode, ServerMessage, close_code};
@@ -6,7 +6,7 @@ use peers_relay::{AccessConfig, AccessRule, IceConfig, Outbound, RelayConfig, Tu
 
 use crate::world::{World, device};
 
-/// Whether the device of `seed` is registered, and that it learns of TURN servers only then.
+/// Registers the device of `seed`, which learns of TURN servers only if it is admitted.
 fn admitted(access: AccessConfig, seed: u8, token: Option<&str>) -> bool {
     let turn = TurnConfig::Static {
         urls: vec!["turn:t.example.com:3478".into()],

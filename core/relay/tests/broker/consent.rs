@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::world::{World, certificate, closes, device, frame, mail};
 
-/// What a device hears after it tried everything to reach `to`.
+/// The answers that a device gets after it tried everything to reach `to`.
 fn try_everything(w: &mut World, from: SocketId, to: DeviceId) -> Vec<Outbound> {
     for kind in [Offer, Answer, IceCandidate] {
         w.say(from, kind, to, 1, 100);

@@ -1,4 +1,4 @@
-//! What waits for devices that are not here.
+//! Messages that wait for devices that are away.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What waits for devices that are here: its order and its bounds.
+//! Messages that wait for devices that are here: their order and their bounds.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! When something is full, the sender that fills it pays.
+//! The sender that fills something pays for it.
 
 use std::net::IpAddr;
 

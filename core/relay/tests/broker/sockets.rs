@@ -1,4 +1,4 @@
-//! Who gets in, who stays, and what is remembered of who left.
+//! Admission of sockets, their life, and the memory of those that left.
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -41,7 +41,7 @@ pub(crate) fn certificate(keys: &DeviceKeys) -> DeviceCertificate {
     DeviceCertificate::issue(&user, keys, UnixTime(1), "test").unwrap()
 }
 
-/// What a socket brought.
+/// A message of a socket.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Received {
     Event(ServerMessage),

@@ -1,4 +1,4 @@
-//! What sockets take of the heap, counted by the allocator on the relay's own threads.
+//! Heap memory of sockets, counted by the allocator on the relay's own threads.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -43,7 +43,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// What is live once it is at most `bytes`, or after a while.
+/// The live bytes once they are at most `bytes`, or after a while.
 async fn settled(bytes: isize) -> isize {
     let began = Instant::now();
     while LIVE.load(Relaxed) > bytes && began.elapsed() < PATIENCE {

@@ -1,4 +1,4 @@
-//! Who may register, and what happens to who may not.
+//! Registration, and the refusal of devices that may not register.
 
 use peers_proto::signaling::{
     ClientMessage, ErrorCode, ExchangeKind, IceServer, ServerMessage, close_code, server_name,

@@ -41,7 +41,7 @@ async fn a_close_follows_the_data_and_ends_the_connection() {
     a.socket.send_bytes(close(b.id, 1, RelayCloseReason::Closed).encode()).await;
     assert_eq!(b.socket.frame().await, data(a.id, 1, b"last words"));
     assert_eq!(b.socket.frame().await, close(a.id, 1, RelayCloseReason::Closed));
-    // Late frames of it go nowhere, and nobody is bothered with them.
+    // Late frames of it go nowhere, and cause no message.
     b.send_frame(a.id, 1, b"late").await;
     b.socket.settle().await;
     a.socket.settle().await;

@@ -1,4 +1,4 @@
-//! Which crate depends on which.
+//! Dependencies between crates.
 
 use super::rules::{EDGES, NOT_SANS_IO, RESERVED};
 use crate::metadata::{Dependency, Package};

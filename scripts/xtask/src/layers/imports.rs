@@ -1,4 +1,4 @@
-//! What the sources of a crate name.
+//! Names that the sources of a crate use.
 
 use std::path::Path;
 
@@ -35,7 +35,7 @@ fn offence(rules: &SourceRules, file: &[String], path: &NamedPath) -> Option<Str
     (to > from).then(|| format!("{here} must not import {there}, which is to its right"))
 }
 
-/// Whether `segments` reach `wanted`, its parent by a glob, or the parent module itself (from where it is one step).
+/// True if `segments` reach `wanted`, its parent by a glob, or the parent module itself (from where it is one step).
 fn names(segments: &[String], wanted: &str) -> bool {
     let wanted: Vec<&str> = wanted.split("::").collect();
     let segments: Vec<&str> =

@@ -1,4 +1,4 @@
-//! `cargo xtask layers`: data flows one way (design section 3), and this is what keeps it so.
+//! `cargo xtask layers`: data flows one way, and this check keeps it so.
 
 mod edges;
 mod imports;

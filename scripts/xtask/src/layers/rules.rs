@@ -1,6 +1,6 @@
 //! The layers as data: edit these tables (and `core/ARCHITECTURE.md`) to change the architecture.
 
-/// Which crates of ours each crate may depend on, apart from its tests.
+/// Crates of ours that each crate may depend on, apart from its tests.
 pub(super) const EDGES: &[(&str, &[&str])] = &[
     ("peers-proto", &[]),
     ("peers", &["peers-proto"]),
@@ -25,7 +25,7 @@ pub(super) const NOT_SANS_IO: &[(&str, &[&str])] = &[(
     &["tokio", "tokio-util", "futures-util", "getrandom", "socket2", "mio", "async-trait"],
 )];
 
-/// What the sources of one crate may name.
+/// Names that the sources of one crate may use.
 pub(super) struct SourceRules {
     /// The crate's sources, from the top of the checkout.
     pub(super) folder: &'static str,
@@ -69,8 +69,6 @@ const PROTO_ORDER: &[&str] = &[
     "envelope",
     // Finding each other.
     "signaling",
-    "registration",
-    "negotiation",
     // What two devices share.
     "network",
     "end_reason",

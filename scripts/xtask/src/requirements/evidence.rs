@@ -5,19 +5,31 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::reach::Reach;
 use crate::error::Error;
 use crate::workspace;
 
 /// Kinds of files that hold tests; a file without an extension is a shell script.
 const KINDS: [&str; 8] = ["rs", "kt", "kts", "swift", "mjs", "js", "py", "sh"];
 
-/// Where a test says that it proves a row.
+/// A comment of a test that names a row.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Evidence {
     file: PathBuf,
     line: usize,
     /// The test below the comment, where there is one.
     test: Option<String>,
+}
+
+impl Evidence {
+    pub(super) fn reach(&self) -> Reach {
+        Reach::of(&self.file)
+    }
+
+    #[cfg(test)]
+    pub(super) fn at(file: &str) -> Self {
+        Self { file: file.into(), ..Self::default() }
+    }
 }
 
 impl fmt::Display for Evidence {

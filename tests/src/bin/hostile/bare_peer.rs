@@ -77,7 +77,7 @@ impl BarePeer {
         Ok(Self { pc: Arc::new(pc), channel, connection, binding })
     }
 
-    /// What a handshake runs over.
+    /// The channel that a handshake runs over.
     pub(crate) fn transport(&self) -> Transport {
         Transport {
             route: TransportKind::WebRtc.into(),

@@ -30,7 +30,7 @@ const REST: Duration = Duration::from_millis(900);
 /// Between two tries of the same dial.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// What they start with: the first line of input.
+/// Settings of the honest devices: the first line of input.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) relay: String,
@@ -43,7 +43,7 @@ pub(crate) struct Settings {
     pub(crate) dials_webrtc: bool,
 }
 
-/// What they saw of the victim.
+/// Their view of the victim.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) calls: usize,

@@ -37,12 +37,12 @@ const EVENTS: usize = 1024;
 /// An answer of the relay or of the victim that takes longer does not come.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// What devices of the attacker call themselves when they offer.
+/// Instance that devices of the attacker name when they offer.
 const INSTANCE: u64 = 1;
 
 type Pipes = Arc<Mutex<HashMap<ConnectionId, mpsc::Sender<Bytes>>>>;
 
-/// What a device says through its socket.
+/// A message through a device's socket.
 #[derive(Clone)]
 pub(crate) struct Speaker(mpsc::Sender<Message>);
 
@@ -128,7 +128,7 @@ impl Link {
         self.offers
     }
 
-    /// What the victim answers to an offer.
+    /// The victim's answer to an offer.
     pub(crate) async fn offer(&mut self, victim: &Party, offer: &Offer) -> Outcome<String> {
         self.speaker.offer(&self.party, victim, offer, None).await?;
         loop {
@@ -143,7 +143,7 @@ impl Link {
         }
     }
 
-    /// What the victim calls itself towards this device: offers for another instance are not looked at.
+    /// The victim's instance towards this device: it ignores offers for another instance.
     pub(crate) async fn instance(&mut self, victim: &Party) -> Outcome<u64> {
         let connection = ConnectionId::from_bytes(random::array());
         let offer = Offer { connection, number: self.count(), fingerprint: [1; 32], sdp: String::new() };
@@ -155,7 +155,7 @@ impl Link {
         }
     }
 
-    /// What the victim says next about an attempt.
+    /// The victim's next message about an attempt.
     async fn reply(&mut self, connection: ConnectionId) -> Outcome<Body> {
         loop {
             let exchange = match self.event().await? {
@@ -171,7 +171,7 @@ impl Link {
     }
 }
 
-/// What a device of the attacker offers.
+/// The offer of a device of the attacker.
 #[derive(Debug, Clone)]
 pub(crate) struct Offer {
     pub(crate) connection: ConnectionId,

@@ -6,8 +6,8 @@
 //!                          └── honest (process) ┘   calls all the time, and dials anew
 //! ```
 //!
-//! A behaviour holds if the victim lives, grows by no more than its limits say, keeps the session with the honest device,
-//! answers its calls, and lets a trusted device connect, all while the attack lasts. `scripts/test hostile` calls this.
+//! While the attack lasts, the victim must live, and grow by no more than its limits say. It must keep the session with the
+//! honest device, answer its calls, and let a trusted device connect. `scripts/test hostile` calls this.
 
 mod bare_peer;
 mod behaviours;

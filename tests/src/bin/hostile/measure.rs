@@ -1,4 +1,4 @@
-//! What the kernel says about the processes of a world.
+//! The kernel's figures on the processes of a world.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ const HELD: usize = limits::RECEIVED_POOL
 const _: () = assert!((HELD as u64) < GROWTH, "the limits promise more than there is");
 /// Bytes of new data after which the system gives a process no more, so that no attack takes the machine.
 const LIMIT: u64 = 4 * GROWTH;
-/// How often a process is looked at: what it held when it died is known to this.
+/// Interval between looks at a process: the memory that it held when it died is known to this.
 const LOOKS: Duration = Duration::from_millis(20);
 
 /// Ticks of all processors since the machine started.
@@ -46,7 +46,7 @@ impl MachineTime {
     }
 }
 
-/// How much a process has grown since the meter was started, at its peak.
+/// Growth of a process since the meter was started, at its peak.
 #[derive(Debug)]
 pub(crate) struct Meter {
     grown: watch::Receiver<u64>,

@@ -26,10 +26,10 @@ use crate::link::{Link, Offer};
 const FRAME_FULL: usize = 14_000;
 /// A violation has ended a session within this.
 const END: Duration = Duration::from_secs(2);
-/// How often credit is looked for.
+/// Interval between looks for credit.
 const CREDIT: Duration = Duration::from_millis(1);
 
-/// What became of the victim's side.
+/// State of the victim's side.
 #[derive(Debug, Default)]
 struct Heard {
     /// First DATA frame not received.
@@ -48,7 +48,7 @@ pub(crate) struct RawPeer {
     seq: u64,
     /// Bytes of objects sent within the credit.
     spent: u64,
-    /// Whether the victim's frames are acknowledged.
+    /// True if the victim's frames are acknowledged.
     pub(crate) acknowledges: bool,
     heard: Arc<Heard>,
     ended: watch::Receiver<bool>,

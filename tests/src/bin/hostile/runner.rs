@@ -24,7 +24,7 @@ pub(crate) struct Choice {
     /// Names them instead of running them.
     #[arg(long)]
     list: bool,
-    /// Where the processes' logs go.
+    /// The folder of the processes' logs.
     #[arg(long, default_value = "build/logs/hostile")]
     logs: PathBuf,
 }

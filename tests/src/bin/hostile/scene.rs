@@ -1,4 +1,4 @@
-//! What an attack finds: the victim, its relay, and the attacker's own devices.
+//! The scene of an attack: the victim, its relay, and the attacker's own devices.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::raw_peer::RawPeer;
 use crate::socket::{Socket, address};
 use crate::victim::{Counts, Order, VictimProcess};
 
-/// What carries the attacker's frames, and the honest device's calls.
+/// The transport of the attacker's frames, and of the honest device's calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Carrier {
     Relay,
@@ -113,7 +113,7 @@ impl Scene {
         }
     }
 
-    /// Where the victim looks for its second relay.
+    /// The address of the victim's second relay.
     pub(crate) fn listener(&self) -> Outcome<&Arc<TcpListener>> {
         match &self.second {
             Second::Listener(listener) => Ok(listener),

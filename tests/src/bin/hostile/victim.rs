@@ -26,7 +26,7 @@ const START: Duration = Duration::from_secs(10);
 /// An order is obeyed within this; a dial has its own time.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// How the victim's app treats what arrives.
+/// The way in which the victim's app treats messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum App {
     /// Takes every message and stream at once, and reads messages as MessagePack.
@@ -35,7 +35,7 @@ pub(crate) enum App {
     Stalled,
 }
 
-/// What the victim starts with: the first line it reads.
+/// Settings of the victim: the first line it reads.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) seed: Vec<u8>,
@@ -59,7 +59,7 @@ pub(crate) enum Order {
     Trust { device: DeviceId, yes: bool },
 }
 
-/// What has happened to a victim.
+/// Events of a victim.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Counts {
     /// Messages its app took.
@@ -233,7 +233,7 @@ impl VictimProcess {
         Ok(serde_json::from_value(self.order(&Order::Count).await?)?)
     }
 
-    /// How it died, if it did.
+    /// The death of the process, if it died.
     pub(crate) fn death(&mut self) -> Outcome<Option<String>> {
         Ok(self.process.ended()?.map(|status| status.to_string()))
     }

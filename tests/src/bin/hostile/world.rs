@@ -26,10 +26,10 @@ const ATTACKERS: usize = 8;
 const ATTACK: Duration = Duration::from_secs(25);
 /// Shorter attacks are followed by silence, so that there are calls enough to speak of a hundredth of them.
 const MEASURED: Duration = Duration::from_millis(500);
-/// What an attack left behind shows itself.
+/// Time after an attack in which its remains show themselves.
 const AFTERMATH: Duration = Duration::from_millis(150);
 
-/// What came of a behaviour.
+/// The result of a behaviour.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     /// Bytes the victim or the relay has grown by.
@@ -38,7 +38,7 @@ pub(crate) struct Verdict {
     pub(crate) p99: Duration,
     pub(crate) slowest_dial: Duration,
     pub(crate) faults: Vec<String>,
-    /// What took longer than it may.
+    /// Measures that took longer than they may.
     pub(crate) late: Vec<String>,
 }
 

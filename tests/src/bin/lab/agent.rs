@@ -1,4 +1,4 @@
-//! A device that does what it is told: a line of JSON each way.
+//! A device that obeys commands: a line of JSON each way.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(crate) struct Device {
     webrtc_only: bool,
 }
 
-/// What a device is told. Each command has one answer.
+/// A command to a device. Each command has one answer.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub(crate) enum Command {
@@ -48,13 +48,13 @@ pub(crate) enum Command {
     Load { with: DeviceId },
     /// Waits for the session to run over this: `{path_ms}`.
     Settle { with: DeviceId, over: Carrier, within_ms: u64 },
-    /// What carries the session: `{carrier}`.
+    /// The carrier of the session: `{carrier}`.
     Path { with: DeviceId },
     /// Begins to send numbered messages and a stream.
     Flow { with: DeviceId, every_ms: u64 },
     /// Ends it and waits until all is acknowledged: `{messages, stream}`.
     Stop,
-    /// What has arrived: `{messages, stream, faults, longest_gap_ms}`.
+    /// Counts of what has arrived: `{messages, stream, faults, longest_gap_ms}`.
     Received,
     /// Waits for a message that was sent at this Unix time or later: `{arrived_us}`.
     Since { at_us: u64 },
@@ -68,7 +68,7 @@ pub(crate) enum Command {
     Clock,
     /// Sends as much as the path carries, on a stream.
     Bulk { with: DeviceId },
-    /// How much arrived by [`Command::Bulk`] or [`Command::Raw`]: `{bytes}`.
+    /// Bytes that arrived by [`Command::Bulk`] or [`Command::Raw`]: `{bytes}`.
     Bytes,
     /// Offers a raw channel: `{sdp}`.
     RawOffer,
@@ -187,7 +187,7 @@ struct Agent {
     moves: Arc<AtomicU64>,
 }
 
-/// What is being sent to one peer.
+/// The flow to one peer.
 struct Flow {
     task: JoinHandle<Result<Amount, peers::Error>>,
     stop: CancellationToken,

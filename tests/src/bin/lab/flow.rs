@@ -16,7 +16,7 @@ const PADDING: usize = 184;
 /// A message on its way for longer is logged, in milliseconds.
 const LATE_MS: u64 = 1000;
 
-/// What one device has received.
+/// Messages that one device has received.
 pub(crate) struct Received {
     state: Mutex<State>,
     some: Notify,
@@ -25,7 +25,7 @@ pub(crate) struct Received {
 
 #[derive(Default)]
 struct State {
-    /// When each message was sent and arrived, in microseconds of Unix time; the index is its number.
+    /// Times of sending and arrival of each message, in microseconds of Unix time; the index is its number.
     messages: Vec<(u64, u64)>,
     stream: u64,
     faults: Vec<String>,
@@ -64,7 +64,7 @@ impl Received {
         gap.unwrap_or_default() / 1000
     }
 
-    /// When the first message that was sent at `from` or later arrived. Waits for it.
+    /// The arrival of the first message that was sent at `from` or later. Waits for it.
     pub(crate) async fn first_since(&self, from: u64) -> u64 {
         loop {
             let some = self.some.notified();
@@ -139,7 +139,7 @@ impl Received {
     }
 }
 
-/// Sends a message and a piece of stream at every tick, until told to stop and all is acknowledged; says how much it was.
+/// Sends a message and a piece of stream at every tick, until it is stopped and all is acknowledged. Returns how much it was.
 pub(crate) async fn send(
     session: Session,
     every: Duration,
@@ -173,7 +173,7 @@ pub(crate) fn noise(at: u64) -> u8 {
     x.to_be_bytes()[0]
 }
 
-/// What the devices' clocks have in common: they run on one machine.
+/// The time that the devices' clocks share: they run on one machine.
 pub(crate) fn unix_micros() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_micros()).unwrap_or(u64::MAX)

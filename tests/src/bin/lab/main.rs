@@ -50,7 +50,7 @@ enum Role {
     Crowd {
         #[command(flatten)]
         device: agent::Device,
-        /// How many.
+        /// The number of devices.
         #[arg(long)]
         count: usize,
         /// Whom they dial.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::world::{PROBED, TURN_ADDRESS};
 
-/// What stands between a device and the Internet (RFC 3489 section 5; RFC 4787 calls the first four endpoint-independent
+/// The NAT between a device and the Internet (RFC 3489 section 5; RFC 4787 calls the first four endpoint-independent
 /// mapping with the three kinds of filtering, and address-and-port-dependent mapping).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Nat {
@@ -19,7 +19,7 @@ pub(crate) enum Nat {
     TurnOnly,
 }
 
-/// What carries a session.
+/// The carrier of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Carrier {
@@ -51,9 +51,9 @@ impl Nat {
         }
     }
 
-    /// Rules for nft. Linux keeps a source port where it can, so that a device alone behind its router has the same one
-    /// towards everybody. Whom a port lets in is noted when the device sends from it. What nobody asked for is dropped, as
-    /// home routers do: an answer of the router itself would occupy the very port that the device is about to send from.
+    /// Rules for nft. Linux keeps a source port where it can, so that a device alone behind its router has the same one towards
+    /// everybody. Whom a port lets in is noted when the device sends from it. Unsolicited datagrams are dropped, as home
+    /// routers do: an answer of the router itself would occupy the very port that the device is about to send from.
     pub(crate) fn rules(self) -> String {
         let (noted, let_in) = match self {
             Self::FullCone => ("udp sport", "udp dport"),
@@ -111,7 +111,7 @@ impl Nat {
         )
     }
 
-    /// Whether probes arrive at all: from everywhere, or from the TURN server's address only.
+    /// True if probes arrive at all: from everywhere, or from the TURN server's address only.
     pub(crate) fn from_answers(answers: &crate::probe::Answers) -> Option<Self> {
         match (answers.mapped.as_slice(), answers.from_turn) {
             ([], false) => Some(Self::UdpBlocked),

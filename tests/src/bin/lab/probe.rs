@@ -1,4 +1,4 @@
-//! What kind of NAT a device is behind, found out as RFC 5780 does: so that the lab's NATs are what they are called.
+//! The kind of NAT that a device is behind, found out as RFC 5780 does: so that the lab's NATs are what they are called.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(crate) struct Answers {
     /// From a socket that had sent to the first of [`PROBED`] only.
     pub(crate) other_port: bool,
     pub(crate) other_address: bool,
-    /// Whether the TURN server's address answers.
+    /// True if the TURN server's address answers.
     pub(crate) from_turn: bool,
 }
 

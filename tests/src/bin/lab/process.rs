@@ -11,7 +11,7 @@ use crate::Outcome;
 use crate::agent::Command as Order;
 use crate::nat::Carrier;
 
-/// How often a device did something. What follows within a second counts as one: no phone sleeps again sooner.
+/// Counts of a device's activity. Actions within a second count as one: no phone sleeps again sooner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Wakes {
     /// Times it sent or received.
@@ -41,10 +41,10 @@ impl Bursts {
     }
 }
 
-/// How often a counter is looked at.
+/// Interval between looks at a counter.
 const LOOKS: Duration = Duration::from_millis(100);
 
-/// How often the threads of a process were given a processor.
+/// Number of times that the threads of a process were given a processor.
 fn times_run(id: u32) -> Outcome<u64> {
     let mut times = 0;
     for thread in std::fs::read_dir(format!("/proc/{id}/task"))? {
@@ -85,7 +85,7 @@ impl Peer {
         }
     }
 
-    /// How often it woke up during this time.
+    /// Number of wake-ups during this time.
     pub(crate) async fn wakes(&self, during: Duration) -> Outcome<Wakes> {
         let id = self.process.id()?;
         let end = Instant::now() + during;

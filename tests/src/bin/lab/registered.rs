@@ -31,7 +31,7 @@ pub(crate) struct Registered {
     /// The relay's access token.
     #[arg(long)]
     token: Option<String>,
-    /// How long it stays.
+    /// The time that it stays.
     #[arg(long)]
     seconds: u64,
 }

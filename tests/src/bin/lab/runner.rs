@@ -27,10 +27,10 @@ pub(crate) struct Choice {
     /// Each kind of scenario, but fewer and shorter ones.
     #[arg(long)]
     quick: bool,
-    /// How many scenarios run at once. More disturb the times that are measured.
+    /// Scenarios that run at once. More disturb the times that are measured.
     #[arg(long, default_value_t = 3)]
     jobs: u32,
-    /// Where logs go.
+    /// The folder of logs.
     #[arg(long)]
     logs: PathBuf,
     /// Only scenarios with this in their names.
@@ -39,7 +39,7 @@ pub(crate) struct Choice {
 
 type Run = Box<dyn FnOnce(PathBuf) -> Pin<Box<dyn Future<Output = Outcome<Value>> + Send>> + Send>;
 
-/// What a scenario needs of the machine.
+/// A scenario's needs of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Load {
     /// It mostly sleeps: it does not take the place of another.

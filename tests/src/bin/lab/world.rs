@@ -28,14 +28,14 @@ const TURN: &str = "203.0.113.2:3478";
 pub(crate) const PROBED: [&str; 3] = ["203.0.113.1:7000", "203.0.113.1:7001", "203.0.113.3:7000"];
 pub(crate) const PROBED_ON_TURN: &str = "203.0.113.2:7000";
 pub(crate) const SECRET: &str = "lab-secret";
-/// What `ip netns exec` shows to a namespace's processes in place of the machine's `/etc`.
+/// Files that `ip netns exec` shows to a namespace's processes in place of the machine's `/etc`.
 const NETNS: &str = "/etc/netns";
 /// Packets, more than any window here.
 const TUN_QUEUE: usize = 20_000;
 const UDP_HEADER: u16 = 8;
 const READY: Duration = Duration::from_secs(20);
 
-/// What joins a router to the Internet.
+/// The link between a router and the Internet.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Wire {
     /// One way.
@@ -48,7 +48,7 @@ pub(crate) struct Wire {
 pub(crate) const FAR: Wire = Wire { delay: Duration::from_millis(25), loss: 0 };
 pub(crate) const NEAR: Wire = Wire { delay: Duration::ZERO, loss: 0 };
 
-/// What the relay tells devices of STUN and TURN.
+/// The relay's answer to devices about STUN and TURN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ice {
     Stun,
@@ -71,7 +71,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// The Internet with nobody on it. `folder` takes logs.
+    /// The Internet without devices. `folder` takes logs.
     pub(crate) async fn new(folder: &Path) -> Outcome<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let name = format!("lab{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -348,7 +348,7 @@ impl World {
     }
 
     /// From now on a router loses UDP datagrams with more than this many bytes of content, in both directions and without a
-    /// word: a tunnel behind it has a small MTU, and a firewall drops what would say so.
+    /// message. A tunnel behind it has a small MTU, and a firewall drops the message about it.
     pub(crate) async fn lose_above(&self, router: &str, bytes: u16) -> Outcome<()> {
         let length = bytes + UDP_HEADER;
         let rules = format!(

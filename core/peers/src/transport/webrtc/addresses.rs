@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use peers_proto::limits;
 use rtc::shared::ifaces::ifaces;
 
-/// Places for one connection's sockets among those of the process, whose descriptors are few. They are given back when this is
+/// SocketPlaces for one connection's sockets among those of the process, whose descriptors are few. They are given back when this is
 /// dropped.
 #[derive(Debug)]
-pub(super) struct Places(AtomicUsize);
+pub(super) struct SocketPlaces(AtomicUsize);
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
-impl Places {
+impl SocketPlaces {
     /// As many as one connection may have while the others leave some, and never none.
     pub(super) fn take() -> Self {
         let places = |taken: usize| {
@@ -38,7 +38,7 @@ impl Places {
     }
 }
 
-impl Drop for Places {
+impl Drop for SocketPlaces {
     fn drop(&mut self) {
         self.keep(0);
     }
@@ -141,16 +141,16 @@ mod tests {
 
     #[test]
     fn places_run_low_but_never_out() {
-        let taken: Vec<_> = std::iter::repeat_with(Places::take).take(100).collect();
+        let taken: Vec<_> = std::iter::repeat_with(SocketPlaces::take).take(100).collect();
         assert!(
             taken
                 .iter()
                 .all(|p| (limits::MIN_HOST_CANDIDATES..=limits::MAX_HOST_CANDIDATES).contains(&p.count()))
         );
-        let total: usize = taken.iter().map(Places::count).sum();
+        let total: usize = taken.iter().map(SocketPlaces::count).sum();
         assert!(total <= limits::MAX_ICE_SOCKETS + 100 * limits::MIN_HOST_CANDIDATES, "{total}");
         drop(taken);
-        let again = Places::take();
+        let again = SocketPlaces::take();
         again.keep(1);
         assert_eq!(again.count(), 1);
     }

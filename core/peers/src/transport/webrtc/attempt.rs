@@ -14,26 +14,26 @@ use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, RTCIceCandidateInit, RTCSessionDescription,
 };
 
-use super::addresses::Places;
+use super::addresses::SocketPlaces;
 use super::candidate::{Candidate, CandidateError, CandidateFilter};
 use super::config::WebRtcConfig;
-use super::connection::{Connection, Events, Guard, Said};
+use super::connection::{Connection, Guard, Said, StackEvents};
 use super::counters::CounterSnapshot;
-use super::inbox::Inbox;
-use super::lane::{Lane, LaneError};
-use super::life::Life;
+use super::inbox::FrameInbox;
+use super::lane::{DatagramLane, LaneError};
 use super::opener::JudgingCrypto;
 use super::pair;
-use super::pipe::{MAX_WIRE_FRAME, Sink, Source};
-use super::runtime::{Shared, TunedRuntime};
+use super::pipe::{ChannelSink, ChannelSource};
+use super::runtime::{ConnectionShared, TunedRuntime};
 use super::sdp::{Description, DescriptionError, Fingerprint};
 use super::settings::{self, CHANNEL_ID};
 use super::stun::Credentials;
 use super::turn::{Accounts, TurnRefusal};
 use super::window::Window;
-use crate::transport::{CloseReason, Route, Transport, TransportKind};
+use crate::transport::closed::Closed;
+use crate::transport::{CloseReason, MAX_TRANSPORT_FRAME, Route, Transport, TransportKind};
 
-/// Why an attempt could not go on.
+/// The reason for which an attempt could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum WebRtcError {
     /// The remote description was refused.
@@ -69,7 +69,7 @@ impl Attempt {
     /// # Errors
     /// [`WebRtcError::Stack`].
     pub async fn offer(config: &WebRtcConfig) -> Result<Self, WebRtcError> {
-        let parts = Parts::new(config, Role::Offerer, &[]).await?;
+        let parts = Parts::new(config, DescriptionRole::Offerer, &[]).await?;
         let offer = parts.negotiation.0.pc.create_offer(None).await?;
         parts.finish(config, offer).await
     }
@@ -80,7 +80,7 @@ impl Attempt {
     /// [`WebRtcError::Description`] for an offer that is refused, else [`WebRtcError::Stack`].
     pub async fn answer(config: &WebRtcConfig, offer: &str) -> Result<Self, WebRtcError> {
         let peers = Description::parse(offer)?.hosts();
-        let parts = Parts::new(config, Role::Answerer, &peers).await?;
+        let parts = Parts::new(config, DescriptionRole::Answerer, &peers).await?;
         parts.negotiation.describe(offer, RTCSessionDescription::offer).await?;
         let answer = parts.negotiation.0.pc.create_answer(None).await?;
         parts.finish(config, answer).await
@@ -89,7 +89,7 @@ impl Attempt {
 
 /// The signaling side of an attempt. Cheap to clone; keeps nothing alive that [`Connecting`] or the transport ended.
 #[derive(Clone)]
-pub struct Negotiation(Arc<Inner>);
+pub struct Negotiation(Arc<ConnectionParts>);
 
 impl Negotiation {
     /// SHA-256 of this side's DTLS certificate, fresh for this attempt: belongs into the signed envelope.
@@ -103,7 +103,7 @@ impl Negotiation {
     /// # Errors
     /// [`WebRtcError::UnexpectedAnswer`] when there is one already or this side answered itself.
     pub async fn set_remote_answer(&self, answer: &str) -> Result<(), WebRtcError> {
-        if self.0.role == Role::Answerer {
+        if self.0.role == DescriptionRole::Answerer {
             return Err(WebRtcError::UnexpectedAnswer);
         }
         self.describe(answer, RTCSessionDescription::answer).await
@@ -127,34 +127,34 @@ impl Negotiation {
         }
     }
 
-    /// The connection's [`Lane`]: datagrams of another protocol on its nominated pair.
+    /// The connection's [`DatagramLane`]: datagrams of another protocol on its nominated pair.
     ///
     /// # Errors
     /// [`LaneError`].
-    pub async fn lane(&self) -> Result<Lane, LaneError> {
+    pub async fn lane(&self) -> Result<DatagramLane, LaneError> {
         let (pair, relayed) = self.0.nominated().await.map_err(|_| LaneError::NotConnected)?;
         if relayed {
             return Err(LaneError::Relayed);
         }
         let (local, peer) = (pair::base(pair.local()), pair::address(pair.remote()));
         let socket = local.and_then(|local| self.0.shared.socket(local)).ok_or(LaneError::NotConnected)?;
-        Lane::open(&socket, peer.ok_or(LaneError::NotConnected)?)
+        DatagramLane::open(&socket, peer.ok_or(LaneError::NotConnected)?)
     }
 
-    /// The refusal of a TURN server to forward for this side, if one refused: 401 for credentials that are wrong or have
+    /// The refusal of a TURN server to forward for this side, if one refused. 401 stands for credentials that are wrong or have
     /// expired, 486 for a full quota (RFC 8656 section 19).
     #[must_use]
     pub fn turn_refusal(&self) -> Option<TurnRefusal> {
         self.0.shared.turn_refusal()
     }
 
-    /// Why the connection has ended, if it has.
+    /// The reason for which the connection has ended, if it has.
     #[must_use]
     pub fn end(&self) -> Option<CloseReason> {
-        self.0.shared.life.reason()
+        self.0.shared.closed.reason()
     }
 
-    /// What was refused, dropped and nudged so far.
+    /// Counts of what was refused, dropped and nudged so far.
     #[must_use]
     pub fn counters(&self) -> CounterSnapshot {
         self.0.shared.counters.snapshot()
@@ -199,7 +199,7 @@ impl Negotiation {
 pub struct Connecting {
     negotiation: Negotiation,
     channel: Arc<dyn DataChannel>,
-    inbox: Arc<Inbox>,
+    inbox: Arc<FrameInbox>,
     opened: oneshot::Receiver<()>,
     guard: Arc<Guard>,
 }
@@ -212,16 +212,16 @@ impl Connecting {
     pub async fn connected(self) -> Result<Transport, CloseReason> {
         let inner = &*self.negotiation.0;
         if self.opened.await.is_err() {
-            return Err(inner.shared.life.ended().await);
+            return Err(inner.shared.closed.wait().await);
         }
         let (binding, (pair, relayed)) = match tokio::try_join!(inner.binding(), inner.nominated()) {
             Ok(facts) => facts,
             Err(reason) => {
-                inner.shared.life.end(reason);
-                return Err(inner.shared.life.ended().await);
+                inner.shared.closed.set(reason);
+                return Err(inner.shared.closed.wait().await);
             }
         };
-        tracing::debug!(relayed, "peer connection is open");
+        tracing::debug!(relayed, "peer connection opened");
         if let Some(local) = pair::base(pair.local()) {
             inner.shared.settle(local, pair::on_turn(pair.local()));
         }
@@ -229,30 +229,34 @@ impl Connecting {
         Ok(Transport {
             route: Route { kind: TransportKind::WebRtc, relayed },
             binding,
-            source: Box::new(Source { inbox: self.inbox, taken: VecDeque::new(), _guard: guard.clone() }),
-            sink: Box::new(Sink { channel, shared, window: Window::new(), guard }),
+            source: Box::new(ChannelSource {
+                inbox: self.inbox,
+                taken: VecDeque::new(),
+                _guard: guard.clone(),
+            }),
+            sink: Box::new(ChannelSink { channel, shared, window: Window::new(), guard }),
         })
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
+enum DescriptionRole {
     Offerer,
     Answerer,
 }
 
-struct Inner {
+struct ConnectionParts {
     pc: Arc<dyn PeerConnection>,
-    role: Role,
+    role: DescriptionRole,
     local_fingerprint: Fingerprint,
     remote: Mutex<Remote>,
-    shared: Arc<Shared>,
+    shared: Arc<ConnectionShared>,
 }
 
 struct Remote {
     filter: CandidateFilter,
     early: Vec<Candidate>,
-    /// What the remote description promised, once there is one.
+    /// The fingerprint in the remote description, once there is one.
     promised: Option<Promised>,
 }
 
@@ -261,12 +265,12 @@ struct Promised {
     mid: String,
 }
 
-impl Inner {
-    /// Both certificate hashes as DTLS saw them, initiator first (design section 4).
+impl ConnectionParts {
+    /// Both certificate hashes as DTLS saw them, initiator first.
     async fn binding(&self) -> Result<Vec<u8>, CloseReason> {
         let stack = |e: webrtc::error::Error| CloseReason::Network(e.to_string());
         let sctp = self.pc.sctp().await.ok_or_else(|| CloseReason::Network("no SCTP transport".into()))?;
-        if sctp.max_message_size().await.map_err(stack)? < MAX_WIRE_FRAME as u32 {
+        if sctp.max_message_size().await.map_err(stack)? < MAX_TRANSPORT_FRAME as u32 {
             return Err(CloseReason::Protocol("the peer takes no whole frame"));
         }
         let chain = sctp.transport().get_remote_certificates().await.map_err(stack)?;
@@ -277,8 +281,8 @@ impl Inner {
             return Err(CloseReason::Protocol("another DTLS certificate than promised"));
         }
         Ok(match self.role {
-            Role::Offerer => [self.local_fingerprint, seen],
-            Role::Answerer => [seen, self.local_fingerprint],
+            DescriptionRole::Offerer => [self.local_fingerprint, seen],
+            DescriptionRole::Answerer => [seen, self.local_fingerprint],
         }
         .concat())
     }
@@ -306,20 +310,24 @@ struct Parts {
 
 impl Parts {
     /// `peers` are addresses of the peer, as far as they are known.
-    async fn new(config: &WebRtcConfig, role: Role, peers: &[IpAddr]) -> Result<Self, WebRtcError> {
+    async fn new(
+        config: &WebRtcConfig,
+        role: DescriptionRole,
+        peers: &[IpAddr],
+    ) -> Result<Self, WebRtcError> {
         config.names.prepare(&config.ice_servers);
         let (certificate, local_fingerprint) = settings::fresh_certificate()?;
-        let places = Places::take();
+        let places = SocketPlaces::take();
         let addresses = settings::bind_addresses(config, places.count(), peers);
         places.keep(addresses.len());
         let accounts = Accounts::new(&config.ice_servers);
-        let shared = Arc::new(Shared::new(Life::new(), places, accounts));
+        let shared = Arc::new(ConnectionShared::new(Closed::default(), places, accounts));
         if config.relay_only {
             shared.kick.relayed();
         }
         let gathered = Arc::<Notify>::default();
         let (candidate_sender, candidates) = mpsc::channel(limits::MAX_CANDIDATES);
-        let events = Events {
+        let events = StackEvents {
             shared: shared.clone(),
             candidates: candidate_sender,
             gathered: gathered.clone(),
@@ -344,7 +352,7 @@ impl Parts {
                 return Err(error.into());
             }
         };
-        let inbox = Arc::<Inbox>::default();
+        let inbox = Arc::<FrameInbox>::default();
         let connection = Connection {
             pc: pc.clone(),
             channel: channel.clone(),
@@ -359,8 +367,13 @@ impl Parts {
             early: Vec::new(),
             promised: None,
         };
-        let negotiation =
-            Negotiation(Arc::new(Inner { pc, role, local_fingerprint, remote: Mutex::new(remote), shared }));
+        let negotiation = Negotiation(Arc::new(ConnectionParts {
+            pc,
+            role,
+            local_fingerprint,
+            remote: Mutex::new(remote),
+            shared,
+        }));
         let connecting = Connecting { negotiation: negotiation.clone(), channel, inbox, opened, guard };
         Ok(Self { negotiation, candidates, connecting, gathered })
     }
@@ -377,7 +390,7 @@ impl Parts {
         if !config.relay_only {
             tokio::select! {
                 () = gathered.notified() => {}
-                _ = inner.shared.life.ended() => {}
+                _ = inner.shared.closed.wait() => {}
             }
         }
         let described = inner.pc.local_description().await.unwrap_or(local);

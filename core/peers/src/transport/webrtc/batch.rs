@@ -24,7 +24,7 @@ impl Batch {
         self.buffer.is_empty()
     }
 
-    /// Whether `datagram` may join. An empty batch takes anything.
+    /// True if `datagram` may join. An empty batch takes anything.
     pub(super) fn fits(&self, destination: SocketAddr, datagram: &[u8], max_segments: usize) -> bool {
         self.is_empty()
             || (self.destination == Some(destination)

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use peers_proto::limits;
 
-/// Why a remote candidate was refused.
+/// The reason for which a remote candidate was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CandidateError {
     /// Not a candidate attribute (RFC 8839 §5.1).
@@ -36,14 +36,14 @@ pub(super) struct Candidate {
     component: u16,
     priority: u32,
     address: SocketAddr,
-    pub(super) kind: Kind,
+    pub(super) kind: CandidateKind,
     /// The address it was derived from.
     related: Option<SocketAddr>,
 }
 
 /// The way a candidate was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum CandidateKind {
     /// An address of the device, which a peer learns from the description itself.
     Host,
     ServerReflexive,
@@ -79,7 +79,7 @@ impl Candidate {
             priority: number(priority).ok_or(Malformed)?,
             // The address that is judged is the one that is written.
             address: SocketAddr::new(ip.to_canonical(), number(port).ok_or(Malformed)?),
-            kind: Kind::parse(kind).ok_or(Malformed)?,
+            kind: CandidateKind::parse(kind).ok_or(Malformed)?,
             related: related(extensions)?,
         })
     }
@@ -91,7 +91,7 @@ impl Candidate {
 
     /// The address, if it is the peer's own.
     pub(super) fn host(&self) -> Option<IpAddr> {
-        (self.kind == Kind::Host).then(|| self.address.ip())
+        (self.kind == CandidateKind::Host).then(|| self.address.ip())
     }
 
     /// The same without the address it was derived from, which would name this device's own (S136).
@@ -114,7 +114,7 @@ impl fmt::Display for Candidate {
     }
 }
 
-impl Kind {
+impl CandidateKind {
     const ALL: [Self; 4] = [Self::Host, Self::ServerReflexive, Self::PeerReflexive, Self::Relay];
 
     fn parse(name: &str) -> Option<Self> {
@@ -159,7 +159,7 @@ impl CandidateFilter {
         if unusable || candidate.address.port() == 0 {
             return Err(CandidateError::Address);
         }
-        if candidate.kind == Kind::Host {
+        if candidate.kind == CandidateKind::Host {
             self.hosts_left = self.hosts_left.checked_sub(1).ok_or(CandidateError::TooMany)?;
         }
         self.left = self.left.checked_sub(1).ok_or(CandidateError::TooMany)?;
@@ -294,7 +294,7 @@ mod tests {
     fn a_hidden_candidate_does_not_name_its_base() {
         let relay = "candidate:1 1 udp 1 198.51.100.7 49152 typ relay raddr 10.0.0.5 rport 4000";
         let relay = Candidate::parse(relay).unwrap();
-        assert_eq!(relay.kind, Kind::Relay);
+        assert_eq!(relay.kind, CandidateKind::Relay);
         assert_eq!(
             relay.hidden().to_string(),
             "candidate:1 1 udp 1 198.51.100.7 49152 typ relay raddr 0.0.0.0 rport 0"

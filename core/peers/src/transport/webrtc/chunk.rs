@@ -1,8 +1,8 @@
 //! The peer's SCTP chunks (RFC 9260), judged once DTLS has opened a record and before the stack acts on it.
 //!
-//! One channel exists, negotiated beforehand, ordered and reliable. So whatever opens another, resets streams over and
-//! over, skips data or asks for answers without end is no use of it, and the stack has no bound for what it keeps or
-//! answers: a second channel, a reset that waits, a reply the peer never acknowledges.
+//! One channel exists, negotiated beforehand, ordered and reliable. A peer that opens another, resets streams over and over,
+//! skips data or asks for answers without end does not use it. The stack has no bound for what it keeps or answers: a second
+//! channel, a reset that waits, a reply the peer never acknowledges.
 
 use peers_proto::bucket::Bucket;
 use peers_proto::limits;

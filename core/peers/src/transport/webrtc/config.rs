@@ -1,33 +1,16 @@
 use std::time::Duration;
 
+use peers_proto::signaling::IceServer;
 use peers_proto::timing;
 
 use super::names::Names;
 
-/// A STUN or TURN server (S017, S165).
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct IceServer {
-    /// `stun:host[:port]`, `turn:host[:port]`. The stack speaks UDP to both; other transports are ignored.
-    pub urls: Vec<String>,
-    /// TURN user name; empty for STUN.
-    pub username: String,
-    /// TURN credential; empty for STUN.
-    pub credential: String,
-}
-
-impl std::fmt::Debug for IceServer {
-    // Credentials stay out of logs.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("IceServer").field("urls", &self.urls).finish_non_exhaustive()
-    }
-}
-
-/// How a peer connection is made.
+/// Settings of a peer connection.
 #[derive(Debug, Clone)]
 pub struct WebRtcConfig {
-    /// STUN and TURN servers, asked in parallel.
+    /// STUN and TURN servers, asked in parallel. The stack speaks UDP to all of them; URLs of other transports are ignored.
     pub ice_servers: Vec<IceServer>,
-    /// Where their names are looked up and remembered.
+    /// The table in which their names are looked up and remembered.
     pub names: Names,
     /// Use TURN only and reveal no address of this device to the peer (S136).
     pub relay_only: bool,

@@ -17,24 +17,23 @@ use webrtc::peer_connection::{
 };
 
 use super::candidate;
-use super::inbox::Inbox;
-use super::life::Life;
-use super::pipe::MAX_WIRE_FRAME;
-use super::runtime::Shared;
+use super::inbox::FrameInbox;
+use super::runtime::ConnectionShared;
 use super::sdp;
 use crate::clock::Clock;
-use crate::transport::CloseReason;
+use crate::transport::closed::Closed;
+use crate::transport::{CloseReason, MAX_TRANSPORT_FRAME};
 
 /// Ends the peer connection when the last holder drops it. The stack itself leaks a connection that is dropped.
 pub(super) struct Guard {
-    life: Life,
+    closed: Closed,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Guard {
     /// Ends with `Local` unless it has ended, and waits until the sockets are closed.
     pub(super) async fn close(&self) {
-        self.life.end(CloseReason::Local);
+        self.closed.set(CloseReason::Local);
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
             let _ = task.await;
@@ -44,17 +43,17 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // The task sees this, closes the peer connection within its bound and ends; nobody needs to wait for it.
-        self.life.end(CloseReason::Local);
+        // The task sees this, closes the peer connection within its bound and ends. No caller needs to wait for it.
+        self.closed.set(CloseReason::Local);
     }
 }
 
-/// What the owning task works with.
+/// The parts that the owning task works with.
 pub(super) struct Connection {
     pub(super) pc: Arc<dyn PeerConnection>,
     pub(super) channel: Arc<dyn DataChannel>,
-    pub(super) inbox: Arc<Inbox>,
-    pub(super) shared: Arc<Shared>,
+    pub(super) inbox: Arc<FrameInbox>,
+    pub(super) shared: Arc<ConnectionShared>,
     pub(super) said: Said,
 }
 
@@ -81,25 +80,25 @@ impl Said {
 }
 
 impl Connection {
-    /// Starts the task. `opened` is told when the channel opens, and dropped if it never does.
+    /// Starts the task. `opened` gets a message when the channel opens, and is dropped if it never does.
     pub(super) fn spawn(self, establishment: Duration, opened: oneshot::Sender<()>) -> Guard {
-        let life = self.shared.life.clone();
+        let closed = self.shared.closed.clone();
         let task = tokio::spawn(self.run(establishment, opened));
-        Guard { life, task: Mutex::new(Some(task)) }
+        Guard { closed, task: Mutex::new(Some(task)) }
     }
 
     async fn run(mut self, establishment: Duration, opened: oneshot::Sender<()>) {
-        let life = self.shared.life.clone();
+        let closed = self.shared.closed.clone();
         let reason = tokio::select! {
             biased;
-            reason = life.ended() => reason,
+            reason = closed.wait() => reason,
             reason = self.serve(establishment, opened) => {
-                life.end(reason);
-                life.ended().await
+                closed.set(reason);
+                closed.wait().await
             }
         };
         if let Err(error) = self.pc.close().await {
-            tracing::debug!(%error, "closing a peer connection");
+            tracing::debug!(%error, "peer connection not closed");
         }
         self.inbox.finish(reason);
     }
@@ -129,9 +128,9 @@ impl Connection {
 
     /// Waits until the channel is open at both ends.
     ///
-    /// The stack drops what arrives before its own side has opened, and the sender never learns of it. So each side
-    /// says [`OPEN`] when it has opened, and nothing else until it has heard from the peer: of the two, the one that
-    /// opens later is always heard, and its answer tells the other.
+    /// The stack drops what arrives before its own side has opened, and the sender never learns of it. So each side sends
+    /// [`OPEN`] when it has opened, and nothing else until it has heard from the peer. The message of the side that opens later
+    /// always arrives, and so does the answer to it.
     async fn open(&mut self) -> Result<(), CloseReason> {
         loop {
             match self.event().await {
@@ -152,7 +151,7 @@ impl Connection {
                 None => Ok(()),
             };
         }
-        if message.data.len() > MAX_WIRE_FRAME {
+        if message.data.len() > MAX_TRANSPORT_FRAME {
             return Err(CloseReason::Protocol("a frame beyond the limit"));
         }
         self.inbox.push(message.data.freeze())
@@ -181,9 +180,9 @@ const OPEN: &str = "open";
 /// The answer to [`OPEN`].
 const HEARD: &str = "heard";
 
-/// What the stack tells. It runs on the driver, so nothing here waits.
-pub(super) struct Events {
-    pub(super) shared: Arc<Shared>,
+/// Receiver of the stack's events. It runs on the driver, so nothing here waits.
+pub(super) struct StackEvents {
+    pub(super) shared: Arc<ConnectionShared>,
     pub(super) candidates: mpsc::Sender<String>,
     /// The first candidate is known, and with it every host candidate: the stack adds those together.
     pub(super) gathered: Arc<Notify>,
@@ -193,17 +192,17 @@ pub(super) struct Events {
 }
 
 #[async_trait]
-impl PeerConnectionEventHandler for Events {
+impl PeerConnectionEventHandler for StackEvents {
     async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
         self.gathered.notify_one();
         let Ok(init) = event.candidate.to_json() else { return };
         // Host candidates are inside the description.
         let Some(candidate) = sdp::publishable(&init.candidate, self.relay_only)
-            .filter(|candidate| candidate.kind != candidate::Kind::Host)
+            .filter(|candidate| candidate.kind != candidate::CandidateKind::Host)
         else {
             return;
         };
-        self.relayed.fetch_or(candidate.kind == candidate::Kind::Relay, Ordering::Relaxed);
+        self.relayed.fetch_or(candidate.kind == candidate::CandidateKind::Relay, Ordering::Relaxed);
         if self.candidates.try_send(candidate.to_string()).is_err() {
             self.shared.counters.local_candidates_dropped.add(1);
         }
@@ -217,7 +216,7 @@ impl PeerConnectionEventHandler for Events {
                     Some(refusal) => refusal.to_string(),
                     None => "TURN: no server answers".into(),
                 };
-                self.shared.life.end(CloseReason::Network(why));
+                self.shared.closed.set(CloseReason::Network(why));
             }
         }
     }
@@ -232,15 +231,15 @@ impl PeerConnectionEventHandler for Events {
 
     async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
         if state == RTCPeerConnectionState::Failed {
-            self.shared.life.end(CloseReason::Network("no path to the peer".into()));
+            self.shared.closed.set(CloseReason::Network("no path to the peer".into()));
         }
     }
 
     async fn on_data_channel(&self, _: Arc<dyn DataChannel>) {
-        self.shared.life.end(CloseReason::Protocol("a second data channel"));
+        self.shared.closed.set(CloseReason::Protocol("a second data channel"));
     }
 
     async fn on_track(&self, _: Arc<dyn TrackRemote>) {
-        self.shared.life.end(CloseReason::Protocol("media"));
+        self.shared.closed.set(CloseReason::Protocol("media"));
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What one peer connection refused, dropped or was nudged for, since it began.
+/// Counts of what one peer connection refused, dropped or was nudged for, since it began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CounterSnapshot {
     /// DTLS datagrams that were not the peer's, malformed or beyond a limit, dropped.
@@ -21,7 +21,7 @@ pub struct CounterSnapshot {
     pub send_waits: u64,
     /// Remote candidates refused by the filter or the cap.
     pub candidates_refused: u64,
-    /// Local candidates nobody took in time.
+    /// Local candidates that were not taken in time.
     pub local_candidates_dropped: u64,
     /// Extra passes the driver was given.
     pub kicks: u64,

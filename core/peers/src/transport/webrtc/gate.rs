@@ -1,15 +1,15 @@
 //! The datagrams of a connection's sockets that the stack may see.
 //!
-//! Any host can send to a socket. The stack takes DTLS from any address once a pair is nominated, follows a role conflict
-//! before it verifies the claim, unwraps TURN data from any address, and gives an attempt up at a plain alert. So a
-//! datagram passes only if its sender is known:
+//! Any host can send to a socket. The stack takes DTLS from any address once a pair is nominated, and follows a role conflict
+//! before it verifies the claim. It unwraps TURN data from any address, and gives an attempt up at a plain alert. So a datagram
+//! passes only if its sender is known:
 //!
 //! | datagram | passes from |
 //! |---|---|
 //! | ICE check | an address whose check is signed with this side's password: it is the peer's from then on |
 //! | answer to a STUN or TURN request | any address: it repeats the request's random number, or the stack drops it |
 //! | TURN data | a TURN server in use, if what is inside would pass from the address it came from |
-//! | DTLS | the peer, within the limits of [`Handshake`] |
+//! | DTLS | the peer, within the limits of [`DtlsHandshake`] |
 //!
 //! In the clear, DTLS is its handshake and nothing else: no alert, and no data.
 
@@ -18,9 +18,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use peers_proto::limits;
 
-use super::handshake::Handshake;
-use super::record::{self, Kind, Record};
-use super::stun::{self, Credentials, Message};
+use super::handshake::DtlsHandshake;
+use super::record::{self, Record, RecordKind};
+use super::stun::{self, Credentials, StunMessage};
 
 /// One per connection, shared by its sockets.
 #[derive(Debug, Default)]
@@ -32,11 +32,11 @@ pub(super) struct Gate {
     servers: BTreeSet<Address>,
     /// The address a TURN server's channel leads to, as the stack bound it.
     channels: BTreeMap<(Address, u16), Address>,
-    handshake: Handshake,
+    handshake: DtlsHandshake,
     /// Records the stack may hold until it has keys.
     parked: usize,
     parked_bytes: usize,
-    /// Handshake records under the handshake's keys.
+    /// DtlsHandshake records under the handshake's keys.
     sealed: usize,
     established: bool,
 }
@@ -61,27 +61,29 @@ impl Gate {
     pub(super) fn admit(&mut self, datagram: &[u8], from: SocketAddr) -> bool {
         let from = address(from);
         match record::classify(datagram) {
-            Kind::Dtls => self.admit_dtls(datagram, from),
-            Kind::Stun => match Message::read(datagram) {
+            RecordKind::Dtls => self.admit_dtls(datagram, from),
+            RecordKind::Stun => match StunMessage::read(datagram) {
                 Some(message) if message.kind == stun::DATA_INDICATION => message
                     .wrapped()
                     .filter(|_| self.servers.contains(&from))
                     .is_some_and(|(peer, inner)| self.admit_inner(inner, address(peer))),
                 message => message.is_some_and(|message| self.admit_stun(&message, from)),
             },
-            Kind::ChannelData => stun::channel_data(datagram)
+            RecordKind::ChannelData => stun::channel_data(datagram)
                 .and_then(|(channel, inner)| Some((*self.channels.get(&(from, channel))?, inner)))
                 .is_some_and(|(peer, inner)| self.admit_inner(inner, peer)),
-            Kind::Quic | Kind::Foreign => false,
+            RecordKind::Quic | RecordKind::Foreign => false,
         }
     }
 
     /// The same for a datagram that a TURN server wrapped.
     fn admit_inner(&mut self, datagram: &[u8], from: Address) -> bool {
         match record::classify(datagram) {
-            Kind::Dtls => self.admit_dtls(datagram, from),
-            Kind::Stun => Message::read(datagram).is_some_and(|message| self.admit_stun(&message, from)),
-            Kind::ChannelData | Kind::Quic | Kind::Foreign => false,
+            RecordKind::Dtls => self.admit_dtls(datagram, from),
+            RecordKind::Stun => {
+                StunMessage::read(datagram).is_some_and(|message| self.admit_stun(&message, from))
+            }
+            RecordKind::ChannelData | RecordKind::Quic | RecordKind::Foreign => false,
         }
     }
 
@@ -93,18 +95,18 @@ impl Gate {
     /// Learns from a datagram of the stack. Says whether it gives the handshake up.
     pub(super) fn sending(&mut self, datagram: &[u8], to: SocketAddr) -> bool {
         match record::classify(datagram) {
-            Kind::Dtls => self.sending_dtls(datagram),
-            Kind::Stun => {
-                Message::read(datagram).is_some_and(|message| self.sending_stun(&message, address(to)))
+            RecordKind::Dtls => self.sending_dtls(datagram),
+            RecordKind::Stun => {
+                StunMessage::read(datagram).is_some_and(|message| self.sending_stun(&message, address(to)))
             }
-            Kind::ChannelData => {
+            RecordKind::ChannelData => {
                 stun::channel_data(datagram).is_some_and(|(_, inner)| self.sending_dtls(inner))
             }
-            Kind::Quic | Kind::Foreign => false,
+            RecordKind::Quic | RecordKind::Foreign => false,
         }
     }
 
-    fn sending_stun(&mut self, message: &Message<'_>, to: Address) -> bool {
+    fn sending_stun(&mut self, message: &StunMessage<'_>, to: Address) -> bool {
         match message.kind {
             stun::ALLOCATE_REQUEST => {
                 self.servers.insert(to);
@@ -123,7 +125,7 @@ impl Gate {
     }
 
     fn sending_dtls(&mut self, datagram: &[u8]) -> bool {
-        if record::classify(datagram) != Kind::Dtls {
+        if record::classify(datagram) != RecordKind::Dtls {
             return false;
         }
         let mut gives_up = false;
@@ -138,7 +140,7 @@ impl Gate {
         gives_up
     }
 
-    fn admit_stun(&mut self, message: &Message<'_>, from: Address) -> bool {
+    fn admit_stun(&mut self, message: &StunMessage<'_>, from: Address) -> bool {
         match message.kind {
             stun::BINDING_REQUEST => {
                 let authentic = self.credentials.as_mut().is_some_and(|ours| ours.verify(message));

@@ -1,30 +1,30 @@
 //! The cost of reassembling DTLS handshake messages, and its bounds (RFC 6347 section 4.2).
 //!
-//! The stack keeps every piece it is given and joins a message by calling itself once per piece, so the number of pieces
-//! is bounded, not the number of records: one record can hold thousands. A piece passes if it can be part of a handshake
-//! this stack has, and does not contradict the pieces before it.
+//! The stack keeps every piece it is given and joins a message by calling itself once per piece. So the number of pieces is
+//! bounded, not the number of records: one record can hold thousands. A piece passes if it can be part of a handshake this
+//! stack has, and does not contradict the pieces before it.
 
 use peers_proto::limits;
 
 /// The handshake messages of one connection, as far as their pieces have passed.
 #[derive(Debug, Default)]
-pub(super) struct Handshake {
+pub(super) struct DtlsHandshake {
     /// By message number.
-    messages: [Option<Message>; limits::MAX_DTLS_MESSAGES],
+    messages: [Option<DtlsMessage>; limits::MAX_DTLS_MESSAGES],
     spent: usize,
     /// Pieces that may still pass once the handshake is over.
     last_flight: Option<usize>,
 }
 
 #[derive(Debug)]
-struct Message {
+struct DtlsMessage {
     kind: u8,
     length: usize,
     /// Offset and length of each.
     pieces: Vec<(usize, usize)>,
 }
 
-impl Handshake {
+impl DtlsHandshake {
     /// From now on only repeats pass, and few: the peer did not receive the end of this side's last flight.
     pub(super) fn over(&mut self) {
         self.last_flight.get_or_insert(limits::MAX_DTLS_LAST_FLIGHT);
@@ -42,7 +42,7 @@ impl Handshake {
 
     fn admit_all(&mut self, mut body: &[u8]) -> Option<()> {
         while let Some((header, rest)) = body.split_first_chunk::<HEADER>() {
-            let piece = Piece::read(header);
+            let piece = DtlsPiece::read(header);
             // The stack takes the rest of the record for the piece of a message that is longer than the record.
             let fits = if piece.is_whole() { piece.size <= rest.len() } else { piece.size == rest.len() };
             if !fits || !self.admit_piece(&piece) {
@@ -53,11 +53,11 @@ impl Handshake {
         body.is_empty().then_some(())
     }
 
-    fn admit_piece(&mut self, piece: &Piece) -> bool {
+    fn admit_piece(&mut self, piece: &DtlsPiece) -> bool {
         let Some(slot) = self.messages.get_mut(piece.message).filter(|_| piece.is_possible()) else {
             return false;
         };
-        let message = slot.get_or_insert_with(|| Message {
+        let message = slot.get_or_insert_with(|| DtlsMessage {
             kind: piece.kind,
             length: piece.length,
             pieces: Vec::new(),
@@ -73,7 +73,7 @@ impl Handshake {
     }
 }
 
-impl Message {
+impl DtlsMessage {
     /// `true` for a piece that is a repeat, or new and disjoint from the others.
     fn fits(&mut self, (offset, size): (usize, usize)) -> bool {
         if self.pieces.contains(&(offset, size)) {
@@ -89,7 +89,7 @@ impl Message {
 }
 
 /// The header in front of each piece.
-struct Piece {
+struct DtlsPiece {
     kind: u8,
     length: usize,
     message: usize,
@@ -97,7 +97,7 @@ struct Piece {
     size: usize,
 }
 
-impl Piece {
+impl DtlsPiece {
     fn read(h: &[u8; HEADER]) -> Self {
         let number = |bytes: [u8; 3]| bytes.iter().fold(0, |n, b| n << 8 | usize::from(*b));
         Self {
@@ -148,7 +148,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_message_passes_whole_in_pieces_and_again() {
-        let mut handshake = Handshake::default();
+        let mut handshake = DtlsHandshake::default();
         let flight =
             [piece(0, 300, 0, 300), piece(1, 900, 0, 400), piece(1, 900, 400, 500), piece(2, 0, 0, 0)];
         for _ in 0..10 {
@@ -164,7 +164,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_record_of_many_pieces_costs_what_they_cost() {
-        let mut handshake = Handshake::default();
+        let mut handshake = DtlsHandshake::default();
         let pieces: Vec<u8> = (0..1000).flat_map(|_| piece(3, 0, 0, 0)).collect();
         assert_eq!(handshake.admit(&pieces), Some(1000 * PIECE_COST));
         let admitted = std::iter::repeat_with(|| handshake.admit(&pieces)).take(100).flatten().count();
@@ -173,21 +173,21 @@ pub(super) mod tests {
 
     #[test]
     fn a_message_has_only_so_many_pieces() {
-        let mut handshake = Handshake::default();
+        let mut handshake = DtlsHandshake::default();
         let admitted = (0..1000).filter(|i| handshake.admit(&piece(0, 1000, *i, 1)).is_some()).count();
         assert_eq!(admitted, limits::MAX_DTLS_PIECES);
     }
 
     #[test]
     fn a_handshake_has_only_so_many_messages() {
-        let mut handshake = Handshake::default();
+        let mut handshake = DtlsHandshake::default();
         let admitted = (0..1000).filter(|i| handshake.admit(&piece(*i, 10, 0, 10)).is_some()).count();
         assert_eq!(admitted, limits::MAX_DTLS_MESSAGES);
     }
 
     #[test]
     fn pieces_that_contradict_each_other_do_not_pass() {
-        let mut handshake = Handshake::default();
+        let mut handshake = DtlsHandshake::default();
         assert!(handshake.admit(&piece(0, 100, 20, 20)).is_some());
         for (length, offset, size) in
             [(100, 10, 20), (100, 20, 10), (100, 30, 20), (99, 50, 10), (100, 20, 0)]
@@ -199,7 +199,7 @@ pub(super) mod tests {
 
     #[test]
     fn pieces_that_cannot_be_do_not_pass() {
-        let mut handshake = Handshake::default();
+        let mut handshake = DtlsHandshake::default();
         let longer_than_its_record = &piece(0, 10, 0, 10)[..20];
         let hides_another = &[piece(0, 100, 0, 10), piece(1, 10, 0, 10)].concat()[..];
         let beyond = &piece(0, 10, 5, 6)[..];
@@ -211,7 +211,7 @@ pub(super) mod tests {
 
     #[test]
     fn once_it_is_over_only_few_repeats_pass() {
-        let mut handshake = Handshake::default();
+        let mut handshake = DtlsHandshake::default();
         assert!(handshake.admit(&piece(0, 10, 0, 10)).is_some());
         handshake.over();
         assert_eq!(handshake.admit(&piece(1, 10, 0, 10)), None);

@@ -12,19 +12,19 @@ use tokio::sync::Notify;
 use crate::transport::CloseReason;
 
 #[derive(Debug, Default)]
-pub(super) struct Inbox {
-    state: Mutex<State>,
+pub(super) struct FrameInbox {
+    state: Mutex<InboxState>,
     arrived: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct InboxState {
     frames: VecDeque<Bytes>,
     bytes: usize,
     end: Option<CloseReason>,
 }
 
-impl Inbox {
+impl FrameInbox {
     /// Queues a frame.
     pub(super) fn push(&self, frame: Bytes) -> Result<(), CloseReason> {
         let mut state = self.lock();
@@ -57,14 +57,14 @@ impl Inbox {
         self.arrived.notified().await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, InboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A session's window and what it does not count: acknowledgements, pings, handshake.
 const INBOX_LIMIT: usize = limits::SEND_WINDOW + limits::SEND_WINDOW / 8;
-/// What an empty frame costs: its buffer's header and its place in the queue.
+/// Bytes that an empty frame costs: its buffer's header and its place in the queue.
 const FRAME_COST: usize = 64;
 /// Frames up to this many bytes are copied: the stack's buffer under them is larger than what they are charged with.
 const COPIED: usize = 1024;
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_peer_beyond_its_credit_is_a_protocol_violation() {
-        let inbox = Inbox::default();
+        let inbox = FrameInbox::default();
         let frame = Bytes::from(vec![0; limits::MAX_FRAME]);
         let accepted = std::iter::repeat_with(|| inbox.push(frame.clone())).take_while(Result::is_ok).count();
         assert!(accepted * limits::MAX_FRAME >= limits::SEND_WINDOW);
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn frames_come_before_the_end_and_the_first_end_stays() {
-        let inbox = Inbox::default();
+        let inbox = FrameInbox::default();
         inbox.push(Bytes::from_static(b"x")).unwrap();
         inbox.finish(CloseReason::Remote);
         inbox.finish(CloseReason::Local);

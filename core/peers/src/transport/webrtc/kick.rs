@@ -1,8 +1,8 @@
 //! Extra passes for the stack's driver.
 //!
-//! The driver writes before it handles events and reads, and nothing wakes it when a remote candidate was added or a
-//! consumer made room: what those steps produced waits for the next datagram or timer, up to a second. A synthetic
-//! datagram, which the stack discards, makes it go round once more.
+//! The driver writes before it handles events and reads, and nothing wakes it when a remote candidate was added or a consumer
+//! made room. The output of those steps waits for the next datagram or timer, up to a second. A synthetic datagram, which the
+//! stack discards, makes it go round once more.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use super::counters::Counters;
 /// A DTLS record of an epoch no connection reaches: every DTLS stack must discard it (RFC 6347 §4.1).
 pub(super) const SYNTHETIC: [u8; 14] = [23, 254, 253, 255, 255, 0, 0, 0, 0, 0, 0, 0, 1, 0];
 
-/// Shared by the sockets of one peer connection.
+/// ConnectionShared by the sockets of one peer connection.
 #[derive(Debug)]
 pub(super) struct Kick {
     wanted: AtomicBool,
@@ -51,7 +51,7 @@ impl Kick {
         self.driver.wake();
     }
 
-    /// From now on each round is followed by others: the stack unwraps what TURN brought after it has written, answers when it
+    /// From now on each round is followed by others. The stack unwraps data of TURN after it has written, answers when it
     /// writes next, and sends that, wrapped, when it writes once more.
     pub(super) fn relayed(&self) {
         self.relayed.store(true, Ordering::Relaxed);
@@ -119,7 +119,7 @@ impl Kick {
     }
 }
 
-/// Whether the driver only looks, with a waker that wakes nobody. A task's waker points to the task; `will_wake` would
+/// True if the driver only looks, with a waker that wakes no task. A task's waker points to the task; `will_wake` would
 /// compare tables of functions, of which each crate may have its own copy.
 pub(super) fn is_probe(cx: &Context<'_>) -> bool {
     cx.waker().data().is_null()

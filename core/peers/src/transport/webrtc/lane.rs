@@ -3,7 +3,7 @@
 //! ```text
 //!                    ┌─ STUN, DTLS, TURN ──> the stack
 //!  Socket (one) ─────┤
-//!   reads, sorts     └─ QUIC from the pair ─> Lane (at most one)
+//!   reads, sorts     └─ QUIC from the pair ─> DatagramLane (at most one)
 //! ```
 //!
 //! The socket belongs to the stack, whose driver polls it: a lane holds it weakly and ends with it.
@@ -17,9 +17,9 @@ use peers_proto::limits;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::socket::Socket;
+use super::socket::IceSocket;
 
-/// Why there is no lane.
+/// The reason for which there is no lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LaneError {
     /// ICE has nominated no pair, or the connection has ended.
@@ -35,14 +35,14 @@ pub enum LaneError {
 
 /// Datagrams of another protocol on the nominated pair. Their first byte must be one of QUIC's: 64 to 127, or 192 to 255.
 #[derive(Debug)]
-pub struct Lane {
-    socket: Weak<Socket>,
+pub struct DatagramLane {
+    socket: Weak<IceSocket>,
     peer: SocketAddr,
     arrived: mpsc::Receiver<Bytes>,
 }
 
-impl Lane {
-    pub(super) fn open(socket: &Arc<Socket>, peer: SocketAddr) -> Result<Self, LaneError> {
+impl DatagramLane {
+    pub(super) fn open(socket: &Arc<IceSocket>, peer: SocketAddr) -> Result<Self, LaneError> {
         let (queue, arrived) = mpsc::channel(limits::LANE_QUEUE);
         socket.lane.take_over(LaneEnd { peer, queue })?;
         Ok(Self { socket: Arc::downgrade(socket), peer, arrived })
@@ -71,7 +71,7 @@ impl Lane {
         self.arrived.recv().await
     }
 
-    fn socket(&self) -> io::Result<Arc<Socket>> {
+    fn socket(&self) -> io::Result<Arc<IceSocket>> {
         self.socket.upgrade().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 }
@@ -83,11 +83,11 @@ struct LaneEnd {
     queue: mpsc::Sender<Bytes>,
 }
 
-/// Where a socket puts QUIC's datagrams.
+/// A socket's queue of QUIC's datagrams.
 #[derive(Debug, Default)]
 pub(super) struct LaneSlot(Mutex<Option<LaneEnd>>);
 
-/// What became of a datagram.
+/// The result of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Offered {
     Taken,

@@ -8,20 +8,20 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use peers_proto::signaling::IceServer;
 use peers_proto::time::Instant;
 use peers_proto::{limits, timing};
 use rtc::ice::url::Url;
 use tokio::sync::Notify;
 
-use super::config::IceServer;
 use crate::clock::Clock;
 use crate::resolver;
 
 /// Names of STUN and TURN servers with the addresses they have in the present network. Clones share them.
 #[derive(Clone)]
-pub struct Names(Arc<Inner>);
+pub struct Names(Arc<NameTable>);
 
-struct Inner {
+struct NameTable {
     look_up: fn(&str) -> io::Result<Vec<IpAddr>>,
     known: Mutex<Known>,
     changed: Notify,
@@ -52,7 +52,7 @@ impl Default for Names {
 
 impl Names {
     fn with(look_up: fn(&str) -> io::Result<Vec<IpAddr>>) -> Self {
-        Self(Arc::new(Inner { look_up, known: Mutex::default(), changed: Notify::new() }))
+        Self(Arc::new(NameTable { look_up, known: Mutex::default(), changed: Notify::new() }))
     }
 
     /// Begins to look up what is not known of `servers`, so that an attempt that comes later has not to wait.
@@ -141,7 +141,7 @@ impl Names {
             entry.pending = false;
             match found {
                 Ok(addresses) => entry.addresses = addresses,
-                Err(error) => tracing::debug!(kind = %error.kind(), "name of an ICE server not found"),
+                Err(error) => tracing::debug!(kind = %error.kind(), "ICE server not found"),
             }
         }
         drop(known);

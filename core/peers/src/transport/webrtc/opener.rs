@@ -14,17 +14,17 @@ use rtc::crypto::{
 };
 
 use super::record;
-use super::runtime::Shared;
+use super::runtime::ConnectionShared;
 use crate::clock::Clock;
 
 /// The provider of one peer connection.
 pub(super) struct JudgingCrypto {
     inner: Arc<dyn RTCCryptoProvider>,
-    shared: Arc<Shared>,
+    shared: Arc<ConnectionShared>,
 }
 
 impl JudgingCrypto {
-    pub(super) fn new(shared: Arc<Shared>) -> Result<Self, CryptoError> {
+    pub(super) fn new(shared: Arc<ConnectionShared>) -> Result<Self, CryptoError> {
         Ok(Self { inner: crypto::default_provider()?, shared })
     }
 }
@@ -50,7 +50,7 @@ impl RTCCrypto for JudgingCrypto {
 
     fn new_aead(&self, algorithm: AeadAlgorithm, key: &[u8]) -> Result<Box<dyn AeadCipher>, CryptoError> {
         let inner = self.inner.crypto().new_aead(algorithm, key)?;
-        Ok(Box::new(Opener { inner, shared: self.shared.clone() }))
+        Ok(Box::new(RecordOpener { inner, shared: self.shared.clone() }))
     }
 
     fn new_cbc(&self, algorithm: CbcAlgorithm, _: &[u8]) -> Result<Box<dyn CbcCipher>, CryptoError> {
@@ -113,12 +113,12 @@ impl RTCCrypto for JudgingCrypto {
 }
 
 /// A cipher that opens only what may pass.
-struct Opener {
+struct RecordOpener {
     inner: Box<dyn AeadCipher>,
-    shared: Arc<Shared>,
+    shared: Arc<ConnectionShared>,
 }
 
-impl AeadCipher for Opener {
+impl AeadCipher for RecordOpener {
     fn tag_len(&self) -> usize {
         self.inner.tag_len()
     }

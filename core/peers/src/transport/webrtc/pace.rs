@@ -1,7 +1,7 @@
-//! The pace at which connectivity checks leave. The stack sends one on each of its pairs every 20 ms; a network with many
-//! pairs loses those (RFC 8445 section 6.1.2.5 has a hundred pairs at most, section 14 the times between checks). Most pairs of
-//! a device with many addresses lead nowhere, so those that the system's routes favour go first. A check that is held back is
-//! one lost on the way: the stack's next round brings another.
+//! The pace at which connectivity checks leave. The stack sends one on each of its pairs every 20 ms, and a network with many
+//! pairs loses those. RFC 8445 has a hundred pairs at most (section 6.1.2.5), and the times between checks (section 14). Most
+//! pairs of a device with many addresses lead nowhere, so those that the system's routes favour go first. A check that is held
+//! back is one lost on the way: the stack's next round brings another.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +13,7 @@ use peers_proto::{limits, timing};
 
 /// The pairs of one connection.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct CheckPace {
     pairs: BTreeMap<Pair, Checks>,
     /// Pairs that may begin.
     begin: Bucket,
@@ -37,7 +37,7 @@ struct Checks {
     triggered: bool,
 }
 
-impl Default for Pace {
+impl Default for CheckPace {
     fn default() -> Self {
         let a_second = Duration::from_secs(1).as_micros() / timing::ICE_PACE.as_micros();
         let begin = Bucket::new(u64::try_from(a_second).unwrap_or(1), limits::ICE_CHECK_BURST);
@@ -45,7 +45,7 @@ impl Default for Pace {
     }
 }
 
-impl Pace {
+impl CheckPace {
     /// Says whether a check may leave now. `routed` says whether the system sends to the peer from the pair's own address.
     pub(super) fn admit(&mut self, pair: Pair, routed: impl FnOnce() -> bool, now: Instant) -> bool {
         let favoured = |checks: &&Checks| checks.routed && checks.last.is_some();
@@ -89,7 +89,7 @@ mod tests {
     }
 
     /// Checks of `pairs` that leave within a second of the stack's rounds; of the first `routed` the system knows.
-    fn second(pace: &mut Pace, pairs: u16, routed: u16) -> Vec<u16> {
+    fn second(pace: &mut CheckPace, pairs: u16, routed: u16) -> Vec<u16> {
         let start = Instant::from_micros(3_600_000_000);
         let rounds = (0..50).map(|round| start + timing::ICE_CHECKS.0 * round);
         (rounds.flat_map(|now| (0..pairs).rev().map(move |port| (now, port))))
@@ -101,13 +101,17 @@ mod tests {
     #[test]
     fn few_pairs_are_not_held_back() {
         for pairs in 1..=4 {
-            assert_eq!(second(&mut Pace::default(), pairs, pairs).len(), usize::from(pairs) * 50, "{pairs}");
+            assert_eq!(
+                second(&mut CheckPace::default(), pairs, pairs).len(),
+                usize::from(pairs) * 50,
+                "{pairs}"
+            );
         }
     }
 
     #[test]
     fn many_pairs_share_the_pace_and_each_has_its_turn() {
-        let left = second(&mut Pace::default(), 64, 64);
+        let left = second(&mut CheckPace::default(), 64, 64);
         let most = 1000 / timing::ICE_PACE.as_millis() as usize + limits::ICE_CHECK_BURST as usize + 64;
         assert!((150..=most).contains(&left.len()), "{}", left.len());
         for port in 0..64 {
@@ -117,7 +121,7 @@ mod tests {
 
     #[test]
     fn pairs_that_lead_nowhere_hold_up_none_that_may() {
-        let left = second(&mut Pace::default(), 64, 4);
+        let left = second(&mut CheckPace::default(), 64, 4);
         let each = |port| left.iter().filter(|p| **p == port).count();
         assert!((0..4).all(|port| each(port) == 50), "{:?}", [0, 1, 2, 3].map(each));
         assert!((4..64).all(|port| (1..=2).contains(&each(port))), "they have their turn too");
@@ -125,7 +129,7 @@ mod tests {
 
     #[test]
     fn there_are_only_so_many_pairs_but_the_peer_can_show_one_more() {
-        let mut pace = Pace::default();
+        let mut pace = CheckPace::default();
         let mut now = Instant::from_micros(3_600_000_000);
         let mut begun = 0;
         for port in 0..1000 {

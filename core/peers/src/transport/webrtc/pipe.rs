@@ -5,27 +5,24 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use peers_proto::{limits, timing};
+use peers_proto::timing;
 use webrtc::data_channel::DataChannel;
 
 use super::connection::Guard;
-use super::inbox::Inbox;
-use super::runtime::Shared;
+use super::inbox::FrameInbox;
+use super::runtime::ConnectionShared;
 use super::window::Window;
 use crate::clock::{Clock, system_now};
-use crate::transport::{CloseReason, FrameSink, FrameSource};
+use crate::transport::{CloseReason, FrameSink, FrameSource, MAX_TRANSPORT_FRAME};
 
-/// A frame and its sealing.
-pub(super) const MAX_WIRE_FRAME: usize = limits::MAX_FRAME + limits::SEAL_OVERHEAD;
-
-pub(super) struct Sink {
+pub(super) struct ChannelSink {
     pub(super) channel: Arc<dyn DataChannel>,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<ConnectionShared>,
     pub(super) window: Window,
     pub(super) guard: Arc<Guard>,
 }
 
-impl Sink {
+impl ChannelSink {
     /// Waits until `enough` of what the peer has not acknowledged.
     async fn wait(
         &mut self,
@@ -49,13 +46,13 @@ impl Sink {
 }
 
 #[async_trait]
-impl FrameSink for Sink {
+impl FrameSink for ChannelSink {
     async fn send(&mut self, frame: BytesMut) -> Result<(), CloseReason> {
-        let life = self.shared.life.clone();
-        if let Some(reason) = life.reason() {
+        let closed = self.shared.closed.clone();
+        if let Some(reason) = closed.reason() {
             return Err(reason);
         }
-        if frame.len() > MAX_WIRE_FRAME {
+        if frame.len() > MAX_TRANSPORT_FRAME {
             return Err(CloseReason::Protocol("a frame beyond the limit"));
         }
         let error = tokio::select! {
@@ -64,23 +61,23 @@ impl FrameSink for Sink {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             },
-            reason = life.ended() => return Err(reason),
+            reason = closed.wait() => return Err(reason),
         };
         // The channel knows that it ended a moment before the owning task learns why.
-        let why = Clock::system().timeout(timing::WEBRTC_CLOSE, life.ended()).await;
+        let why = Clock::system().timeout(timing::WEBRTC_CLOSE, closed.wait()).await;
         if why.is_none() {
-            life.end(CloseReason::Network(error.to_string()));
+            closed.set(CloseReason::Network(error.to_string()));
         }
-        Err(life.ended().await)
+        Err(closed.wait().await)
     }
 
     async fn close(&mut self) {
-        let life = self.shared.life.clone();
-        if life.reason().is_none() {
+        let closed = self.shared.closed.clone();
+        if closed.reason().is_none() {
             let clock = Clock::system();
             let acknowledged = self.wait(|_, outstanding| outstanding == 0);
             tokio::select! {
-                _ = life.ended() => {}
+                _ = closed.wait() => {}
                 _ = clock.timeout(timing::WEBRTC_CLOSE, acknowledged) => {}
             }
         }
@@ -88,15 +85,15 @@ impl FrameSink for Sink {
     }
 }
 
-pub(super) struct Source {
-    pub(super) inbox: Arc<Inbox>,
+pub(super) struct ChannelSource {
+    pub(super) inbox: Arc<FrameInbox>,
     pub(super) taken: VecDeque<Bytes>,
     /// Held so that the connection lives as long as either half.
     pub(super) _guard: Arc<Guard>,
 }
 
 #[async_trait]
-impl FrameSource for Source {
+impl FrameSource for ChannelSource {
     async fn recv(&mut self) -> Result<Bytes, CloseReason> {
         loop {
             if let Some(frame) = self.taken.pop_front() {

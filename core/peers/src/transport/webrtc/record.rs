@@ -1,30 +1,30 @@
 //! The kind of a datagram (RFC 7983, RFC 9443) and its DTLS records (RFC 6347 §4.1).
 
-/// What the first byte says.
+/// The kind of record that the first byte names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RecordKind {
     Stun,
     Dtls,
     /// Data from a TURN server, or QUIC from anybody else: only the sender tells.
     ChannelData,
     Quic,
-    /// Media, ZRTP and everything else: nobody here speaks it.
+    /// Media, ZRTP and all other protocols, which are not used here.
     Foreign,
 }
 
-pub(super) fn classify(datagram: &[u8]) -> Kind {
+pub(super) fn classify(datagram: &[u8]) -> RecordKind {
     match datagram.first() {
-        Some(0..=3) => Kind::Stun,
-        Some(20..=63) => Kind::Dtls,
-        Some(64..=79) => Kind::ChannelData,
-        Some(80..=127 | 192..=255) => Kind::Quic,
-        _ => Kind::Foreign,
+        Some(0..=3) => RecordKind::Stun,
+        Some(20..=63) => RecordKind::Dtls,
+        Some(64..=79) => RecordKind::ChannelData,
+        Some(80..=127 | 192..=255) => RecordKind::Quic,
+        _ => RecordKind::Foreign,
     }
 }
 
-/// Whether the receiver's socket takes a datagram from its pair for QUIC.
+/// True if the receiver's socket takes a datagram from its pair for QUIC.
 pub(super) fn may_be_quic(datagram: &[u8]) -> bool {
-    matches!(classify(datagram), Kind::ChannelData | Kind::Quic)
+    matches!(classify(datagram), RecordKind::ChannelData | RecordKind::Quic)
 }
 
 /// One DTLS record.
@@ -114,18 +114,18 @@ pub(super) mod tests {
     #[test]
     fn the_first_byte_decides() {
         for (byte, kind) in [
-            (0, Kind::Stun),
-            (22, Kind::Dtls),
-            (64, Kind::ChannelData),
-            (80, Kind::Quic),
-            (127, Kind::Quic),
-            (128, Kind::Foreign),
-            (191, Kind::Foreign),
-            (192, Kind::Quic),
-            (255, Kind::Quic),
+            (0, RecordKind::Stun),
+            (22, RecordKind::Dtls),
+            (64, RecordKind::ChannelData),
+            (80, RecordKind::Quic),
+            (127, RecordKind::Quic),
+            (128, RecordKind::Foreign),
+            (191, RecordKind::Foreign),
+            (192, RecordKind::Quic),
+            (255, RecordKind::Quic),
         ] {
             assert_eq!(classify(&[byte]), kind);
         }
-        assert_eq!(classify(&[]), Kind::Foreign);
+        assert_eq!(classify(&[]), RecordKind::Foreign);
     }
 }

@@ -35,7 +35,7 @@ impl Rest {
         let _ = self.channel.set(channel);
     }
 
-    /// How long the driver may sleep that asks for `wanted`.
+    /// The sleep of a driver that asks for `wanted`.
     pub(super) async fn stretched(&self, wanted: Duration, counters: &Counters) -> Duration {
         let quiet = self.is_quiet(counters.datagrams_sent.get() + counters.datagrams_received.get());
         let Some(channel) = self.channel.get().filter(|_| quiet).and_then(Weak::upgrade) else {
@@ -51,7 +51,7 @@ impl Rest {
         }
     }
 
-    /// Whether no datagram moved for a while, of which there were so many until now.
+    /// True if no datagram moved for a while, of which there were so many until now.
     fn is_quiet(&self, datagrams: u64) -> bool {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Clock::system().now();

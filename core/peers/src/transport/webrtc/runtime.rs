@@ -14,37 +14,37 @@ use webrtc::runtime::{
     AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, Runtime, TokioRuntime,
 };
 
-use super::addresses::{self, Places};
+use super::addresses::{self, SocketPlaces};
 use super::chunk::Chunks;
 use super::counters::Counters;
 use super::gate::Gate;
 use super::kick::Kick;
-use super::life::Life;
 use super::names::Names;
-use super::pace::{Pace, Pair};
-use super::record::{self, Kind};
+use super::pace::{CheckPace, Pair};
+use super::record::{self, RecordKind};
 use super::rest::Rest;
 use super::settings::CHANNEL_ID;
-use super::socket::Socket;
-use super::stun::{self, Message};
+use super::socket::IceSocket;
+use super::stun::{self, StunMessage};
 use super::turn::{Accounts, TurnRefusal};
 use crate::clock::Clock;
 use crate::transport::CloseReason;
+use crate::transport::closed::Closed;
 
-/// What the sockets of one peer connection share with the rest of it.
+/// State that the sockets of one peer connection share with the rest of it.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct ConnectionShared {
     pub(super) counters: Arc<Counters>,
     pub(super) kick: Kick,
-    pub(super) life: Life,
+    pub(super) closed: Closed,
     pub(super) rest: Rest,
     /// Tells, without memory, that the driver has come round: acknowledgements that had arrived are counted.
     pub(super) rounds: Notify,
     /// The stack's sockets, which ICE restarts replace. The stack alone keeps them open.
-    sockets: Mutex<Vec<Weak<Socket>>>,
+    sockets: Mutex<Vec<Weak<IceSocket>>>,
     gate: Mutex<Gate>,
-    pace: Mutex<Pace>,
-    places: Places,
+    pace: Mutex<CheckPace>,
+    places: SocketPlaces,
     pub(super) accounts: Accounts,
     /// The code of a TURN server that refused an allocation, or 0.
     refused: AtomicU16,
@@ -54,14 +54,14 @@ pub(super) struct Shared {
     opened: AtomicBool,
 }
 
-impl Shared {
-    pub(super) fn new(life: Life, places: Places, accounts: Accounts) -> Self {
+impl ConnectionShared {
+    pub(super) fn new(closed: Closed, places: SocketPlaces, accounts: Accounts) -> Self {
         let counters = Arc::<Counters>::default();
         let kick = Kick::new(counters.clone());
         Self {
             counters,
             kick,
-            life,
+            closed,
             rest: Rest::default(),
             rounds: Notify::new(),
             sockets: Mutex::default(),
@@ -77,12 +77,12 @@ impl Shared {
     }
 
     /// The socket bound to `local`.
-    pub(super) fn socket(&self, local: SocketAddr) -> Option<Arc<Socket>> {
+    pub(super) fn socket(&self, local: SocketAddr) -> Option<Arc<IceSocket>> {
         let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
         sockets.iter().filter_map(Weak::upgrade).find(|socket| socket.is_at(local))
     }
 
-    fn keep(&self, socket: &Arc<Socket>) {
+    fn keep(&self, socket: &Arc<IceSocket>) {
         let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
         sockets.retain(|socket| socket.strong_count() > 0);
         sockets.push(Arc::downgrade(socket));
@@ -101,7 +101,7 @@ impl Shared {
 
     /// A TURN server refuses an allocation.
     pub(super) fn turn_refused(&self, code: u16) {
-        tracing::info!(code, "TURN server refuses");
+        tracing::info!(code, "TURN server refused");
         self.refused.store(code, Ordering::Relaxed);
     }
 
@@ -118,9 +118,9 @@ impl Shared {
 
     /// Says whether a STUN message of the stack may leave now.
     pub(super) fn may_leave(&self, local: SocketAddr, datagram: &[u8], to: SocketAddr) -> bool {
-        let Some(message) = Message::read(datagram) else { return true };
+        let Some(message) = StunMessage::read(datagram) else { return true };
         let (check, through, peer) = match message.wrapped() {
-            Some((peer, inner)) => (Message::read(inner), Some((to.ip(), to.port())), peer),
+            Some((peer, inner)) => (StunMessage::read(inner), Some((to.ip(), to.port())), peer),
             None => (Some(message), None, to),
         };
         // A nomination concerns one pair, which has answered.
@@ -132,7 +132,7 @@ impl Shared {
         self.pace().admit(pair, routed, Clock::system().now())
     }
 
-    fn pace(&self) -> MutexGuard<'_, Pace> {
+    fn pace(&self) -> MutexGuard<'_, CheckPace> {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -150,14 +150,15 @@ impl Shared {
     pub(super) fn sending(&self, datagram: &[u8], to: SocketAddr) {
         let opened = self.opened.load(Ordering::Relaxed);
         // Once data flows there is nothing to learn but which TURN servers are in use.
-        if opened && record::classify(datagram) != Kind::Stun {
+        if opened && record::classify(datagram) != RecordKind::Stun {
             return;
         }
-        if !opened && stun::wrapped(datagram).is_some_and(|inner| record::classify(inner) == Kind::Dtls) {
+        if !opened && stun::wrapped(datagram).is_some_and(|inner| record::classify(inner) == RecordKind::Dtls)
+        {
             self.kick.relayed();
         }
         if self.gate().sending(datagram, to) && !opened {
-            self.life.end(CloseReason::Network("DTLS handshake failed".into()));
+            self.closed.set(CloseReason::Network("DTLS handshake failed".into()));
         }
     }
 
@@ -173,7 +174,7 @@ impl Shared {
         let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
         let judged = chunks.judge(packet, delivered, now);
         if let Err(violation) = judged {
-            self.life.end(CloseReason::Protocol(violation));
+            self.closed.set(CloseReason::Protocol(violation));
         }
         judged.is_ok()
     }
@@ -182,12 +183,12 @@ impl Shared {
 #[derive(Debug)]
 pub(super) struct TunedRuntime {
     inner: TokioRuntime,
-    shared: Arc<Shared>,
+    shared: Arc<ConnectionShared>,
     names: Names,
 }
 
 impl TunedRuntime {
-    pub(super) fn new(shared: Arc<Shared>, names: Names) -> Self {
+    pub(super) fn new(shared: Arc<ConnectionShared>, names: Names) -> Self {
         Self { inner: TokioRuntime, shared, names }
     }
 }
@@ -196,7 +197,7 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 impl Runtime for TunedRuntime {
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        let socket = Arc::new(Socket::new(socket, self.shared.clone())?);
+        let socket = Arc::new(IceSocket::new(socket, self.shared.clone())?);
         self.shared.keep(&socket);
         Ok(socket)
     }
@@ -257,8 +258,8 @@ impl Runtime for TunedRuntime {
 mod tests {
     use super::*;
 
-    fn shared() -> Shared {
-        Shared::new(Life::new(), Places::take(), Accounts::default())
+    fn shared() -> ConnectionShared {
+        ConnectionShared::new(Closed::default(), SocketPlaces::take(), Accounts::default())
     }
 
     #[test]
@@ -268,16 +269,16 @@ mod tests {
         let open = shared();
         open.open();
         open.sending(&alert, to);
-        assert_eq!(open.life.reason(), None);
+        assert_eq!(open.closed.reason(), None);
         let opening = shared();
         opening.sending(&alert, to);
-        assert!(matches!(opening.life.reason(), Some(CloseReason::Network(_))));
+        assert!(matches!(opening.closed.reason(), Some(CloseReason::Network(_))));
     }
 
     #[test]
     fn a_packet_that_breaks_the_protocol_ends_the_connection() {
         let shared = shared();
         assert!(!shared.admit_packet(b"no packet", Instant::ZERO));
-        assert!(matches!(shared.life.reason(), Some(CloseReason::Protocol(_))));
+        assert!(matches!(shared.closed.reason(), Some(CloseReason::Protocol(_))));
     }
 }

@@ -7,12 +7,12 @@ use std::net::IpAddr;
 use peers_proto::limits;
 
 use super::attribute::{Attributes, Setup};
-use super::candidate::{self, Candidate, CandidateFilter, Kind};
+use super::candidate::{self, Candidate, CandidateFilter, CandidateKind};
 
 /// SHA-256 of a DTLS certificate in DER.
 pub type Fingerprint = [u8; 32];
 
-/// Why a description was refused.
+/// The reason for which a description was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DescriptionError {
     /// Larger than `MAX_SDP`.
@@ -125,7 +125,7 @@ pub(super) fn publishable(text: &str, relay_only: bool) -> Option<Candidate> {
     let candidate = Candidate::parse(text).ok().filter(Candidate::is_usable)?;
     match (relay_only, candidate.kind) {
         (false, _) => Some(candidate),
-        (true, Kind::Relay) => Some(candidate.hidden()),
+        (true, CandidateKind::Relay) => Some(candidate.hidden()),
         (true, _) => None,
     }
 }

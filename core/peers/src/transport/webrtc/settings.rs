@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use peers_proto::signaling::IceServer;
 use peers_proto::{limits, timing};
 use rtc::crypto::{self, RTCCryptoProvider, SignatureScheme};
 use rtc::ice::mdns::MulticastDnsMode;
@@ -17,14 +18,13 @@ use webrtc::peer_connection::{
 };
 
 use super::addresses;
-use super::config::{IceServer, WebRtcConfig};
+use super::config::WebRtcConfig;
 use super::sdp::Fingerprint;
 
 pub(super) fn configuration(config: &WebRtcConfig, certificate: RTCCertificate) -> RTCConfiguration {
-    let servers = config.ice_servers.iter().map(|server| RTCIceServer {
-        urls: readable(server),
-        username: server.username.clone(),
-        credential: server.credential.clone(),
+    let servers = config.ice_servers.iter().map(|server| {
+        let (username, credential) = server.account().unwrap_or_default();
+        RTCIceServer { urls: readable(server), username: username.into(), credential: credential.into() }
     });
     let policy = match config.relay_only {
         true => RTCIceTransportPolicy::Relay,
@@ -39,14 +39,13 @@ pub(super) fn configuration(config: &WebRtcConfig, certificate: RTCCertificate) 
 
 /// The URLs the stack takes. One that it cannot read costs all the others.
 fn readable(server: &IceServer) -> Vec<String> {
-    let named = !server.username.is_empty() && !server.credential.is_empty();
     let urls = server.urls.iter().map(|url| match url.split_once('?') {
         // Some say by which transport a STUN server is reached, for which there is no such word (RFC 7064).
         Some((stun, _)) if stun.starts_with("stun:") => stun,
         _ => url,
     });
     let readable = urls.filter(|url| match Url::parse_url(url) {
-        Ok(parsed) => named || parsed.scheme == SchemeType::Stun,
+        Ok(parsed) => server.account().is_some() || parsed.scheme == SchemeType::Stun,
         Err(_) => false,
     });
     readable.map(str::to_owned).collect()
@@ -106,15 +105,15 @@ mod tests {
     #[test]
     fn what_the_stack_cannot_read_costs_nothing_else() {
         let urls = |server: &IceServer| readable(server).join(" ");
-        let server = |username: &str, text: &str| IceServer {
+        let server = |username: Option<&str>, text: &str| IceServer {
             urls: text.split(' ').map(str::to_owned).collect(),
-            username: username.into(),
-            credential: username.into(),
+            username: username.map(str::to_owned),
+            credential: username.map(str::to_owned),
         };
         let all = "stun:a.example?transport=udp stun:[2001:db8::1]:3478 turn:b.example?transport=udp http://c.example turn:";
-        assert_eq!(urls(&server("", all)), "stun:a.example stun:[2001:db8::1]:3478");
+        assert_eq!(urls(&server(None, all)), "stun:a.example stun:[2001:db8::1]:3478");
         assert_eq!(
-            urls(&server("ada", all)),
+            urls(&server(Some("ada"), all)),
             "stun:a.example stun:[2001:db8::1]:3478 turn:b.example?transport=udp"
         );
     }

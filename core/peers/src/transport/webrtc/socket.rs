@@ -16,28 +16,28 @@ use super::batch::{Batch, WouldBlock};
 use super::gate::Gate;
 use super::kick::{self, SYNTHETIC};
 use super::lane::{LaneSlot, Offered};
-use super::record::{self, Kind};
-use super::runtime::Shared;
-use super::stun::{self, Message};
-use super::turn::{Outgoing, Turn};
+use super::record::{self, RecordKind};
+use super::runtime::ConnectionShared;
+use super::stun::{self, StunMessage};
+use super::turn::{TurnClient, TurnOutput};
 use crate::random;
 
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(super) struct IceSocket {
     local: SocketAddr,
     /// Until the connection has settled on another socket.
     port: Mutex<Option<Arc<UdpSocket>>>,
     state: UdpSocketState,
     outgoing: Mutex<Batch>,
-    turn: Mutex<Turn>,
+    turn: Mutex<TurnClient>,
     /// The driver's poll of this socket: datagrams are held until it comes back to it.
     reader: AtomicWaker,
     pub(super) lane: LaneSlot,
-    shared: Arc<Shared>,
+    shared: Arc<ConnectionShared>,
 }
 
-impl Socket {
-    pub(super) fn new(socket: std::net::UdpSocket, shared: Arc<Shared>) -> io::Result<Self> {
+impl IceSocket {
+    pub(super) fn new(socket: std::net::UdpSocket, shared: Arc<ConnectionShared>) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         // Best effort: the system may cap or refuse them, and then only bulk is slower.
         let options = socket2::SockRef::from(&socket);
@@ -98,7 +98,7 @@ impl Socket {
         self.port.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn turn(&self) -> MutexGuard<'_, Turn> {
+    fn turn(&self) -> MutexGuard<'_, TurnClient> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -162,7 +162,7 @@ impl Socket {
     fn admit(&self, gate: &mut Gate, datagram: &mut [u8], from: SocketAddr) -> bool {
         let counters = &self.shared.counters;
         let kind = record::classify(datagram);
-        if matches!(kind, Kind::ChannelData | Kind::Quic) {
+        if matches!(kind, RecordKind::ChannelData | RecordKind::Quic) {
             match self.lane.offer(datagram, from) {
                 Offered::Taken => return false,
                 Offered::Full => {
@@ -176,12 +176,12 @@ impl Socket {
         let admitted = gate.admit(datagram, from);
         match kind {
             // ICE keeps its own pace: hurried, it takes a pair through TURN before the direct one has answered.
-            Kind::Dtls if admitted => self.shared.kick.received(),
-            Kind::Stun if admitted => return self.heard(datagram, from),
-            Kind::ChannelData if admitted => self.unwrapped(datagram),
+            RecordKind::Dtls if admitted => self.shared.kick.received(),
+            RecordKind::Stun if admitted => return self.heard(datagram, from),
+            RecordKind::ChannelData if admitted => self.unwrapped(datagram),
             _ if admitted => {}
-            Kind::Dtls => counters.dtls_refused.add(1),
-            Kind::Stun => counters.stun_refused.add(1),
+            RecordKind::Dtls => counters.dtls_refused.add(1),
+            RecordKind::Stun => counters.stun_refused.add(1),
             _ => counters.datagrams_refused.add(1),
         }
         admitted
@@ -189,7 +189,7 @@ impl Socket {
 
     /// Learns from a STUN message. Says whether the stack may still see it.
     fn heard(&self, datagram: &mut [u8], from: SocketAddr) -> bool {
-        let Some(message) = Message::read(datagram) else { return false };
+        let Some(message) = StunMessage::read(datagram) else { return false };
         if message.is_check() {
             self.shared.heard_check(self.local, from);
             return true;
@@ -213,23 +213,23 @@ impl Socket {
 
     /// DTLS that TURN brings earns the driver the same passes.
     fn unwrapped(&self, datagram: &[u8]) {
-        if stun::wrapped(datagram).is_some_and(|inner| record::classify(inner) == Kind::Dtls) {
+        if stun::wrapped(datagram).is_some_and(|inner| record::classify(inner) == RecordKind::Dtls) {
             self.shared.kick.received();
         }
     }
 
     /// Judges a STUN message that the stack sends.
-    fn judge<'a>(&self, datagram: &'a [u8], to: SocketAddr) -> Outgoing<'a> {
+    fn judge<'a>(&self, datagram: &'a [u8], to: SocketAddr) -> TurnOutput<'a> {
         if self.shared.may_leave(self.local, datagram, to) {
             let routed = || addresses::towards(to.ip()) == Some(self.local.ip());
             self.turn().sending(datagram, to, &self.shared.accounts, routed)
         } else {
-            Outgoing::Drop
+            TurnOutput::Drop
         }
     }
 }
 
-impl AsyncUdpSocket for Socket {
+impl AsyncUdpSocket for IceSocket {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.local)
     }
@@ -246,7 +246,7 @@ impl AsyncUdpSocket for Socket {
         let size = transmit.contents.len();
         let mut batch = self.outgoing();
         let whole = transmit.segment_size.is_some();
-        let stun = !whole && record::classify(transmit.contents) == Kind::Stun;
+        let stun = !whole && record::classify(transmit.contents) == RecordKind::Stun;
         let fits = || batch.fits(transmit.destination, transmit.contents, self.state.max_gso_segments());
         // A message that is judged may come out with another size.
         if whole || stun || !fits() {
@@ -255,14 +255,14 @@ impl AsyncUdpSocket for Socket {
         self.shared.sending(transmit.contents, transmit.destination);
         if stun {
             return Poll::Ready(match self.judge(transmit.contents, transmit.destination) {
-                Outgoing::Send(datagram) => {
+                TurnOutput::Send(datagram) => {
                     batch.push(transmit.destination, &datagram);
                     self.reader.wake();
                     Ok(size)
                 }
-                Outgoing::Drop => Ok(size),
-                Outgoing::Refuse => {
-                    tracing::debug!("TURN server left to another address of this device");
+                TurnOutput::Drop => Ok(size),
+                TurnOutput::Refuse => {
+                    tracing::debug!("TURN request dropped: another address of this device sends it");
                     Err(io::ErrorKind::AddrNotAvailable.into())
                 }
             });
@@ -324,7 +324,7 @@ impl AsyncUdpSocket for Socket {
     }
 }
 
-impl Drop for Socket {
+impl Drop for IceSocket {
     fn drop(&mut self) {
         // The driver's last words (close_notify, the release of a TURN allocation) are still held.
         let batch = self.outgoing.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -351,7 +351,7 @@ fn synthetic(bufs: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta]) -> Poll<io::Res
     Poll::Ready(Ok(1))
 }
 
-/// Where synthetic datagrams seem to come from: the discard port.
+/// The source of synthetic datagrams: the discard port.
 const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
 /// The default of most systems (208 KiB) loses datagrams in bulk.
 const SOCKET_BUFFER: usize = limits::WEBRTC_MAX_WINDOW;

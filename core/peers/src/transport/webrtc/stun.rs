@@ -4,17 +4,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rtc::crypto::{self, HashAlgorithm, HmacAlgorithm, Mac};
 
-use super::record::{self, Kind};
+use super::record::{self, RecordKind};
 
 /// A STUN message with a header that fits it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Message<'a> {
+pub(super) struct StunMessage<'a> {
     pub(super) kind: u16,
     header: &'a [u8; HEADER],
     attributes: &'a [u8],
 }
 
-impl<'a> Message<'a> {
+impl<'a> StunMessage<'a> {
     pub(super) fn read(datagram: &'a [u8]) -> Option<Self> {
         let (header, attributes) = datagram.split_first_chunk::<HEADER>()?;
         let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
@@ -94,7 +94,7 @@ impl<'a> Message<'a> {
 
 pub(super) struct Attribute<'a> {
     pub(super) kind: u16,
-    /// Where it begins among the attributes.
+    /// Its offset among the attributes.
     at: usize,
     pub(super) value: &'a [u8],
 }
@@ -106,7 +106,7 @@ fn xor(bytes: &[u8], mask: &[u8]) -> Vec<u8> {
 /// Gives a message another random number, in which the IPv6 addresses inside are hidden (RFC 8489 section 14.2). What covers the
 /// message does not hold any more.
 pub(super) fn renumber(datagram: &mut [u8], id: Id) {
-    let Some(message) = Message::read(datagram) else { return };
+    let Some(message) = StunMessage::read(datagram) else { return };
     let mask = xor(&message.id(), &id);
     let hidden = message.attributes().filter(|a| XORED.contains(&a.kind) && a.value.len() == 20);
     let addresses: Vec<_> = hidden.map(|attribute| HEADER + attribute.at + 4 + 8).collect();
@@ -119,7 +119,7 @@ pub(super) fn renumber(datagram: &mut [u8], id: Id) {
 /// Takes away the relayed addresses that are none: coturn names one beside the real one to a client that asked for another IP
 /// version before.
 pub(super) fn strike_unspecified(datagram: &mut [u8]) {
-    let Some(message) = Message::read(datagram) else { return };
+    let Some(message) = StunMessage::read(datagram) else { return };
     let none =
         |a: &Attribute<'_>| message.address(a.value).is_some_and(|address| address.ip().is_unspecified());
     let relayed = message.attributes().filter(|a| a.kind == XOR_RELAYED_ADDRESS);
@@ -177,9 +177,9 @@ pub(super) fn channel_data(datagram: &[u8]) -> Option<(u16, &[u8])> {
 /// The datagram inside one that a TURN server forwards, in either direction.
 pub(super) fn wrapped(datagram: &[u8]) -> Option<&[u8]> {
     match record::classify(datagram) {
-        Kind::Stun => Message::read(datagram)?.wrapped().map(|(_, inner)| inner),
-        Kind::ChannelData => channel_data(datagram).map(|(_, inner)| inner),
-        Kind::Dtls | Kind::Quic | Kind::Foreign => None,
+        RecordKind::Stun => StunMessage::read(datagram)?.wrapped().map(|(_, inner)| inner),
+        RecordKind::ChannelData => channel_data(datagram).map(|(_, inner)| inner),
+        RecordKind::Dtls | RecordKind::Quic | RecordKind::Foreign => None,
     }
 }
 
@@ -198,9 +198,9 @@ impl Credentials {
     }
 
     /// `true` if `message` is authentic (RFC 8489 section 14.5), and nothing in it is not covered.
-    pub(super) fn verify(&mut self, message: &Message<'_>) -> bool {
+    pub(super) fn verify(&mut self, message: &StunMessage<'_>) -> bool {
         let named = message.attribute(USERNAME).is_some_and(|user| user.starts_with(self.user.as_bytes()));
-        // Strangers are told from the peer before anything is computed for them.
+        // A check of a stranger is recognised before anything is computed for it.
         let Some(tag) = message.attributes().find(|a| a.kind == MESSAGE_INTEGRITY).filter(|_| named) else {
             return false;
         };
@@ -307,7 +307,7 @@ pub(super) mod tests {
 
     fn verifies(datagram: &[u8]) -> bool {
         let mut ours = Credentials::new("ours", "a password of ours").unwrap();
-        ours.verify(&Message::read(datagram).unwrap())
+        ours.verify(&StunMessage::read(datagram).unwrap())
     }
 
     #[test]
@@ -338,16 +338,16 @@ pub(super) mod tests {
     #[test]
     fn only_whole_messages_are_read() {
         let good = check("ours:theirs", "p");
-        assert!(Message::read(&good).is_some());
-        assert!(Message::read(&good[..good.len() - 4]).is_none());
-        assert!(Message::read(&good[..HEADER - 1]).is_none());
+        assert!(StunMessage::read(&good).is_some());
+        assert!(StunMessage::read(&good[..good.len() - 4]).is_none());
+        assert!(StunMessage::read(&good[..HEADER - 1]).is_none());
         let mut other = good.clone();
         other[4] = 0;
-        assert!(Message::read(&other).is_none());
+        assert!(StunMessage::read(&other).is_none());
         // Attributes that lie about their length end the walk.
         let mut lying = good;
         lying[HEADER + 3] = 255;
-        assert!(Message::read(&lying).unwrap().attribute(MESSAGE_INTEGRITY).is_none());
+        assert!(StunMessage::read(&lying).unwrap().attribute(MESSAGE_INTEGRITY).is_none());
     }
 
     #[test]
@@ -356,7 +356,7 @@ pub(super) mod tests {
             let address = address.parse().unwrap();
             let mut renumbered = bind(0x4001, address);
             renumber(&mut renumbered, [3; 12]);
-            let message = Message::read(&renumbered).unwrap();
+            let message = StunMessage::read(&renumbered).unwrap();
             assert_eq!((message.id(), message.channel()), ([3; 12], Some((0x4001, address))));
         }
     }
@@ -367,7 +367,7 @@ pub(super) mod tests {
         let both = [none, some].map(xored);
         let mut answer = message(0x0103, &both.each_ref().map(|address| (XOR_RELAYED_ADDRESS, &address[..])));
         strike_unspecified(&mut answer);
-        let answer = Message::read(&answer).unwrap();
+        let answer = StunMessage::read(&answer).unwrap();
         let relayed = answer.attribute(XOR_RELAYED_ADDRESS).and_then(|value| answer.address(value));
         assert_eq!(relayed, Some(some));
     }
@@ -375,9 +375,9 @@ pub(super) mod tests {
     #[test]
     fn what_turn_wraps_is_unwrapped() {
         let from = "192.0.2.7:4000".parse().unwrap();
-        assert_eq!(Message::read(&bind(0x4001, from)).unwrap().channel(), Some((0x4001, from)));
+        assert_eq!(StunMessage::read(&bind(0x4001, from)).unwrap().channel(), Some((0x4001, from)));
         let wrapped = indication(from, b"inner");
-        assert_eq!(Message::read(&wrapped).unwrap().wrapped(), Some((from, &b"inner"[..])));
+        assert_eq!(StunMessage::read(&wrapped).unwrap().wrapped(), Some((from, &b"inner"[..])));
         assert_eq!(
             channel_data(&[64, 0, 0, 5, b'i', b'n', b'n', b'e', b'r', 0, 0, 0]),
             Some((0x4000, &b"inner"[..]))

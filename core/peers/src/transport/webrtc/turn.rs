@@ -15,8 +15,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
-use super::config::IceServer;
-use super::stun::{self, Id, Message};
+use peers_proto::signaling::IceServer;
+
+use super::stun::{self, Id, StunMessage};
 use crate::random;
 
 /// The code with which a TURN server refused an allocation (RFC 8656 section 7.3).
@@ -35,8 +36,8 @@ pub(super) struct Accounts(Vec<(String, String)>);
 
 impl Accounts {
     pub(super) fn new(servers: &[IceServer]) -> Self {
-        let accounts = servers.iter().filter(|server| !server.username.is_empty());
-        Self(accounts.map(|server| (server.username.clone(), server.credential.clone())).collect())
+        let accounts = servers.iter().filter_map(IceServer::account);
+        Self(accounts.map(|(username, credential)| (username.to_owned(), credential.to_owned())).collect())
     }
 
     /// Signs a request that says who asks.
@@ -58,7 +59,7 @@ impl std::fmt::Debug for Accounts {
 
 /// The TURN servers one socket speaks to.
 #[derive(Debug, Default)]
-pub(super) struct Turn {
+pub(super) struct TurnClient {
     servers: BTreeMap<Address, Server>,
 }
 
@@ -67,7 +68,7 @@ type Address = (IpAddr, u16);
 
 /// The fate of a datagram to a TURN server.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Outgoing<'a> {
+pub(super) enum TurnOutput<'a> {
     Send(Cow<'a, [u8]>),
     /// The stack need not know.
     Drop,
@@ -77,7 +78,7 @@ pub(super) enum Outgoing<'a> {
 
 /// The consequences of an answer.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Incoming {
+pub(super) struct TurnReceived {
     /// Sent to the server in the stack's stead, which does not see the answer.
     pub(super) again: Option<Vec<u8>>,
     /// The server refuses an allocation, with this code.
@@ -86,7 +87,7 @@ pub(super) struct Incoming {
     pub(super) id: Option<Id>,
 }
 
-impl Incoming {
+impl TurnReceived {
     /// The stack deals with other refusals than that of an allocation.
     fn refusal(kind: u16, code: u16) -> Self {
         Self { refused: Some(code).filter(|_| kind == stun::ALLOCATE_REQUEST), ..Self::default() }
@@ -102,7 +103,7 @@ struct Server {
     /// It relays no IPv4.
     ipv6: bool,
     /// Requests without an answer, the oldest first.
-    pending: VecDeque<Pending>,
+    pending: VecDeque<PendingRequest>,
     /// Peers it does not forward to.
     forbidden: BTreeSet<IpAddr>,
     allocation: Option<Allocation>,
@@ -111,7 +112,7 @@ struct Server {
 }
 
 #[derive(Debug)]
-struct Pending {
+struct PendingRequest {
     /// The number by which the stack knows it.
     known: Id,
     /// As it was sent last.
@@ -128,7 +129,7 @@ struct Allocation {
     request: Vec<u8>,
 }
 
-impl Turn {
+impl TurnClient {
     /// Judges a STUN message of the stack. `routed` says whether the system sends from this socket's address to the server.
     pub(super) fn sending<'a>(
         &mut self,
@@ -136,30 +137,31 @@ impl Turn {
         to: SocketAddr,
         accounts: &Accounts,
         routed: impl FnOnce() -> bool,
-    ) -> Outgoing<'a> {
-        let plain = Outgoing::Send(Cow::Borrowed(datagram));
-        let Some(message) = Message::read(datagram).filter(|message| REQUESTS.contains(&message.kind)) else {
+    ) -> TurnOutput<'a> {
+        let plain = TurnOutput::Send(Cow::Borrowed(datagram));
+        let Some(message) = StunMessage::read(datagram).filter(|message| REQUESTS.contains(&message.kind))
+        else {
             return plain;
         };
         let to = (to.ip(), to.port());
         let server = self.servers.entry(to).or_insert_with(|| Server::new(routed()));
         if !server.routed {
-            return Outgoing::Refuse;
+            return TurnOutput::Refuse;
         }
         if server.released {
-            return Outgoing::Drop;
+            return TurnOutput::Drop;
         }
         // The stack repeats what has gone again already.
         if let Some(pending) = server.pending.iter().find(|p| p.known == message.id() && p.again > 0) {
-            return Outgoing::Send(Cow::Owned(pending.request.clone()));
+            return TurnOutput::Send(Cow::Owned(pending.request.clone()));
         }
         match server.mend(&message, to.0, accounts) {
             Mended::Nothing => server.expect(message.id(), datagram),
             Mended::Request(request) => {
                 server.expect(message.id(), &request);
-                return Outgoing::Send(Cow::Owned(request));
+                return TurnOutput::Send(Cow::Owned(request));
             }
-            Mended::Pointless => return Outgoing::Drop,
+            Mended::Pointless => return TurnOutput::Drop,
         }
         plain
     }
@@ -167,23 +169,23 @@ impl Turn {
     /// Looks at a STUN message that the stack may see. `fresh` makes random numbers.
     pub(super) fn receiving(
         &mut self,
-        message: &Message<'_>,
+        message: &StunMessage<'_>,
         from: SocketAddr,
         accounts: &Accounts,
         fresh: impl FnOnce() -> Id,
-    ) -> Incoming {
+    ) -> TurnReceived {
         let from = (from.ip(), from.port());
-        let Some(server) = self.servers.get_mut(&from) else { return Incoming::default() };
+        let Some(server) = self.servers.get_mut(&from) else { return TurnReceived::default() };
         let Some(at) = server.pending.iter().position(|pending| pending.id == message.id()) else {
-            return Incoming::default();
+            return TurnReceived::default();
         };
-        let Some(mut pending) = server.pending.remove(at) else { return Incoming::default() };
+        let Some(mut pending) = server.pending.remove(at) else { return TurnReceived::default() };
         let id = Some(pending.known).filter(|known| *known != pending.id);
         let incoming = server.answered(message, &mut pending, from.0, accounts, fresh);
         if incoming.again.is_some() && pending.again > 0 {
             server.pending.push_back(pending);
         }
-        Incoming { id, ..incoming }
+        TurnReceived { id, ..incoming }
     }
 
     /// Gives up all allocations but the one whose address is `kept`. Returns what to send, and to whom.
@@ -228,7 +230,7 @@ impl Server {
         }
     }
 
-    fn mend(&self, request: &Message<'_>, ip: IpAddr, accounts: &Accounts) -> Mended {
+    fn mend(&self, request: &StunMessage<'_>, ip: IpAddr, accounts: &Accounts) -> Mended {
         let (mut attributes, mut changed, mut peers) = (Vec::new(), false, 0);
         // What covers a request is made anew.
         let covers = |kind: u16| matches!(kind, stun::MESSAGE_INTEGRITY | stun::FINGERPRINT);
@@ -273,13 +275,13 @@ impl Server {
     /// Acts on the answer to a request.
     fn answered(
         &mut self,
-        answer: &Message<'_>,
-        pending: &mut Pending,
+        answer: &StunMessage<'_>,
+        pending: &mut PendingRequest,
         ip: IpAddr,
         accounts: &Accounts,
         fresh: impl FnOnce() -> Id,
-    ) -> Incoming {
-        let Some(request) = Message::read(&pending.request) else { return Incoming::default() };
+    ) -> TurnReceived {
+        let Some(request) = StunMessage::read(&pending.request) else { return TurnReceived::default() };
         if !stun::is_error(answer.kind) {
             return self.granted(&request, &pending.request, answer, accounts);
         }
@@ -296,22 +298,22 @@ impl Server {
                 if let [peer] = peers(&request)[..] {
                     self.forbidden.insert(peer);
                 }
-                return Incoming::default();
+                return TurnReceived::default();
             }
             // The server wants to know who asks.
-            (UNAUTHORIZED, stun::ALLOCATE_REQUEST) if !signed => return Incoming::default(),
-            (_, kind) => return Incoming::refusal(kind, code),
+            (UNAUTHORIZED, stun::ALLOCATE_REQUEST) if !signed => return TurnReceived::default(),
+            (_, kind) => return TurnReceived::refusal(kind, code),
         }
         let kind = request.kind;
         stun::renumber(&mut pending.request, fresh());
-        let Some(request) = Message::read(&pending.request) else { return Incoming::default() };
+        let Some(request) = StunMessage::read(&pending.request) else { return TurnReceived::default() };
         match self.mend(&request, ip, accounts) {
             Mended::Request(again) if pending.again < MAX_AGAIN => {
                 (pending.id, pending.again) = (request.id(), pending.again + 1);
                 pending.request.clone_from(&again);
-                Incoming { again: Some(again), ..Incoming::default() }
+                TurnReceived { again: Some(again), ..TurnReceived::default() }
             }
-            _ => Incoming::refusal(kind, code),
+            _ => TurnReceived::refusal(kind, code),
         }
     }
 
@@ -324,33 +326,33 @@ impl Server {
         if self.pending.len() >= MAX_PENDING {
             self.pending.pop_front();
         }
-        self.pending.push_back(Pending { known: id, request: request.to_vec(), id, again: 0 });
+        self.pending.push_back(PendingRequest { known: id, request: request.to_vec(), id, again: 0 });
     }
 
     fn granted(
         &mut self,
-        request: &Message<'_>,
+        request: &StunMessage<'_>,
         datagram: &[u8],
-        answer: &Message<'_>,
+        answer: &StunMessage<'_>,
         accounts: &Accounts,
-    ) -> Incoming {
+    ) -> TurnReceived {
         if request.kind != stun::ALLOCATE_REQUEST {
-            return Incoming::default();
+            return TurnReceived::default();
         }
         // The request left before the connection settled on another pair.
         if self.released {
-            return Incoming { again: self.release(datagram, accounts), ..Incoming::default() };
+            return TurnReceived { again: self.release(datagram, accounts), ..TurnReceived::default() };
         }
         let named = answer.attributes().filter(|attribute| attribute.kind == stun::XOR_RELAYED_ADDRESS);
         let mut named = named.filter_map(|attribute| answer.address(attribute.value));
         let relayed = named.find(|address| !address.ip().is_unspecified());
         self.allocation = Some(Allocation { relayed, request: datagram.to_vec() });
-        Incoming::default()
+        TurnReceived::default()
     }
 
     /// Ends the allocation that `made` made (RFC 8656 section 8).
     fn release(&self, made: &[u8], accounts: &Accounts) -> Option<Vec<u8>> {
-        let made = Message::read(made)?;
+        let made = StunMessage::read(made)?;
         let nonce = if self.nonce.is_empty() { made.attribute(stun::NONCE)? } else { &self.nonce };
         let attributes = [
             (stun::LIFETIME, &[0; 4][..]),
@@ -378,7 +380,7 @@ fn is_private(ip: IpAddr) -> bool {
     }
 }
 
-fn peers(request: &Message<'_>) -> Vec<IpAddr> {
+fn peers(request: &StunMessage<'_>) -> Vec<IpAddr> {
     let peers = request.attributes().filter(|attribute| attribute.kind == stun::XOR_PEER_ADDRESS);
     peers.filter_map(|attribute| Some(request.address(attribute.value)?.ip())).collect()
 }
@@ -443,37 +445,40 @@ mod tests {
         )
     }
 
-    fn send(turn: &mut Turn, datagram: &[u8]) -> Option<Vec<u8>> {
+    fn send(turn: &mut TurnClient, datagram: &[u8]) -> Option<Vec<u8>> {
         match turn.sending(datagram, server(), &accounts(), || true) {
-            Outgoing::Send(sent) => Some(sent.into_owned()),
-            Outgoing::Drop => None,
-            Outgoing::Refuse => panic!("refused"),
+            TurnOutput::Send(sent) => Some(sent.into_owned()),
+            TurnOutput::Drop => None,
+            TurnOutput::Refuse => panic!("refused"),
         }
     }
 
-    fn receive(turn: &mut Turn, datagram: &[u8]) -> Incoming {
-        turn.receiving(&Message::read(datagram).unwrap(), server(), &accounts(), || [AGAIN; 12])
+    fn receive(turn: &mut TurnClient, datagram: &[u8]) -> TurnReceived {
+        turn.receiving(&StunMessage::read(datagram).unwrap(), server(), &accounts(), || [AGAIN; 12])
     }
 
     #[test]
     fn a_request_with_a_stale_nonce_goes_again_and_later_ones_have_the_new_one() {
         for kind in [stun::REFRESH_REQUEST, stun::ALLOCATE_REQUEST] {
-            let mut turn = Turn::default();
+            let mut turn = TurnClient::default();
             let stale = request(kind, 1, "old", &[]);
             assert_eq!(send(&mut turn, &stale), Some(stale.clone()), "nothing to mend yet");
             let fresh = request(kind, AGAIN, "new", &[]);
-            let expected = Incoming { again: Some(fresh.clone()), ..Incoming::default() };
+            let expected = TurnReceived { again: Some(fresh.clone()), ..TurnReceived::default() };
             assert_eq!(receive(&mut turn, &refusal(kind, 1, 438, "new")), expected);
             assert_eq!(send(&mut turn, &stale), Some(fresh), "repeated by the stack");
             let answer = stun::encode(kind | SUCCESS, [AGAIN; 12], &[]);
-            assert_eq!(receive(&mut turn, &answer), Incoming { id: Some([1; 12]), ..Incoming::default() });
+            assert_eq!(
+                receive(&mut turn, &answer),
+                TurnReceived { id: Some([1; 12]), ..TurnReceived::default() }
+            );
             assert_eq!(send(&mut turn, &request(kind, 2, "old", &[])), Some(request(kind, 2, "new", &[])));
         }
     }
 
     #[test]
     fn a_server_that_finds_every_nonce_stale_is_not_asked_for_ever() {
-        let mut turn = Turn::default();
+        let mut turn = TurnClient::default();
         send(&mut turn, &request(stun::REFRESH_REQUEST, 1, "0", &[]));
         let mut id = 1;
         let again = (1..100).filter(|n| {
@@ -488,38 +493,42 @@ mod tests {
     fn a_refused_allocation_is_reported_with_its_code() {
         let kind = stun::ALLOCATE_REQUEST;
         for code in [401, 403, 486] {
-            let mut turn = Turn::default();
+            let mut turn = TurnClient::default();
             let anonymous = stun::encode(kind, [1; 12], &[]);
             assert_eq!(send(&mut turn, &anonymous), Some(anonymous));
-            assert_eq!(receive(&mut turn, &refusal(kind, 1, 401, "n")), Incoming::default(), "a question");
+            assert_eq!(
+                receive(&mut turn, &refusal(kind, 1, 401, "n")),
+                TurnReceived::default(),
+                "a question"
+            );
             send(&mut turn, &request(kind, 2, "n", &[]));
-            let reported = Incoming { refused: Some(code), ..Incoming::default() };
+            let reported = TurnReceived { refused: Some(code), ..TurnReceived::default() };
             assert_eq!(receive(&mut turn, &refusal(kind, 2, code, "n")), reported);
-            assert_eq!(receive(&mut turn, &refusal(kind, 2, code, "n")), Incoming::default(), "unasked");
+            assert_eq!(receive(&mut turn, &refusal(kind, 2, code, "n")), TurnReceived::default(), "unasked");
         }
     }
 
     #[test]
     fn a_server_without_ipv4_is_asked_for_ipv6() {
         let kind = stun::ALLOCATE_REQUEST;
-        let mut turn = Turn::default();
+        let mut turn = TurnClient::default();
         send(&mut turn, &stun::encode(kind, [1; 12], &[]));
         let family = (stun::REQUESTED_ADDRESS_FAMILY, &IPV6[..]);
         let again = Some(stun::encode(kind, [AGAIN; 12], &[family]));
-        let expected = Incoming { again, ..Incoming::default() };
+        let expected = TurnReceived { again, ..TurnReceived::default() };
         assert_eq!(receive(&mut turn, &refusal(kind, 1, 440, "n")), expected);
         let signed = request(kind, 2, "n", &[]);
         let message = send(&mut turn, &signed).unwrap();
-        assert_eq!(Message::read(&message).unwrap().attribute(family.0), Some(family.1));
+        assert_eq!(StunMessage::read(&message).unwrap().attribute(family.0), Some(family.1));
         assert_eq!(receive(&mut turn, &refusal(kind, 2, 440, "n")).refused, Some(440));
     }
 
     #[test]
     fn a_peer_that_is_forbidden_is_asked_for_once() {
-        let mut turn = Turn::default();
+        let mut turn = TurnClient::default();
         let kind = stun::CREATE_PERMISSION_REQUEST;
         assert!(send(&mut turn, &permission(1, "n", &[peer(1)])).is_some());
-        assert_eq!(receive(&mut turn, &refusal(kind, 1, 403, "n")), Incoming::default());
+        assert_eq!(receive(&mut turn, &refusal(kind, 1, 403, "n")), TurnReceived::default());
         assert!((2..200).all(|id| send(&mut turn, &permission(id, "n", &[peer(1)])).is_none()));
         let refresh = permission(201, "n", &[peer(1), peer(2)]);
         assert_eq!(send(&mut turn, &refresh), Some(permission(201, "n", &[peer(2)])), "the others' refresh");
@@ -529,10 +538,10 @@ mod tests {
     fn a_server_on_the_internet_is_not_asked_for_a_way_into_private_networks() {
         for private in [[10, 1, 0, 2], [192, 168, 1, 2], [100, 64, 0, 1], [169, 254, 0, 1], [127, 0, 0, 1]] {
             let request = permission(1, "n", &[(private, 5000).into()]);
-            assert_eq!(send(&mut Turn::default(), &request), None, "{private:?}");
+            assert_eq!(send(&mut TurnClient::default(), &request), None, "{private:?}");
             let inside = ([10, 0, 0, 1], 3478).into();
-            let sent = Turn::default().sending(&request, inside, &accounts(), || true);
-            assert_eq!(sent, Outgoing::Send(Cow::Borrowed(&request[..])));
+            let sent = TurnClient::default().sending(&request, inside, &accounts(), || true);
+            assert_eq!(sent, TurnOutput::Send(Cow::Borrowed(&request[..])));
         }
         assert!(!reaches([192, 0, 2, 1].into(), "fd00::1".parse().unwrap()));
     }
@@ -540,7 +549,10 @@ mod tests {
     #[test]
     fn of_several_sockets_one_asks() {
         let allocate = stun::encode(stun::ALLOCATE_REQUEST, [1; 12], &[]);
-        assert_eq!(Turn::default().sending(&allocate, server(), &accounts(), || false), Outgoing::Refuse);
+        assert_eq!(
+            TurnClient::default().sending(&allocate, server(), &accounts(), || false),
+            TurnOutput::Refuse
+        );
     }
 
     #[test]
@@ -551,11 +563,11 @@ mod tests {
             stun::encode(kind, [1; 12], &[(stun::XOR_RELAYED_ADDRESS, &relayed)])
         };
         let ends = |datagram: &[u8]| {
-            let message = Message::read(datagram).unwrap();
+            let message = StunMessage::read(datagram).unwrap();
             (message.kind, message.attribute(stun::LIFETIME)) == (stun::REFRESH_REQUEST, Some(&[0; 4]))
         };
         let begin = || {
-            let mut turn = Turn::default();
+            let mut turn = TurnClient::default();
             send(&mut turn, &request(stun::ALLOCATE_REQUEST, 1, "n", &[]));
             turn
         };

@@ -1,10 +1,10 @@
-//! How much of a data channel may be under way at once.
+//! The window of a data channel: bytes that may be under way at once.
 //!
-//! What the stack has taken and the peer has not acknowledged is either on the path or waits in front of it. Too little
-//! leaves a long path idle; too much makes every call wait behind a transfer. So the window follows the path: what it
-//! carries in a round trip, a quarter more to find out whether it carries more, and a fixed part that keeps both ends
-//! busy. It learns this as BBR does (draft-ietf-ccwg-bbr): from the best recent delivery and the shortest round trip, and
-//! it pauses for a moment when the latter is too old to be trusted.
+//! Bytes that the stack has taken and the peer has not acknowledged are on the path or wait in front of it. Too little leaves a
+//! long path idle; too much makes every call wait behind a transfer. So the window follows the path. It is the bytes of a round
+//! trip, a quarter more to find out whether the path carries more, and a fixed part that keeps both ends busy. It learns this
+//! as BBR does (draft-ietf-ccwg-bbr), from the best recent delivery and the shortest round trip. It pauses for a moment when
+//! the latter is too old to be trusted.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ impl Window {
         }
     }
 
-    /// Whether a frame may be sent, with `outstanding` bytes not acknowledged yet.
+    /// True if a frame may be sent, with `outstanding` bytes not acknowledged yet.
     pub(super) fn admits(&mut self, now: Instant, outstanding: usize) -> bool {
         self.acknowledged = self.sent.saturating_sub(outstanding as u64);
         if self.round.as_ref().is_some_and(|round| self.acknowledged >= round.until) {
@@ -94,12 +94,12 @@ impl Window {
     }
 }
 
-/// Above one, so that the window finds a rate that rises, and by little: what is beyond the path waits in its queues,
-/// and a queue that overflows costs the stack a second.
+/// Above one, so that the window finds a rate that rises. By little: bytes beyond the path's rate wait in its queues, and a
+/// queue that overflows costs the stack a second.
 const GAIN: f64 = 1.25;
-/// What is left of the best delivery after each round trip.
+/// The share of the best delivery that is left after each round trip.
 const FADING: f64 = 0.9;
-/// How long the shortest round trip counts.
+/// Time for which the shortest round trip counts.
 const TRUSTED: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

@@ -15,16 +15,16 @@ use crate::resolver;
 /// Bytes a WebSocket has for what it reads, from its first moment on: a frame. The library's own choice is eight times as much.
 pub(super) const READ_BUFFER: usize = 16 * 1024;
 
-/// What [`upgrade`] opens.
+/// The stream that [`upgrade`] opens.
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Why a WebSocket did not open.
+/// The reason for which a WebSocket did not open.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DialError {
     /// Not a `ws://` or `wss://` URL with a host.
     #[error("not a ws:// or wss:// URL with a host")]
     Url,
-    /// A public address without TLS, and nobody allowed that.
+    /// A public address without TLS, which the options do not allow.
     #[error("the address is public and the URL is not wss://")]
     Insecure,
     /// The host's name has no address now.
@@ -36,7 +36,7 @@ pub enum DialError {
     /// The host's certificate is not accepted, or TLS failed otherwise.
     #[error("TLS: {0}")]
     Tls(String),
-    /// What answers does not speak this protocol.
+    /// The server does not speak this protocol.
     #[error("WebSocket upgrade: {0}")]
     Upgrade(String),
     /// It took longer than [`DIAL_TIMEOUT`](peers_proto::timing::DIAL_TIMEOUT).
@@ -101,7 +101,7 @@ impl Endpoint {
         self.secure
     }
 
-    /// Whether what listens there is on the local network for sure: without TLS nothing else is dialed, and a public name may
+    /// True if the host is on the local network for sure: without TLS no other is dialed, and a public name may
     /// lead anywhere.
     pub(crate) fn is_local(&self) -> bool {
         !self.secure || self.host.parse().is_ok_and(is_local)

@@ -12,10 +12,10 @@ use crate::clock::Clock;
 use crate::random;
 use crate::transport::{Transport, TransportKind};
 
-/// How to dial.
+/// Options of a dial.
 #[derive(Debug, Clone, Default)]
 pub struct DialOptions {
-    /// Whether `ws://` may leave the local network. Frames are sealed all the same; who talks to whom is not.
+    /// True if `ws://` may leave the local network. Frames are sealed all the same; the two addresses are not.
     pub allow_plain_internet: bool,
     /// Whom TLS trusts; [`super::public_roots`] if nothing.
     pub tls: Option<Arc<ClientConfig>>,

@@ -1,7 +1,6 @@
 //! A WebSocket as a transport.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
@@ -16,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, error::ProtocolError};
 
 use crate::clock::Clock;
-use crate::transport::ending::Ending;
+use crate::transport::closed::Closed;
 use crate::transport::{CloseReason, FrameSink, FrameSource, MAX_TRANSPORT_FRAME, Transport, TransportKind};
 
 /// Read and write buffers: several frames for one system call.
@@ -34,27 +33,27 @@ pub(super) fn transport<S>(kind: TransportKind, socket: WebSocketStream<S>) -> T
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let ending = Arc::<Ending>::default();
+    let closed = Closed::default();
     let (sink, stream) = socket.split();
     Transport {
         route: kind.into(),
         binding: Vec::new(),
-        sink: Box::new(WebSocketSink { sink, ending: ending.clone() }),
-        source: Box::new(WebSocketSource { stream, ending }),
+        sink: Box::new(WebSocketSink { sink, closed: closed.clone() }),
+        source: Box::new(WebSocketSource { stream, closed }),
     }
 }
 
 /// Writes gather in a buffer of [`BUFFER`] bytes until it is full or flushed; beyond that `send` waits for TCP.
 struct WebSocketSink<S> {
     sink: SplitSink<WebSocketStream<S>, Message>,
-    ending: Arc<Ending>,
+    closed: Closed,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSink<S> {
     async fn close_with(&mut self, code: CloseCode) {
         let goodbye =
             async { self.sink.send(Message::Close(Some(CloseFrame { code, reason: "".into() }))).await };
-        // Whoever does not take it sees the connection end without it.
+        // A peer that does not take it sees the connection end without it.
         let _ = Clock::system().timeout(timing::CLOSE_GRACE, goodbye).await;
     }
 
@@ -71,30 +70,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSink<S> {
 #[async_trait]
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> FrameSink for WebSocketSink<S> {
     async fn send(&mut self, frame: BytesMut) -> Result<(), CloseReason> {
-        self.ending.check()?;
+        self.closed.check()?;
         if frame.len() > MAX_TRANSPORT_FRAME {
-            return Err(self.ending.end(CloseReason::Protocol("frame above the limit")));
+            return Err(self.closed.set(CloseReason::Protocol("frame above the limit")));
         }
         tokio::select! {
             biased;
             fed = self.sink.feed(Message::Binary(frame.freeze())) => {
-                fed.map_err(|error| self.ending.end(reason(&error)))
+                fed.map_err(|error| self.closed.set(reason(&error)))
             }
-            reason = self.ending.ended() => Err(reason),
+            reason = self.closed.wait() => Err(reason),
         }
     }
 
     async fn flush(&mut self) -> Result<(), CloseReason> {
-        self.ending.check()?;
+        self.closed.check()?;
         tokio::select! {
             biased;
-            flushed = self.sink.flush() => flushed.map_err(|error| self.ending.end(reason(&error))),
-            reason = self.ending.ended() => Err(reason),
+            flushed = self.sink.flush() => flushed.map_err(|error| self.closed.set(reason(&error))),
+            reason = self.closed.wait() => Err(reason),
         }
     }
 
     async fn close(&mut self) {
-        if let Some(code) = Self::goodbye(&self.ending.end(CloseReason::Local)) {
+        if let Some(code) = Self::goodbye(&self.closed.set(CloseReason::Local)) {
             self.close_with(code).await;
         }
     }
@@ -102,13 +101,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> FrameSink for WebSocketSink<S> {
 
 struct WebSocketSource<S> {
     stream: SplitStream<WebSocketStream<S>>,
-    ending: Arc<Ending>,
+    closed: Closed,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSource<S> {
     /// The next frame. Everything else is answered by the protocol's own rules or ends the transport.
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, CloseReason>> {
-        self.ending.check()?;
+        self.closed.check()?;
         loop {
             let Poll::Ready(message) = Pin::new(&mut self.stream).poll_next(cx) else { return Poll::Pending };
             let end = match message {
@@ -118,7 +117,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSource<S> {
                 Some(Ok(Message::Close(_))) | None => CloseReason::Remote,
                 Some(Err(error)) => reason(&error),
             };
-            return Poll::Ready(Err(self.ending.end(end)));
+            return Poll::Ready(Err(self.closed.set(end)));
         }
     }
 }
@@ -126,15 +125,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketSource<S> {
 #[async_trait]
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> FrameSource for WebSocketSource<S> {
     async fn recv(&mut self) -> Result<Bytes, CloseReason> {
-        let ending = self.ending.clone();
+        let closed = self.closed.clone();
         tokio::select! {
             biased;
             frame = std::future::poll_fn(|cx| self.poll_frame(cx)) => frame,
-            reason = ending.ended() => Err(reason),
+            reason = closed.wait() => Err(reason),
         }
     }
 
-    /// Polls once for nobody: the next `recv` polls again before it waits, so no wake-up is lost.
+    /// Polls once without a waker: the next `recv` polls again before it waits, so no wake-up is lost.
     fn try_recv(&mut self) -> Option<Bytes> {
         match self.poll_frame(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(frame)) => Some(frame),
@@ -143,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> FrameSource for WebSocketSource<S
     }
 }
 
-/// What an error of the library means for the transport.
+/// The transport's error for an error of the library.
 fn reason(error: &Error) -> CloseReason {
     match error {
         Error::Capacity(_) => CloseReason::Protocol("frame above the limit"),

@@ -21,16 +21,16 @@ use crate::transport::{Transport, TransportKind};
 #[derive(Debug)]
 pub struct Listener {
     tcp: TcpListener,
-    upgrades: JoinSet<Option<Incoming>>,
+    upgrades: JoinSet<Option<AcceptedSocket>>,
     /// Oldest first.
     order: VecDeque<AbortHandle>,
 }
 
 /// An accepted transport. Nothing about the peer is known yet.
-pub struct Incoming {
+pub struct AcceptedSocket {
     /// The dialer's choice.
     pub connection: ConnectionId,
-    /// Where it comes from, as far as TCP knows: perhaps a proxy.
+    /// The source of the connection, as far as TCP knows: perhaps a proxy.
     pub remote: SocketAddr,
     /// The pipe.
     pub transport: Transport,
@@ -46,7 +46,7 @@ impl Listener {
         Ok(Self { tcp, upgrades: JoinSet::new(), order: VecDeque::new() })
     }
 
-    /// Where it listens.
+    /// The address at which it listens.
     ///
     /// # Errors
     /// What the operating system says.
@@ -59,7 +59,7 @@ impl Listener {
     ///
     /// # Errors
     /// What the operating system says; trying again later may work.
-    pub async fn accept(&mut self) -> io::Result<Incoming> {
+    pub async fn accept(&mut self) -> io::Result<AcceptedSocket> {
         loop {
             tokio::select! {
                 Some(done) = self.upgrades.join_next() => {
@@ -94,7 +94,7 @@ fn gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
-async fn upgrade(tcp: TcpStream, remote: SocketAddr) -> Option<Incoming> {
+async fn upgrade(tcp: TcpStream, remote: SocketAddr) -> Option<AcceptedSocket> {
     tcp.set_nodelay(true).ok()?;
     let mut asked = None;
     #[expect(clippy::result_large_err, reason = "the library's signature")]
@@ -111,10 +111,10 @@ async fn upgrade(tcp: TcpStream, remote: SocketAddr) -> Option<Incoming> {
     match accept_hdr_async_with_config(tcp, check, Some(config)).await {
         Ok(socket) => {
             let (kind, connection) = asked?;
-            Some(Incoming { connection, remote, transport: halves::transport(kind, socket) })
+            Some(AcceptedSocket { connection, remote, transport: halves::transport(kind, socket) })
         }
         Err(error) => {
-            tracing::debug!(%error, "a dialer was turned away");
+            tracing::debug!(%error, "dialer refused");
             None
         }
     }

@@ -1,9 +1,9 @@
-//! Which addresses are near.
+//! Private and link-local address ranges.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Whether nobody on the public internet has this address: loopback, private (RFC 1918), link-local (RFC 3927,
-/// RFC 4291), unique local (RFC 4193), shared by a carrier's NAT (RFC 6598). Decided on the parsed address (S090).
+/// True if no host on the public internet has this address. That is loopback, private (RFC 1918), link-local (RFC 3927, RFC
+/// 4291), unique local (RFC 4193), and shared by a carrier's NAT (RFC 6598). Decided on the parsed address (S090).
 pub fn is_local(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local() || is_shared(ip),

@@ -56,7 +56,7 @@ where
         Self { clock, open, left: left.into(), under_way: FuturesUnordered::new(), next: clock.now() }
     }
 
-    /// The next outcome, and of which address; nothing once all have been told. An outcome that is a success does not end
+    /// The next outcome, and of which address; `None` once all have been returned. An outcome that is a success does not end
     /// the race: what was made may still turn out to be of no use.
     pub(crate) async fn next(&mut self) -> Option<(SocketAddr, Result<T, E>)> {
         loop {

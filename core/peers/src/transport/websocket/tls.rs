@@ -28,7 +28,7 @@ pub fn public_roots() -> Arc<ClientConfig> {
     CONFIG.clone()
 }
 
-/// Why a setting of TLS cannot work.
+/// The reason for which a setting of TLS cannot work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrustError {
     /// Neither PEM with certificates nor one certificate in DER.

@@ -10,7 +10,7 @@ const INSERT_BITS: [u8; 24] = [0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6
 const COPIES: [u32; 24] =
     [2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 18, 22, 30, 38, 54, 70, 102, 134, 198, 326, 582, 1094, 2118];
 const COPY_BITS: [u8; 24] = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8, 9, 10, 24];
-/// Where the commands begin whose insert and copy length codes lie in these ranges of eight, by insert and copy range.
+/// First codes of the commands whose insert and copy length codes lie in these ranges of eight, by insert and copy range.
 const CELLS: [[u16; 3]; 3] = [[128, 192, 384], [256, 320, 512], [448, 576, 640]];
 /// From here on a command is followed by a distance; before, the last distance is meant.
 const FIRST_EXPLICIT: u16 = 128;
@@ -61,7 +61,7 @@ impl Command {
         self.distance.filter(|_| self.symbol >= FIRST_EXPLICIT)
     }
 
-    /// What the symbol leaves open of both lengths.
+    /// Extra bits of both lengths, which the symbol leaves open.
     pub(super) fn write_lengths(&self, out: &mut BitWriter) {
         let (insert, copy) = (usize::from(self.insert_code), usize::from(self.copy_code));
         out.write(u32::from(INSERT_BITS[insert]), u64::from(self.inserted - INSERTS[insert]));
@@ -73,7 +73,7 @@ fn code_of(least: &[u32; 24], length: u32) -> u8 {
     least.partition_point(|l| *l <= length).saturating_sub(1) as u8
 }
 
-/// How far back a copy reaches.
+/// The distance of a copy from its source.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Distance {
     symbol: u16,
@@ -102,7 +102,7 @@ impl Distance {
         usize::from(self.symbol)
     }
 
-    /// What the symbol leaves open.
+    /// Extra bits, which the symbol leaves open.
     pub(super) fn write_rest(self, out: &mut BitWriter) {
         out.write(u32::from(self.extra_bits), u64::from(self.extra));
     }
@@ -110,15 +110,15 @@ impl Distance {
 
 /// The four distances used last, the last one first.
 #[derive(Debug)]
-pub(super) struct Recent([usize; 4]);
+pub(super) struct RecentDistances([usize; 4]);
 
-impl Default for Recent {
+impl Default for RecentDistances {
     fn default() -> Self {
         Self([4, 11, 15, 16])
     }
 }
 
-impl Recent {
+impl RecentDistances {
     pub(super) fn last(&self) -> usize {
         self.0[0]
     }

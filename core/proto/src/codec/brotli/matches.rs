@@ -1,6 +1,6 @@
 //! Finds what was there before.
 
-use super::commands::{Command, Recent};
+use super::commands::{Command, RecentDistances};
 
 /// Shorter copies are found at the last distance only.
 const MIN_MATCH: usize = 4;
@@ -10,11 +10,11 @@ const WAYS: usize = 8;
 const MAX_HASH_BITS: u32 = 14;
 /// Positions that a match may be put off for a better one.
 const MAX_DELAY: usize = 4;
-/// What the better one must be worth more.
+/// The lead in value that the better one must have.
 const DELAY_COST: i32 = 175;
 /// A literal's worth, in the unit of [`Match::score`].
 const LITERAL: i32 = 135;
-/// What doubling a distance costs.
+/// The cost of doubling a distance.
 const DISTANCE_BIT: i32 = 30;
 /// Less is not worth a command.
 const MIN_SCORE: i32 = 100;
@@ -39,7 +39,7 @@ pub(super) struct Matches<'a> {
     hash_bits: u32,
     /// Up to here the body is described.
     done: usize,
-    recent: Recent,
+    recent: RecentDistances,
 }
 
 impl<'a> Matches<'a> {
@@ -52,7 +52,7 @@ impl<'a> Matches<'a> {
             turns: vec![0; 1 << hash_bits],
             hash_bits,
             done: 0,
-            recent: Recent::default(),
+            recent: RecentDistances::default(),
         }
     }
 
@@ -131,7 +131,7 @@ impl<'a> Matches<'a> {
     }
 }
 
-/// How many bytes both begin with alike.
+/// The number of bytes that both begin with alike.
 fn common(a: &[u8], b: &[u8]) -> usize {
     const STEP: usize = size_of::<u64>();
     let words = |bytes: &'_ [u8]| bytes.as_chunks::<STEP>().0.len();

@@ -1,4 +1,4 @@
-//! What is encoded here, another's decoder reads.
+//! Another implementation's decoder reads the output of this encoder.
 
 use proptest::prelude::*;
 

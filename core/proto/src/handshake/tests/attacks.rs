@@ -1,4 +1,4 @@
-//! What happens when somebody is hostile.
+//! Handshakes with hostile peers and hostile networks.
 
 use super::*;
 use proptest::prelude::*;
@@ -10,8 +10,8 @@ const DENIED: &[u8] = &[TAG_DENIED];
 const MALFORMED: &[u8] = &[TAG_ALERT, 1];
 
 /// The only frame that leaves a failed side, and then silence.
-fn farewell(side: &mut Handshake) -> Vec<u8> {
-    let frame = side.poll_output().expect("a farewell");
+fn notice(side: &mut Handshake) -> Vec<u8> {
+    let frame = side.poll_output().expect("a notice");
     assert!(side.poll_output().is_none());
     assert_eq!(side.poll_timeout(), None);
     frame
@@ -23,7 +23,7 @@ type Difference = &'static dyn Fn(&mut Config, &mut Config);
 #[test]
 fn ends_of_two_different_channels_both_fail() {
     let differences: [Difference; 4] = [
-        // Whoever terminates DTLS on both sides shows each end another certificate.
+        // An attacker that terminates DTLS on both sides shows each end another certificate.
         &|a, b| (a.binding, b.binding) = (vec![1; 64], vec![2; 64]),
         &|a, b| (a.binding, b.binding) = (vec![1; 64], vec![]),
         &|a, b| (a.kind, b.kind) = (TransportKind::Lan, TransportKind::Relay),
@@ -33,7 +33,7 @@ fn ends_of_two_different_channels_both_fail() {
         let (mut a, mut b) = pair(change);
         assert_eq!(pass(&mut a, &mut b), Ok(None));
         assert_eq!(pass(&mut b, &mut a), Err(HandshakeError::NotAuthentic));
-        let frame = farewell(&mut a);
+        let frame = notice(&mut a);
         assert_eq!(frame, MALFORMED);
         assert_eq!(b.handle_frame(&frame, T0), Err(HandshakeError::Alerted(Alert::Malformed)));
         assert!(a.finish().is_err() && b.finish().is_err());
@@ -71,7 +71,7 @@ fn replayed_first_message_never_authenticates() {
     assert_eq!(again.handle_frame(&m1, T0), Ok(None));
     again.poll_output().unwrap();
     assert_eq!(again.handle_frame(&m3, T0), Err(HandshakeError::NotAuthentic));
-    assert_eq!(farewell(&mut again), MALFORMED);
+    assert_eq!(notice(&mut again), MALFORMED);
 }
 
 // proves S131, D07
@@ -85,7 +85,7 @@ fn certificate_of_somebody_else_is_refused_on_both_sides() {
     let mut m = Handshake::responder(Config { pairing: true, ..config(&mallory, 22) }, T0).unwrap();
     pass(a, &mut m).unwrap();
     assert_eq!(pass(&mut m, a), Err(HandshakeError::StolenCertificate));
-    assert_eq!(farewell(a), DENIED);
+    assert_eq!(notice(a), DENIED);
 
     let mallory = Person { certificate: person(1).certificate, ..person(8) };
     let mut m = Handshake::initiator(config(&mallory, 11), expect(&person(2)), T0).unwrap();
@@ -93,7 +93,7 @@ fn certificate_of_somebody_else_is_refused_on_both_sides() {
     pass(&mut m, &mut b).unwrap();
     pass(&mut b, &mut m).unwrap();
     assert_eq!(pass(&mut m, &mut b), Err(HandshakeError::StolenCertificate));
-    assert_eq!(farewell(&mut b), DENIED);
+    assert_eq!(notice(&mut b), DENIED);
 }
 
 // proves S126, D07
@@ -106,7 +106,7 @@ fn genuine_device_that_was_not_dialed_is_refused() {
     pass(&mut a, &mut e).unwrap();
     let [expected, reached] = [person(2), eve].map(|p| p.certificate.device_id());
     assert_eq!(pass(&mut e, &mut a), Err(HandshakeError::WrongDevice { expected, reached }));
-    assert_eq!(farewell(&mut a), DENIED, "and the caller's own identity was not shown");
+    assert_eq!(notice(&mut a), DENIED, "and the caller's own identity was not shown");
 }
 
 // proves D06
@@ -120,7 +120,7 @@ fn dialed_device_with_other_keys_than_stored_is_refused() {
     pass(&mut a, &mut b).unwrap();
     let changed = KeyChanged { device: bob.certificate.device_id(), key: PinnedKey::User };
     assert_eq!(pass(&mut b, &mut a), Err(HandshakeError::KeyChanged(changed)));
-    assert_eq!(farewell(&mut a), DENIED);
+    assert_eq!(notice(&mut a), DENIED);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn the_own_certificate_is_refused() {
     let mut b = Handshake::responder(config(&own, 22), T0).unwrap();
     pass(&mut a, &mut b).unwrap();
     assert_eq!(pass(&mut b, &mut a), Err(HandshakeError::Own));
-    assert_eq!(farewell(&mut a), DENIED);
+    assert_eq!(notice(&mut a), DENIED);
 }
 
 // proves S009, D03
@@ -153,7 +153,7 @@ fn downgrade_of_modes_or_versions_in_message_1_is_noticed() {
     let mut m1 = a.poll_output().unwrap();
     m1[34] = 2;
     assert_eq!(b.handle_frame(&m1, T0), Err(HandshakeError::Version));
-    assert_eq!(farewell(&mut b), [TAG_ALERT, 2]);
+    assert_eq!(notice(&mut b), [TAG_ALERT, 2]);
 }
 
 // proves D25
@@ -165,8 +165,12 @@ fn initiator_that_changes_its_number_or_identity_after_message_2_is_refused() {
         let setup = Config { pairing: true, ..config(&mallory, 11) };
         let (mut noise, this) = Handshake::new(true, setup, T0).unwrap();
         let committed = Opening { nonce: this.nonce, certificate: mallory.certificate.clone() };
-        let offer =
-            Offer { versions: vec![1], plain: false, hint: [0; 16], commitment: committed.commitment() };
+        let offer = HandshakeOffer {
+            versions: vec![1],
+            plain: false,
+            hint: [0; 16],
+            commitment: committed.commitment(),
+        };
         let m1 = noise.write(TAG_M1, &offer.encode()).unwrap();
         let mut b = Handshake::responder(Config { pairing: true, ..config(&bob, 22) }, T0).unwrap();
         b.handle_frame(&m1, T0).unwrap();
@@ -180,7 +184,7 @@ fn initiator_that_changes_its_number_or_identity_after_message_2_is_refused() {
         };
         let m3 = noise.write(TAG_M3, &opening.encode()).unwrap();
         assert_eq!(b.handle_frame(&m3, T0), Err(HandshakeError::Commitment));
-        assert_eq!(farewell(&mut b), DENIED);
+        assert_eq!(notice(&mut b), DENIED);
     }
 }
 
@@ -192,11 +196,13 @@ fn before(n: usize) -> (Handshake, Handshake, Vec<u8>) {
         let event = to.handle_frame(&from.poll_output().unwrap(), T0).unwrap();
         match (i, event) {
             // Message 3 was delivered: both consent.
-            (2, Some(Event::Authenticated(_))) => {
+            (2, Some(HandshakeEvent::Authenticated(_))) => {
                 a.accept(b"a").unwrap();
                 b.accept(b"b").unwrap();
             }
-            (1, Some(Event::Authenticated(_))) | (0, None) | (3.., Some(Event::Established)) => {}
+            (1, Some(HandshakeEvent::Authenticated(_)))
+            | (0, None)
+            | (3.., Some(HandshakeEvent::Established)) => {}
             other => panic!("{other:?}"),
         }
     }
@@ -244,10 +250,10 @@ fn every_frame_at_a_wrong_moment_is_a_typed_error() {
     let (mut b, _, ready) = before(4);
     b.handle_frame(&ready, T0).unwrap();
     assert_eq!(b.handle_frame(&ready, T0), Err(HandshakeError::OutOfOrder));
-    assert_eq!(farewell(&mut b), DENIED);
+    assert_eq!(notice(&mut b), DENIED);
 }
 
-/// What anybody on the way can write, at every moment of the handshake.
+/// Frames that anybody on the way can write, at every moment of the handshake.
 fn written_by_anybody() -> impl Iterator<Item = Vec<u8>> {
     let alerts = [0, 1, 2, 3, 4].map(|code| vec![TAG_ALERT, code]);
     let sealed = [0, 1, 16, 17, 64].map(|len| [&[TAG_REFUSED], &vec![0; len][..]].concat());
@@ -263,8 +269,8 @@ fn nothing_that_others_can_write_is_the_peers_word() {
             let error = to.handle_frame(&forged, T0).unwrap_err();
             assert_ne!(error, HandshakeError::Denied, "{forged:?} before frame {n}");
             // Nor does it make this side say no.
-            let farewell: Vec<_> = std::iter::from_fn(|| to.poll_output()).collect();
-            assert!(farewell.iter().all(|frame| frame[0] != TAG_REFUSED), "{farewell:?}");
+            let notice: Vec<_> = std::iter::from_fn(|| to.poll_output()).collect();
+            assert!(notice.iter().all(|frame| frame[0] != TAG_REFUSED), "{notice:?}");
         }
     }
 }
@@ -296,7 +302,7 @@ fn every_failure_after_authentication_looks_the_same() {
     let (mut late, ..) = before(4);
     late.handle_timeout(T0 + HANDSHAKE_TIMEOUT + APPROVAL_TIMEOUT).unwrap_err();
     for side in [&mut b, &mut forged, &mut late] {
-        assert_eq!(farewell(side), DENIED);
+        assert_eq!(notice(side), DENIED);
     }
 }
 
@@ -330,7 +336,7 @@ proptest! {
 
     #[test]
     fn offers_round_trip(versions in prop::collection::btree_set(any::<u8>(), 1..=8), plain: bool, hint: [u8; 16], commitment: [u8; 32]) {
-        let offer = Offer { versions: versions.into_iter().collect(), plain, hint, commitment };
-        prop_assert_eq!(Offer::decode(&offer.encode()), Ok(offer));
+        let offer = HandshakeOffer { versions: versions.into_iter().collect(), plain, hint, commitment };
+        prop_assert_eq!(HandshakeOffer::decode(&offer.encode()), Ok(offer));
     }
 }

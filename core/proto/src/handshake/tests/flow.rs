@@ -1,4 +1,4 @@
-//! What happens between honest devices.
+//! Handshakes between honest devices.
 
 use super::*;
 use crate::seal::SEAL_OVERHEAD;
@@ -44,8 +44,8 @@ fn nothing_is_established_before_both_sides_said_yes() {
     // The initiator's consent arrives while the responder's owner still thinks.
     assert_eq!(pass(&mut a, &mut b), Ok(None));
     assert!(b.poll_output().is_none());
-    assert_eq!(b.accept(b""), Ok(Some(Event::Established)));
-    assert_eq!(pass(&mut b, &mut a), Ok(Some(Event::Established)));
+    assert_eq!(b.accept(b""), Ok(Some(HandshakeEvent::Established)));
+    assert_eq!(pass(&mut b, &mut a), Ok(Some(HandshakeEvent::Established)));
     assert!(a.finish().is_ok() && b.finish().is_ok());
 }
 
@@ -96,15 +96,15 @@ fn both_sides_have_the_digits_before_the_one_that_is_asked_decides() {
             asking.ask().unwrap();
             assert_eq!(asking.ask(), Err(HandshakeError::State), "said once");
             match pass(asking, other) {
-                Ok(Some(Event::Asking(peer))) => assert_eq!(peer.sas, ada.sas),
+                Ok(Some(HandshakeEvent::Asking(peer))) => assert_eq!(peer.sas, ada.sas),
                 unexpected => panic!("{unexpected:?}"),
             }
             if !other_consents_first {
                 other.accept(b"").unwrap();
             }
             assert_eq!(asking.accept(b""), Ok(None));
-            assert_eq!(pass(asking, other), Ok(Some(Event::Established)));
-            assert_eq!(pass(other, asking), Ok(Some(Event::Established)));
+            assert_eq!(pass(asking, other), Ok(Some(HandshakeEvent::Established)));
+            assert_eq!(pass(other, asking), Ok(Some(HandshakeEvent::Established)));
             let ((mut sealer, _), (_, mut opener)) =
                 (a.finish().unwrap().seal.unwrap(), b.finish().unwrap().seal.unwrap());
             let mut frame = BytesMut::from(&b"in step"[..]);
@@ -120,7 +120,7 @@ fn a_side_that_was_asked_refuses_in_words_that_only_it_can_have_written() {
     meet(&mut a, &mut b);
     a.accept(b"").unwrap();
     b.ask().unwrap();
-    assert!(matches!(pass(&mut b, &mut a), Ok(Some(Event::Asking(_)))));
+    assert!(matches!(pass(&mut b, &mut a), Ok(Some(HandshakeEvent::Asking(_)))));
     b.reject();
     assert_eq!(pass(&mut b, &mut a), Err(HandshakeError::Denied));
 }
@@ -130,7 +130,7 @@ fn a_peer_says_that_it_asks_once_before_it_consents_and_says_no_more() {
     let said = |frames: &[(u8, &[u8])]| {
         let (mut a, mut b) = pair(|_, _| ());
         meet(&mut a, &mut b);
-        let State::Deciding(proven) = &mut b.state else { panic!("not authenticated") };
+        let HandshakeState::Deciding(proven) = &mut b.state else { panic!("not authenticated") };
         let mut last = Ok(None);
         for (tag, content) in frames {
             let mut frame = BytesMut::from(*content);
@@ -140,7 +140,7 @@ fn a_peer_says_that_it_asks_once_before_it_consents_and_says_no_more() {
         last
     };
     let (asking, ready) = ((TAG_ASKING, &b""[..]), (TAG_READY, &b""[..]));
-    assert!(matches!(said(&[asking]), Ok(Some(Event::Asking(_)))));
+    assert!(matches!(said(&[asking]), Ok(Some(HandshakeEvent::Asking(_)))));
     assert_eq!(said(&[asking, asking]), Err(HandshakeError::OutOfOrder));
     assert_eq!(said(&[ready, asking]), Err(HandshakeError::OutOfOrder));
     assert_eq!(said(&[(TAG_ASKING, b"x")]), Err(HandshakeError::Malformed("asking")));
@@ -229,7 +229,7 @@ fn people_see_the_same_six_digits_and_every_attempt_has_its_own() {
 
 #[test]
 fn highest_common_version_is_chosen() {
-    let offer = |versions: &[u8]| Offer {
+    let offer = |versions: &[u8]| HandshakeOffer {
         versions: versions.to_vec(),
         plain: false,
         hint: [0; 16],

@@ -45,7 +45,7 @@ pub(crate) struct Setting {
     pub(crate) second: Side,
     /// Bytes a second that reach the victim from its relay.
     pub(crate) slow_link: Option<u64>,
-    /// What carries the dials, if not what carries the rest.
+    /// The transport of the dials, if not that of the rest.
     pub(crate) dials: Option<Carrier>,
     /// The honest calls' p99.
     pub(crate) p99: Duration,
@@ -120,7 +120,7 @@ where
     [Behaviour::relay(name, attack), Behaviour::webrtc(name, attack)]
 }
 
-/// Whether `doing` succeeds before `end`. A sender whose victim takes no more stops with it.
+/// True if `doing` succeeds before `end`. A sender whose victim takes no more stops with it.
 async fn before<T, E>(end: Instant, doing: impl Future<Output = Result<T, E>>) -> bool {
     let left = end.saturating_duration_since(Instant::now());
     !left.is_zero() && matches!(tokio::time::timeout(left, doing).await, Ok(Ok(_)))

@@ -1,4 +1,4 @@
-//! How fast a long or a lossy path is: the session beside the raw channel below it, in turns on one link.
+//! Speed of a long or a lossy path: the session beside the raw channel below it, in turns on one link.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::world::{FAR, Ice, Wire, World};
 
 /// Turns of each side.
 const ROUNDS: usize = 6;
-/// What a connection takes to find its speed, and what is measured then. With loss the stack stands still for a second or more
+/// Time in which a connection finds its speed, and time that is measured. With loss the stack stands still for a second or more
 /// at a time: only many such times make a speed.
 const WARM_UP: Duration = Duration::from_secs(3);
 const MEASURED: Duration = Duration::from_secs(4);
@@ -88,7 +88,7 @@ async fn raw_run(world: &World, measured: Duration) -> Outcome<u64> {
     kb_per_s(&mut pair, measured).await
 }
 
-/// What arrives, in kB (10^3) a second.
+/// Arriving data, in kB (10^3) a second.
 async fn kb_per_s(pair: &mut Pair, measured: Duration) -> Outcome<u64> {
     tokio::time::sleep(WARM_UP).await;
     let (before, began) = (pair.b.ask(&Command::Bytes, "bytes", PATIENCE).await?, std::time::Instant::now());

@@ -24,7 +24,7 @@ pub(crate) fn all(_: bool) -> Vec<Scenario> {
 /// A device that many others have dialed. All is gone when this is dropped.
 pub(super) struct Crowd {
     pub(super) hub: Peer,
-    /// How many of them had an answer.
+    /// The number of them that had an answer.
     served: Value,
     _others: Process,
     _world: World,

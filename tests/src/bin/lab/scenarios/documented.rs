@@ -1,4 +1,4 @@
-//! What core/docs/relay.md tells an operator to set, run as it stands there: reverse proxies in front of the relay, and coturn.
+//! Settings of core/docs/relay.md, run as the page has them: reverse proxies in front of the relay, and coturn.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::world::{FAR, Ice, NEAR, SECRET, TURN_ADDRESS, World};
 
 const PAGE: &str = include_str!("../../../../../core/docs/relay.md");
 const NAME: &str = "relay.example.com";
-/// What the page has for proxies' timeouts, and what a quick run has: more than a device's beat of 30 s, and less than it is
+/// The page's timeout of proxies, and a quick run's: more than a device's beat of 30 s, and less than it is
 /// watched.
 const TIMEOUT: [&str; 2] = ["3m", "50s"];
 

@@ -102,7 +102,7 @@ async fn outages_of(folder: PathBuf, seconds: u64, times: usize) -> Outcome<Valu
     Ok(json!({ "resumed": times, "flow": flow }))
 }
 
-/// Goodbye, a long sleep, and back. The other one goes on sending meanwhile.
+/// An announced absence, a long sleep, and back. The other one goes on sending meanwhile.
 async fn suspended(folder: PathBuf, seconds: u64) -> Outcome<Value> {
     let world = World::of_two(&folder, Nat::PortRestricted, Nat::PortRestricted, Ice::Both, FAR).await?;
     let mut pair = Pair::connect(&world, Carrier::Direct).await?;

@@ -83,7 +83,7 @@ async fn cell(folder: PathBuf, far: Nat, near: Nat) -> Outcome<Value> {
     Ok(json!({ "carrier": best, "usable_ms": usable, "settled_ms": settled }))
 }
 
-/// What the packets say, not the SDK: most bytes went where they should.
+/// The packets' evidence, not the SDK's: most bytes went where they should.
 async fn proven(world: &World, a: &mut Peer, b: &Peer, best: Carrier) -> Outcome<()> {
     let before = world.carried().await?;
     a.order(&Command::Load { with: b.id }, Duration::from_secs(20)).await?;

@@ -1,4 +1,4 @@
-//! What has to work. Each scenario has a world of its own: what one leaves behind cannot help another.
+//! The scenarios. Each has a world of its own: what one leaves behind cannot help another.
 
 mod addresses;
 mod bulk;

@@ -1,4 +1,4 @@
-//! A phone that nobody uses.
+//! A phone in a pocket.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::agent::Command;
 use crate::runner::Scenario;
 
 const CONNECTIONS: u64 = peers_proto::limits::MAX_CONNECTIONS as u64;
-/// How long it is watched.
+/// The time for which it is watched.
 const WATCHED: Duration = Duration::from_secs(144);
 /// 150 an hour.
 const MOST: u32 = 6;

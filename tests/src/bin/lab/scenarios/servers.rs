@@ -15,7 +15,7 @@ use crate::world::{FAR, Ice, World};
 
 /// Devices beside the two: enough for a storm.
 const CROWD: u64 = 40;
-/// How many of them may register within one second: full jitter spreads them over the longest wait, 30 s; a handful more is
+/// Devices that may register within one second: full jitter spreads them over the longest wait, 30 s; a handful more is
 /// chance.
 const STORM: u64 = 12;
 
@@ -27,7 +27,7 @@ pub(crate) fn all(quick: bool) -> Vec<Scenario> {
     ]
 }
 
-/// What is direct does not notice; everybody comes back, but not at once.
+/// Direct sessions do not notice; all devices come back, but not at once.
 async fn relay_killed(folder: PathBuf, seconds: u64) -> Outcome<Value> {
     let mut world = World::of_two(&folder, Nat::PortRestricted, Nat::PortRestricted, Ice::Both, FAR).await?;
     world.add_device("c", "wlan0", 2).await?;

@@ -14,7 +14,7 @@ use crate::runner::Scenario;
 use crate::world::{Ice, NEAR, SECRET, TURN_ADDRESS, World};
 
 const RELAY_ONLY: [&str; 2] = ["--webrtc-only", "--relay-only"];
-/// Longer than a permission and a channel last without a refresh (RFC 8656 sections 9 and 12): both are renewed under a nonce
+/// Longer than a permission and a channel last without a refresh (RFC 8656 sections 9 and 12). Both are renewed under a nonce
 /// that is not the first, the channel twice.
 const LONG: Duration = Duration::from_secs(640);
 

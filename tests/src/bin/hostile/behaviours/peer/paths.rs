@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use peers::clock::Clock;
 use peers::random;
 use peers::transport::Transport;
-use peers_proto::handshake::{Event, Handshake};
+use peers_proto::handshake::{Handshake, HandshakeEvent};
 use peers_proto::id::ConnectionId;
 use peers_proto::limits::{ARRIVAL_BURST, ARRIVALS_PER_SECOND};
 use peers_proto::seal::{Opener, Sealer};
@@ -104,7 +104,7 @@ async fn turned(scene: Scene) -> Outcome<()> {
         scene.victim_orders.lock().await.order(&Order::Trust { device, yes: false }).await?;
         // A victim that has closed the transport has decided, too.
         let sent = transport.sink.send(BytesMut::from(&ready[..])).await;
-        if sent.is_ok() && established == Some(Event::Established) {
+        if sent.is_ok() && established == Some(HandshakeEvent::Established) {
             let seal = handshake.finish()?.seal.ok_or("not sealed")?;
             if answers(&mut transport, seal).await? {
                 return Err("a malicious device's call was answered".into());
@@ -119,14 +119,17 @@ async fn turned(scene: Scene) -> Outcome<()> {
 }
 
 /// Runs a handshake until the victim's READY is here, and this device's is the next output.
-async fn until_ready(transport: &mut Transport, handshake: &mut Handshake) -> Outcome<Option<Event>> {
+async fn until_ready(
+    transport: &mut Transport,
+    handshake: &mut Handshake,
+) -> Outcome<Option<HandshakeEvent>> {
     let clock = Clock::system();
     loop {
         while let Some(frame) = handshake.poll_output() {
             transport.sink.send(BytesMut::from(&frame[..])).await?;
         }
         let frame = transport.source.recv().await?;
-        if let Some(Event::Authenticated(_)) = handshake.handle_frame(&frame, clock.now())? {
+        if let Some(HandshakeEvent::Authenticated(_)) = handshake.handle_frame(&frame, clock.now())? {
             break;
         }
     }
@@ -138,7 +141,7 @@ async fn until_ready(transport: &mut Transport, handshake: &mut Handshake) -> Ou
     Ok(handshake.handle_frame(&frame, clock.now())?)
 }
 
-/// Whether a call is answered with what it asked.
+/// True if a call is answered with its own argument.
 async fn answers(transport: &mut Transport, (mut sealer, mut opener): (Sealer, Opener)) -> Outcome<bool> {
     let mut frame = BytesMut::new();
     Header { kind: FrameKind::Data, seq: 0, ack: 0 }.write(&mut frame);

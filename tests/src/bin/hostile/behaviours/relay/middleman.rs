@@ -137,7 +137,7 @@ async fn meddle(
     Ok(())
 }
 
-/// What was said to an instance of a device that is gone is not for the next one.
+/// A message to an instance of a device that is gone is not for the next one.
 async fn replayed(scene: Scene) -> Outcome<()> {
     let relay = scene.middleman()?.clone();
     let seed: [u8; peers::SEED_LEN] = random::array();

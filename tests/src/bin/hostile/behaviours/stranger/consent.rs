@@ -1,4 +1,4 @@
-//! What needs the consent of the other device.
+//! Actions that need the consent of the other device.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -69,7 +69,7 @@ async fn knocks(scene: Scene, strangers: usize) -> Outcome<()> {
     Ok(())
 }
 
-/// What is wrong with a knock.
+/// Faults of a knock.
 #[derive(Debug, Clone, Copy)]
 enum Forgery {
     Garbage,
@@ -100,7 +100,7 @@ async fn false_knocks(scene: Scene, forgery: Forgery) -> Outcome<()> {
     }
 }
 
-/// What strangers leave for a device that is away neither pushes out what a friend did nor keeps it out.
+/// Messages of strangers to a device that is away neither push out a friend's nor keep them out.
 async fn offline_queue(scene: Scene) -> Outcome<()> {
     let friend = scene.link(0).await?;
     let away = Arc::new(Party::new("away")?);
