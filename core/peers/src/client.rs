@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use peers_proto::end_reason::EndReason;
-use peers_proto::engine::Engine as Control;
 use peers_proto::engine::negotiations::NegotiationConfig;
+use peers_proto::engine::{Engine as Control, TrustBook};
 use peers_proto::id::{DeviceId, UserId};
 use peers_proto::network::{AppState, NetworkSnapshot};
 use peers_proto::trust::TrustLevel;
@@ -19,7 +19,7 @@ use crate::engine::admission::Admissions;
 use crate::engine::control::{self, Controlled};
 use crate::engine::negotiations::NegotiationDriver;
 use crate::engine::relays::Relays;
-use crate::engine::trust::TrustBook;
+use crate::engine::trust::Trust;
 use crate::engine::{Engine, Lifeline, Seen};
 use crate::error::Error;
 use crate::event::{self, ClientState, Event, Events};
@@ -94,7 +94,7 @@ impl Client {
         };
         let engine = Arc::new(Engine {
             settings,
-            trust: TrustBook::new(levels, policy, identity.user_id()),
+            trust: Trust::new(TrustBook::new(levels, identity.user_id()), policy),
             keys,
             certificate,
             clock,

@@ -42,7 +42,7 @@ use contacts::Contacts;
 use control::Controlled;
 use negotiations::NegotiationDriver;
 use relays::Relays;
-use trust::TrustBook;
+use trust::Trust;
 
 /// Everything the tasks of one client share.
 pub(crate) struct Engine {
@@ -53,7 +53,7 @@ pub(crate) struct Engine {
     pub(crate) runtime: Runtime,
     pub(crate) state: watch::Sender<ClientState>,
     pub(crate) events: EventSender,
-    pub(crate) trust: TrustBook,
+    pub(crate) trust: Trust,
     pub(crate) controlled: Controlled,
     pub(crate) relays: Relays,
     pub(crate) negotiations: NegotiationDriver,

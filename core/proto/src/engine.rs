@@ -19,6 +19,7 @@
 //! | requests of the app | `requests` | answered, or dropped by the app |
 //! | decisions to dial and to evict | [`Dialer`] | with the client |
 
+mod admission;
 mod dials;
 mod held;
 pub mod negotiations;
@@ -41,6 +42,7 @@ use network::Suspension;
 use peers::Peers;
 use requests::SessionRequest;
 
+pub use admission::{Admission, Arrivals, Judgement, TrustBook};
 pub use dials::{DialFailure, DialId};
 pub use network::{RelayInput, SessionInput};
 pub use peers::{Join, ReadyConnection};

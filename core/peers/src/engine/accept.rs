@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use peers_proto::certificate::DeviceCertificate;
 use peers_proto::end_reason::EndReason;
+use peers_proto::engine::Admission;
 use peers_proto::handshake::{Authenticated, Config, Expected, Handshake, Sas};
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::keys::DeviceKeys;
@@ -14,7 +15,6 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 
 use super::Engine;
 use super::handshake::{self, Asking, Failure};
-use super::trust::Admission;
 use crate::event::Event;
 use crate::incoming::Incoming;
 use crate::random;
@@ -84,7 +84,7 @@ impl Engine {
         let outcome = handshake::run(&mut transport, handshake, &self.clock, asking, decide).await;
         if said.is_none()
             && let Some(device) = caller
-            && self.trust.compares(device)
+            && self.trust.book().compares(device)
         {
             self.withdraw(device);
         }
@@ -131,7 +131,7 @@ impl Engine {
         if !admitted {
             return None;
         }
-        if let Err(e) = self.trust.pin(&peer.certificate) {
+        if let Err(e) = self.trust.book().pin(&peer.certificate) {
             tracing::warn!(%device, error = %e, "handshake refused");
             return None;
         }
@@ -140,7 +140,7 @@ impl Engine {
 
     /// A device is let in without a question: from now on it may reach this one.
     pub(crate) fn let_in(&self, device: DeviceId) {
-        if self.trust.handle_admitted(device) {
+        if self.trust.book().handle_admitted(device) {
             self.publish_visible();
         }
     }
@@ -161,7 +161,7 @@ impl Engine {
         let engine = self.clone();
         self.spawn(async move {
             engine.clock.sleep(GOODBYE).await;
-            if engine.trust.handle_refused(device) {
+            if engine.trust.book().handle_refused(device) {
                 engine.publish_visible();
             }
         });
@@ -192,7 +192,7 @@ impl Engine {
 
     /// A decision of the app: the session there is follows at once, and what was held for it goes on.
     pub(crate) fn set_trust(self: &Arc<Self>, device: DeviceId, level: TrustLevel) {
-        self.trust.set(device, level);
+        self.trust.book().set(device, level);
         // A session that is being established sees the new level, or is in the registry by now.
         if let Some(session) = self.controlled.session(device) {
             if level <= TrustLevel::Untrusted {
@@ -206,7 +206,7 @@ impl Engine {
 
     /// Tells the relays the devices that may reach this one.
     pub(crate) fn publish_visible(&self) {
-        let visible = self.trust.visible();
+        let visible = self.trust.book().visible();
         self.relays.iter().for_each(|relay| relay.watch_devices(visible.clone()));
     }
 }

@@ -1,14 +1,13 @@
 //! Places for what others begin: each kind of caller has its own, so that strangers cannot take those of known devices.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use peers_proto::bucket::Bucket;
+use peers_proto::engine::Arrivals;
 use peers_proto::id::DeviceId;
-use peers_proto::limits::{
-    ARRIVAL_BURST, ARRIVALS_PER_SECOND, MAX_CONNECTIONS, MAX_DECISIONS, MAX_HANDSHAKES,
-    MAX_STRANGER_HANDSHAKES,
-};
+#[cfg(test)]
+use peers_proto::limits::ARRIVAL_BURST;
+use peers_proto::limits::{MAX_DECISIONS, MAX_HANDSHAKES, MAX_STRANGER_HANDSHAKES};
 use peers_proto::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -63,27 +62,6 @@ pub(crate) struct Question {
 impl Drop for Question {
     fn drop(&mut self) {
         lock(&self.asking).remove(&self.device);
-    }
-}
-
-/// The rates of the devices that connected latest.
-#[derive(Default)]
-struct Arrivals(VecDeque<(DeviceId, Bucket)>);
-
-impl Arrivals {
-    /// More devices than can be connected: the rate of one is not forgotten by others' arrivals alone.
-    const REMEMBERED: usize = 4 * MAX_CONNECTIONS;
-
-    fn take(&mut self, device: DeviceId, now: Instant) -> Option<Instant> {
-        let known = self.0.iter().position(|(other, _)| *other == device).and_then(|at| self.0.remove(at));
-        let (_, mut bucket) =
-            known.unwrap_or_else(|| (device, Bucket::new(ARRIVALS_PER_SECOND, ARRIVAL_BURST)));
-        let ready = bucket.take(1, now);
-        if self.0.len() >= Self::REMEMBERED {
-            self.0.pop_front();
-        }
-        self.0.push_back((device, bucket));
-        ready
     }
 }
 

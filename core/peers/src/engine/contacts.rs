@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use peers_proto::bucket::Bucket;
 use peers_proto::certificate::DeviceCertificate;
+use peers_proto::engine::Admission;
 use peers_proto::id::{ConnectionId, DeviceId, UserId};
 use peers_proto::limits::{KNOCK_BURST, KNOCKS_PER_SECOND, MAX_WATCHED};
 use peers_proto::signaling::knock::{self, SeenKnocks};
@@ -22,7 +23,6 @@ use peers_proto::trust::{KnownKeys, TrustLevel};
 use tokio::sync::Notify;
 
 use super::Engine;
-use super::trust::Admission;
 use crate::error::Error;
 use crate::random;
 
@@ -113,7 +113,7 @@ impl Drop for Wanted {
 impl Engine {
     /// The keys of a device: pinned, or shown by itself.
     pub(crate) fn keys_of(&self, device: DeviceId) -> Option<KnownKeys> {
-        self.trust.known_keys(device).or_else(|| self.contacts.keys_of(device))
+        self.trust.book().known_keys(device).or_else(|| self.contacts.keys_of(device))
     }
 
     /// The level of a device now, by its user too if its keys are known.
@@ -195,7 +195,7 @@ impl Engine {
         if certificate.device_id() != from {
             return Err("the relay put another label on it".into());
         }
-        self.trust.check(&certificate).map_err(|e| e.to_string())?;
+        self.trust.book().check(&certificate).map_err(|e| e.to_string())?;
         // A person is asked once.
         if !self.contacts.lock().seen.insert(from, connection) {
             return Err("it was opened before".into());
@@ -227,7 +227,7 @@ impl Engine {
             }
             Admission::Ask => {
                 // One that was let come a moment ago may have lost the answer.
-                let comes = self.trust.compares(device);
+                let comes = self.trust.book().compares(device);
                 let accepted = comes || self.ask(peer, None).await;
                 if accepted && !comes {
                     self.let_compare(device);
@@ -244,12 +244,12 @@ impl Engine {
             return self.set_trust(device, TrustLevel::Trusted);
         }
         let until = self.clock.now() + COMPARING;
-        self.trust.handle_knock(device, until);
+        self.trust.book().handle_knock(device, until);
         self.publish_visible();
         let engine = self.clone();
         self.spawn(async move {
             engine.clock.sleep_until(until).await;
-            if engine.trust.handle_timeout(engine.clock.now()) {
+            if engine.trust.book().handle_timeout(engine.clock.now()) {
                 engine.publish_visible();
             }
         });

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use peers_proto::end_reason::EndReason;
 use peers_proto::engine::{
-    AppEvent, DialFailure, DialId, Engine as Control, Join, Output, ReadyConnection, RequestId,
+    Admission, AppEvent, DialFailure, DialId, Engine as Control, Join, Output, ReadyConnection, RequestId,
     SessionChange, SessionId, SessionState,
 };
 use peers_proto::handshake::Established;
@@ -23,7 +23,6 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
-use super::trust::Admission;
 use crate::event::Event;
 use crate::random;
 use crate::session::{Driver, NewPath, Notice, PeerInfo, Session, Shared};
@@ -200,10 +199,10 @@ impl Engine {
     fn lock_judged(&self, device: DeviceId, user: UserId) -> (MutexGuard<'_, Inner>, TrustLevel) {
         loop {
             // Not under the lock: the app's policy is asked.
-            let judgement = self.trust.judge(device, Some(user));
+            let (level, judgement) = self.trust.judge(device, Some(user));
             let inner = self.controlled.lock();
-            if self.trust.stands(judgement) {
-                return (inner, judgement.level);
+            if self.trust.book().stands(judgement) {
+                return (inner, level);
             }
         }
     }

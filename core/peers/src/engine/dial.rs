@@ -30,7 +30,7 @@ impl Engine {
         if self.over.is_cancelled() {
             return Err(self.closed());
         }
-        if self.trust.handle_dialed(device) {
+        if self.trust.book().handle_dialed(device) {
             self.deliver_held(device);
             self.publish_visible();
         }

@@ -218,7 +218,7 @@ impl Engine {
     ) -> Result<Contents, String> {
         let opened = Contents::open(sealed, &self.keys, from, connection);
         let (sender, contents) = opened.map_err(|e| e.to_string())?;
-        self.trust.check(&sender).map_err(|e| e.to_string())?;
+        self.trust.book().check(&sender).map_err(|e| e.to_string())?;
         self.contacts.handle_certificate(&sender);
         Ok(contents)
     }
