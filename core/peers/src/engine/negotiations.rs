@@ -28,7 +28,7 @@ use crate::error::Error;
 use crate::random;
 use crate::relay_client::RelayClient;
 use crate::transport::webrtc::{Names, WebRtcConfig};
-use rtc_task::{Command, RtcTask};
+use rtc_task::{RtcCommand, RtcTask};
 
 /// The negotiations of a client, with the dials that wait for them.
 pub(crate) struct NegotiationDriver {
@@ -123,8 +123,7 @@ impl Engine {
         self.with_negotiations(|machine, now| machine.release(device, level, now));
     }
 
-    /// The session with a device is being closed, if `own` by this one. Called before the peer learns of it: what it sends
-    /// afterwards is for another session.
+    /// The session with a device is being closed, by this device if `own`. To be called before the peer learns of it.
     pub(crate) fn session_closes(&self, device: DeviceId, own: bool) {
         self.with_negotiations(|machine, now| machine.session_closes(device, own, now));
     }
@@ -170,13 +169,13 @@ impl Engine {
                 rtc.insert((peer, connection), RtcTask::spawn(self, peer, connection, offer));
             }
             NegotiationOutput::Apply { peer, connection, answer } => {
-                command(peer, connection, Command::Apply(answer));
+                command(peer, connection, RtcCommand::Apply(answer));
             }
             NegotiationOutput::AddCandidates { peer, connection, candidates } => {
-                command(peer, connection, Command::AddCandidates(candidates));
+                command(peer, connection, RtcCommand::AddCandidates(candidates));
             }
             NegotiationOutput::Handshake { peer, connection, epoch } => {
-                command(peer, connection, Command::Handshake { epoch });
+                command(peer, connection, RtcCommand::Handshake { epoch });
             }
             NegotiationOutput::Close { peer, connection } => {
                 let task = rtc.remove(&(peer, connection));
@@ -262,5 +261,44 @@ impl Engine {
             include_loopback: self.settings.loopback,
             ..WebRtcConfig::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: DeviceId = DeviceId::from_bytes([1; 20]);
+
+    fn driver() -> NegotiationDriver {
+        let local = DeviceId::from_bytes([2; 20]);
+        NegotiationDriver::new(NegotiationConfig { local, webrtc: true, relay_only: false })
+    }
+
+    /// The dials that end with the time of an attempt, without an answer.
+    fn concluded(driver: &NegotiationDriver) -> Vec<DialId> {
+        let mut driven = driver.lock();
+        let deadline = driven.machine.poll_timeout().unwrap();
+        driven.machine.handle_timeout(deadline);
+        let outputs = std::iter::from_fn(|| driven.machine.poll_output());
+        let concluded = outputs.filter_map(|output| match output {
+            NegotiationOutput::Concluded { dials, .. } => Some(dials),
+            _ => None,
+        });
+        concluded.flatten().collect()
+    }
+
+    #[tokio::test]
+    async fn each_dial_gets_its_outcome_and_a_dropped_one_leaves_nothing() {
+        let driver = driver();
+        let mut kept = driver.dial(PEER, DialId(1), 1, Instant::ZERO);
+        drop(driver.dial(PEER, DialId(2), 1, Instant::ZERO));
+        let dials = concluded(&driver);
+        assert_eq!(dials, [kept.id], "the dropped dial is cancelled");
+        let failed = Err(NegotiationError::Failed("no answer".into()));
+        driver.conclude(&dials, &failed);
+        assert_eq!((&mut kept.outcome).await, Ok(failed));
+        drop(kept);
+        assert!(driver.lock().dials.is_empty());
     }
 }

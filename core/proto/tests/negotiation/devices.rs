@@ -15,7 +15,7 @@ use peers_proto::trust::TrustLevel;
 
 use crate::random::Random;
 
-/// What may go wrong, in percent where nothing else is said.
+/// The faults of a world, in percent where nothing else is said.
 #[derive(Clone, Copy)]
 struct Faults {
     max_delay: Duration,

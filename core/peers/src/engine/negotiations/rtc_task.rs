@@ -1,4 +1,4 @@
-//! The task of one peer connection: it obeys the negotiations and reports to them.
+//! The task of one peer connection: it performs commands of the negotiations and reports results.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::transport::webrtc::{self, Attempt, Connecting, TurnRefusal};
 
 /// A step of an attempt after its peer connection was made.
-pub(super) enum Command {
+pub(super) enum RtcCommand {
     Apply(SignedDescription),
     AddCandidates(Vec<String>),
     Handshake { epoch: Option<u64> },
@@ -24,7 +24,7 @@ pub(super) enum Command {
 /// transport.
 pub(super) struct RtcTask {
     /// Commands wait while the peer connection is made. The machine bounds them.
-    commands: mpsc::UnboundedSender<Command>,
+    commands: mpsc::UnboundedSender<RtcCommand>,
     negotiation: Arc<OnceLock<webrtc::Negotiation>>,
     _end: DropGuard,
 }
@@ -49,7 +49,7 @@ impl RtcTask {
         Self { commands, negotiation, _end: end.drop_guard() }
     }
 
-    pub(super) fn send(&self, command: Command) {
+    pub(super) fn send(&self, command: RtcCommand) {
         // An error: the task has reported its end.
         let _ = self.commands.send(command);
     }
@@ -75,7 +75,7 @@ impl Task {
     async fn run(
         self,
         offer: Option<SignedDescription>,
-        commands: mpsc::UnboundedReceiver<Command>,
+        commands: mpsc::UnboundedReceiver<RtcCommand>,
         made: &OnceLock<webrtc::Negotiation>,
     ) {
         let Attempt { sdp, negotiation, candidates, connecting, .. } = match self.make(offer).await {
@@ -135,21 +135,21 @@ impl Task {
         self.report(|machine, now| machine.handle_settled(peer, connection, outcome, now));
     }
 
-    /// Passes on what the two sides say about the peer connection, until the task ends.
+    /// Performs commands and reports local candidates until the task ends.
     async fn exchange(
         &self,
         negotiation: &webrtc::Negotiation,
         mut candidates: mpsc::Receiver<String>,
-        mut commands: mpsc::UnboundedReceiver<Command>,
+        mut commands: mpsc::UnboundedReceiver<RtcCommand>,
         begin: oneshot::Sender<Option<u64>>,
     ) {
         let mut begin = Some(begin);
         loop {
             tokio::select! {
                 Some(command) = commands.recv() => match command {
-                    Command::Apply(answer) => self.apply(negotiation, &answer).await,
-                    Command::AddCandidates(candidates) => add_candidates(negotiation, &candidates).await,
-                    Command::Handshake { epoch } => {
+                    RtcCommand::Apply(answer) => self.apply(negotiation, &answer).await,
+                    RtcCommand::AddCandidates(candidates) => add_candidates(negotiation, &candidates).await,
+                    RtcCommand::Handshake { epoch } => {
                         let _ = begin.take().map(|begin| begin.send(epoch));
                     }
                 },
@@ -189,7 +189,7 @@ async fn add_candidates(negotiation: &webrtc::Negotiation, candidates: &[String]
     }
 }
 
-/// Compares the fingerprint in a description, which DTLS goes by, with the signed one.
+/// Compares the fingerprint in a description, which DTLS accepts, with the signed one.
 fn check_fingerprint(description: &SignedDescription) -> Result<(), String> {
     match webrtc::fingerprint_of_sdp(&description.sdp) {
         Ok(described) if described == description.fingerprint => Ok(()),

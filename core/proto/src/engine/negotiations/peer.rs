@@ -254,7 +254,7 @@ impl PeerNegotiation {
     /// The time at which the negotiation is forgotten; none while something is under way.
     pub(super) fn forgotten_at(&self) -> Option<Instant> {
         let busy = self.opening || !self.attempts.is_empty() || !self.dials.is_empty();
-        (!busy && self.machine.poll_timeout().is_none()).then_some(self.idle_at)
+        (!busy).then_some(self.idle_at)
     }
 
     // ---- decisions ----

@@ -164,6 +164,16 @@ fn a_handshake_concludes_every_dial_that_waits() {
 }
 
 #[test]
+fn an_attempt_has_the_epoch_of_the_latest_dial() {
+    let mut device = Device::new();
+    let question = device.ask(1);
+    device.machine.dial(PEER, DialId(2), EPOCH + 1, NOW);
+    let connection = made(&device.receive(PEER, contents(question, 0, Body::Retry { instance: REMOTE })));
+    device.machine.handle_connected(PEER, connection);
+    assert_eq!(device.outputs(), [Handshake { peer: PEER, connection, epoch: Some(EPOCH + 1) }]);
+}
+
+#[test]
 fn an_attempt_of_the_peer_serves_a_dial() {
     let mut device = Device::new();
     device.offered(PEER, conn(1), 1);
@@ -216,6 +226,36 @@ fn a_dial_whose_question_has_no_answer_fails_at_the_deadline() {
     device.ask(1);
     device.machine.handle_timeout(NOW + WEBRTC_ESTABLISHMENT);
     assert_eq!(device.outputs(), [concluded([1], failed("not connected in time"))]);
+}
+
+#[test]
+fn a_dial_whose_question_has_no_answer_waits_for_the_attempt_of_the_peer() {
+    let mut device = Device::new();
+    let to = Some(device.instance(PEER));
+    device.ask(1);
+    let later = NOW + Duration::from_secs(1);
+    device.machine.handle_sealed(PEER, conn(1), "offer".into(), TrustLevel::Trusted, later);
+    let offer = Body::Offer { instance: REMOTE, to, sdp: "offer".into() };
+    device.machine.handle_opened(PEER, Ok(contents(conn(1), 1, offer)), true, later);
+    device.outputs();
+    device.machine.handle_timeout(NOW + WEBRTC_ESTABLISHMENT);
+    assert_eq!(device.outputs(), []);
+    device.machine.handle_settled(PEER, conn(1), Ok(()), later);
+    assert_eq!(device.outputs(), [close(conn(1)), concluded([1], Ok(()))]);
+}
+
+#[test]
+fn the_end_of_an_earlier_connection_does_not_conclude_a_dial() {
+    let mut device = Device::new();
+    let earlier = device.connected(1);
+    device.machine.handle_settled(PEER, earlier, Ok(()), NOW);
+    device.outputs();
+    device.machine.dial(PEER, DialId(2), EPOCH, NOW);
+    let connection = made(&device.outputs());
+    device.machine.handle_failed(PEER, connection, "no socket".into(), NOW);
+    device.outputs();
+    assert_eq!(device.receive(PEER, bye(earlier)), []);
+    assert_eq!(device.closed(connection, None), [concluded([2], failed("no socket"))]);
 }
 
 #[test]
@@ -495,7 +535,10 @@ fn an_offer_is_refused_where_it_improves_nothing() {
     device.seal(PEER, conn(2), "hello", TrustLevel::Trusted);
     device.outputs();
     device.machine.handle_opened(PEER, Ok(contents(conn(2), 0, Body::Hello)), false, NOW);
-    assert!(matches!(device.outputs()[..], [Send { .. }]));
+    assert!(matches!(
+        device.outputs()[..],
+        [Send { contents: Contents { body: Body::Retry { .. }, .. }, .. }]
+    ));
 }
 
 #[test]
@@ -541,7 +584,10 @@ fn a_negotiation_without_an_attempt_is_forgotten() {
     let before = device.instance(PEER);
     let idle = NOW + NEGOTIATION_IDLE;
     assert_eq!(device.machine.poll_timeout(), Some(idle));
-    device.machine.handle_timeout(idle);
+    let later = NOW + Duration::from_secs(30);
+    device.machine.session_closes(PEER, true, later);
+    assert_eq!(device.machine.poll_timeout(), Some(later + NEGOTIATION_IDLE));
+    device.machine.handle_timeout(later + NEGOTIATION_IDLE);
     assert_eq!(device.machine.poll_timeout(), None);
     assert_ne!(device.instance(PEER), before, "a new instance");
 
