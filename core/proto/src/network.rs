@@ -151,11 +151,6 @@ impl Monitor {
     pub fn is_metered(&self) -> bool {
         self.metered
     }
-
-    /// Whether there is a network, as far as anybody has said.
-    pub fn is_online(&self) -> bool {
-        self.acted.as_ref().is_none_or(|snapshot| snapshot.online)
-    }
 }
 
 #[cfg(test)]

@@ -296,11 +296,6 @@ impl Paths {
         self.status
     }
 
-    /// Whether a better path is wanted than there is: none, one that does not answer, or one that is hardly usable.
-    pub fn wants_another(&self) -> bool {
-        self.current_path().is_none_or(|path| path.suspect || path.quality.level() == Level::Bad)
-    }
-
     /// What is known about the path that carries the session.
     pub fn info(&self, now: Instant) -> Option<PathInfo> {
         let Path { route, metrics, quality, .. } = self.current_path()?;

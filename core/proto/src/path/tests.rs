@@ -266,7 +266,6 @@ fn a_silent_path_without_a_reserve_is_verified_then_dead_then_the_session_lost()
     w.took();
     w.pass(2 * SECOND, true);
     assert_eq!(w.took(), [PathEvent::Status(Status::Verifying)]);
-    assert!(w.paths.wants_another());
     w.pass(2 * PING_PATIENCE, true);
     assert_eq!(w.took(), [PathEvent::Dead(direct), PathEvent::Down, PathEvent::Status(Status::Down)]);
     w.pass(RESUME_WINDOW - 2 * SECOND, true);
