@@ -58,7 +58,7 @@ pub struct RelayConfig {
     pub certificate: DeviceCertificate,
     /// The time.
     pub clock: Clock,
-    /// Whom TLS trusts; [`public_roots`] if nothing.
+    /// Certificates and keys that TLS trusts; [`public_roots`] if `None`.
     pub tls: Option<Arc<ClientConfig>>,
     /// The relay's access token, if its operator gave one.
     pub token: Option<String>,

@@ -157,7 +157,7 @@ impl RelayedTransports {
         }
     }
 
-    /// The peer or the relay ended a transport. What arrived before is still read.
+    /// The peer or the relay ended a transport. Frames that arrived before are still read.
     pub(super) fn handle_close(&mut self, key: TransportKey, reason: RelayCloseReason) {
         let end = match reason {
             RelayCloseReason::Closed => CloseReason::Remote,
@@ -199,7 +199,7 @@ impl RelayedTransports {
         ReadOutcome::Frames
     }
 
-    /// This side closes a transport. What waits is written, then the reason. Nothing more is read.
+    /// This side closes a transport. Frames that wait are written, then the reason. Nothing more is read.
     pub(super) fn close(&mut self, key: TransportKey) {
         self.end(key, CloseReason::Local, Some(RelayCloseReason::Closed));
         self.forget_inbound(key);

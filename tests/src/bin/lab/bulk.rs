@@ -54,7 +54,7 @@ impl Bulk {
         Ok(self.attempt.insert(attempt).sdp.clone())
     }
 
-    /// Waits until the raw channel is open. Who has offered gives the peer's answer.
+    /// Waits until the raw channel is open. The offerer passes the peer's answer.
     pub(crate) async fn open(&mut self, answer: Option<&str>) -> Outcome<()> {
         let attempt = self.attempt.take().ok_or("no attempt")?;
         if let Some(answer) = answer {

@@ -236,7 +236,7 @@ async fn many_channels(scene: Scene) -> Outcome<()> {
 async fn texts(scene: Scene, text: &str) -> Outcome<()> {
     let mut link = scene.link(0).await?;
     let bare = BarePeer::connect(&mut link, &scene.victim).await?;
-    // What the victim answers is never taken from the stack.
+    // The victim's answer is never taken from the stack.
     let end = Instant::now() + 2 * FLOOD;
     while before(end, bare.channel.send_text(text)).await {}
     bare.close().await;
