@@ -5,14 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use peers::Client;
 use tokio::sync::watch;
 
-use crate::config::parse_device;
 use crate::inbox::Inbox;
 use crate::log::Logs;
 use crate::runtime::{Runtime, Tasks};
 use crate::session::Sessions;
 use crate::{
-    AppState, Cancellation, ClientConfig, ClientState, Event, Incoming, LogRecord, NetworkSnapshot,
-    PeersError, RelayState, RelayStatus, Session, TrustLevel,
+    AppState, Cancellation, ClientConfig, ClientState, DeviceId, Event, LogRecord, NetworkSnapshot,
+    PeersError, RelayState, RelayStatus, Session, TrustLevel, UserId,
 };
 
 /// Events pulled from the core at once.
@@ -74,13 +73,13 @@ impl PeersClient {
     }
 
     /// This device's id. Fails with [`PeersError::NotStarted`] before `start`.
-    pub fn device_id(&self) -> Result<String, PeersError> {
-        Ok(self.shared.client()?.device_id().to_string())
+    pub fn device_id(&self) -> Result<DeviceId, PeersError> {
+        Ok(self.shared.client()?.device_id())
     }
 
     /// The id of this device's user. Fails with [`PeersError::NotStarted`] before `start`.
-    pub fn user_id(&self) -> Result<String, PeersError> {
-        Ok(self.shared.client()?.user_id().to_string())
+    pub fn user_id(&self) -> Result<UserId, PeersError> {
+        Ok(self.shared.client()?.user_id())
     }
 
     /// The state now.
@@ -88,8 +87,11 @@ impl PeersClient {
         *self.shared.state.borrow()
     }
 
-    /// Waits until the state differs from `seen`, and returns it; `seen` itself when cancelled.
+    /// Waits until the state differs from `seen`, and returns it; `seen` itself when cancelled, and after `shutdown`.
     pub async fn state_after(&self, seen: ClientState, cancel: Option<Arc<Cancellation>>) -> ClientState {
+        if seen == ClientState::Closed {
+            return seen;
+        }
         let mut states = self.shared.state.subscribe();
         let changed = states.wait_for(|state| *state != seen);
         tokio::select! {
@@ -99,12 +101,12 @@ impl PeersClient {
         }
     }
 
-    /// Where each relay stands now, and why one is not reached, in the configuration's order; empty before `start`.
+    /// The state of each relay, and the problem of one that is not reached, in the configuration's order. Empty before `start`.
     pub fn relays(&self) -> Vec<RelayStatus> {
         self.shared.relays.borrow().clone()
     }
 
-    /// Waits until that differs from `seen`, and returns it; `seen` itself when cancelled, and after `shutdown`.
+    /// Waits until these differ from `seen`, and returns it; `seen` itself when cancelled, and after `shutdown`.
     pub async fn relays_after(
         &self,
         seen: Vec<RelayStatus>,
@@ -134,7 +136,7 @@ impl PeersClient {
     /// Takes up to `max` events, oldest first, without waiting.
     pub fn take_events(&self, max: u32) -> Vec<Event> {
         let events = self.shared.events.take(max as usize);
-        events.into_iter().filter_map(|event| self.shared.sessions.event(event)).collect()
+        events.into_iter().map(|event| Event::new(event, &self.shared.sessions)).collect()
     }
 
     /// Waits until there are log records to take. False when there will be no more, and without a log level.
@@ -173,11 +175,10 @@ impl PeersClient {
     /// The session with a device: the one there is, or a new one. Returns when it can be used.
     pub async fn session(
         &self,
-        device: String,
+        device: DeviceId,
         cancel: Option<Arc<Cancellation>>,
     ) -> Result<Arc<Session>, PeersError> {
         let client = self.shared.client()?;
-        let device = parse_device(&device)?;
         let shared = self.shared.clone();
         let work = async move { Ok(shared.sessions.handle(client.session(device).await?)) };
         self.runtime.tasks().run(cancel, work).await
@@ -190,19 +191,19 @@ impl PeersClient {
     }
 
     /// Sets how far a device is trusted, for this run. From `Known` on it is connected by itself.
-    pub fn trust(&self, device: String, level: TrustLevel) -> Result<(), PeersError> {
-        self.shared.client()?.trust(parse_device(&device)?, level.into());
+    pub fn trust(&self, device: DeviceId, level: TrustLevel) -> Result<(), PeersError> {
+        self.shared.client()?.trust(device, level);
         Ok(())
     }
 
     /// A fact about the network, as often as the operating system has one. Fails with [`PeersError::Config`] for an address
     /// that is none.
     pub fn network_changed(&self, snapshot: NetworkSnapshot) -> Result<(), PeersError> {
-        self.shared.client()?.network_changed(snapshot.try_into()?);
+        self.shared.client()?.network_changed(snapshot);
         Ok(())
     }
 
-    /// Whether a person looks at the app. Suspending returns when peers and relays were told goodbye, within two seconds.
+    /// Reports the state of the app. Suspending returns when peers and relays were notified, within two seconds.
     pub async fn set_app_state(
         &self,
         state: AppState,
@@ -210,23 +211,23 @@ impl PeersClient {
     ) -> Result<(), PeersError> {
         let client = self.shared.client()?;
         let work = async move {
-            client.set_app_state(state.into()).await;
+            client.set_app_state(state).await;
             Ok(())
         };
         self.runtime.tasks().run(cancel, work).await
     }
 
-    /// Says goodbye to peers and ends everything: sessions, calls, streams, threads. Any number of times.
+    /// Notifies peers and ends everything: sessions, calls, streams, threads. May be called any number of times.
     pub async fn shutdown(&self) {
         if let Some(client) = self.shared.close() {
             let shared = self.shared.clone();
-            let goodbye = async move {
+            let shutdown = async move {
                 client.shutdown().await;
                 shared.keep_last_events().await;
                 Ok(())
             };
             // An error says that the runtime ended meanwhile, by a second shutdown.
-            let _ = self.runtime.tasks().run(None, goodbye).await;
+            let _ = self.runtime.tasks().run(None, shutdown).await;
         }
         self.runtime.stop().await;
         self.shared.relays.send_modify(|relays| {
@@ -332,37 +333,6 @@ impl Shared {
 
     fn stage(&self) -> MutexGuard<'_, Stage> {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Sessions {
-    /// None for an event that this version of the binding does not know.
-    fn event(&self, event: peers::Event) -> Option<Event> {
-        Some(match event {
-            peers::Event::State(state) => Event::State { state: state.into() },
-            peers::Event::Incoming(incoming) => Event::Incoming { incoming: Incoming::new(incoming) },
-            peers::Event::Connected { session, path } => {
-                Event::Connected { session: self.handle(session), path: path.into() }
-            }
-            peers::Event::PathChanged { session, path } => {
-                Event::PathChanged { session: self.handle(session), path: path.map(Into::into) }
-            }
-            peers::Event::StatusChanged { session, status } => {
-                Event::StatusChanged { session: self.handle(session), status: status.into() }
-            }
-            peers::Event::QualityChanged { session, quality } => {
-                Event::QualityChanged { session: self.handle(session), quality: quality.into() }
-            }
-            peers::Event::Disconnected { session, reason } => {
-                Event::Disconnected { session: self.handle(session), reason: reason.to_string() }
-            }
-            peers::Event::Online(device) => Event::Online { device: device.to_string() },
-            peers::Event::Offline(device) => Event::Offline { device: device.to_string() },
-            peers::Event::Comparing { device, sas } => Event::Comparing { device: device.to_string(), sas },
-            peers::Event::Metered(metered) => Event::Metered { metered },
-            peers::Event::Missed(count) => Event::Missed { count },
-            _ => return None,
-        })
     }
 }
 

@@ -1,22 +1,25 @@
-//! How a client is made.
+//! The configuration of a client.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use peers::{ClientBuilder, DeviceId, GroupId, Identity, RelayAddress, SEED_LEN, Transports, UserId};
+use peers::{ClientBuilder, Identity, RelayAddress, SEED_LEN, Transports};
 use tokio::task::block_in_place;
 
 use crate::handler::Bridge;
 use crate::runtime::Tasks;
-use crate::{CallbackError, LogLevel, PathKind, PathTier, PeersError, RequestHandler, TrustLevel};
+use crate::{
+    CallbackError, DeviceId, GroupId, LogLevel, PathKind, PathTier, PeersError, RequestHandler, TrustLevel,
+    UserId,
+};
 
-/// Everything a client needs to know. Nothing of it is checked or used before `start`.
+/// The settings of a client. Malformed ids fail as they cross; `start` checks and uses the rest.
 #[derive(Clone, Default, uniffi::Record)]
 pub struct ClientConfig {
     /// Relays to register at, at least one.
     pub relays: Vec<RelayEndpoint>,
-    /// Where the device's keys live.
+    /// The place of the device's keys.
     pub identity: IdentitySource,
     /// Shown to peers, at most 64 bytes.
     #[uniffi(default = "")]
@@ -39,23 +42,23 @@ pub struct ClientConfig {
     pub handler: Option<Arc<dyn RequestHandler>>,
     /// Ids of groups this device carries. A group's data passes to and from its `members` only.
     #[uniffi(default = [])]
-    pub groups: Vec<String>,
+    pub groups: Vec<GroupId>,
     /// Devices that are members of groups, as far as the app knows.
     #[uniffi(default = [])]
     pub members: Vec<GroupMember>,
     /// STUN and TURN servers besides those the relay names.
     #[uniffi(default = [])]
     pub ice_servers: Vec<IceServer>,
-    /// What may carry sessions, of [`PathKind::WebRtc`] and [`PathKind::Relay`]; empty for all.
+    /// Transports that may carry sessions, of [`PathKind::WebRtc`] and [`PathKind::Relay`]; empty for all.
     #[uniffi(default = [])]
     pub transports: Vec<PathKind>,
     /// These kinds of path first, in this order; the others follow as they usually do.
     #[uniffi(default = [])]
     pub prefer: Vec<PathTier>,
-    /// Where devices may be reached directly. Not dialed with `relay_only`.
+    /// Addresses of devices that listen. Not dialed with `relay_only`.
     #[uniffi(default = [])]
     pub addresses: Vec<DeviceAddress>,
-    /// How long a session without a path waits for one before it is lost, in milliseconds: a minute without it, a day at most.
+    /// Time for which a session without a path waits for one, in milliseconds: a minute without it, a day at most.
     #[uniffi(default = None)]
     pub resume_window_ms: Option<u64>,
     /// Lets streams marked as bulk go on while data costs money; without it they wait.
@@ -70,7 +73,7 @@ pub struct ClientConfig {
     /// Loopback candidates, for tests and demos on one machine.
     #[uniffi(default = false)]
     pub loopback: bool,
-    /// How much is logged, for `take_logs`; none for nothing.
+    /// The least severity that `take_logs` returns; none for no log.
     #[uniffi(default = None)]
     pub log_level: Option<LogLevel>,
 }
@@ -103,7 +106,7 @@ impl From<RelayEndpoint> for RelayAddress {
     }
 }
 
-/// Where the device's keys live.
+/// The place of the device's keys.
 #[derive(Clone, Default, uniffi::Enum)]
 pub enum IdentitySource {
     /// A file only this user can read; made on first use.
@@ -134,14 +137,14 @@ pub trait SecretStore: Send + Sync {
 #[uniffi::export(with_foreign)]
 pub trait TrustPolicy: Send + Sync {
     /// The level of a device that proved its identity; none makes it an [`crate::Event::Incoming`].
-    fn trust(&self, device: String, user: String) -> Result<Option<TrustLevel>, CallbackError>;
+    fn trust(&self, device: DeviceId, user: UserId) -> Result<Option<TrustLevel>, CallbackError>;
 }
 
 /// A device and how far it is trusted.
 #[derive(Debug, Clone, uniffi::Record)]
 pub struct TrustedDevice {
     /// Its id.
-    pub device: String,
+    pub device: DeviceId,
     /// Its level.
     pub level: TrustLevel,
 }
@@ -150,16 +153,16 @@ pub struct TrustedDevice {
 #[derive(Debug, Clone, uniffi::Record)]
 pub struct GroupMember {
     /// The group's id.
-    pub group: String,
+    pub group: GroupId,
     /// The device's id.
-    pub device: String,
+    pub device: DeviceId,
 }
 
-/// Where a device may be reached directly.
+/// The address of a device that listens.
 #[derive(Debug, Clone, uniffi::Record)]
 pub struct DeviceAddress {
     /// The device's id.
-    pub device: String,
+    pub device: DeviceId,
     /// `ws://` in the local network, or `wss://`.
     pub url: String,
 }
@@ -184,7 +187,7 @@ impl ClientConfig {
         let mut builder = peers::Client::builder()
             .identity(identity)
             .open(self.open)
-            .prefer(self.prefer.into_iter().map(Into::into))
+            .prefer(self.prefer)
             .bulk_on_metered(self.bulk_on_metered)
             .relay_only(self.relay_only)
             .require_sealing(self.require_sealing)
@@ -202,19 +205,19 @@ impl ClientConfig {
             builder = builder.name(self.name);
         }
         for trusted in self.trusted {
-            builder = builder.trust(parse_device(&trusted.device)?, trusted.level.into());
+            builder = builder.trust(trusted.device, trusted.level);
         }
         if let Some(policy) = self.trust_policy {
             builder = builder.trust_policy(Arc::new(AppPolicy(policy)));
         }
         for group in self.groups {
-            builder = builder.group(parse_group(&group)?);
+            builder = builder.group(group);
         }
         for member in self.members {
-            builder = builder.member(parse_group(&member.group)?, parse_device(&member.device)?);
+            builder = builder.member(member.group, member.device);
         }
         for address in self.addresses {
-            builder = builder.address(parse_device(&address.device)?, address.url);
+            builder = builder.address(address.device, address.url);
         }
         if let Some(window) = self.resume_window_ms {
             builder = builder.resume_window(Duration::from_millis(window));
@@ -266,7 +269,7 @@ impl fmt::Debug for RelayEndpoint {
 }
 
 /// The secret of another device of the same user, for that device's own store. `secret` is what the store of one of the user's
-/// devices keeps: it goes from device to device by a way that nobody else sees. Fails with [`PeersError::Identity`] if it is not
+/// devices keeps: it goes from device to device over a channel that is private. Fails with [`PeersError::Identity`] if it is not
 /// 64 bytes.
 #[uniffi::export]
 pub fn another_device(secret: Vec<u8>) -> Result<Vec<u8>, PeersError> {
@@ -305,23 +308,15 @@ fn load_or_store(store: &dyn SecretStore) -> Result<Identity, PeersError> {
 struct AppPolicy(Arc<dyn TrustPolicy>);
 
 impl peers::TrustPolicy for AppPolicy {
-    fn trust(&self, device: DeviceId, user: UserId) -> Option<peers::TrustLevel> {
+    fn trust(&self, device: DeviceId, user: UserId) -> Option<TrustLevel> {
         // The core asks in the middle of its work: other tasks move to another thread meanwhile.
-        let verdict = block_in_place(|| self.0.trust(device.to_string(), user.to_string()));
+        let verdict = block_in_place(|| self.0.trust(device, user));
         match verdict {
-            Ok(level) => level.map(Into::into),
+            Ok(level) => level,
             // A policy that fails allows nothing.
-            Err(_) => Some(peers::TrustLevel::Untrusted),
+            Err(_) => Some(TrustLevel::Untrusted),
         }
     }
-}
-
-pub(crate) fn parse_device(text: &str) -> Result<DeviceId, PeersError> {
-    text.parse().map_err(|error| PeersError::Config { reason: format!("device id: {error}") })
-}
-
-pub(crate) fn parse_group(text: &str) -> Result<GroupId, PeersError> {
-    text.parse().map_err(|error| PeersError::Config { reason: format!("group id: {error}") })
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! The one error apps see, and the one they give.
+//! The error that apps get, and the one that they return.
 
 use crate::FailureCode;
 
-/// Why an operation failed, and what to do about it.
+/// The reason for which an operation failed. Each variant says what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, uniffi::Error)]
 pub enum PeersError {
     /// The client was shut down, or this session or stream was closed here. Make a new client, or get a new session.
@@ -20,7 +20,7 @@ pub enum PeersError {
     /// The device's keys could not be read or kept. Check the file or the secret store; trying again may help.
     #[error("identity: {reason}")]
     Identity {
-        /// What the file system or the store said.
+        /// The message of the file system or the store.
         reason: String,
     },
     /// No relay answers, so peers cannot be found. Wait for the state to be online; the client tries by itself.
@@ -44,7 +44,7 @@ pub enum PeersError {
     /// The session ended and could not be resumed: what was not acknowledged may be lost. Get a new session.
     #[error("session lost: {reason}")]
     SessionLost {
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// Too much is waiting already. Wait for some of it, then try again.
@@ -62,13 +62,13 @@ pub enum PeersError {
     /// Data that is not what it should be. It is the sender's mistake.
     #[error("codec: {reason}")]
     Codec {
-        /// What is wrong with it.
+        /// The defect of the data.
         reason: String,
     },
     /// The peer answered a call with an error. The code says whose turn it is.
     #[error("call failed: {code:?}: {text}")]
     CallFailed {
-        /// What kind of error.
+        /// The kind of error.
         code: FailureCode,
         /// The peer's words.
         text: String,
@@ -107,9 +107,8 @@ impl From<peers::Error> for PeersError {
             peers::Error::NameTooLong => Self::NameTooLong,
             peers::Error::NotInGroup => Self::NotInGroup,
             peers::Error::Codec(reason) => Self::Codec { reason },
-            peers::Error::CallFailed { code, text } => Self::CallFailed { code: code.into(), text },
+            peers::Error::CallFailed { code, text } => Self::CallFailed { code, text },
             peers::Error::Stream(error) => error.into(),
-            other => Self::Internal { reason: other.to_string() },
         }
     }
 }
@@ -123,13 +122,13 @@ impl From<peers::StreamError> for PeersError {
     }
 }
 
-/// What the app's own code may throw back when it is called.
+/// An error that the app's own code may throw when it is called.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, uniffi::Error)]
 pub enum CallbackError {
     /// It did not work.
     #[error("{reason}")]
     Failed {
-        /// Why, for a log or for the error that follows from it.
+        /// The reason, for a log or for the error that follows from it.
         reason: String,
     },
 }

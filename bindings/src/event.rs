@@ -1,10 +1,13 @@
-//! What happens to a client.
+//! Events of a client.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::{ClientState, PathKind, PeersError, Quality, Session, SessionStatus};
+use crate::session::Sessions;
+use crate::{
+    ClientState, DeviceId, EndReason, PathKind, PeersError, Quality, Session, SessionStatus, UserId,
+};
 
-/// Something happened. About one session it comes in this order: `Connected`, what changes, `Disconnected`; the next session
+/// An event of a client. Those of one session come in this order: `Connected`, its changes, `Disconnected`. The next session
 /// with the same device begins later.
 #[derive(uniffi::Enum)]
 pub enum Event {
@@ -21,25 +24,25 @@ pub enum Event {
     /// The device that this one connects to asks its person, who sees the same six digits: show them.
     Comparing {
         /// The device that asks.
-        device: String,
+        device: DeviceId,
         /// As [`Incoming::sas`] there.
         sas: String,
     },
-    /// A session can be used, whoever asked for it.
+    /// A session can be used. It may be one that the peer asked for.
     Connected {
         /// The session.
         session: Arc<Session>,
-        /// What carries it.
+        /// The path that carries it.
         path: PathKind,
     },
     /// A session moved to a path of another kind, or from or to a TURN server.
     PathChanged {
         /// The session.
         session: Arc<Session>,
-        /// What carries it now; none while a new path is looked for.
+        /// The path that carries it now; none while there is none.
         path: Option<PathKind>,
     },
-    /// Whether a session can be used has changed.
+    /// The status of a session changed.
     StatusChanged {
         /// The session.
         session: Arc<Session>,
@@ -57,38 +60,67 @@ pub enum Event {
     Disconnected {
         /// The session.
         session: Arc<Session>,
-        /// Why, as a stable name: `closed`, `closed-by-peer`, `evicted`, `peer-restarted`, `no-path`, `protocol`, `overloaded`.
-        reason: String,
+        /// The reason.
+        reason: EndReason,
     },
     /// A device registered at the relay.
     Online {
         /// The device.
-        device: String,
+        device: DeviceId,
     },
     /// A device left the relay.
     Offline {
         /// The device.
-        device: String,
+        device: DeviceId,
     },
-    /// Data costs money now, or does not any more: while it does, nothing better than there is is looked for, idle paths are
-    /// asked half as often, and streams marked as bulk wait.
+    /// Data began or ceased to cost money. While it does, no session is dialed for a better path, idle paths are probed half
+    /// as often, and streams marked as bulk wait.
     Metered {
-        /// Whether it does.
+        /// True while data costs money.
         metered: bool,
     },
     /// Events older than those that follow were dropped because the app did not take them.
     Missed {
-        /// How many.
+        /// The number of dropped events.
         count: u64,
     },
+}
+
+impl Event {
+    pub(crate) fn new(event: peers::Event, sessions: &Sessions) -> Self {
+        match event {
+            peers::Event::State(state) => Self::State { state: state.into() },
+            peers::Event::Incoming(incoming) => Self::Incoming { incoming: Incoming::new(incoming) },
+            peers::Event::Comparing { device, sas } => Self::Comparing { device, sas },
+            peers::Event::Connected { session, path } => {
+                Self::Connected { session: sessions.handle(session), path }
+            }
+            peers::Event::PathChanged { session, path } => {
+                Self::PathChanged { session: sessions.handle(session), path }
+            }
+            peers::Event::StatusChanged { session, status } => {
+                Self::StatusChanged { session: sessions.handle(session), status }
+            }
+            peers::Event::QualityChanged { session, quality } => {
+                Self::QualityChanged { session: sessions.handle(session), quality: quality.into() }
+            }
+            peers::Event::Disconnected { session, reason } => {
+                Self::Disconnected { session: sessions.handle(session), reason }
+            }
+            peers::Event::Online(device) => Self::Online { device },
+            peers::Event::Offline(device) => Self::Offline { device },
+            peers::Event::Metered(metered) => Self::Metered { metered },
+            peers::Event::Missed(count) => Self::Missed { count },
+        }
+    }
 }
 
 /// An unknown device that asks for a session. Dropping it rejects. One that has knocked asks twice: first whether it may come
 /// and be compared, then, in another of these, with the digits.
 #[derive(uniffi::Object)]
 pub struct Incoming {
-    device: String,
-    user: String,
+    device: DeviceId,
+    user: UserId,
     name: String,
     sas: Option<String>,
     decision: Mutex<Option<peers::Incoming>>,
@@ -97,8 +129,8 @@ pub struct Incoming {
 impl Incoming {
     pub(crate) fn new(incoming: peers::Incoming) -> Arc<Self> {
         Arc::new(Self {
-            device: incoming.device().to_string(),
-            user: incoming.user().to_string(),
+            device: incoming.device(),
+            user: incoming.user(),
             name: incoming.name().to_string(),
             sas: incoming.sas().map(str::to_owned),
             decision: Mutex::new(Some(incoming)),
@@ -112,23 +144,23 @@ impl Incoming {
 
 #[uniffi::export]
 impl Incoming {
-    /// Who asks, proven.
-    pub fn device(&self) -> String {
-        self.device.clone()
+    /// The device that asks, proven.
+    pub fn device(&self) -> DeviceId {
+        self.device
     }
 
-    /// Whose device it is, proven.
-    pub fn user(&self) -> String {
-        self.user.clone()
+    /// The user of the device, proven.
+    pub fn user(&self) -> UserId {
+        self.user
     }
 
-    /// What the device calls itself. Its choice: show it, but do not rely on it.
+    /// The name that the device chose: show it, but do not rely on it.
     pub fn name(&self) -> String {
         self.name.clone()
     }
 
-    /// Six digits that the asking device shows at the same time ([`Event::Comparing`]) when nobody is in between; none for a
-    /// knock: they come with the handshake, if it is accepted.
+    /// Six digits that the asking device shows at the same time ([`Event::Comparing`]), unless a third device is in between.
+    /// None for a knock: they come with the handshake, if it is accepted.
     pub fn sas(&self) -> Option<String> {
         self.sas.clone()
     }

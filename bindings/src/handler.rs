@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::runtime::Tasks;
-use crate::{CallbackError, FailureCode, PeersError, lane};
+use crate::{CallbackError, DeviceId, FailureCode, GroupId, PeersError, lane};
 
 /// Answers the calls of peers.
 #[uniffi::export(with_foreign)]
@@ -28,13 +28,13 @@ pub struct InboundRequest {
     /// Tells it from all others, and stands for its responder in [`crate::lane`].
     pub number: u64,
     /// The caller, proven.
-    pub device: String,
+    pub device: DeviceId,
     /// The service called.
     pub service: String,
     /// The method called.
     pub method: String,
     /// The group it is about; both devices are members.
-    pub group: Option<String>,
+    pub group: Option<GroupId>,
     /// The argument.
     pub body: Vec<u8>,
 }
@@ -57,7 +57,7 @@ impl Responder {
 
     /// Says no. The first answer counts.
     pub fn fail(&self, code: FailureCode, text: String) {
-        self.answer(Err(RequestError { code: code.into(), text }));
+        self.answer(Err(RequestError { code, text }));
     }
 }
 
@@ -106,10 +106,10 @@ impl peers::RequestHandler for Bridge {
         let wanted = Wanted(handover.clone());
         let request = InboundRequest {
             number,
-            device: request.device.to_string(),
+            device: request.device,
             service: request.service,
             method: request.method,
-            group: request.group.map(|group| group.to_string()),
+            group: request.group,
             body: request.body.into(),
         };
         Tasks::run_blocking(move || handover.hand_over(request, responder)).await.map_err(|_| failed())?;
@@ -195,7 +195,7 @@ impl Drop for Wanted {
 
 /// The app's own words may say more than the caller should know.
 fn failed() -> RequestError {
-    RequestError { code: peers::FailureCode::Application, text: "the handler failed".into() }
+    RequestError { code: FailureCode::Application, text: "the handler failed".into() }
 }
 
 #[cfg(test)]

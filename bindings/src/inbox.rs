@@ -1,10 +1,10 @@
-//! What arrived and was not taken yet.
+//! Items that arrived and were not taken yet.
 
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Separates waiting from taking: whoever waits may go away at any moment, and nothing is lost.
+/// Separates waiting from taking: a wait may be cancelled at any moment, and nothing is lost.
 #[derive(Debug)]
 pub(crate) struct Inbox<T> {
     /// Held by the one who pulls.

@@ -58,7 +58,7 @@ pub(crate) static SESSIONS: Registry<Session> = Registry::new();
 pub(crate) static STREAMS: Registry<Stream> = Registry::new();
 pub(crate) static RESPONDERS: Registry<Responder> = Registry::new();
 
-/// Why a function did nothing.
+/// The reason for which a function did nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refusal {
     OwnMethod = -1,
@@ -107,6 +107,11 @@ fn send_first(session: &Session, messages: &mut &[u8]) -> Result<bool, Refusal> 
     if Session::is_large(body) {
         return Err(Refusal::OwnMethod);
     }
+    let group = match group {
+        "" => None,
+        // The object's own method reports what is wrong with the id.
+        id => Some(id.parse().map_err(|_| Refusal::OwnMethod)?),
+    };
     Ok(session.try_send(group, body)?)
 }
 

@@ -20,7 +20,7 @@
 //! - Swift's generated code ignores task cancellation; a [`Cancellation`] passed along ends the operation there.
 //! - Calls into the app run on the runtime's blocking threads, and neither their errors nor their panics come further.
 //! - The library logs to the client whose thread it is, never to the process.
-//! - Ids cross as text; the façades wrap them.
+//! - Plain types of the core cross as they are (`remote.rs`), ids and addresses as text; the façades wrap them.
 //! - After `shutdown` everything returns [`PeersError::Closed`].
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
@@ -32,10 +32,11 @@ mod error;
 mod event;
 mod handler;
 mod inbox;
-mod kinds;
 pub mod lane;
 mod log;
 mod path;
+mod relays;
+mod remote;
 mod runtime;
 mod session;
 mod stream;
@@ -49,9 +50,13 @@ pub use config::{
 pub use error::{CallbackError, PeersError};
 pub use event::{Event, Incoming};
 pub use handler::{InboundRequest, RequestHandler, Responder};
-pub use kinds::{ClientState, FailureCode, PathKind, RelayProblem, RelayState, RelayStatus, TrustLevel};
 pub use log::{LogLevel, LogRecord};
-pub use path::{AppState, Medium, NetworkSnapshot, PathInfo, PathTier, Quality, QualityLevel, SessionStatus};
+pub use path::{PathInfo, Quality};
+pub use relays::{ClientState, RelayProblem, RelayState, RelayStatus};
+pub use remote::{
+    AppState, DeviceId, EndReason, FailureCode, GroupId, Medium, NetworkSnapshot, PathKind, PathTier,
+    QualityLevel, SessionStatus, TrustLevel, UserId,
+};
 pub use session::{CallRequest, Message, Session};
 pub use stream::Stream;
 

@@ -1,4 +1,4 @@
-//! What the library logs, for the app to put into its own log.
+//! The library's log records, for the app's own log.
 //!
 //! Only statements of our own crates pass: those name no key, no content and no full address. A client's threads log to
 //! that client; a panic, which any thread may have, is written to the logs of all clients. The last records of a log stay here,
@@ -29,14 +29,14 @@ const BATCH: usize = 64;
 /// Crates whose words reach the app.
 const OURS: [&str; 3] = ["peers", "peers_proto", "peers_ffi"];
 
-/// How much is logged, and how grave one record is.
+/// The severity of a record, and the least one that is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum LogLevel {
     /// A defect of this library.
     Error,
     /// Something that should not happen, such as a peer that breaks the protocol.
     Warn,
-    /// What happens to connections and sessions.
+    /// A change of a connection or session.
     Info,
     /// Every step on the way.
     Debug,
@@ -45,11 +45,11 @@ pub enum LogLevel {
 /// One statement.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct LogRecord {
-    /// How grave it is.
+    /// The severity.
     pub level: LogLevel,
     /// The module that says it.
     pub module: String,
-    /// What it says, with names and values.
+    /// The message, with names and values.
     pub text: String,
 }
 
@@ -102,7 +102,7 @@ impl Logs {
         self.taken.fill(pull).await.unwrap_or(false)
     }
 
-    /// Whether there are records, without waiting.
+    /// True if there are records, without waiting.
     pub(crate) fn is_ready(&self) -> bool {
         if self.taken.is_empty()
             && let Ok(mut records) = self.records.try_lock()

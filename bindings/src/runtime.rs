@@ -17,7 +17,7 @@ const WORKERS: usize = 2;
 /// Calls into the app that may be in progress at once. They return at once when the façades make them; more only
 /// queue behind each other.
 const BLOCKING: usize = 8;
-/// What a call into the app may still take while its client shuts down.
+/// Time that a call into the app may still take while its client shuts down.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Owns the threads of one client.
@@ -53,7 +53,7 @@ impl Runtime {
         let (done, stopped) = oneshot::channel();
         let stopper = std::thread::Builder::new().name("peers stop".into()).spawn(move || {
             runtime.shutdown_timeout(PATIENCE);
-            // Nobody waits when the caller was cancelled.
+            // The receiver is gone when the caller was cancelled.
             let _ = done.send(());
         });
         // Without a thread to wait on, the runtime was dropped with the closure, which ends it as well.

@@ -7,11 +7,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use peers::InboundStream;
 
-use crate::config::parse_group;
 use crate::inbox::Inbox;
 use crate::lane::Wait;
+use crate::path::micros;
 use crate::runtime::Tasks;
-use crate::{Cancellation, PathInfo, PathKind, PeersError, SessionStatus, Stream, lane};
+use crate::{
+    Cancellation, DeviceId, GroupId, PathInfo, PathKind, PeersError, SessionStatus, Stream, UserId, lane,
+};
 
 /// Messages pulled from the core at once: a batch costs about as much to cross as one message.
 const MESSAGES: usize = 256;
@@ -20,13 +22,13 @@ const SMALL: usize = 4 * 1024;
 /// Bytes of small messages that share one allocation. It is freed when the last of them is on its way.
 const BLOCK: usize = 32 * 1024;
 
-/// What this device shares with another one, over whichever path works.
+/// The connection of this device with another one, across changes of path.
 #[derive(uniffi::Object)]
 pub struct Session {
     session: peers::Session,
     tasks: Tasks,
     messages: Inbox<peers::Message>,
-    /// Why the messages ended, until that was reported.
+    /// The error with which the messages ended, until it was reported.
     failed: Mutex<Option<PeersError>>,
     streams: Inbox<InboundStream>,
     block: Mutex<BytesMut>,
@@ -38,24 +40,24 @@ pub struct Session {
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Message {
     /// The group it belongs to.
-    pub group: Option<String>,
-    /// What was sent.
+    pub group: Option<GroupId>,
+    /// The bytes that were sent.
     pub body: Vec<u8>,
 }
 
-/// What to ask a peer.
+/// A call of a peer's service.
 #[derive(Debug, Clone, uniffi::Record)]
 pub struct CallRequest {
-    /// Whom to ask there.
+    /// The service.
     pub service: String,
-    /// What to ask for.
+    /// The method.
     pub method: String,
-    /// With what.
+    /// The argument.
     pub body: Vec<u8>,
-    /// On behalf of which group.
+    /// The group on behalf of which it is made.
     #[uniffi(default = None)]
-    pub group: Option<String>,
-    /// How long to wait for the answer; 60 s without it.
+    pub group: Option<GroupId>,
+    /// Time to wait for the answer; 60 s without it.
     #[uniffi(default = None)]
     pub timeout_ms: Option<u64>,
 }
@@ -63,48 +65,48 @@ pub struct CallRequest {
 #[uniffi::export]
 impl Session {
     /// The peer, proven.
-    pub fn device(&self) -> String {
-        self.session.device().to_string()
+    pub fn device(&self) -> DeviceId {
+        self.session.device()
     }
 
-    /// Whose device it is, proven.
-    pub fn user(&self) -> String {
-        self.session.user().to_string()
+    /// The peer's user, proven.
+    pub fn user(&self) -> UserId {
+        self.session.user()
     }
 
-    /// Whether both are handles of one session.
+    /// True if both are handles of one session.
     pub fn is_same(&self, other: Arc<Session>) -> bool {
         self.session == other.session
     }
 
-    /// What the peer calls itself.
+    /// The name that the peer chose.
     pub fn peer_name(&self) -> String {
         self.session.peer_name().to_string()
     }
 
-    /// What carries it now; none while a new path is looked for.
+    /// The path that carries it now; none while there is none.
     pub fn path(&self) -> Option<PathKind> {
-        self.session.path().map(Into::into)
+        self.session.path()
     }
 
-    /// Whether it can be used.
+    /// The status now.
     pub fn status(&self) -> SessionStatus {
-        self.session.status().into()
+        self.session.status()
     }
 
-    /// Whether it has ended. Messages that had arrived can still be taken.
+    /// True once it has ended. Messages that had arrived can still be taken.
     pub fn has_ended(&self) -> bool {
         self.session.has_ended()
     }
 
-    /// What is known about the path that carries it; none while there is none.
+    /// Measurements of the path that carries it; none while there is none.
     pub fn path_info(&self) -> Option<PathInfo> {
         self.session.path_info().map(Into::into)
     }
 
     /// Round trip of the path, in microseconds, once measured.
     pub fn rtt_us(&self) -> Option<u64> {
-        self.session.rtt().and_then(|rtt| u64::try_from(rtt.as_micros()).ok())
+        self.session.rtt().map(micros)
     }
 
     /// The number that stands for it in [`crate::lane`].
@@ -116,11 +118,10 @@ impl Session {
     pub async fn send(
         &self,
         body: Vec<u8>,
-        group: Option<String>,
+        group: Option<GroupId>,
         cancel: Option<Arc<Cancellation>>,
     ) -> Result<(), PeersError> {
         let session = self.session.clone();
-        let group = group.as_deref().map(parse_group).transpose()?;
         let work = async move {
             match group {
                 Some(group) => session.send_to_group(group, body).await?,
@@ -156,8 +157,7 @@ impl Session {
 
     /// Puts back messages that were taken and not used, oldest first.
     pub fn return_messages(&self, unused: Vec<Message>) -> Result<(), PeersError> {
-        let unused: Result<Vec<_>, _> = unused.into_iter().map(TryInto::try_into).collect();
-        self.messages.put_back(unused?);
+        self.messages.put_back(unused.into_iter().map(Into::into).collect());
         Ok(())
     }
 
@@ -168,10 +168,9 @@ impl Session {
         cancel: Option<Arc<Cancellation>>,
     ) -> Result<Vec<u8>, PeersError> {
         let session = self.session.clone();
-        let group = request.group.as_deref().map(parse_group).transpose()?;
         let work = async move {
             let mut call = session.request(&request.service, &request.method);
-            if let Some(group) = group {
+            if let Some(group) = request.group {
                 call = call.group(group);
             }
             if let Some(timeout) = request.timeout_ms {
@@ -186,11 +185,10 @@ impl Session {
     pub async fn open_stream(
         &self,
         name: String,
-        group: Option<String>,
+        group: Option<GroupId>,
         cancel: Option<Arc<Cancellation>>,
     ) -> Result<Arc<Stream>, PeersError> {
         let (session, tasks) = (self.session.clone(), self.tasks.clone());
-        let group = group.as_deref().map(parse_group).transpose()?;
         let work = async move {
             let (send, recv) = match group {
                 Some(group) => session.open_group_stream(group, &name)?,
@@ -245,12 +243,12 @@ impl Session {
         body.len() > SMALL
     }
 
-    /// Queues a message that is not large, of a group unless that is empty. False when the queue is full.
-    pub(crate) fn try_send(&self, group: &str, body: &[u8]) -> Result<bool, PeersError> {
+    /// Queues a message that is not large. False when the queue is full.
+    pub(crate) fn try_send(&self, group: Option<GroupId>, body: &[u8]) -> Result<bool, PeersError> {
         let body = self.copy(body);
         let sent = match group {
-            "" => self.session.try_send_bytes(body),
-            group => self.session.try_send_to_group(parse_group(group)?, body),
+            None => self.session.try_send_bytes(body),
+            Some(group) => self.session.try_send_to_group(group, body),
         };
         match sent {
             Ok(()) => Ok(true),
@@ -314,16 +312,13 @@ fn until_closed(ready: Result<bool, PeersError>) -> Result<bool, PeersError> {
 
 impl From<peers::Message> for Message {
     fn from(message: peers::Message) -> Self {
-        Self { group: message.group.map(|group| group.to_string()), body: message.body.into() }
+        Self { group: message.group, body: message.body.into() }
     }
 }
 
-impl TryFrom<Message> for peers::Message {
-    type Error = PeersError;
-
-    fn try_from(message: Message) -> Result<Self, PeersError> {
-        let group = message.group.as_deref().map(parse_group).transpose()?;
-        Ok(Self { group, body: Bytes::from(message.body) })
+impl From<Message> for peers::Message {
+    fn from(message: Message) -> Self {
+        Self { group: message.group, body: message.body.into() }
     }
 }
 

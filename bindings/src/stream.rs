@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, watch};
 use crate::inbox::Inbox;
 use crate::lane::Wait;
 use crate::runtime::Tasks;
-use crate::{Cancellation, PeersError, lane};
+use crate::{Cancellation, GroupId, PeersError, lane};
 
 /// Bytes pulled from the core at once, so that a large transfer crosses the border a few thousand times, not a million.
 const BATCH: usize = 256 * 1024;
@@ -19,7 +19,7 @@ const BATCH: usize = 256 * 1024;
 #[derive(uniffi::Object)]
 pub struct Stream {
     name: String,
-    group: Option<String>,
+    group: Option<GroupId>,
     tasks: Tasks,
     bulk: BulkMark,
     send: Arc<Half<SendStream>>,
@@ -34,7 +34,7 @@ impl Stream {
     pub(crate) fn new(stream: InboundStream, tasks: Tasks) -> Arc<Self> {
         Arc::new(Self {
             name: stream.name,
-            group: stream.group.map(|group| group.to_string()),
+            group: stream.group,
             tasks,
             bulk: stream.send.bulk(),
             send: Half::new(stream.send),
@@ -49,14 +49,14 @@ impl Stream {
 
 #[uniffi::export]
 impl Stream {
-    /// What its opener called it.
+    /// The name that its opener gave it.
     pub fn name(&self) -> String {
         self.name.clone()
     }
 
     /// The group it belongs to.
-    pub fn group(&self) -> Option<String> {
-        self.group.clone()
+    pub fn group(&self) -> Option<GroupId> {
+        self.group
     }
 
     /// The number that stands for it in [`crate::lane`].
@@ -92,7 +92,7 @@ impl Stream {
         self.tasks.run(cancel, work).await
     }
 
-    /// Whether it is marked as bulk: see [`Stream::set_bulk`].
+    /// True if it is marked as bulk: see [`Stream::set_bulk`].
     pub fn is_bulk(&self) -> bool {
         self.bulk.is_set()
     }

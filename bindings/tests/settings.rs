@@ -1,7 +1,8 @@
-//! Whatever can be set in Rust can be set in Kotlin and in Swift.
+//! Every setting and every method of the core is one in Kotlin and in Swift.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Settings that a façade names otherwise than the core: core, Kotlin, Swift.
@@ -17,6 +18,28 @@ const NAMES: &[(&str, &str, &str)] = &[
 
 /// Fields of the record that a façade fills from a setting of another name: record, both façades.
 const FIELDS: &[(&str, &str)] = &[("services", "handlers"), ("handler", "handlers")];
+
+/// Types of the core, the files that define them and use them, and the receivers of their methods in the second.
+const HANDLES: &[(&str, &str, &str, &[&str])] = &[
+    ("Client", "core/peers/src/client.rs", "bindings/src/client.rs", &["client", "client()?"]),
+    ("Session", "core/peers/src/session.rs", "bindings/src/session.rs", &["session"]),
+    ("CallBuilder<'a>", "core/peers/src/session/call.rs", "bindings/src/session.rs", &["call"]),
+    ("SendStream", "core/peers/src/session/stream.rs", "bindings/src/stream.rs", &["stream", "send"]),
+    ("RecvStream", "core/peers/src/session/stream.rs", "bindings/src/stream.rs", &["stream"]),
+    ("Incoming", "core/peers/src/incoming.rs", "bindings/src/event.rs", &["incoming", "decide()?"]),
+];
+
+/// Methods of the core that do not cross: type, method, reason.
+const NOT_CROSSING: &[(&str, &str, &str)] = &[
+    ("Client", "builder", "the record of the settings takes its place"),
+    ("Client", "relays", "the bindings keep what `watch_relays` reports"),
+    ("Session", "send", "façades encode objects themselves, with `Value`"),
+    ("Session", "recv", "messages cross in batches: `recv_many`"),
+    ("Session", "call", "`request` does the same, with a group and a timeout"),
+    ("Session", "watch_path", "`Event::PathChanged` says the same"),
+    ("Session", "watch_status", "`Event::StatusChanged` says the same"),
+    ("RecvStream", "bulk", "both directions have one mark: `SendStream::bulk`"),
+];
 
 fn source(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
@@ -99,10 +122,35 @@ fn every_setting_crosses() {
     }
 }
 
+/// The public methods of a type of the core that the bindings do not call.
+fn unused_methods((name, definition, user, receivers): &(&str, &str, &str, &[&str])) -> BTreeSet<String> {
+    let (definition, user) = (source(definition), source(user));
+    let block = definition.split(&format!("\nimpl {name} {{\n")).nth(1);
+    let block = block.or_else(|| definition.split(&format!("\nimpl<'a> {name} {{\n")).nth(1));
+    let block = block.unwrap_or_else(|| panic!("no methods of {name}")).split("\n}\n").next().unwrap();
+    let mut methods = [names(block, "    pub fn ", ""), names(block, "    pub async fn ", "")].concat();
+    assert!(methods.len() > 2, "{name}: {methods:?}");
+    methods
+        .retain(|method| !receivers.iter().any(|receiver| user.contains(&format!("{receiver}.{method}("))));
+    methods.into_iter().collect()
+}
+
+#[test]
+fn every_method_of_the_cores_handles_crosses() {
+    for handle in HANDLES {
+        let excepted = NOT_CROSSING.iter().filter(|(name, ..)| *name == handle.0);
+        let excepted: BTreeSet<_> = excepted.map(|(_, method, _)| (*method).to_owned()).collect();
+        assert_eq!(unused_methods(handle), excepted, "methods of {} that do not cross", handle.0);
+    }
+}
+
 #[test]
 fn names_that_are_not_needed_any_more_are_noticed() {
     let settings = settings();
     for (core, ..) in NAMES {
         assert!(settings.iter().any(|setting| setting == core), "{core}");
+    }
+    for (name, method, _) in NOT_CROSSING {
+        assert!(HANDLES.iter().any(|(handle, ..)| handle == name), "{name}::{method}");
     }
 }

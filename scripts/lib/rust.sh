@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Rust: toolchains, cargo tools, the host's library and command, generated bindings.
 
-declare -A CARGO_TOOLS=([cargo-fuzz]=0.13.2)
+declare -A CARGO_TOOLS=([cargo-fuzz]=0.13.2 [cargo-public-api]=0.52.0)
 PATH=$TOOLS/cargo/bin:$PATH
 
 ensure_rust() {

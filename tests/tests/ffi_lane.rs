@@ -37,8 +37,8 @@ impl World {
         far.watch_state().wait_for(|state| *state == peers::ClientState::Online).await.unwrap();
         let near = client(&url);
         near.start(None).await.unwrap();
-        let session = near.session(far.device_id().to_string(), None).await.unwrap();
-        let far_session = far.session(near.device_id().unwrap().parse().unwrap()).await.unwrap();
+        let session = near.session(far.device_id(), None).await.unwrap();
+        let far_session = far.session(near.device_id().unwrap()).await.unwrap();
         Self { relay, near, session, far, _events: events, far_session }
     }
 

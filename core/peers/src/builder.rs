@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use peers_proto::engine::Ways;
 use peers_proto::id::{DeviceId, GroupId};
 use peers_proto::path::{Preference, Tier};
 use peers_proto::signaling::IceServer;
@@ -11,6 +12,7 @@ use peers_proto::timing::{MAX_AWAY, RESUME_WINDOW};
 use peers_proto::trust::TrustLevel;
 
 use crate::client::Client;
+use crate::clock::Clock;
 use crate::engine::trust::TrustPolicy;
 use crate::error::Error;
 use crate::event::Events;
@@ -49,6 +51,25 @@ pub(crate) struct Settings {
     pub(crate) handlers: Handlers,
     pub(crate) preference: Preference,
     pub(crate) resume_window: Duration,
+}
+
+impl Settings {
+    /// The ways to devices that the settings allow.
+    pub(crate) fn ways(&self) -> Ways {
+        let tier = |url: &String| match Endpoint::parse(url) {
+            Ok(endpoint) if endpoint.is_local() => Tier::Lan,
+            _ => Tier::Forwarded,
+        };
+        let with_tiers = |urls: &Vec<String>| urls.iter().map(|url| (url.clone(), tier(url))).collect();
+        Ways {
+            webrtc: self.transports.webrtc,
+            relay: self.transports.relay,
+            relay_only: self.relay_only,
+            turn: false,
+            addresses: self.addresses.iter().map(|(device, urls)| (*device, with_tiers(urls))).collect(),
+            preference: self.preference,
+        }
+    }
 }
 
 /// Builds a [`Client`]. Nothing connects before [`ClientBuilder::start`].
@@ -215,9 +236,18 @@ impl ClientBuilder {
     /// [`Error::Config`] for a URL that is not a relay's or a device's, for an authority or a pin that is none, or a name that is
     /// too long.
     pub async fn start(self) -> Result<(Client, Events), Error> {
+        self.start_with(Clock::system()).await
+    }
+
+    /// As [`ClientBuilder::start`], with a clock of its own: a test that advances it lives through hours in a moment. Peer
+    /// connections keep the system's time.
+    ///
+    /// # Errors
+    /// As [`ClientBuilder::start`].
+    pub async fn start_with(self, clock: Clock) -> Result<(Client, Events), Error> {
         for url in self.settings.addresses.values().flatten() {
             Endpoint::parse(url).map_err(|e| Error::Config(format!("address {url}: {e}")))?;
         }
-        Client::start(self).await
+        Client::start(self, clock).await
     }
 }

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use peers_proto::end_reason::EndReason;
+use peers_proto::engine::Engine as Control;
+use peers_proto::engine::negotiations::NegotiationConfig;
 use peers_proto::id::{DeviceId, UserId};
 use peers_proto::network::{AppState, NetworkSnapshot};
 use peers_proto::trust::TrustLevel;
@@ -13,11 +16,8 @@ use tokio_util::task::TaskTracker;
 use crate::builder::ClientBuilder;
 use crate::clock::Clock;
 use crate::engine::admission::Admissions;
-use crate::engine::dial::Dials;
-use crate::engine::negotiations::Negotiations;
-use crate::engine::network::Surroundings;
-use crate::engine::policy::Policy;
-use crate::engine::registry::Registry;
+use crate::engine::control::{self, Controlled};
+use crate::engine::negotiations::NegotiationDriver;
 use crate::engine::relays::Relays;
 use crate::engine::trust::TrustBook;
 use crate::engine::{Engine, Lifeline, Seen};
@@ -27,7 +27,7 @@ use crate::identity::Identity;
 use crate::relay_address::RelayAddress;
 use crate::relay_client::{RelayClient, RelayConfig, RelayEvent, RelayEvents, RelayStatus, RelayTask};
 use crate::runtime::Runtime;
-use crate::session::{Ended, Handlers, Session};
+use crate::session::{Handlers, Session};
 
 /// This device among its peers. Cheap to clone. Shut it down, or drop every clone, and everything it started ends.
 ///
@@ -55,11 +55,10 @@ impl Client {
         ClientBuilder::new()
     }
 
-    pub(crate) async fn start(builder: ClientBuilder) -> Result<(Self, Events), Error> {
+    pub(crate) async fn start(builder: ClientBuilder, clock: Clock) -> Result<(Self, Events), Error> {
         let runtime = Runtime::current()?;
         let ClientBuilder { relays: urls, identity, name, levels, policy, handlers, mut settings } = builder;
         let identity = identity.unwrap_or_else(Identity::generate);
-        let clock = Clock::system();
         let certificate = identity.certify(&name, clock.unix_now())?;
         let keys = Arc::new(identity.device_keys());
         let over = CancellationToken::new();
@@ -86,8 +85,13 @@ impl Client {
         settings.handlers = Handlers(Arc::new(handlers));
         let (state, watched) = watch::channel(ClientState::Connecting);
         let (events, receiver) = event::channel(watched);
-        let dialing = Policy::new(certificate.device_id(), settings.preference, clock.now());
+        let machine = Control::new(certificate.device_id(), settings.ways(), control::seed(), clock.now());
         let known: Vec<_> = levels.iter().map(|(device, level)| (*device, *level)).collect();
+        let negotiation = NegotiationConfig {
+            local: certificate.device_id(),
+            webrtc: settings.transports.webrtc,
+            relay_only: settings.relay_only,
+        };
         let engine = Arc::new(Engine {
             settings,
             trust: TrustBook::new(levels, policy, identity.user_id()),
@@ -97,12 +101,10 @@ impl Client {
             runtime,
             state,
             events,
-            registry: Registry::default(),
+            controlled: Controlled::new(machine),
             relays: Relays::new(clients),
-            dials: Dials::default(),
-            negotiations: Negotiations::default(),
-            surroundings: Surroundings::default(),
-            policy: dialing,
+            negotiations: NegotiationDriver::new(negotiation),
+            app: watch::Sender::default(),
             admissions: Admissions::default(),
             contacts: Arc::default(),
             seen: Seen::default(),
@@ -113,10 +115,10 @@ impl Client {
         engine.spawn_to_its_end(Lifeline::new(engine.clone()).hold());
         engine.publish_state();
         for (device, level) in known {
-            engine.decide(|dialer, now| dialer.set_trust(device, level, now));
+            engine.control(|control, now| control.set_trust(device, level, now));
         }
-        engine.spawn(engine.clone().watch_network());
-        engine.spawn(engine.clone().follow_policy());
+        engine.spawn(engine.clone().follow_time());
+        engine.spawn(engine.clone().run_negotiations());
         engine.publish_visible();
         for (relay, (events, task)) in inputs.into_iter().enumerate() {
             engine.spawn_to_its_end(engine.clone().serve_relay(relay, events, task));
@@ -168,7 +170,7 @@ impl Client {
 
     /// All sessions there are.
     pub fn sessions(&self) -> Vec<Session> {
-        self.engine().registry.all()
+        self.engine().controlled.sessions()
     }
 
     /// Changes how far a device is trusted. At [`TrustLevel::Untrusted`] and below its session ends at once.
@@ -176,7 +178,7 @@ impl Client {
     /// From [`TrustLevel::Known`] on it is connected by itself whenever it can be reached and a person looks.
     pub fn trust(&self, device: DeviceId, level: TrustLevel) {
         self.engine().set_trust(device, level);
-        self.engine().decide(|dialer, now| dialer.set_trust(device, level, now));
+        self.engine().control(|control, now| control.set_trust(device, level, now));
     }
 
     /// A fact about the network, as often as the operating system has one. They are acted on when they have settled for a
@@ -217,8 +219,8 @@ impl std::fmt::Debug for Client {
 
 impl Engine {
     fn end_sessions(&self) {
-        for session in self.registry.all() {
-            session.shared.end(Ended::Local);
+        for session in self.controlled.sessions() {
+            session.shared.end(EndReason::Closed.into());
         }
     }
 
@@ -226,7 +228,7 @@ impl Engine {
         // Read under the lock, so that of two relays' changes the later state stays.
         self.state.send_if_modified(|now| {
             let relays = self.relays.state(self.clock.now());
-            let state = match (*now, relays, self.surroundings.app()) {
+            let state = match (*now, relays, *self.app.borrow()) {
                 (ClientState::Closed, ..) => ClientState::Closed,
                 // It lasts until the app comes to the front.
                 (_, ClientState::Superseded, _) => ClientState::Superseded,
@@ -242,7 +244,8 @@ impl Engine {
             // What changed before this receiver was there counts too.
             self.publish_state();
             self.prepare_names();
-            self.tell_standings();
+            let turn = self.knows_turn();
+            self.control(|control, now| control.set_turn(turn, now));
             tokio::select! {
                 changed = relay.changed() => if changed.is_err() { return },
                 () = self.clock.sleep_until_any(self.relays.state_timeout()) => {}
@@ -263,7 +266,7 @@ impl Engine {
             }
         }
         // Sessions say goodbye through this relay: they go first.
-        for session in self.registry.all() {
+        for session in self.controlled.sessions() {
             session.shared.gone().await;
         }
         task.shutdown().await;
@@ -296,14 +299,14 @@ impl Engine {
             RelayEvent::Online(device) => {
                 self.relays.handle_presence(relay, device, true, |_| {
                     self.events.send(Event::Online(device));
-                    self.decide(|dialer, now| dialer.handle_presence(device, true, now));
+                    self.control(|control, now| control.handle_presence(device, true, now));
                 });
             }
             RelayEvent::Offline(device) => self.relays.handle_presence(relay, device, false, |anywhere| {
                 // Another relay may still see it.
                 if !anywhere {
                     self.events.send(Event::Offline(device));
-                    self.decide(|dialer, now| dialer.handle_presence(device, false, now));
+                    self.control(|control, now| control.handle_presence(device, false, now));
                 }
             }),
             RelayEvent::Rejected { code, .. } => tracing::info!(?code, "a relay refused a message"),

@@ -2,28 +2,23 @@
 //!
 //! | state | where | owner | ends |
 //! |---|---|---|---|
-//! | sessions | `registry` | each session's driver | with the session |
+//! | sessions, dials, requests of the app, network and app state | `control` | the engine | with the session, the dial, the answer |
 //! | trust, pinned keys | `trust` | the engine | with the client |
 //! | places of callers, questions to the app | `admission` | the engine | with the client |
 //! | relay connections | `relays` | one task each | with the client |
-//! | dials in progress | `dial` | one task each | with their outcome |
 //! | keys before they are pinned, knocks | `contacts` | the engine | with the client |
-//! | negotiations | `negotiations` | one task each | after a minute without an attempt |
-//! | whom to dial, whom to keep | `policy` | one task | with the client |
-//! | network and app | `network` | one task | with the client |
+//! | negotiations, held envelopes | `negotiations` | one task, and one per peer connection | after a minute without an attempt |
 
 pub(crate) mod accept;
 pub(crate) mod admission;
 pub(crate) mod contacts;
+pub(crate) mod control;
 pub(crate) mod dial;
 pub(crate) mod handshake;
 pub(crate) mod negotiations;
 pub(crate) mod network;
-pub(crate) mod policy;
-pub(crate) mod registry;
 pub(crate) mod relays;
 pub(crate) mod trust;
-pub(crate) mod ways;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use peers_proto::certificate::DeviceCertificate;
 use peers_proto::id::DeviceId;
 use peers_proto::keys::DeviceKeys;
+use peers_proto::network::AppState;
 use peers_proto::signaling::{MessageId, SeenMessages};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -43,11 +39,8 @@ use crate::event::{ClientState, EventSender};
 use crate::runtime::Runtime;
 use admission::Admissions;
 use contacts::Contacts;
-use dial::Dials;
-use negotiations::Negotiations;
-use network::Surroundings;
-use policy::Policy;
-use registry::Registry;
+use control::Controlled;
+use negotiations::NegotiationDriver;
 use relays::Relays;
 use trust::TrustBook;
 
@@ -61,12 +54,11 @@ pub(crate) struct Engine {
     pub(crate) state: watch::Sender<ClientState>,
     pub(crate) events: EventSender,
     pub(crate) trust: TrustBook,
-    pub(crate) registry: Registry,
+    pub(crate) controlled: Controlled,
     pub(crate) relays: Relays,
-    pub(crate) dials: Dials,
-    pub(crate) negotiations: Negotiations,
-    pub(crate) surroundings: Surroundings,
-    pub(crate) policy: Policy,
+    pub(crate) negotiations: NegotiationDriver,
+    /// The app's state, as it was set last.
+    pub(crate) app: watch::Sender<AppState>,
     /// Messages that came already, through this relay or another.
     pub(crate) seen: Seen,
     pub(crate) admissions: Admissions,

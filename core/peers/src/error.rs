@@ -4,7 +4,6 @@ use peers_proto::session::{CallError, FailureCode, SendError, StreamError};
 
 /// What an operation failed with. Nothing is lost by a failed `send` or `call`: the caller still has its value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// The client was shut down, or the session closed. Make a new one.
     #[error("closed")]

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use peers_proto::end_reason::EndReason;
 use peers_proto::id::DeviceId;
 use peers_proto::path::{Quality, Status};
 use peers_proto::transport_kind::TransportKind;
@@ -44,7 +45,6 @@ pub enum ClientState {
 /// [`Event::Connected`], whatever changes, [`Event::Disconnected`], and nothing after that; the next session with the same
 /// device begins later. So the last word about a device that has a session is never that it left.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum Event {
     /// The client's state changed. Latest wins: a state that lasted shorter than the app looked away is not told.
     State(ClientState),
@@ -93,9 +93,8 @@ pub enum Event {
     Disconnected {
         /// The session.
         session: Session,
-        /// Why, as a stable name: `closed`, `closed-by-peer`, `evicted` (more than 30 connections), `peer-restarted`, `no-path`,
-        /// `protocol`, `overloaded`, `no-runtime`.
-        reason: &'static str,
+        /// The reason.
+        reason: EndReason,
     },
     /// A trusted device came to a relay.
     Online(DeviceId),

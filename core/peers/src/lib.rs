@@ -37,6 +37,7 @@ pub use event::{ClientState, Event, Events};
 pub use identity::{Identity, SEED_LEN};
 pub use incoming::Incoming;
 pub use new_file::NewFile;
+pub use peers_proto::end_reason::EndReason;
 pub use peers_proto::id::{ConnectionId, DeviceId, GroupId, IdError, UserId};
 pub use peers_proto::network::{AppState, Medium, NetworkSnapshot};
 pub use peers_proto::path::{Level as QualityLevel, PathInfo, Quality, Route, Status, Tier};

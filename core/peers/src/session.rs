@@ -3,6 +3,7 @@
 mod arrivals;
 mod call;
 mod driver;
+mod ended;
 mod message;
 mod packing;
 mod path;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use peers_proto::end_reason::EndReason;
 use peers_proto::id::{DeviceId, GroupId, UserId};
 use peers_proto::path::{PathInfo, Status};
 use peers_proto::session::SendError;
@@ -27,7 +29,8 @@ pub use message::Message;
 pub use stream::{BulkMark, InboundStream, RecvStream, SendStream};
 
 pub(crate) use call::Handlers;
-pub(crate) use driver::{Driver, Ended, NewPath, Notice};
+pub(crate) use driver::{Driver, NewPath, Notice};
+
 pub(crate) use shared::{PeerInfo, Shared};
 
 /// A session with one device. Cheap to clone; all clones are the same session.
@@ -132,7 +135,7 @@ impl Session {
 
     fn try_send_in(&self, group: Option<GroupId>, body: Bytes) -> Result<(), Error> {
         let object = packing::pack(body)?;
-        self.shared.update(|s| s.machine.send_message(group, object).map_err(Error::from))?
+        self.shared.update(|s| s.multipath.session.send_message(group, object).map_err(Error::from))?
     }
 
     async fn send_in(&self, group: Option<GroupId>, body: Bytes) -> Result<(), Error> {
@@ -141,7 +144,7 @@ impl Session {
             let room = self.shared.signals.room.notified();
             tokio::pin!(room);
             room.as_mut().enable();
-            match self.shared.update(|s| s.machine.send_message(group, object.clone()))? {
+            match self.shared.update(|s| s.multipath.session.send_message(group, object.clone()))? {
                 Err(SendError::Full) => room.await,
                 other => return Ok(other?),
             }
@@ -227,7 +230,7 @@ impl Session {
             let acknowledged = self.shared.signals.acknowledged.notified();
             tokio::pin!(acknowledged);
             acknowledged.as_mut().enable();
-            if self.shared.update(|s| s.machine.is_drained())? {
+            if self.shared.update(|s| s.multipath.session.is_drained())? {
                 return Ok(());
             }
             acknowledged.await;
@@ -237,7 +240,7 @@ impl Session {
     /// Ends the session in good order. The peer is told; what was not yet acknowledged may not arrive (see
     /// [`Session::drain`]).
     pub async fn close(&self) {
-        self.shared.end(Ended::Local);
+        self.shared.end(EndReason::Closed.into());
         self.shared.gone().await;
     }
 }

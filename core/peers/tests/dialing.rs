@@ -5,7 +5,8 @@
 use std::time::{Duration, Instant};
 
 use peers::{
-    Client, ClientBuilder, ClientState, DeviceId, Event, Events, Identity, Session, Transports, TrustLevel,
+    Client, ClientBuilder, ClientState, DeviceId, EndReason, Event, Events, Identity, Session, Transports,
+    TrustLevel,
 };
 use peers_relay::{Relay, RelayConfig};
 
@@ -127,7 +128,7 @@ async fn a_lost_path_is_dialed_anew_while_webrtc_is_still_being_tried() {
     assert!(lost.elapsed() < Duration::from_secs(10), "{:?}", lost.elapsed());
 }
 
-async fn disconnected(events: &mut Events) -> &'static str {
+async fn disconnected(events: &mut Events) -> EndReason {
     loop {
         if let Event::Disconnected { reason, .. } = events.next().await.unwrap() {
             return reason;
@@ -153,14 +154,14 @@ async fn of_forty_devices_thirty_stay_and_the_others_are_told() {
         crowd.push(start(peer, &[&relay]).await);
     }
     for _ in KEPT..DEVICES {
-        assert_eq!(within(disconnected(&mut hub_events)).await, "evicted");
+        assert_eq!(within(disconnected(&mut hub_events)).await, EndReason::Evicted);
     }
     let mut told = 0;
     for (client, events) in &mut crowd {
         if hub.sessions().iter().any(|session| session.device() == client.device_id()) {
             continue;
         }
-        assert_eq!(within(disconnected(events)).await, "closed-by-peer");
+        assert_eq!(within(disconnected(events)).await, EndReason::ClosedByPeer);
         told += 1;
     }
     assert_eq!((told, hub.sessions().len()), (DEVICES - KEPT, KEPT));
@@ -185,8 +186,9 @@ async fn a_closed_session_stays_closed_and_the_next_one_begins_at_once() {
         let closing = if round % 2 == 0 { &here } else { &there };
         within(closing.close()).await;
         let reasons = (within(disconnected(&mut at_a)).await, within(disconnected(&mut at_b)).await);
+        use EndReason::{Closed, ClosedByPeer};
         let by_a = closing.device() == b.device_id();
-        let expected = if by_a { ("closed", "closed-by-peer") } else { ("closed-by-peer", "closed") };
+        let expected = if by_a { (Closed, ClosedByPeer) } else { (ClosedByPeer, Closed) };
         assert_eq!(reasons, expected, "round {round}");
         assert!(a.sessions().is_empty() && b.sessions().is_empty(), "round {round}");
         // Either end may begin the next one.

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use peers::{
-    AppState, Client, ClientBuilder, ClientState, DeviceId, Event, Events, Identity, Medium, NetworkSnapshot,
-    PathKind, Session, Transports, TrustLevel,
+    AppState, Client, ClientBuilder, ClientState, DeviceId, EndReason, Event, Events, Identity, Medium,
+    NetworkSnapshot, PathKind, Session, Transports, TrustLevel,
 };
 use peers_relay::{Relay, RelayConfig};
 use tokio::runtime::{Builder, Runtime};
@@ -62,7 +62,7 @@ struct Account {
     live: Option<Session>,
     /// Its path, as events say.
     path: Option<PathKind>,
-    ended: Vec<&'static str>,
+    ended: Vec<EndReason>,
 }
 
 impl Account {
@@ -122,11 +122,11 @@ async fn a_device_that_was_killed_and_started_anew_is_not_said_to_have_left() {
             there.send("anew").await.unwrap();
             assert_eq!(within(here.recv()).await.unwrap().decode::<String>().unwrap(), "anew");
         }
-        assert_eq!(account.ended, ["peer-restarted"; 3]);
+        assert_eq!(account.ended, [EndReason::PeerRestarted; 3]);
         // What the sessions that are gone still had to do is done, and said nothing more.
         within(a.shutdown()).await;
         account.follow(&mut events, |account| account.ended.len() == 4).await;
-        assert_eq!(account.ended[3], "closed");
+        assert_eq!(account.ended[3], EndReason::Closed);
         dead.push(other.kill());
     }
 }

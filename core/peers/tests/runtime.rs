@@ -148,7 +148,7 @@ fn a_dropped_runtime_ends_everything_with_a_reason() {
                 match event {
                     Event::Disconnected { session: about, reason } => {
                         assert!(about == session);
-                        told.push(reason.to_owned());
+                        told.push(reason.to_string());
                     }
                     Event::State(state) => told.push(format!("{state:?}")),
                     _ => {}

@@ -9,7 +9,7 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use peers::{ClientState, Error, Event, FailureCode, PathKind, Transports, TrustLevel};
+use peers::{ClientState, EndReason, Error, Event, FailureCode, PathKind, Transports, TrustLevel};
 use peers_proto::limits::{MAX_CALLS, MAX_MESSAGE, OBJECT_COST, RECEIVE_BUDGET, SEND_QUEUE};
 use peers_proto::timing::CLOSE_GRACE;
 use support::{Echo, World};
@@ -118,8 +118,8 @@ async fn a_closed_session_is_closed_at_both_ends() {
     there.close().await;
     let ended = waiting.await.unwrap().unwrap_err();
     assert!(matches!(ended, Error::SessionLost(_) | Error::Closed), "{ended:?}");
-    assert_eq!(a.disconnected().await, "closed-by-peer");
-    assert_eq!(b.disconnected().await, "closed");
+    assert_eq!(a.disconnected().await, EndReason::ClosedByPeer);
+    assert_eq!(b.disconnected().await, EndReason::Closed);
     assert!(a.client.sessions().is_empty() && b.client.sessions().is_empty());
     assert_eq!(session.send("late").await, Err(Error::Closed));
     // The device can be reached again.

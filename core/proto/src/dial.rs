@@ -16,21 +16,23 @@
 
 mod backoff;
 mod device;
-mod keep;
+mod eviction;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
+use crate::end_reason::EndReason;
 use crate::id::{DeviceId, GroupId, UserId};
 use crate::limits::{DIAL_BURST, MAX_CONNECTIONS, MAX_DIALED};
 use crate::network::AppState;
 use crate::path::{Preference, Status, Tier};
+use crate::random::SplitMix;
 use crate::time::{Instant, earliest};
 use crate::timing::{DIAL_REFILL, FOLLOWER_PATIENCE, SCAN};
 use crate::trust::TrustLevel;
 use device::{Device, Session};
 
 pub use backoff::full_jitter;
-pub use keep::Why;
+pub use eviction::EvictionReason;
 
 /// What a dial is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,7 +61,7 @@ pub enum DialOutput {
     /// Dial this device; [`Dialer::handle_outcome`] is told what came of it.
     Dial(DeviceId, Purpose),
     /// End the session with this device: there are too many, and this one is worth least.
-    Evict(DeviceId, Why),
+    Evict(DeviceId, EvictionReason),
 }
 
 /// Who is at the other end of a session.
@@ -71,19 +73,6 @@ pub struct Peer {
     pub user: UserId,
     /// The groups it shares with this device, as far as that is known.
     pub groups: HashSet<GroupId>,
-}
-
-/// Why a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Ending {
-    /// This app did not want it any more. The device is not looked for until the app says something about it.
-    App,
-    /// The peer did not, or had no room for it. It is left in peace for a while.
-    Peer,
-    /// This device had no room for it ([`DialOutput::Evict`]).
-    Evicted,
-    /// Nobody wanted that.
-    Lost,
 }
 
 /// Where a session stands.
@@ -119,7 +108,7 @@ pub struct Dialer {
     next_scan: Instant,
     tokens: u32,
     refilled: Instant,
-    random: u64,
+    random: SplitMix,
     outputs: VecDeque<DialOutput>,
 }
 
@@ -136,7 +125,7 @@ impl Dialer {
             next_scan: now,
             tokens: DIAL_BURST,
             refilled: now,
-            random,
+            random: SplitMix::new(random),
             outputs: VecDeque::new(),
         }
     }
@@ -185,18 +174,22 @@ impl Dialer {
     }
 
     /// A session has ended.
-    pub fn handle_ended(&mut self, device: DeviceId, ending: Ending, now: Instant) {
+    pub fn handle_ended(&mut self, device: DeviceId, reason: EndReason, now: Instant) {
         let random = self.random();
         let Some(entry) = self.devices.get_mut(&device) else { return };
         (entry.session, entry.due) = (None, None);
-        if ending != Ending::Lost {
+        if reason.is_close() {
             // The dial for a better path, if there is one, ends with the session.
             entry.dialing = None;
         }
-        match ending {
-            Ending::App => (entry.known, entry.asked) = (false, false),
-            Ending::Peer | Ending::Evicted => entry.rest(random, now),
-            Ending::Lost => self.plan(device, now),
+        match reason {
+            EndReason::Closed => (entry.known, entry.asked) = (false, false),
+            EndReason::ClosedByPeer | EndReason::Evicted => entry.rest(random, now),
+            EndReason::PeerRestarted
+            | EndReason::NoPath
+            | EndReason::Protocol
+            | EndReason::Overloaded
+            | EndReason::NoRuntime => self.plan(device, now),
         }
         self.forget_idle(device);
     }
@@ -337,7 +330,7 @@ impl Dialer {
     fn entry(&mut self, device: DeviceId) -> &mut Device {
         if self.devices.len() >= MAX_DIALED
             && !self.devices.contains_key(&device)
-            && let Some(least) = keep::forgettable(&self.devices)
+            && let Some(least) = eviction::forgettable(&self.devices)
         {
             self.devices.remove(&least);
         }
@@ -380,7 +373,7 @@ impl Dialer {
         }
         let mut room = MAX_CONNECTIONS.saturating_sub(self.connections());
         // Whoever would take the place of somebody less trusted is dialed although all places are taken.
-        let mut weakest = if room == 0 { keep::weakest(&self.devices, &self.preference) } else { None };
+        let mut weakest = if room == 0 { eviction::weakest(&self.devices, &self.preference) } else { None };
         let (app, upgrades) = (self.app, self.upgrades());
         for (device, entry) in &mut self.devices {
             if entry.due.is_none_or(|due| now < due) {
@@ -416,7 +409,7 @@ impl Dialer {
         if self.connections() <= MAX_CONNECTIONS {
             return;
         }
-        let (device, why) = keep::least(&self.devices, &self.preference, newcomer);
+        let (device, why) = eviction::least(&self.devices, &self.preference, newcomer);
         let random = self.random();
         if let Some(entry) = self.devices.get_mut(&device) {
             (entry.session, entry.due) = (None, None);
@@ -425,13 +418,8 @@ impl Dialer {
         self.outputs.push_back(DialOutput::Evict(device, why));
     }
 
-    /// SplitMix64: jitter needs no better numbers.
     fn random(&mut self) -> u32 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z >> 32) as u32
+        (self.random.next() >> 32) as u32
     }
 }
 

@@ -5,6 +5,7 @@
 //! order in which modules may import each other.
 
 pub mod limits;
+pub mod random;
 pub mod timing;
 
 pub mod bucket;
@@ -31,6 +32,10 @@ pub mod envelope;
 pub mod signaling;
 
 pub mod dial;
+pub mod end_reason;
+pub mod multipath;
 pub mod network;
 pub mod path;
 pub mod session;
+
+pub mod engine;

@@ -164,6 +164,9 @@ pub const MAX_ENVELOPE_BODY: usize = 40 * 1024;
 pub const ENVELOPES_PER_SECOND: u64 = 16;
 /// The same at once: two attempts with all their candidates in envelopes of their own.
 pub const ENVELOPE_BURST: u64 = 2 * (MAX_CANDIDATES as u64 + 2);
+/// Envelopes of one device that wait to be opened, one after the other: those of [`ENVELOPE_BURST`], and of some seconds in
+/// which the processor is busy.
+pub const MAX_UNOPENED_ENVELOPES: usize = 128;
 /// Envelopes of one device that are kept, sealed, until the app has decided about it.
 pub const MAX_HELD_ENVELOPES: usize = 16;
 /// Bytes of the kept envelopes of all devices.

@@ -37,7 +37,7 @@ pub use error::{SendError, SessionError, StreamError};
 pub use event::{CallError, Message, Request, SessionEvent};
 pub use machine::{Session, SessionConfig};
 pub use object::{Encoding, Object};
-pub use resume::{Instance, Meeting, Resume};
+pub use resume::{Epochs, Reconciled, Resume};
 pub use streams::{STREAM_DROPPED, STREAM_REFUSED};
 pub use wire::FailureCode;
 

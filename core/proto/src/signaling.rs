@@ -32,7 +32,7 @@ pub use message::{
 };
 pub use message_id::{MessageId, SeenMessages};
 pub use negotiation::{
-    AbandonReason, Action, Body, BodyError, ByeReason, Contents, Fingerprint, Negotiation,
+    AbandonReason, Action, Body, BodyError, ByeReason, Contents, ContentsError, Fingerprint, Negotiation,
 };
 pub use registration::{Challenge, NONCE_LEN, Registration, RegistrationError, server_name};
 pub use relay_frame::{RELAY_HEADER_LEN, RelayCloseReason, RelayFrame, RelayFrameError, readdress};

@@ -85,7 +85,7 @@ fn contents() -> Vec<Contents> {
 }
 
 fn bodies() -> Seeds {
-    contents().iter().map(|contents| contents.to_envelope().expect("a small body").body).collect()
+    contents().iter().map(|contents| contents.body.encode().expect("a small body")).collect()
 }
 
 fn envelope() -> Seeds {

@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use peers_fuzz::{Person, chunks};
 use peers_proto::envelope::{Content, open, seal};
 use peers_proto::id::ConnectionId;
-use peers_proto::signaling::Contents;
+use peers_proto::signaling::{Contents, base64};
 use peers_proto::trust::KnownKeys;
 
 fuzz_target!(|data: &[u8]| {
@@ -22,12 +22,15 @@ fuzz_target!(|data: &[u8]| {
         body: chunks.next().unwrap_or_default().to_vec(),
     };
     let recipient = KnownKeys::of(&to.certificate);
-    if let Ok(sealed) = seal(&content, &from.keys, &from.certificate, &recipient, [3; 32]) {
-        let opened = open(&sealed, &to.keys).expect("what was sealed opens");
-        assert!(opened.content == content && opened.sender == from.certificate);
-    }
-    if let Ok(contents) = Contents::from_envelope(&content) {
-        let again = contents.to_envelope().expect("what was received can be sent");
-        assert_eq!(Contents::from_envelope(&again).ok(), Some(contents));
+    let Ok(sealed) = seal(&content, &from.keys, &from.certificate, &recipient, [3; 32]) else { return };
+    let opened = open(&sealed, &to.keys).expect("what was sealed opens");
+    assert!(opened.content == content && opened.sender == from.certificate);
+    let open = |sealed: &str| {
+        Contents::open(sealed, &to.keys, from.certificate.device_id(), content.connection_id).ok()
+    };
+    if let Some((_, contents)) = open(&base64::encode(&sealed)) {
+        let again = contents.seal(&from.keys, &from.certificate, &recipient, [4; 32]);
+        let again = again.expect("what was received can be sent");
+        assert_eq!(open(&again), Some((from.certificate.clone(), contents)));
     }
 });

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use peers_fuzz::chunks;
-use peers_proto::envelope::Content;
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::limits::MAX_CANDIDATES;
-use peers_proto::signaling::{Action, Contents, Negotiation};
+use peers_proto::signaling::{Action, Body, Contents, Negotiation};
 use peers_proto::time::Instant;
 
 fuzz_target!(|data: &[u8]| {
@@ -29,8 +28,8 @@ fuzz_target!(|data: &[u8]| {
             4 => negotiation.handle_signaling(what & 8 != 0, now),
             _ => {
                 let (attempt, fingerprint) = (number.into(), (what & 8 == 0).then_some([which; 32]));
-                let content = Content { connection_id, attempt, fingerprint, body: body.to_vec() };
-                if let Ok(contents) = Contents::from_envelope(&content) {
+                if let Ok(body) = Body::decode(body) {
+                    let contents = Contents { connection_id, attempt, fingerprint, body };
                     negotiation.handle_remote(contents, now);
                 }
             }
@@ -53,8 +52,8 @@ fn act(negotiation: &mut Negotiation, now: Instant) {
                 negotiation.handle_local_candidates(connection_id, candidates, now);
             }
             Action::Send(contents) => {
-                let content = contents.to_envelope().expect("what is to be sent can be");
-                assert!(Contents::from_envelope(&content) == Ok(contents));
+                let body = contents.body.encode().expect("what is to be sent can be");
+                assert!(Body::decode(&body) == Ok(contents.body));
             }
             Action::AddCandidates { candidates, .. } => assert!(candidates.len() <= MAX_CANDIDATES),
             Action::Dial | Action::ApplyAnswer { .. } | Action::Abandon { .. } => {}

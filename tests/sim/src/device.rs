@@ -1,25 +1,33 @@
-//! One device: its sessions, its dials, its clock. What tasks do in `core/peers` happens here in one thread.
+//! One device: the engine of `peers-proto`, its sessions and their apps, on the simulated network.
+//!
+//! No decision is made here. What tasks and transports do in `core/peers` happens in one thread: handshakes without their
+//! cryptography, frames into pipes, and the moment that a session takes to close its paths.
 
-mod connections;
-mod sessions;
+mod session;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use peers_proto::dial::{Dialer, Ending, Purpose};
-use peers_proto::id::DeviceId;
-use peers_proto::path::{PathId, Paths, Preference};
-use peers_proto::session::wire::{FrameKind, Header};
-use peers_proto::session::{Instance, MemoryBudget, Resume, Session};
+use peers_proto::end_reason::EndReason;
+use peers_proto::engine::{
+    AppEvent, DialFailure, DialId, Engine, Output, ReadyConnection, RelayInput, RequestId, SessionId, Way,
+    Ways,
+};
+use peers_proto::id::{DeviceId, UserId};
+use peers_proto::limits::MAX_CONNECTIONS;
+use peers_proto::network::AppState;
+use peers_proto::path::PathId;
+use peers_proto::session::{MemoryBudget, Resume};
 use peers_proto::time::{Instant, earliest};
-use peers_proto::timing::{BEAT, HANDSHAKE_TIMEOUT};
+use peers_proto::timing::{BEAT, HANDSHAKE_TIMEOUT, WEBRTC_ESTABLISHMENT};
 use peers_proto::transport_kind::TransportKind;
 
-use crate::app::App;
 use crate::failure::Violation;
 use crate::net::Net;
 use crate::pipe::{Packet, PipeId};
+use crate::plan::Fault;
 use crate::timeline::Timeline;
+use session::Live;
 
 /// What the world lends a device for one event.
 pub(crate) struct Surroundings<'a> {
@@ -27,36 +35,13 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) timeline: &'a mut Timeline,
 }
 
-/// Why a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// No path came back in time.
-    NoPath,
-    /// The peer has forgotten it: it says that it is this instance now.
-    Forgotten(u64),
-    /// One of the peer's instances came back after another one, which cannot both be right.
-    Void,
-    /// There were too many.
-    Evicted,
-    /// The peer said goodbye: it had too many.
-    Goodbye,
-}
-
-impl Ended {
-    fn ending(self) -> Ending {
-        match self {
-            Self::NoPath | Self::Forgotten(_) | Self::Void => Ending::Lost,
-            Self::Evicted => Ending::Evicted,
-            Self::Goodbye => Ending::Peer,
-        }
-    }
-}
-
 /// A session that the app was told is lost.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Loss {
     pub(crate) peer: usize,
-    pub(crate) why: Ended,
+    pub(crate) reason: EndReason,
+    /// The peer's epoch in the session that takes its place, if one does.
+    pub(crate) successor: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -65,40 +50,23 @@ enum Phase {
     Dialing,
     /// Waits for M3.
     Answering,
-    /// Has said READY and waits for the peer's.
-    Consented(Resume),
+    /// Has sent READY and waits for the peer's.
+    Ready(Resume),
     /// Carries a session.
-    Path,
+    Path(SessionId),
 }
 
+/// This device's end of a pipe.
 #[derive(Debug)]
 struct End {
     peer: usize,
     kind: TransportKind,
     phase: Phase,
     deadline: Instant,
-    /// The dial of this device that it belongs to, until there is an outcome.
-    dial: Option<Purpose>,
-    /// What this device was called when it dialed.
-    name: Option<u64>,
-}
-
-#[derive(Debug)]
-struct Live {
-    session: Session,
-    paths: Paths,
-    app: App,
-    begun: Instant,
-    /// Paths that it got, one after the other.
-    moves: u32,
-}
-
-#[derive(Debug)]
-struct Peer {
-    instance: Instance,
-    live: Option<Live>,
-    /// Whether this device looks for it by itself.
-    known: bool,
+    /// The dial that waits for it.
+    dial: Option<(DialId, Way)>,
+    /// This device's epoch when it dialed, if it did.
+    epoch: Option<u64>,
 }
 
 /// How often a device was woken.
@@ -108,25 +76,25 @@ struct Wakes {
     last: Option<Instant>,
 }
 
-impl Wakes {
-    /// It does something. What follows within a second belongs to the same time awake: no phone is asleep earlier.
-    fn note(&mut self, now: Instant) {
-        let awake = self.last.replace(now).is_some_and(|last| now - last < Duration::from_secs(1));
-        self.count += u32::from(!awake);
-    }
-}
-
 #[derive(Debug)]
 pub(crate) struct Device {
     index: usize,
     /// How far its clock is ahead of the world's.
     offset: Duration,
-    dialer: Dialer,
-    peers: BTreeMap<usize, Peer>,
+    engine: Engine,
+    /// Its peers, and whether it looks for each by itself.
+    peers: Vec<(usize, bool)>,
+    sessions: BTreeMap<SessionId, Live>,
     ends: BTreeMap<PipeId, End>,
     budget: MemoryBudget,
     /// Sessions lost since the world last asked.
     losses: Vec<Loss>,
+    /// Requests of the app without an answer.
+    requests: BTreeSet<u64>,
+    /// The peer's epoch in the READY that was compared last, if it began a session.
+    successor: Option<u64>,
+    /// Sessions that something has happened to.
+    touched: BTreeSet<SessionId>,
     hushed: bool,
     wakes: Wakes,
     pub(crate) timer: Option<Instant>,
@@ -140,31 +108,42 @@ fn index_of(device: DeviceId) -> usize {
     usize::from(device.as_bytes()[0]) - 1
 }
 
+/// A path is a pipe in use.
+fn path_id(pipe: PipeId) -> PathId {
+    PathId(pipe as u64)
+}
+
+fn pipe_id(path: PathId) -> PipeId {
+    path.0 as PipeId
+}
+
 impl Device {
     pub(crate) fn new(index: usize, peers: &[(usize, bool)], net: &mut Net) -> Self {
-        // An hour at least, so that whoever mixes two clocks fails loudly; beats agree to the second, as real clocks' do.
+        // An hour at least, so that a mix of two clocks fails loudly; beats agree to the second, as real clocks' do.
         let offset = BEAT * net.rng.within(120..1_000_000) as u32 + net.rng.millis(0..1000);
         Self::with_clock(index, offset, peers, net)
     }
 
     fn with_clock(index: usize, offset: Duration, peers: &[(usize, bool)], net: &mut Net) -> Self {
         let now = net.now + offset;
-        let mut dialer = Dialer::new(device_id(index), Preference::default(), net.rng.next(), now);
-        let peers = peers.iter().map(|(peer, known)| {
-            if *known {
-                dialer.set_trust(device_id(*peer), net.plan.levels[*peer], now);
-            }
-            (*peer, Peer { instance: Instance::new(net.rng.next()), live: None, known: *known })
-        });
-        let peers = peers.collect();
+        let ways = Ways { webrtc: true, relay: net.plan.relayed_paths, ..Ways::default() };
+        let mut engine = Engine::new(device_id(index), ways, net.rng.next(), now);
+        for (peer, _) in peers.iter().filter(|(_, known)| *known) {
+            engine.set_trust(device_id(*peer), net.plan.levels[*peer], now);
+        }
+        engine.handle_network(net.snapshot(index), now);
         Self {
             index,
             offset,
-            dialer,
-            peers,
+            engine,
+            peers: peers.to_vec(),
+            sessions: BTreeMap::new(),
             ends: BTreeMap::new(),
             budget: MemoryBudget::default(),
             losses: Vec::new(),
+            requests: BTreeSet::new(),
+            successor: None,
+            touched: BTreeSet::new(),
             hushed: false,
             wakes: Wakes::default(),
             timer: None,
@@ -181,8 +160,7 @@ impl Device {
                 net.abandon(*pipe, self.index);
             }
         }
-        let peers: Vec<_> = self.peers.iter().map(|(peer, state)| (*peer, state.known)).collect();
-        Self { hushed: self.hushed, ..Self::with_clock(self.index, self.offset, &peers, net) }
+        Self { hushed: self.hushed, ..Self::with_clock(self.index, self.offset, &self.peers, net) }
     }
 
     pub(crate) fn leap(&mut self, by: Duration) {
@@ -194,13 +172,12 @@ impl Device {
         now + self.offset
     }
 
-    /// When it wants to be woken, by the world's clock.
+    /// The time at which it acts by itself, by the world's clock.
     pub(crate) fn poll_timeout(&self, net: &Net) -> Option<Instant> {
-        let handshakes =
-            self.ends.values().filter(|end| !matches!(end.phase, Phase::Path)).map(|end| end.deadline);
-        let mut next = earliest(handshakes.min(), self.dialer.poll_timeout());
-        for peer in self.peers.values() {
-            next = earliest(next, peer.poll_timeout(self.index, net));
+        let handshakes = self.ends.values().filter(|end| !matches!(end.phase, Phase::Path(_)));
+        let mut next = earliest(handshakes.map(|end| end.deadline).min(), self.engine.poll_timeout());
+        for live in self.sessions.values() {
+            next = earliest(next, live.poll_timeout(self.index, net));
         }
         next.map(|at| Instant::from_micros(at.as_micros().saturating_sub(self.offset.as_micros() as u64)))
     }
@@ -209,66 +186,66 @@ impl Device {
         std::mem::take(&mut self.losses)
     }
 
-    /// Nobody says anything new.
+    // ---- what the app and the system do ----
+
+    /// The app says nothing new.
     pub(crate) fn hush(&mut self) {
         self.hushed = true;
-        self.peers.values_mut().filter_map(|peer| peer.live.as_mut()).for_each(|live| live.app.hush());
+        self.sessions.values_mut().for_each(|live| live.app.hush());
     }
 
-    /// The network has changed: what failed may work now, and no path is relied on.
-    pub(crate) fn network_changed(&mut self, world: &mut Surroundings<'_>) -> Result<(), Violation> {
+    /// The app asks for the session with a peer.
+    pub(crate) fn request(&mut self, peer: usize, net: &mut Net) {
+        let id = net.rng.next();
+        self.requests.insert(id);
+        self.engine.request(RequestId(id), device_id(peer));
+    }
+
+    /// The app closes its session with a peer.
+    pub(crate) fn close_session(
+        &mut self,
+        peer: usize,
+        world: &mut Surroundings<'_>,
+    ) -> Result<(), Violation> {
+        match self.engine.session(device_id(peer)) {
+            Some(session) => self.end_session(session, EndReason::Closed, world),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether it has a session with a peer that does not end.
+    pub(crate) fn has_session(&self, peer: usize) -> bool {
+        self.live(peer).is_some()
+    }
+
+    /// The system describes the network.
+    pub(crate) fn network_changed(&mut self, world: &mut Surroundings<'_>) {
         let now = self.clock(world.net.now);
-        for live in self.peers.values_mut().filter_map(|peer| peer.live.as_mut()) {
-            live.paths.network_changed(true, now);
-        }
-        // What began on the old network is given up.
-        for (pipe, _) in self.ends.extract_if(.., |_, end| end.dial.is_some()) {
-            world.net.close(pipe, self.index);
-        }
-        self.dialer.handle_network_change(true, now);
-        for peer in self.peers.keys().copied().collect::<Vec<_>>() {
-            self.pump(peer, world)?;
-        }
-        Ok(())
+        self.engine.handle_network(world.net.snapshot(self.index), now);
+    }
+
+    pub(crate) fn set_app_state(&mut self, app: AppState, world: &mut Surroundings<'_>) {
+        let now = self.clock(world.net.now);
+        self.engine.set_app_state(app, now);
     }
 
     // ---- what happens to it ----
 
     pub(crate) fn handle_timeout(&mut self, world: &mut Surroundings<'_>) -> Result<(), Violation> {
         let now = self.clock(world.net.now);
-        let late = |end: &End| !matches!(end.phase, Phase::Path) && end.deadline <= now;
+        let late = |end: &End| !matches!(end.phase, Phase::Path(_)) && end.deadline <= now;
         let overdue: Vec<_> = self.ends.iter().filter(|(_, end)| late(end)).map(|(pipe, _)| *pipe).collect();
         for pipe in overdue {
             self.close(pipe, world);
         }
-        self.dialer.handle_timeout(now);
-        for peer in self.peers.keys().copied().collect::<Vec<_>>() {
-            self.pump(peer, world)?;
-        }
+        self.engine.handle_timeout(now);
+        self.touch_all();
         Ok(())
     }
 
     /// A pipe broke, or the peer closed it.
-    pub(crate) fn handle_broken(
-        &mut self,
-        pipe: PipeId,
-        world: &mut Surroundings<'_>,
-    ) -> Result<(), Violation> {
-        let Some(peer) = self.close(pipe, world) else { return Ok(()) };
-        self.leave_path(peer, pipe, world)?;
-        self.pump(peer, world)
-    }
-
-    /// A pipe has taken some of what it was given.
-    pub(crate) fn handle_room(
-        &mut self,
-        pipe: PipeId,
-        world: &mut Surroundings<'_>,
-    ) -> Result<(), Violation> {
-        match self.ends.get(&pipe).map(|end| end.peer) {
-            Some(peer) => self.pump(peer, world),
-            None => Ok(()),
-        }
+    pub(crate) fn handle_broken(&mut self, pipe: PipeId, world: &mut Surroundings<'_>) {
+        self.close(pipe, world);
     }
 
     pub(crate) fn handle_packet(
@@ -277,49 +254,229 @@ impl Device {
         packet: Packet,
         world: &mut Surroundings<'_>,
     ) -> Result<(), Violation> {
-        let (now, index) = (self.clock(world.net.now), self.index);
+        let now = self.clock(world.net.now);
         if let Packet::M1 = packet {
-            let Pipe { peer, kind } = self.pipe(pipe, world.net);
+            let (peer, kind) = world.net.pipes[pipe].seen_by(self.index);
             let deadline = now + HANDSHAKE_TIMEOUT;
-            let end = End { peer, kind, phase: Phase::Answering, deadline, dial: None, name: None };
+            let end = End { peer, kind, phase: Phase::Answering, deadline, dial: None, epoch: None };
             self.ends.insert(pipe, end);
-            world.net.send(pipe, index, Packet::M2);
+            world.net.send(pipe, self.index, Packet::M2);
             return Ok(());
         }
-        if let Packet::Close = packet {
-            return self.handle_broken(pipe, world);
-        }
-        let Some(end) = self.ends.get_mut(&pipe) else { return Ok(()) };
-        let peer = end.peer;
+        let Some(end) = self.ends.get(&pipe) else { return Ok(()) };
         match (&end.phase, packet) {
+            (_, Packet::Close) => drop(self.close(pipe, world)),
             (Phase::Dialing, Packet::M2) => {
-                world.net.send(pipe, index, Packet::M3);
+                world.net.send(pipe, self.index, Packet::M3);
                 self.consent(pipe, world);
             }
             (Phase::Answering, Packet::M3) => self.consent(pipe, world),
-            (Phase::Consented(said), Packet::Ready(theirs)) => {
-                let said = *said;
-                self.establish(pipe, said, theirs, world)?;
-            }
-            (Phase::Path, Packet::Frame(frame)) => {
-                let Some(live) = self.peers.get_mut(&peer).and_then(|peer| peer.live.as_mut()) else {
-                    return Ok(());
-                };
-                let header = Header::read(&mut &frame[..]).map_err(|e| Violation::Protocol(e.into()))?;
-                let (id, data) = (path_id(pipe), matches!(header.kind, FrameKind::Data | FrameKind::Ack));
-                live.paths.received(id, frame.len(), data, now);
-                match header.kind {
-                    FrameKind::Leave => return self.handle_broken(pipe, world),
-                    FrameKind::Bye => return self.end_session(peer, Ended::Goodbye, world),
-                    FrameKind::Ping => live.paths.handle_ping(id, header.seq),
-                    FrameKind::Pong => live.paths.handle_pong(id, header.seq, now),
-                    _ => {}
-                }
-                live.session.handle_frame(&frame, now).map_err(Violation::Protocol)?;
+            (Phase::Ready(ours), Packet::Ready(theirs)) => self.establish(pipe, *ours, theirs, world)?,
+            (Phase::Path(session), Packet::Frame(frame)) => {
+                let session = *session;
+                self.touched.insert(session);
+                self.handle_frame(session, pipe, &frame, world)?;
             }
             _ => {}
         }
-        self.pump(peer, world)
+        Ok(())
+    }
+
+    /// A pipe has taken some of what it was given.
+    pub(crate) fn handle_room(&mut self, pipe: PipeId) {
+        if let Some(End { phase: Phase::Path(session), .. }) = self.ends.get(&pipe) {
+            self.touched.insert(*session);
+        }
+    }
+
+    // ---- connections ----
+
+    fn consent(&mut self, pipe: PipeId, world: &mut Surroundings<'_>) {
+        let Some(end) = self.ends.get_mut(&pipe) else { return };
+        let device = device_id(end.peer);
+        let live = self.engine.session(device).and_then(|session| self.sessions.get(&session));
+        let next = live.map_or(0, |live| live.multipath.session.next_expected());
+        let fault = world.net.plan.fault;
+        let epoch = end.epoch.filter(|_| fault != Fault::ForgetEpoch);
+        let mut ours = self.engine.ready(device, epoch, next);
+        if ours.with == 0 && fault == Fault::HideClosed {
+            ours.next = 0;
+        }
+        end.phase = Phase::Ready(ours);
+        world.net.send(pipe, self.index, Packet::Ready(ours));
+    }
+
+    fn establish(
+        &mut self,
+        pipe: PipeId,
+        ours: Resume,
+        theirs: Resume,
+        world: &mut Surroundings<'_>,
+    ) -> Result<(), Violation> {
+        let now = self.clock(world.net.now);
+        let Some(end) = self.ends.get(&pipe) else { return Ok(()) };
+        let (peer, dialed) = (end.peer, end.epoch.is_some());
+        let connection = ReadyConnection {
+            device: device_id(peer),
+            user: UserId::from_bytes([peer as u8; 20]),
+            level: world.net.plan.levels[peer],
+            groups: Default::default(),
+            ours,
+            theirs,
+            dialed,
+            route: end.kind.into(),
+        };
+        let used = |live: &Live| (device_id(live.peer), live.multipath.used());
+        let used: Vec<_> = self.sessions.values().map(used).collect();
+        let join = self.engine.establish(connection, &used, now);
+        self.successor = join.map(|_| theirs.epoch);
+        let Some(join) = join else {
+            self.close(pipe, world);
+            return Ok(());
+        };
+        if join.is_new {
+            let live = Live::new(self.index, peer, &self.budget, self.hushed, now, world.net);
+            self.sessions.insert(join.session, live);
+        }
+        world.timeline.note(world.net.now, || {
+            format!("{} has a path to {peer}: pipe {pipe}, from frame {}", self.index, join.next)
+        });
+        let (Some(end), Some(live)) = (self.ends.get_mut(&pipe), self.sessions.get_mut(&join.session)) else {
+            return Ok(());
+        };
+        let (route, dial) = (end.kind.into(), end.dial.take());
+        end.phase = Phase::Path(join.session);
+        live.multipath.add_path(path_id(pipe), route, join.next, now).map_err(Violation::Protocol)?;
+        self.touched.insert(join.session);
+        if let Some((dial, way)) = dial {
+            self.engine.handle_way(dial, &way, Ok(()), now);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, dial: DialId, to: usize, way: Way, world: &mut Surroundings<'_>) {
+        let now = self.clock(world.net.now);
+        let (kind, patience) = match way {
+            Way::Relay | Way::Address(_) => (TransportKind::Relay, HANDSHAKE_TIMEOUT),
+            Way::WebRtc => (TransportKind::WebRtc, WEBRTC_ESTABLISHMENT),
+        };
+        let joins = |end: &End| {
+            let same = kind == TransportKind::WebRtc && end.kind != TransportKind::Relay;
+            same && end.peer == to && !matches!(end.phase, Phase::Path(_))
+        };
+        // A negotiation joins the attempt that is under way.
+        if let Some(end) = self.ends.values_mut().find(|end| joins(end)) {
+            end.dial = Some((dial, way));
+            return;
+        }
+        let Some(pipe) = world.net.dial(self.index, to, kind) else {
+            let failure = DialFailure::Unreachable("no network".into());
+            return self.engine.handle_way(dial, &way, Err(failure), now);
+        };
+        world.timeline.note(world.net.now, || format!("{} dials {to} by {way:?}: pipe {pipe}", self.index));
+        let (_, kind) = world.net.pipes[pipe].seen_by(self.index);
+        let epoch = self.engine.epoch_of(dial);
+        let deadline = now + patience;
+        let end = End { peer: to, kind, phase: Phase::Dialing, deadline, dial: Some((dial, way)), epoch };
+        self.ends.insert(pipe, end);
+    }
+
+    /// Closes this end of a pipe: its dial has failed, its session has one path less.
+    fn close(&mut self, pipe: PipeId, world: &mut Surroundings<'_>) {
+        let now = self.clock(world.net.now);
+        world.net.close(pipe, self.index);
+        let Some(end) = self.ends.remove(&pipe) else { return };
+        if let Some((dial, way)) = end.dial {
+            let failure = DialFailure::Unreachable("closed".into());
+            self.engine.handle_way(dial, &way, Err(failure), now);
+        }
+        if let Phase::Path(session) = end.phase
+            && let Some(live) = self.sessions.get_mut(&session)
+        {
+            live.multipath.remove_path(path_id(pipe), now);
+            self.touched.insert(session);
+        }
+    }
+
+    // ---- what the engine decides ----
+
+    /// Lets everything happen that can happen now.
+    pub(crate) fn settle(&mut self, world: &mut Surroundings<'_>) -> Result<(), Violation> {
+        loop {
+            self.pump_touched(world)?;
+            let Some(output) = self.engine.poll_output() else { return Ok(()) };
+            self.perform(output, world)?;
+        }
+    }
+
+    fn perform(&mut self, output: Output, world: &mut Surroundings<'_>) -> Result<(), Violation> {
+        let (now, index) = (self.clock(world.net.now), self.index);
+        match output {
+            Output::LearnKeys(dial, _) => self.engine.handle_keys(dial, Ok(()), now),
+            Output::Take(dial, device, way) => self.take(dial, index_of(device), way, world),
+            Output::Stop(dial) => self.stop(dial, world),
+            Output::End(session, reason) => self.end_session(session, reason, world)?,
+            Output::Evict(session, device, why) => {
+                world
+                    .timeline
+                    .note(world.net.now, || format!("{index} gives up {}: {why}", index_of(device)));
+                self.end_session(session, EndReason::Evicted, world)?;
+            }
+            Output::Sessions(input) => {
+                self.sessions.values_mut().for_each(|live| live.instruct(input, now));
+                self.touch_all();
+            }
+            Output::Relays(RelayInput::Suspend) => world.net.set_registered(index, false),
+            Output::Relays(RelayInput::Resume) => world.net.set_registered(index, true),
+            Output::Relays(_) | Output::RenewNames | Output::Suspended => {}
+            Output::Network(_) | Output::Metered(_) => {}
+            Output::Closing(device, own) => self.hang_up(index_of(device), own, world),
+            Output::Answer(request, answer) => {
+                world.timeline.note(world.net.now, || format!("{index} has an answer: {answer:?}"));
+                if !self.requests.remove(&request.0) {
+                    return Err(Violation::Call("a request was answered twice".into()));
+                }
+                if world.net.plan.calm && answer.is_err() {
+                    return Err(Violation::Needless(format!("{index}: a request failed: {answer:?}")));
+                }
+                if answer.is_ok_and(|session| self.running(session).is_none()) {
+                    return Err(Violation::Call("a request was answered with a session that ends".into()));
+                }
+            }
+            Output::Event(_, device, AppEvent::Disconnected(reason)) => {
+                let (peer, successor) = (index_of(device), self.successor);
+                self.losses.push(Loss { peer, reason, successor });
+                world
+                    .timeline
+                    .note(world.net.now, || format!("{index} lost its session with {peer}: {reason}"));
+            }
+            Output::Event(..) => {}
+        }
+        Ok(())
+    }
+
+    /// A dial has ended. A pipe through a relay closes; an attempt by WebRTC is the negotiation's.
+    fn stop(&mut self, dial: DialId, world: &mut Surroundings<'_>) {
+        let of_dial = |end: &End| end.dial.as_ref().is_some_and(|(id, _)| *id == dial);
+        let pipes: Vec<_> = self.ends.iter().filter(|(_, end)| of_dial(end)).map(|(pipe, _)| *pipe).collect();
+        for pipe in pipes {
+            let Some(end) = self.ends.get_mut(&pipe) else { continue };
+            end.dial = None;
+            if end.kind == TransportKind::Relay {
+                self.close(pipe, world);
+            }
+        }
+    }
+
+    /// A session closes: what was negotiated for it is given up by the side that knows.
+    fn hang_up(&mut self, peer: usize, own: bool, world: &mut Surroundings<'_>) {
+        let given_up = |end: &End| {
+            let negotiated = end.kind != TransportKind::Relay && !matches!(end.phase, Phase::Path(_));
+            end.peer == peer && negotiated && (own || end.epoch.is_some())
+        };
+        let pipes: Vec<_> =
+            self.ends.iter().filter(|(_, end)| given_up(end)).map(|(pipe, _)| *pipe).collect();
+        pipes.into_iter().for_each(|pipe| self.close(pipe, world));
     }
 
     // ---- what the world checks at the end ----
@@ -327,46 +484,57 @@ impl Device {
     /// Peers it has a session with that is older than `age`.
     pub(crate) fn partners(&self, age: Duration, net: &Net) -> Vec<usize> {
         let now = self.clock(net.now);
-        let lives = self.peers.iter().filter_map(|(peer, state)| Some((*peer, state.live.as_ref()?)));
-        lives.filter(|(_, live)| now - live.begun >= age).map(|(peer, _)| peer).collect()
+        self.lives().filter(|live| now - live.begun >= age).map(|live| live.peer).collect()
     }
 
     /// Whether this device and `other` share one session on a path that works, with nothing left to say.
     pub(crate) fn settled_with(&self, other: &Self) -> Result<(), Violation> {
         let names = format!("{} and {}", self.index, other.index);
         let stuck = |what: &str| Err(Violation::Stuck(format!("{names}: {what}")));
-        let (Some(ours), Some(theirs)) = (self.peers.get(&other.index), other.peers.get(&self.index)) else {
-            return stuck("they do not know each other");
+        let (Some(here), Some(there)) = (self.live(other.index), other.live(self.index)) else {
+            return stuck("no session");
         };
-        let (Some(here), Some(there)) = (&ours.live, &theirs.live) else { return stuck("no session") };
-        let (here_with, there_with) = (ours.instance.with(), theirs.instance.with());
-        if here_with != Some(theirs.instance.epoch()) || there_with != Some(ours.instance.epoch()) {
-            return stuck("each has another session");
-        }
-        if here.paths.current().is_none() || there.paths.current().is_none() {
+        if here.multipath.current().is_none() || there.multipath.current().is_none() {
             return stuck("no path");
         }
         here.app.settled(&there.app)?;
         there.app.settled(&here.app)?;
-        if !here.session.is_drained() || !there.session.is_drained() {
+        if !here.multipath.session.is_drained() || !there.multipath.session.is_drained() {
             return stuck("something is left to say");
+        }
+        if !self.requests.is_empty() {
+            return stuck("a request has no answer");
         }
         Ok(())
     }
 
+    fn lives(&self) -> impl Iterator<Item = &Live> {
+        self.sessions.values().filter(|live| live.ends_at.is_none())
+    }
+
+    fn live(&self, peer: usize) -> Option<&Live> {
+        self.sessions.get(&self.engine.session(device_id(peer))?).filter(|live| live.ends_at.is_none())
+    }
+
+    /// Whether it has as many sessions as a device may have.
+    pub(crate) fn is_full(&self) -> bool {
+        self.lives().count() >= MAX_CONNECTIONS
+    }
+
     /// Paths that its most restless session got.
     pub(crate) fn moves(&self) -> u32 {
-        self.peers.values().filter_map(|peer| peer.live.as_ref()).map(|live| live.moves).max().unwrap_or(0)
+        self.lives().map(|live| live.moves).max().unwrap_or(0)
     }
 
-    /// Its instance towards a peer.
-    pub(crate) fn epoch(&self, peer: usize) -> Option<u64> {
-        self.peers.get(&peer).map(|peer| peer.instance.epoch())
+    /// Its epoch towards a peer.
+    pub(crate) fn epoch(&mut self, peer: usize) -> u64 {
+        self.engine.epoch(device_id(peer))
     }
 
-    /// It does something now, because of a timer or because something arrived.
+    /// It does something now. What follows within a second belongs to the same time awake: no phone is asleep earlier.
     pub(crate) fn woken(&mut self, now: Instant) {
-        self.wakes.note(now);
+        let awake = self.wakes.last.replace(now).is_some_and(|last| now - last < Duration::from_secs(1));
+        self.wakes.count += u32::from(!awake);
     }
 
     /// How often it was woken until now.
@@ -376,22 +544,6 @@ impl Device {
 
     /// Objects sent and received in the sessions that live.
     pub(crate) fn objects(&self) -> (u64, u64) {
-        let lives = self.peers.values().filter_map(|peer| peer.live.as_ref());
-        lives.map(|live| live.app.objects()).fold((0, 0), |(s, r), (sent, got)| (s + sent, r + got))
+        self.lives().map(|live| live.app.objects()).fold((0, 0), |(s, r), (sent, got)| (s + sent, r + got))
     }
-}
-
-/// A path is a pipe in use.
-fn path_id(pipe: PipeId) -> PathId {
-    PathId(pipe as u64)
-}
-
-fn pipe_id(path: PathId) -> PipeId {
-    path.0 as PipeId
-}
-
-/// The part of a pipe that its device knows.
-struct Pipe {
-    peer: usize,
-    kind: TransportKind,
 }

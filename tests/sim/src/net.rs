@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use peers_proto::network::{Medium, NetworkSnapshot};
 use peers_proto::time::Instant;
 use peers_proto::transport_kind::TransportKind;
 
@@ -21,6 +22,12 @@ struct Attachment {
     place: Place,
     up: bool,
     awake: bool,
+    /// Relays know it.
+    registered: bool,
+    /// Its app is suspended.
+    suspended: bool,
+    /// Data costs money.
+    metered: bool,
     slept: Instant,
     /// Changes with the address.
     address: u32,
@@ -57,6 +64,9 @@ impl Net {
             place: *place,
             up: true,
             awake: true,
+            registered: true,
+            suspended: false,
+            metered: false,
             slept: Instant::ZERO,
             address: 0,
         };
@@ -100,7 +110,30 @@ impl Net {
 
     /// Whether the two could find a usable path if they tried now.
     pub(crate) fn can_meet(&self, a: usize, b: usize) -> bool {
-        self.common_relay(a, b).is_some()
+        let awake = [a, b].into_iter().all(|device| !self.attachments[device].suspended);
+        awake && self.common_relay(a, b).is_some() && self.are_registered(a, b)
+    }
+
+    /// The network as the system describes it to a device.
+    pub(crate) fn snapshot(&self, device: usize) -> NetworkSnapshot {
+        let at = &self.attachments[device];
+        NetworkSnapshot {
+            online: at.up,
+            network: Some(at.address.into()),
+            medium: Medium::Wifi,
+            metered: at.metered,
+            validated: true,
+            addresses: Vec::new(),
+        }
+    }
+
+    /// A device registers at the relays, or leaves them; then what went through them is reset.
+    pub(crate) fn set_registered(&mut self, device: usize, registered: bool) {
+        self.attachments[device].registered = registered;
+    }
+
+    fn are_registered(&self, a: usize, b: usize) -> bool {
+        self.attachments[a].registered && self.attachments[b].registered
     }
 
     fn is_online(&self, device: usize) -> bool {
@@ -113,7 +146,7 @@ impl Net {
 
     /// Begins a transport. WebRTC needs a relay for signaling; nothing tells the dialer why nothing comes of it.
     pub(crate) fn dial(&mut self, from: usize, to: usize, kind: TransportKind) -> Option<PipeId> {
-        let relay = self.common_relay(from, to)?;
+        let relay = self.common_relay(from, to).filter(|_| self.are_registered(from, to))?;
         let found = if kind == TransportKind::Relay { Some(kind) } else { self.direct(from, to) };
         let kind = found?;
         let (at_from, at_to) = (&self.attachments[from], &self.attachments[to]);
@@ -230,7 +263,10 @@ impl Net {
                 }
             }
             Action::Wake(device) => self.wake(device),
-            Action::Jump(..) | Action::Crash(_) => {}
+            Action::Jump(..) | Action::Crash(_) | Action::Close(..) | Action::Request(..) => {}
+            Action::Suspend(device) => self.attachments[device].suspended = true,
+            Action::Resume(device) => self.attachments[device].suspended = false,
+            Action::Metered(device, metered) => self.attachments[device].metered = metered,
             Action::Heal => {
                 (0..self.attachments.len()).for_each(|device| {
                     self.wake(device);

@@ -89,6 +89,11 @@ impl Pipe {
         usize::from(self.ends[1] == device)
     }
 
+    /// The other device, and the kind of the pipe, as one of its two devices sees them.
+    pub(crate) fn seen_by(&self, device: usize) -> (usize, TransportKind) {
+        (self.ends[1 - self.side_of(device)], self.route.kind)
+    }
+
     pub(crate) fn is_writable(&self, from: usize) -> bool {
         !self.closed[from] && self.lanes[1 - from].bytes < BUFFER
     }

@@ -75,6 +75,15 @@ pub(crate) enum Action {
     Jump(usize, Duration),
     /// The app is killed and started again.
     Crash(usize),
+    /// The app closes its session with a peer.
+    Close(usize, usize),
+    /// The app asks for the session with a peer.
+    Request(usize, usize),
+    /// Data costs money for a device from now on, or does not.
+    Metered(usize, bool),
+    /// The system suspends the app, which says so to its peers, and brings it back.
+    Suspend(usize),
+    Resume(usize),
     /// Everything works again.
     Heal,
 }
@@ -102,6 +111,10 @@ pub enum Fault {
     AcknowledgeOnSend,
     /// One frame in a hundred vanishes.
     DropFrames,
+    /// READY of a connection speaks for the present session, not for the one it was dialed for.
+    ForgetEpoch,
+    /// READY does not name the session that was closed last.
+    HideClosed,
 }
 
 #[derive(Debug, Clone)]
@@ -115,6 +128,10 @@ pub(crate) struct Plan {
     pub(crate) both_dial: bool,
     pub(crate) relays: usize,
     pub(crate) turn: bool,
+    /// Frames may pass through relays, which signal in any case.
+    pub(crate) relayed_paths: bool,
+    /// Nothing breaks: every request of an app gets a session.
+    pub(crate) calm: bool,
     pub(crate) lan: Profile,
     pub(crate) direct: Profile,
     pub(crate) relayed: Profile,

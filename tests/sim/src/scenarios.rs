@@ -69,6 +69,9 @@ scenarios! {
     "star" star "one device with fifteen others, and its network changes";
     "crowd" crowd "forty devices want one that keeps thirty, and its network changes";
     "idle" idle "nobody uses thirty sessions for an hour";
+    "close" close "apps close their sessions and ask for others, one end or both";
+    "close-in-outage" close_in_outage "apps close sessions and ask for others while paths die";
+    "suspend" suspend "an app is suspended, which its peer knows, and comes back elsewhere or on a metered network";
     "chaos" chaos "everything at once";
 }
 
@@ -365,6 +368,50 @@ fn idle(rng: &mut Rng) -> Plan {
     plan.idle = Duration::from_secs(3600);
     plan.traffic = traffic(rng, 8000);
     plan.pairs = (1..31).map(|other| (0, other)).collect();
+    plan
+}
+
+fn close(rng: &mut Rng) -> Plan {
+    let relayed = rng.chance(70);
+    let mut plan = if relayed { anywhere(rng, 2) } else { pair(rng, Nat::Open, Nat::Cone) };
+    (plan.calm, plan.relayed_paths) = (true, relayed);
+    plan.both_dial = rng.chance(50);
+    for _ in 0..rng.within(1..8) {
+        let (who, at) = (rng.below(2), rng.millis(500..45_000));
+        plan.actions.push((at, Action::Close(who, 1 - who)));
+        // At once, before the peer knows, or while the session still closes its paths.
+        for _ in 0..rng.within(0..3) {
+            let asks = rng.below(2);
+            plan.actions.push((at + rng.millis(0..1500), Action::Request(asks, 1 - asks)));
+        }
+    }
+    plan
+}
+
+fn close_in_outage(rng: &mut Rng) -> Plan {
+    let mut plan = close(rng);
+    plan.calm = false;
+    let who = rng.below(2);
+    windows(rng, &mut plan, 2, 1..8, Action::Down(who), Action::Up(who));
+    windows(rng, &mut plan, 2, 1..10, Action::Block(0, 1), Action::Unblock(0, 1));
+    windows(rng, &mut plan, 1, 1..5, Action::RelayDown(0), Action::RelayUp(0));
+    plan
+}
+
+fn suspend(rng: &mut Rng) -> Plan {
+    let mut plan = anywhere(rng, 2);
+    plan.heal = Duration::from_secs(150);
+    let who = rng.below(2);
+    let place = draw::place(rng);
+    windows(rng, &mut plan, 2, 1..60, Action::Suspend(who), Action::Resume(who));
+    windows(rng, &mut plan, 1, 1..20, Action::Down(1 - who), Action::Up(1 - who));
+    if rng.chance(50) {
+        plan.actions.push((rng.seconds(1..140), Action::Move(who, place)));
+    }
+    if rng.chance(50) {
+        windows(rng, &mut plan, 2, 1..60, Action::Metered(who, true), Action::Metered(who, false));
+    }
+    plan.actions.push((plan.heal, Action::Resume(who)));
     plan
 }
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 use peers_proto::limits::MAX_CONNECTIONS;
 use peers_proto::time::Instant;
 
-use crate::device::{Device, Ended, Surroundings};
+use peers_proto::end_reason::EndReason;
+use peers_proto::network::AppState;
+
+use crate::device::{Device, Surroundings};
 use crate::failure::{Failure, Violation};
 use crate::net::Net;
 use crate::plan::{Action, Plan};
@@ -60,11 +63,19 @@ struct Pair {
     expiries: [u32; 2],
     /// How often each was told that the other has forgotten.
     forgotten: [u32; 2],
+    /// When an app closed its session, unless an app has asked for another one since.
+    closed: Option<Instant>,
+    /// An app has closed a session of theirs: no device looks for another one by itself.
+    was_closed: bool,
     /// How often the last words of an instance that was killed in the middle of a handshake came after its successor.
     ghosts: [u32; 2],
 }
 
 impl Pair {
+    fn joins(&self, a: usize, b: usize) -> bool {
+        self.ends == [a, b] || self.ends == [b, a]
+    }
+
     fn other(&self, device: usize) -> Option<usize> {
         let [a, b] = self.ends;
         if a == device { Some(b) } else { (b == device).then_some(a) }
@@ -88,6 +99,8 @@ impl World {
             crashes: [0; 2],
             expiries: [0; 2],
             forgotten: [0; 2],
+            closed: None,
+            was_closed: false,
             ghosts: [0; 2],
         };
         let pairs = net.plan.pairs.iter().map(pair).collect();
@@ -158,7 +171,7 @@ impl World {
             let [other] = pair.ends.into_iter().filter(|e| *e != end).collect::<Vec<_>>()[..] else {
                 return false;
             };
-            let full = self.devices[end].partners(Duration::ZERO, &self.net).len() >= MAX_CONNECTIONS;
+            let full = self.devices[end].is_full();
             let meet = |a: usize, b: usize, age| self.devices[a].partners(age, &self.net).contains(&b);
             full && !meet(end, other, Duration::ZERO) && !meet(other, end, TOLD)
         })
@@ -211,13 +224,19 @@ impl World {
                 let Some(packet) = self.net.arrival(pipe, to) else { return Ok(()) };
                 self.with(ends[to], |device, world| device.handle_packet(pipe, packet, world))?;
                 if was_full {
-                    self.with(ends[1 - to], |device, world| device.handle_room(pipe, world))?;
+                    self.with(ends[1 - to], |device, _| {
+                        device.handle_room(pipe);
+                        Ok(())
+                    })?;
                 }
                 Ok(())
             }
             Event::Broken(pipe, side) => {
                 let device = self.net.pipes[pipe].ends[side];
-                self.with(device, |device, world| device.handle_broken(pipe, world))
+                self.with(device, |device, world| {
+                    device.handle_broken(pipe, world);
+                    Ok(())
+                })
             }
         }
     }
@@ -238,8 +257,9 @@ impl World {
         self.devices[index].woken(self.net.now);
         let mut world = Surroundings { net: &mut self.net, timeline: &mut self.timeline };
         act(&mut self.devices[index], &mut world)?;
-        self.devices[index].obey(&mut world)?;
+        self.devices[index].settle(&mut world)?;
         self.count_losses(index)?;
+        self.check_closed(index)?;
         self.reschedule(index);
         Ok(())
     }
@@ -273,28 +293,78 @@ impl World {
             Action::Crash(device) => {
                 self.devices[device] = self.devices[device].restarted(&mut self.net);
                 for pair in &mut self.pairs {
+                    // It does not know that the session was closed.
+                    pair.closed = pair.closed.filter(|_| !pair.ends.contains(&device));
                     for side in 0..2 {
                         pair.crashes[side] += u32::from(pair.ends[side] == device);
                     }
                 }
             }
-            Action::Heal => self.devices.iter_mut().for_each(Device::hush),
+            Action::Close(device, peer) => {
+                let was_there = self.devices[device].has_session(peer);
+                if let Some(pair) = self.pairs.iter_mut().find(|pair| pair.joins(device, peer)) {
+                    pair.closed = pair.closed.or(was_there.then_some(now));
+                    pair.was_closed = true;
+                }
+                self.with(device, |device, world| device.close_session(peer, world))?;
+            }
+            Action::Request(device, peer) => {
+                let pair = self.pairs.iter_mut().find(|pair| pair.joins(device, peer));
+                pair.into_iter().for_each(|pair| pair.closed = None);
+                self.with(device, |device, world| {
+                    device.request(peer, world.net);
+                    Ok(())
+                })?;
+            }
+            Action::Suspend(device) => self.set_app_state(device, AppState::Suspended)?,
+            Action::Resume(device) => self.set_app_state(device, AppState::Foreground)?,
+            Action::Heal => {
+                self.devices.iter_mut().for_each(Device::hush);
+                for pair in self.pairs.iter_mut().filter(|pair| pair.was_closed) {
+                    let [a, b] = pair.ends;
+                    pair.closed = None;
+                    self.devices[a].request(b, &mut self.net);
+                }
+            }
             _ => {}
         }
         // Timers that came while a device slept are due now, and all others look at the new world.
         for device in 0..self.devices.len() {
             let told = match action {
-                Action::Up(who) | Action::Move(who, _) | Action::Wake(who) => who == device,
+                Action::Down(who) | Action::Up(who) | Action::Metered(who, _) => who == device,
+                Action::Move(who, _) | Action::Wake(who) => who == device,
                 Action::Heal => true,
                 _ => false,
             };
             if told {
-                self.with(device, |device, world| device.network_changed(world))?;
+                self.with(device, |device, world| {
+                    device.network_changed(world);
+                    Ok(())
+                })?;
             }
             self.devices[device].timer = None;
             self.wake(device)?;
         }
         Ok(())
+    }
+
+    /// Nothing brings a session back that an app has closed, but an app.
+    fn check_closed(&self, index: usize) -> Result<(), Violation> {
+        for pair in self.pairs.iter().filter(|pair| pair.ends.contains(&index)) {
+            let [a, b] = pair.ends;
+            let heard = pair.closed.is_some_and(|at| self.net.now >= at + TOLD);
+            if heard && self.devices[a].has_session(b) && self.devices[b].has_session(a) {
+                return Err(Violation::Needless(format!("{a} and {b} have a session that was closed")));
+            }
+        }
+        Ok(())
+    }
+
+    fn set_app_state(&mut self, device: usize, state: AppState) -> Result<(), Violation> {
+        self.with(device, |device, world| {
+            device.set_app_state(state, world);
+            Ok(())
+        })
     }
 
     /// Every loss has a reason: the peer was killed, or lost the session itself, or no path could be had.
@@ -306,8 +376,8 @@ impl World {
             let Some(pair) = self.pairs.iter_mut().find(of) else { continue };
             let side = usize::from(pair.ends[1] == index);
             let text = format!("{index} lost its session with {}", loss.peer);
-            match loss.why {
-                Ended::NoPath => {
+            match loss.reason {
+                EndReason::NoPath => {
                     pair.expiries[side] += 1;
                     if pair.reachable.is_some_and(|since| now >= since + PATIENCE) {
                         return Err(Violation::Needless(format!(
@@ -316,7 +386,7 @@ impl World {
                         )));
                     }
                 }
-                Ended::Evicted => {
+                EndReason::Evicted => {
                     self.evictions[index] += 1;
                     pair.expiries[side] += 1;
                     let all = self.pairs.iter().filter(|pair| pair.ends.contains(&index)).count();
@@ -324,11 +394,14 @@ impl World {
                         return Err(Violation::Needless(format!("{text}: there was room for all")));
                     }
                 }
-                Ended::Goodbye => pair.expiries[side] += 1,
-                Ended::Void => pair.ghosts[side] += 1,
-                Ended::Forgotten(by) => {
+                EndReason::Closed | EndReason::ClosedByPeer => pair.expiries[side] += 1,
+                EndReason::PeerRestarted => {
+                    let Some(successor) = loss.successor else {
+                        pair.ghosts[side] += 1;
+                        continue;
+                    };
                     pair.forgotten[side] += 1;
-                    if self.devices[loss.peer].epoch(index) != Some(by) {
+                    if self.devices[loss.peer].epoch(index) != successor {
                         pair.ghosts[side] += 1;
                     }
                     // One for each life of the peer's session that ended, and no more. A ghost takes a session, and
@@ -340,6 +413,9 @@ impl World {
                             "{text}: the peer had no reason to forget it"
                         )));
                     }
+                }
+                EndReason::Protocol | EndReason::Overloaded | EndReason::NoRuntime => {
+                    return Err(Violation::Needless(format!("{text}: {}", loss.reason)));
                 }
             }
         }

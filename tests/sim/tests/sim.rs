@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use peers_sim::{Fault, SCENARIOS, Violation, replay, scenario, sweep};
 
 fn first_failure(name: &str, fault: Fault) -> Option<Violation> {
-    sweep(scenario(name)?, 0..100, fault, 1).err().map(|(_, failure)| failure.what)
+    sweep(scenario(name)?, 0..300, fault, 2).err().map(|(_, failure)| failure.what)
 }
 
 #[test]
@@ -42,6 +42,15 @@ fn acknowledging_what_only_the_transport_has_is_found() {
 #[test]
 fn a_transport_that_loses_frames_is_found() {
     assert!(matches!(first_failure("quiet", Fault::DropFrames), Some(Violation::Protocol(_))));
+}
+
+/// Each of these rules was once broken in the tasks, where no simulation saw it.
+#[test]
+fn what_outlives_a_closed_session_is_found() {
+    for fault in [Fault::ForgetEpoch, Fault::HideClosed] {
+        let found = ["close", "close-in-outage"].into_iter().find_map(|name| first_failure(name, fault));
+        assert!(matches!(found, Some(Violation::Needless(_) | Violation::Stuck(_))), "{fault:?}: {found:?}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use peers_proto::certificate::DeviceCertificate;
+use peers_proto::end_reason::EndReason;
 use peers_proto::handshake::{Authenticated, Config, Expected, Handshake, Sas};
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::keys::DeviceKeys;
@@ -17,7 +18,7 @@ use super::trust::Admission;
 use crate::event::Event;
 use crate::incoming::Incoming;
 use crate::random;
-use crate::session::{Ended, Session};
+use crate::session::Session;
 use crate::transport::Transport;
 
 impl Engine {
@@ -45,21 +46,21 @@ impl Engine {
         self.shake_hands(transport, handshake, None, place).await
     }
 
-    /// Runs the initiator's side on a transport that this device dialed when its name towards the peer was `name`.
+    /// Runs the initiator's side on a transport that this device dialed in this epoch.
     pub(crate) async fn initiate(
         self: &Arc<Self>,
         transport: Transport,
         connection: ConnectionId,
         device: DeviceId,
-        name: u64,
+        epoch: u64,
     ) -> Result<Option<Session>, Failure> {
         let expected = Expected { device, keys: self.keys_of(device) };
         let config = self.handshake_config(&transport, connection);
         let handshake = Handshake::initiator(config, expected, self.clock.now())?;
-        self.shake_hands(transport, handshake, Some(name), None).await
+        self.shake_hands(transport, handshake, Some(epoch), None).await
     }
 
-    /// Either side; `dialed_as`: this side's name when it dialed, if it did; `place`: kept until the peer has proven an
+    /// Either side; `dialed_as`: this side's epoch when it dialed, if it did; `place`: kept until the peer has proven an
     /// identity, since what follows waits for the app.
     async fn shake_hands(
         self: &Arc<Self>,
@@ -134,7 +135,7 @@ impl Engine {
             tracing::warn!(%device, error = %e, "handshake refused");
             return None;
         }
-        Some(self.registry.resume(device, dialed_as))
+        Some(self.controlled.ready(device, dialed_as))
     }
 
     /// A device is let in without a question: from now on it may reach this one.
@@ -193,9 +194,9 @@ impl Engine {
     pub(crate) fn set_trust(self: &Arc<Self>, device: DeviceId, level: TrustLevel) {
         self.trust.set(device, level);
         // A session that is being established sees the new level, or is in the registry by now.
-        if let Some(session) = self.registry.get(device) {
+        if let Some(session) = self.controlled.session(device) {
             if level <= TrustLevel::Untrusted {
-                session.shared.end(Ended::Local);
+                session.shared.end(EndReason::Closed.into());
             }
             self.apply_level(&session.shared, level);
         }

@@ -1,109 +1,234 @@
-//! WebRTC negotiations: one task per peer around the sans-IO machine.
+//! The driver of the WebRTC negotiations: one task performs the outputs of [`Negotiations`].
 //!
 //! ```text
-//!  dial ─────────┐                      ┌─> Attempt::offer / answer, apply, add candidate
-//!  envelopes ────┼─> Negotiation ─ Action ┼─> seal, send through the relays
-//!  attempts ─────┘                      └─> close
+//!  dial, envelopes, sessions ──> Negotiations ── run_negotiations ─┬─> a task per envelope: open it
+//!            ^                       ^                             ├─> a task per peer connection (rtc_task)
+//!            └── outcome             └── results of the tasks ─────┴─> relays: seal and send
 //! ```
+//!
+//! The lock around the machine is held for an input or an output, never while an envelope is opened or sealed. No other lock is
+//! taken under it.
 
-mod held;
-mod negotiator;
+mod rtc_task;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use peers_proto::engine::DialId;
+use peers_proto::engine::negotiations::{
+    NegotiationConfig, NegotiationError, NegotiationOutput, Negotiations,
+};
 use peers_proto::id::{ConnectionId, DeviceId};
-use peers_proto::trust::TrustLevel;
-use tokio::sync::{mpsc, oneshot};
+use peers_proto::signaling::Contents;
+use peers_proto::time::Instant;
+use tokio::sync::{Notify, oneshot};
 
 use super::Engine;
 use crate::error::Error;
+use crate::random;
+use crate::relay_client::RelayClient;
 use crate::transport::webrtc::{Names, WebRtcConfig};
-use held::Held;
-use negotiator::Negotiator;
+use rtc_task::{Command, RtcTask};
 
-/// Inputs that may wait for one peer's task. More than an attempt's envelopes and candidates is a flood, and dropped:
-/// the attempt then ends by its deadline.
-const INPUTS: usize = 128;
-
-/// The negotiations of a client, by peer.
-#[derive(Default)]
-pub(crate) struct Negotiations {
-    /// Those with something under way, or something lately: devices with trust alone have one.
-    tasks: Mutex<HashMap<DeviceId, mpsc::Sender<Input>>>,
-    held: Mutex<Held>,
+/// The negotiations of a client, with the dials that wait for them.
+pub(crate) struct NegotiationDriver {
+    driven: Mutex<Driven>,
+    /// Wakes the task that performs outputs.
+    changed: Notify,
     names: Names,
 }
 
-/// Something for the negotiation with one peer.
-enum Input {
-    Dial(oneshot::Sender<Result<(), Error>>),
-    /// A sealed envelope in base64, and the attempt that the relay says it is of.
-    Envelope(ConnectionId, String),
-    /// The session is being closed, if `true` by this device.
-    SessionCloses(bool),
+struct Driven {
+    machine: Negotiations,
+    dials: HashMap<DialId, oneshot::Sender<Result<(), NegotiationError>>>,
+}
+
+/// The peer connections of attempts. Two peers may use the same connection id.
+type RtcTasks = HashMap<(DeviceId, ConnectionId), RtcTask>;
+
+impl NegotiationDriver {
+    pub(crate) fn new(config: NegotiationConfig) -> Self {
+        let machine = Negotiations::new(config, random::array());
+        Self {
+            driven: Mutex::new(Driven { machine, dials: HashMap::new() }),
+            changed: Notify::new(),
+            names: Names::default(),
+        }
+    }
+
+    fn dial(&self, peer: DeviceId, id: DialId, epoch: u64, now: Instant) -> PendingDial<'_> {
+        let (tell, outcome) = oneshot::channel();
+        let mut driven = self.lock();
+        driven.dials.insert(id, tell);
+        driven.machine.dial(peer, id, epoch, now);
+        drop(driven);
+        self.changed.notify_one();
+        PendingDial { driver: self, peer, id, outcome }
+    }
+
+    fn conclude(&self, dials: &[DialId], outcome: &Result<(), NegotiationError>) {
+        let mut driven = self.lock();
+        for tell in dials.iter().filter_map(|dial| driven.dials.remove(dial)) {
+            let _ = tell.send(outcome.clone());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Driven> {
+        self.driven.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A dial without an outcome. Dropping it cancels the dial.
+struct PendingDial<'a> {
+    driver: &'a NegotiationDriver,
+    peer: DeviceId,
+    id: DialId,
+    outcome: oneshot::Receiver<Result<(), NegotiationError>>,
+}
+
+impl Drop for PendingDial<'_> {
+    fn drop(&mut self) {
+        let mut driven = self.driver.lock();
+        if driven.dials.remove(&self.id).is_some() {
+            driven.machine.cancel_dial(self.peer, self.id);
+        }
+    }
 }
 
 impl Engine {
-    /// Connects to a device by WebRTC: an attempt of this side, or of the other if both begin at once.
-    pub(crate) async fn negotiate(self: &Arc<Self>, peer: DeviceId) -> Result<(), Error> {
-        let (tell, outcome) = oneshot::channel();
-        self.negotiation(peer, Input::Dial(tell));
-        outcome.await.map_err(|_| Error::Unreachable("the negotiation has ended".into()))?
+    /// Connects to a device by WebRTC, by an attempt of either side. `epoch`: our session epoch when the dial started.
+    pub(crate) async fn negotiate(&self, peer: DeviceId, dial: DialId, epoch: u64) -> Result<(), Error> {
+        let mut dial = self.negotiations.dial(peer, dial, epoch, self.clock.now());
+        match (&mut dial.outcome).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(NegotiationError::Denied)) => Err(Error::Denied),
+            Ok(Err(error)) => Err(Error::Unreachable(error.to_string())),
+            Err(_) => Err(self.closed()),
+        }
     }
 
-    /// Takes sealed envelopes that a relay brought. The device that the relay names pays for opening them: its task does
-    /// it. Addresses are for devices that are trusted (S135), so the envelopes of others wait, sealed, for a decision.
-    pub(crate) fn handle_envelopes(
-        self: &Arc<Self>,
-        from: DeviceId,
-        connection: ConnectionId,
-        sealed: Vec<String>,
-    ) {
+    /// Takes sealed envelopes that a relay delivered.
+    pub(crate) fn handle_envelopes(&self, from: DeviceId, connection: ConnectionId, sealed: Vec<String>) {
         let level = self.level_of(from);
-        if level >= TrustLevel::NewDevice {
-            sealed.into_iter().for_each(|text| self.negotiation(from, Input::Envelope(connection, text)));
-        } else if level > TrustLevel::Untrusted {
-            let mut held = lock(&self.negotiations.held);
-            sealed.into_iter().for_each(|text| held.push(from, connection, text));
-        }
+        self.with_negotiations(|machine, now| {
+            for text in sealed {
+                machine.handle_sealed(from, connection, text, level, now);
+            }
+        });
     }
 
-    /// The level of a device may have changed: what it sent meanwhile counts, or is dropped.
-    pub(crate) fn deliver_held(self: &Arc<Self>, device: DeviceId) {
-        let held = lock(&self.negotiations.held).take(device);
-        for (connection, text) in held {
-            self.handle_envelopes(device, connection, vec![text]);
-        }
+    /// The level of a device may have changed: its held envelopes are delivered or dropped.
+    pub(crate) fn deliver_held(&self, device: DeviceId) {
+        let level = self.level_of(device);
+        self.with_negotiations(|machine, now| machine.release(device, level, now));
     }
 
-    /// The session with a device is being closed, if `own` by this one. Called before the peer hears of it: what it sends
+    /// The session with a device is being closed, if `own` by this one. Called before the peer learns of it: what it sends
     /// afterwards is for another session.
     pub(crate) fn session_closes(&self, device: DeviceId, own: bool) {
-        if let Some(task) = lock(&self.negotiations.tasks).get(&device) {
-            let _ = task.try_send(Input::SessionCloses(own));
+        self.with_negotiations(|machine, now| machine.session_closes(device, own, now));
+    }
+
+    /// Gives an input to the machine. Its outputs are performed soon.
+    fn with_negotiations(&self, input: impl FnOnce(&mut Negotiations, Instant)) {
+        let now = self.clock.now();
+        input(&mut self.negotiations.lock().machine, now);
+        self.negotiations.changed.notify_one();
+    }
+
+    /// Performs the outputs of the negotiations. Never returns.
+    pub(crate) async fn run_negotiations(self: Arc<Self>) {
+        let driver = &self.negotiations;
+        let next = || driver.lock().machine.poll_output();
+        let mut rtc = RtcTasks::new();
+        loop {
+            while let Some(output) = next() {
+                self.perform_negotiation(output, &mut rtc);
+            }
+            let deadline = driver.lock().machine.poll_timeout();
+            tokio::select! {
+                () = driver.changed.notified() => {}
+                () = self.clock.sleep_until_any(deadline) => {
+                    self.with_negotiations(Negotiations::handle_timeout);
+                }
+            }
         }
     }
 
-    /// Gives the task of this peer something to do. A full queue is a flood, and drops it.
-    fn negotiation(self: &Arc<Self>, peer: DeviceId, input: Input) {
-        let mut tasks = lock(&self.negotiations.tasks);
-        let task = tasks.entry(peer).or_insert_with(|| {
-            let (tx, inputs) = mpsc::channel(INPUTS);
-            self.spawn(Negotiator::new(self.clone(), peer, inputs).run());
-            tx
-        });
-        let _ = task.try_send(input);
+    fn perform_negotiation(self: &Arc<Self>, output: NegotiationOutput, rtc: &mut RtcTasks) {
+        let command = |peer, connection, command| {
+            if let Some(task) = rtc.get(&(peer, connection)) {
+                task.send(command);
+            }
+        };
+        match output {
+            NegotiationOutput::Open { peer, connection, sealed } => {
+                let engine = self.clone();
+                self.spawn(async move { engine.open_envelope(peer, connection, &sealed) });
+            }
+            NegotiationOutput::Make { peer, connection, offer } => {
+                rtc.insert((peer, connection), RtcTask::spawn(self, peer, connection, offer));
+            }
+            NegotiationOutput::Apply { peer, connection, answer } => {
+                command(peer, connection, Command::Apply(answer));
+            }
+            NegotiationOutput::AddCandidates { peer, connection, candidates } => {
+                command(peer, connection, Command::AddCandidates(candidates));
+            }
+            NegotiationOutput::Handshake { peer, connection, epoch } => {
+                command(peer, connection, Command::Handshake { epoch });
+            }
+            NegotiationOutput::Close { peer, connection } => {
+                let task = rtc.remove(&(peer, connection));
+                let refusal = task.as_ref().and_then(RtcTask::turn_refusal);
+                let ended = task.as_ref().and_then(RtcTask::ended);
+                drop(task);
+                self.with_negotiations(|machine, now| {
+                    if let Some(refusal) = refusal {
+                        machine.handle_turn_refusal(peer, connection, refusal.0, refusal.to_string());
+                    }
+                    machine.handle_closed(peer, connection, ended, now);
+                });
+            }
+            NegotiationOutput::Send { peer, contents } => {
+                if let Err(error) = self.send_envelope(peer, &contents) {
+                    tracing::info!(device = %peer, %error, "envelope lost");
+                }
+            }
+            NegotiationOutput::RenewCredentials => self.relays.iter().for_each(RelayClient::renew_ice),
+            NegotiationOutput::Concluded { dials, outcome } => self.negotiations.conclude(&dials, &outcome),
+        }
     }
 
-    /// Forgets an idle task, unless something has arrived for it. Returns whether it ends.
-    fn end_negotiation(&self, peer: DeviceId, inputs: &mpsc::Receiver<Input>) -> bool {
-        let mut tasks = lock(&self.negotiations.tasks);
-        let ends = inputs.is_empty();
-        if ends {
-            tasks.remove(&peer);
+    fn open_envelope(&self, from: DeviceId, connection: ConnectionId, sealed: &str) {
+        let opened = self.checked_contents(from, connection, sealed);
+        if let Err(error) = &opened {
+            tracing::info!(device = %from, %error, "envelope refused");
         }
-        ends
+        let takes_offers = self.takes_offers(from);
+        self.with_negotiations(|machine, now| machine.handle_opened(from, opened, takes_offers, now));
+    }
+
+    /// Opens an envelope and compares its certificate with the keys that the device is known with.
+    fn checked_contents(
+        &self,
+        from: DeviceId,
+        connection: ConnectionId,
+        sealed: &str,
+    ) -> Result<Contents, String> {
+        let opened = Contents::open(sealed, &self.keys, from, connection);
+        let (sender, contents) = opened.map_err(|e| e.to_string())?;
+        self.trust.check(&sender).map_err(|e| e.to_string())?;
+        self.contacts.handle_certificate(&sender);
+        Ok(contents)
+    }
+
+    /// Seals contents for a device whose keys are known, and sends them through the relays.
+    pub(in crate::engine) fn send_envelope(&self, to: DeviceId, contents: &Contents) -> Result<(), String> {
+        let keys = self.keys_of(to).ok_or("no keys of this device are known")?;
+        let sealed = contents.seal(&self.keys, &self.certificate, &keys, random::array());
+        let envelopes = vec![sealed.map_err(|e| e.to_string())?];
+        self.relays.send(contents.kind(), to, contents.connection_id, envelopes).map_err(|e| e.to_string())
     }
 
     /// Looks the names of STUN and TURN servers up, so that attempts need not wait.
@@ -117,6 +242,17 @@ impl Engine {
         self.prepare_names();
     }
 
+    /// Whether this device takes an offer of another one now.
+    pub(in crate::engine) fn takes_offers(&self, device: DeviceId) -> bool {
+        self.controlled.takes_offers(device)
+    }
+
+    /// Whether a TURN server is known.
+    pub(crate) fn knows_turn(&self) -> bool {
+        let named = self.settings.ice_servers.iter().cloned().chain(self.relays.ice_servers());
+        named.into_iter().any(|server| server.urls.iter().any(|url| url.starts_with("turn")))
+    }
+
     fn webrtc_config(&self) -> WebRtcConfig {
         let named = self.settings.ice_servers.iter().cloned().chain(self.relays.ice_servers());
         WebRtcConfig {
@@ -127,8 +263,4 @@ impl Engine {
             ..WebRtcConfig::default()
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -24,10 +24,10 @@ impl State {
         if self.front_is_taken {
             return Next::Taken;
         }
-        match self.machine.peek_message() {
+        match self.multipath.session.peek_message() {
             None => Next::Nothing,
             Some(message) if message.object.encoding == Encoding::Plain => {
-                self.machine.next_message().map_or(Next::Nothing, Next::Plain)
+                self.multipath.session.next_message().map_or(Next::Nothing, Next::Plain)
             }
             Some(message) => {
                 let message = message.clone();
@@ -63,11 +63,11 @@ pub(super) async fn recv(shared: &Arc<Shared>) -> Result<Message, Error> {
 /// Up to `max` messages that are there and need no work.
 pub(super) fn take_plain(shared: &Shared, max: usize) -> Vec<Message> {
     shared.inspect(|s| {
-        let plain = |s: &State| !s.front_is_taken && s.machine.peek_message().is_some_and(is_plain);
+        let plain = |s: &State| !s.front_is_taken && s.multipath.session.peek_message().is_some_and(is_plain);
         let mut messages = Vec::new();
         while messages.len() < max
             && plain(s)
-            && let Some(session::Message { group, object }) = s.machine.next_message()
+            && let Some(session::Message { group, object }) = s.multipath.session.next_message()
         {
             messages.push(Message { group, body: object.content });
         }
@@ -87,7 +87,7 @@ async fn unpack_front(shared: &Shared, message: session::Message) -> Result<Opti
     let body = unpack(shared, object).await;
     let taken = shared.inspect(|s| {
         let same = |front: &session::Message| front.object.content.as_ptr() == content.as_ptr();
-        s.machine.peek_message().is_some_and(same) && s.machine.next_message().is_some()
+        s.multipath.session.peek_message().is_some_and(same) && s.multipath.session.next_message().is_some()
     });
     if taken { body.map(|body| Some(Message { group, body })) } else { Ok(None) }
 }

@@ -95,7 +95,7 @@ impl<'a> CallBuilder<'a> {
             let now = self.shared.clock.now();
             request.timeout = deadline.saturating_since(now);
             let begun = self.shared.update(|s| {
-                let call = s.machine.call(request.clone(), now)?;
+                let call = s.multipath.session.call(request.clone(), now)?;
                 let (tx, rx) = oneshot::channel();
                 s.calls.insert(call, tx);
                 Ok((call, rx))
@@ -121,7 +121,7 @@ impl Drop for CancelOnDrop<'_> {
         if let Some(call) = self.call {
             self.shared.inspect(|s| {
                 s.calls.remove(&call);
-                s.machine.cancel(call);
+                s.multipath.session.cancel(call);
             });
         }
     }
@@ -244,7 +244,7 @@ impl Drop for PendingAnswer {
         let answer = self.answer.take().unwrap_or_else(failed);
         self.shared.inspect(|s| {
             s.answering.running.remove(&self.id);
-            s.machine.respond(self.id, answer)
+            s.multipath.session.respond(self.id, answer)
         });
     }
 }

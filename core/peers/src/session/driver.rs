@@ -3,99 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use peers_proto::dial::Ending;
-use peers_proto::path::{PathEvent, PathId, Quality, Route, Status};
+use peers_proto::end_reason::EndReason;
+use peers_proto::multipath::MultipathEvent;
+use peers_proto::path::{PathId, Quality, Route, Status};
 use peers_proto::seal::{Opener, Sealer};
-use peers_proto::session::SessionError;
-use peers_proto::time::{Instant, earliest};
+use peers_proto::time::Instant;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::path::{self, Farewell, PathEnd, PathHandle};
-use super::shared::{Shared, State};
-use crate::error::Error;
+use super::ended::Ended;
+use super::path::{self, PathEnd, PathHandle};
+use super::shared::Shared;
 use crate::transport::{CloseReason, Transport};
-
-/// Why a session ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// The app closed it, or the client was shut down.
-    Local,
-    /// There were too many, and it was worth least.
-    Evicted,
-    /// The peer closed it.
-    Remote,
-    /// The peer forgot it: it was restarted, or waited too long for a path.
-    Forgotten,
-    /// No path came back in time.
-    NoPath(String),
-    /// The peer broke the protocol.
-    Protocol(String),
-    /// It held more than its share, and this device had no memory left for that.
-    Overloaded,
-    /// The runtime that ran it was dropped.
-    NoRuntime,
-}
-
-impl From<SessionError> for Ended {
-    fn from(e: SessionError) -> Self {
-        match e {
-            SessionError::Overloaded => Self::Overloaded,
-            broken => Self::Protocol(broken.to_string()),
-        }
-    }
-}
-
-impl Ended {
-    pub(crate) fn error(&self) -> Error {
-        match self {
-            Self::Local | Self::Evicted | Self::Remote => Error::Closed,
-            Self::Forgotten => Error::SessionLost("the peer was restarted".into()),
-            Self::NoPath(last) => {
-                Error::SessionLost(format!("no path came back in time, the last one: {last}"))
-            }
-            Self::Protocol(what) => Error::SessionLost(what.clone()),
-            Self::Overloaded => Error::SessionLost("too much waited here to be taken".into()),
-            Self::NoRuntime => Error::NoRuntime,
-        }
-    }
-
-    /// Who decided so.
-    pub(crate) fn ending(&self) -> Ending {
-        match self {
-            Self::Local => Ending::App,
-            Self::Evicted => Ending::Evicted,
-            Self::Remote => Ending::Peer,
-            Self::Forgotten | Self::NoPath(_) | Self::Protocol(_) | Self::Overloaded | Self::NoRuntime => {
-                Ending::Lost
-            }
-        }
-    }
-
-    /// Whether one of the two sides wanted it so.
-    pub(crate) fn is_closed(&self) -> bool {
-        matches!(self, Self::Local | Self::Evicted | Self::Remote)
-    }
-
-    /// Whether this device wanted it so.
-    pub(crate) fn is_own(&self) -> bool {
-        matches!(self, Self::Local | Self::Evicted)
-    }
-
-    /// A stable name for programs and logs.
-    pub(crate) fn code(&self) -> &'static str {
-        match self {
-            Self::Local => "closed",
-            Self::Evicted => "evicted",
-            Self::Remote => "closed-by-peer",
-            Self::Forgotten => "peer-restarted",
-            Self::NoPath(_) => "no-path",
-            Self::Protocol(_) => "protocol",
-            Self::Overloaded => "overloaded",
-            Self::NoRuntime => "no-runtime",
-        }
-    }
-}
 
 /// A path that has passed its handshake.
 pub(crate) struct NewPath {
@@ -117,14 +36,15 @@ pub(crate) enum Notice {
     /// The path in use feels different.
     Quality(Quality),
     /// It ends for this reason, and the peer has not been told yet.
-    Ending(Ended),
-    Ended(Ended),
+    Ending(EndReason),
+    /// It has ended.
+    Ended(EndReason),
 }
 
 /// How the driver tells its client. Must not block.
 pub(crate) type Notify = Box<dyn Fn(Notice) + Send>;
 
-/// Owns one session until it has ended.
+/// Owns one session until it has ended: opens and closes its paths as its machine decides.
 pub(crate) struct Driver {
     shared: Arc<Shared>,
     notify: Notify,
@@ -132,10 +52,8 @@ pub(crate) struct Driver {
     paths: JoinSet<(PathId, PathEnd)>,
     handles: HashMap<PathId, Arc<PathHandle>>,
     next_path: u64,
-    /// Why the last path ended.
+    /// The reason for which the last path ended.
     last_end: CloseReason,
-    /// This device is away, and every path there was has been left.
-    left: bool,
 }
 
 impl Driver {
@@ -148,7 +66,6 @@ impl Driver {
             handles: HashMap::new(),
             next_path: 0,
             last_end: CloseReason::Local,
-            left: false,
         }
     }
 
@@ -164,194 +81,124 @@ impl Driver {
                 () = shared.signals.driver.notified() => {}
                 () = shared.clock.sleep_until_any(deadline) => self.handle_timeout(),
             }
-            let leaving = self.shared.lock().leaving;
-            if let Some(patience) = leaving {
-                self.handles.values().for_each(|handle| handle.leave(Farewell::Away(patience)));
-            }
-            self.follow(None);
-            self.settle(leaving.is_some());
+            self.follow();
         }
         self.finish().await;
     }
 
     fn deadline(&self) -> Option<Instant> {
         let mut state = self.shared.lock();
-        // While this device is away nothing is due: what was is done when it is back.
-        let away = state.leaving.is_some() && self.handles.is_empty();
-        let due = earliest(state.machine.poll_timeout(), state.paths.poll_timeout());
-        state.driver_wakes = due.filter(|_| !away);
+        state.driver_wakes = state.multipath.poll_timeout();
         state.driver_wakes
     }
 
     fn add(&mut self, path: NewPath) {
         let NewPath { transport, seal, peer_next } = path;
         let now = self.shared.clock.now();
-        let handle = self.handle();
-        let id = handle.id;
-        self.shared.inspect(|s| {
-            s.paths.add(id, transport.route, now);
-            // Made while this device was going away: it is left at once.
-            if let Some(patience) = s.leaving {
-                s.paths.handle_away(patience, now);
-            }
-        });
-        self.follow(Some((id, peer_next)));
-        self.start(handle, transport, seal);
-    }
-
-    fn handle(&mut self) -> Arc<PathHandle> {
         let handle = Arc::new(PathHandle::new(PathId(self.next_path)));
         self.next_path += 1;
         self.handles.insert(handle.id, handle.clone());
-        handle
-    }
-
-    fn start(&mut self, handle: Arc<PathHandle>, transport: Transport, seal: Option<(Sealer, Opener)>) {
+        let added = self.shared.inspect(|s| s.multipath.add_path(handle.id, transport.route, peer_next, now));
+        if let Err(e) = added {
+            self.end(e.into());
+        }
         let (shared, id) = (self.shared.clone(), handle.id);
         self.paths.spawn(async move { (id, path::run(shared, handle, transport, seal).await) });
     }
 
     fn remove(&mut self, id: PathId, end: PathEnd) {
         self.handles.remove(&id);
+        let now = self.shared.clock.now();
         match end {
-            PathEnd::Bye => drop(self.shared.end(Ended::Remote)),
-            PathEnd::Closed(reason) => {
-                self.last_end = reason;
-                let now = self.shared.clock.now();
-                self.shared.inspect(|s| s.paths.remove(id, now));
-            }
+            PathEnd::Bye => self.end(EndReason::ClosedByPeer.into()),
+            PathEnd::Closed(reason) => self.last_end = reason,
         }
+        self.shared.inspect(|s| s.multipath.remove_path(id, now));
     }
 
     fn handle_timeout(&mut self) {
         let now = self.shared.clock.now();
-        self.shared.inspect(|s| {
-            s.paths.handle_timeout(now);
-            s.machine.handle_timeout(now);
-        });
+        self.shared.inspect(|s| s.multipath.handle_timeout(now));
     }
 
-    /// Does what the paths' machine has decided. `fresh`: a path just made, and the frame its peer expects.
-    fn follow(&mut self, fresh: Option<(PathId, u64)>) {
+    /// Does what the machine has decided.
+    fn follow(&mut self) {
         loop {
             let event = {
                 let mut state = self.shared.lock();
-                let Some(event) = state.paths.poll_output() else { return };
-                // Under the same lock, so that no frame goes the old way in between.
-                if let Err(e) = self.turn(&mut state, event, fresh) {
-                    drop(state);
-                    return drop(self.shared.end(e.into()));
+                let Some(event) = state.multipath.poll_event() else { return };
+                // Under the same lock: whoever changes the session wakes the path that carries it.
+                match event {
+                    MultipathEvent::Current(id, _) => state.current = self.handles.get(&id).cloned(),
+                    MultipathEvent::Down => state.current = None,
+                    _ => {}
                 }
                 event
             };
             match event {
-                // A path that was on its way when this device left says goodbye and no more.
-                PathEvent::Current(_) | PathEvent::Down | PathEvent::Status(_) | PathEvent::Quality(_)
-                    if self.left => {}
-                PathEvent::Current(_) => self.announce(),
-                PathEvent::Down => {
+                MultipathEvent::Current(_, route) => {
+                    self.shared.path.send_replace(Some(route.kind));
+                    (self.notify)(Notice::Path(route));
+                }
+                MultipathEvent::Down => {
                     self.shared.path.send_replace(None);
                     (self.notify)(Notice::Down(self.last_end.clone()));
                 }
-                PathEvent::Ask(id) => self.tell(id, PathHandle::wake),
-                PathEvent::Leave(id) => self.tell(id, |handle| handle.leave(Farewell::Leave)),
-                PathEvent::Dead(id) => {
+                MultipathEvent::Ready(id) => self.with(id, PathHandle::wake),
+                MultipathEvent::Dead(id) => {
                     self.last_end = CloseReason::TimedOut;
-                    self.tell(id, PathHandle::kill);
+                    self.with(id, PathHandle::kill);
                 }
-                PathEvent::Status(status) => {
+                MultipathEvent::Status(status) => {
                     self.shared.status.send_replace(status);
                     (self.notify)(Notice::Status(status));
                 }
-                PathEvent::Quality(quality) => (self.notify)(Notice::Quality(quality)),
-                PathEvent::Lost => drop(self.shared.end(Ended::NoPath(self.last_end.to_string()))),
+                MultipathEvent::Quality(quality) => (self.notify)(Notice::Quality(quality)),
+                MultipathEvent::Lost => self.end(Ended::no_path(&self.last_end)),
             }
         }
     }
 
-    fn turn(
-        &self,
-        state: &mut State,
-        event: PathEvent,
-        fresh: Option<(PathId, u64)>,
-    ) -> Result<(), SessionError> {
-        match event {
-            PathEvent::Current(id) => {
-                match fresh {
-                    Some((new, next)) if new == id => state.machine.attach(next)?,
-                    _ => state.machine.switch(),
-                }
-                state.current = self.handles.get(&id).cloned();
-                if let Some(path) = &state.current {
-                    path.wake();
-                }
-            }
-            PathEvent::Down => {
-                state.machine.detach();
-                state.current = None;
-            }
-            _ => {}
-        }
-        Ok(())
+    fn end(&self, ended: Ended) {
+        self.shared.end(ended);
     }
 
-    /// Notices that this device has left, or is back: then what is true by now is told.
-    fn settle(&mut self, leaving: bool) {
-        let left = leaving && (self.left || self.handles.is_empty());
-        if std::mem::replace(&mut self.left, left) && !left {
-            self.announce();
-            let status = self.shared.lock().paths.status();
-            if self.shared.status.send_replace(status) != status {
-                (self.notify)(Notice::Status(status));
-            }
-        }
-    }
-
-    fn announce(&self) {
-        if let Some(route) = self.shared.route() {
-            self.shared.path.send_replace(Some(route.kind));
-            (self.notify)(Notice::Path(route));
-        }
-    }
-
-    fn tell(&self, id: PathId, what: impl FnOnce(&PathHandle)) {
+    fn with(&self, id: PathId, act: impl FnOnce(&PathHandle)) {
         if let Some(handle) = self.handles.get(&id) {
-            what(handle);
+            act(handle);
         }
     }
 
-    /// Says goodbye on every path and waits for them: each ends by itself within its transport's own deadline.
+    /// Closes every path and waits for them: each ends by itself within its transport's own deadline.
     async fn finish(mut self) {
-        let ended = self.shared.lock().ended.clone().unwrap_or(Ended::Local);
-        if ended == Ended::NoRuntime {
-            // The peer would take the goodbye of what is left of it for a wish of the app.
+        let reason = self.shared.lock().ended.as_ref().map_or(EndReason::Closed, |ended| ended.reason);
+        if reason == EndReason::NoRuntime {
+            // The peer would take what is left of it for the app's wish.
             return;
         }
-        (self.notify)(Notice::Ending(ended.clone()));
+        (self.notify)(Notice::Ending(reason));
         let mut answering = self.shared.inspect(|s| std::mem::take(&mut s.answering.tasks));
         answering.shutdown().await;
-        // A path that came just now has a peer that waits at its other end: it is told, too.
+        self.shared.inspect(|s| s.multipath.close_paths());
+        // The peer of a path that came just now waits at its other end.
         self.incoming.close();
         while let Ok(path) = self.incoming.try_recv() {
-            let handle = self.handle();
-            self.start(handle, path.transport, path.seal);
+            self.add(path);
         }
-        for handle in self.handles.values() {
-            handle.leave(Farewell::Bye);
-        }
-        let goodbye = async { while self.paths.join_next().await.is_some() {} };
-        // A transport that cannot even take a goodbye is dropped, which closes it.
-        let _ = self.shared.clock.timeout(peers_proto::timing::GOODBYE, goodbye).await;
+        self.handles.values().for_each(|handle| handle.wake());
+        let closed = async { while self.paths.join_next().await.is_some() {} };
+        // A transport that cannot take the last frame is dropped, which closes it.
+        let _ = self.shared.clock.timeout(peers_proto::timing::GOODBYE, closed).await;
         self.paths.shutdown().await;
         self.shared.go_down();
-        (self.notify)(Notice::Ended(ended));
+        (self.notify)(Notice::Ended(reason));
     }
 }
 
 impl Drop for Driver {
     /// Its runtime may be dropped under it: whatever waits for the session hears its end all the same.
     fn drop(&mut self) {
-        self.shared.end(Ended::NoRuntime);
+        self.shared.end(EndReason::NoRuntime.into());
         self.shared.go_down();
         self.shared.finished.cancel();
     }

@@ -1,46 +1,33 @@
 //! One path of a session: a reader and a writer around its transport, in one task.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use peers_proto::path::{Beat, PathId};
+use peers_proto::multipath::{Received, Transmit};
+use peers_proto::path::PathId;
 use peers_proto::seal::{Opener, Sealer};
-use peers_proto::session::SessionError;
-use peers_proto::session::wire::{FrameKind, Header};
 use peers_proto::time::Instant;
 use peers_proto::timing::GOODBYE;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::shared::{Shared, State};
+use super::shared::Shared;
 use crate::transport::{CloseReason, FrameSink, FrameSource, Transport};
 
 /// Frames taken from the transport under one lock.
 const BATCH: usize = 64;
 
-/// What others may ask of a path.
+/// The driver's hold on a path.
 pub(crate) struct PathHandle {
     pub(crate) id: PathId,
     wake: Notify,
-    farewell: OnceLock<Farewell>,
-    /// The peer does not answer: there is nobody to say goodbye to.
+    /// The peer does not answer: there is no last frame to send.
     dead: CancellationToken,
     /// Microseconds; when the writer looks again by itself.
     writer_wakes: AtomicU64,
-}
-
-/// The last word on a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Farewell {
-    /// The session goes on elsewhere.
-    Leave,
-    /// The session is over.
-    Bye,
-    /// This device will be away; the peer shall wait this long.
-    Away(Duration),
 }
 
 impl PathHandle {
@@ -48,7 +35,6 @@ impl PathHandle {
         Self {
             id,
             wake: Notify::new(),
-            farewell: OnceLock::new(),
             dead: CancellationToken::new(),
             writer_wakes: AtomicU64::new(u64::MAX),
         }
@@ -64,15 +50,9 @@ impl PathHandle {
         self.writer_wakes.load(Ordering::Relaxed) > due.as_micros()
     }
 
-    /// Closes without a word, whatever the writer waits for.
+    /// Closes the path at once, whatever the writer waits for.
     pub(crate) fn kill(&self) {
         self.dead.cancel();
-    }
-
-    /// Says goodbye and closes. The first word counts.
-    pub(crate) fn leave(&self, farewell: Farewell) {
-        let _ = self.farewell.set(farewell);
-        self.wake();
     }
 }
 
@@ -100,7 +80,8 @@ pub(crate) async fn run(
             end = &mut reader => end,
             reason = writer => {
                 // The writer may be the first to learn that the transport has ended: the peer's last word is still to be read.
-                let patience = if handle.farewell.get().is_none() { GOODBYE } else { Duration::ZERO };
+                let closing = shared.lock().multipath.is_closing(handle.id);
+                let patience = if closing { Duration::ZERO } else { GOODBYE };
                 shared.clock.timeout(patience, reader).await.unwrap_or(PathEnd::Closed(reason))
             }
             () = handle.dead.cancelled() => PathEnd::Closed(CloseReason::TimedOut),
@@ -108,12 +89,6 @@ pub(crate) async fn run(
     };
     sink.close().await;
     end
-}
-
-enum Step {
-    Send(Bytes),
-    Wait(Option<Instant>),
-    Leave(Bytes),
 }
 
 async fn write(
@@ -124,10 +99,10 @@ async fn write(
 ) -> CloseReason {
     loop {
         let now = shared.clock.now();
-        let (frame, leave) = match next_step(shared, handle, now) {
-            Step::Send(frame) => (frame, false),
-            Step::Leave(frame) => (frame, true),
-            Step::Wait(deadline) => {
+        let (frame, is_last) = match next_frame(shared, handle, now) {
+            Transmit::Frame(frame) => (frame, false),
+            Transmit::Last(frame) => (frame, true),
+            Transmit::Idle(deadline) => {
                 if let Err(reason) = sink.flush().await {
                     return reason;
                 }
@@ -147,7 +122,7 @@ async fn write(
         if let Err(reason) = sink.send(frame).await {
             return reason;
         }
-        if leave {
+        if is_last {
             return match sink.flush().await {
                 Ok(()) => CloseReason::Local,
                 Err(reason) => reason,
@@ -156,38 +131,21 @@ async fn write(
     }
 }
 
-fn next_step(shared: &Shared, handle: &PathHandle, now: Instant) -> Step {
+fn next_frame(shared: &Shared, handle: &PathHandle, now: Instant) -> Transmit {
     let mut state = shared.lock();
-    let State { machine, paths, .. } = &mut *state;
-    match handle.farewell.get() {
-        Some(Farewell::Leave) => return Step::Leave(machine.header_frame(FrameKind::Leave, 0)),
-        Some(Farewell::Bye) => return Step::Leave(machine.header_frame(FrameKind::Bye, 0)),
-        Some(Farewell::Away(patience)) => {
-            return Step::Leave(machine.header_frame(FrameKind::Away, patience.as_secs()));
-        }
-        None => {}
-    }
-    let beat = paths.poll_beat(handle.id, now).map(|beat| match beat {
-        Beat::Ping { number, full } => machine.ping(number, full),
-        Beat::Pong(number) => machine.header_frame(FrameKind::Pong, number),
-    });
-    if let Some(frame) = beat {
-        paths.sent(handle.id, frame.len(), false, now);
-        return Step::Send(frame);
-    }
-    let mut deadline = None;
-    if paths.current() == Some(handle.id) {
-        if let Some(frame) = machine.poll_frame(now) {
-            paths.sent(handle.id, frame.len(), true, now);
-            // Making a frame may have made room for those who wait, and its acknowledgement is awaited.
+    let transmit = state.multipath.poll_frame(handle.id, now);
+    match &transmit {
+        Transmit::Frame(_) => {
+            // A frame makes room for those who wait, and its acknowledgement is awaited.
             shared.deliver(&mut state);
-            shared.wake_driver(&mut state);
-            return Step::Send(frame);
+            shared.wake_driver(&state);
         }
-        deadline = machine.ack_timeout();
+        Transmit::Idle(deadline) => {
+            handle.writer_wakes.store(deadline.map_or(u64::MAX, Instant::as_micros), Ordering::Relaxed);
+        }
+        Transmit::Last(_) => {}
     }
-    handle.writer_wakes.store(deadline.map_or(u64::MAX, Instant::as_micros), Ordering::Relaxed);
-    Step::Wait(deadline)
+    transmit
 }
 
 async fn read(
@@ -220,74 +178,50 @@ async fn read(
         }
         let now = shared.clock.now();
         match take(shared, handle, &batch, now) {
-            Ok(Taken::Bye) => return PathEnd::Bye,
-            Ok(Taken::All) => {}
-            Ok(Taken::TooMuch(until)) => shared.clock.sleep_until(until).await,
+            Ok(None) => {}
+            // It asked for so much in vain that the next one waits.
+            Ok(Some(until)) => shared.clock.sleep_until(until).await,
             Err(end) => return end,
         }
         batch.clear();
     }
 }
 
-/// What became of a batch.
-enum Taken {
-    All,
-    /// It asked for so much in vain that the next one waits.
-    TooMuch(Instant),
-    /// The peer said goodbye for good.
-    Bye,
-}
-
-/// Feeds a batch to the session.
-fn take(shared: &Shared, handle: &PathHandle, batch: &[Bytes], now: Instant) -> Result<Taken, PathEnd> {
+/// Feeds a batch to the session. Returns the time before which nothing more is taken from this path.
+///
+/// # Errors
+/// The path ends with this batch.
+fn take(
+    shared: &Shared,
+    handle: &PathHandle,
+    batch: &[Bytes],
+    now: Instant,
+) -> Result<Option<Instant>, PathEnd> {
     let mut state = shared.lock();
-    let id = handle.id;
-    let outcome = batch.iter().try_fold(false, |bye, frame| {
-        let State { machine, paths, .. } = &mut *state;
-        let header = Header::read(&mut &frame[..]).map_err(SessionError::from)?;
-        let data = matches!(header.kind, FrameKind::Data | FrameKind::Ack);
-        paths.received(id, frame.len(), data, now);
-        match header.kind {
-            FrameKind::Ping => paths.handle_ping(id, header.seq),
-            FrameKind::Pong => paths.handle_pong(id, header.seq, now),
-            FrameKind::Away => paths.handle_away(Duration::from_secs(header.seq), now),
-            FrameKind::Leave | FrameKind::Bye | FrameKind::Data | FrameKind::Ack => {}
-        }
-        machine.handle_frame(frame, now)?;
+    let mut outcome = Ok(Received::More);
+    for frame in batch {
+        outcome = state.multipath.handle_frame(handle.id, frame, now);
         // Frame by frame, so that events never pile up.
         shared.deliver(&mut state);
-        match header.kind {
-            FrameKind::Leave | FrameKind::Away => Err(Goodbye::Leaves),
-            kind => Ok(bye || kind == FrameKind::Bye),
+        if outcome != Ok(Received::More) {
+            break;
         }
-    });
+    }
     shared.settle(&mut state);
-    if state.machine.is_drained() {
+    if state.multipath.session.is_drained() {
         shared.signals.acknowledged.notify_waiters();
     }
-    let rests = state.machine.rests_until(now);
+    let rests = state.multipath.session.rests_until(now);
     drop(state);
-    outcome.map(|bye| if bye { Taken::Bye } else { rests.map_or(Taken::All, Taken::TooMuch) }).map_err(
-        |goodbye| match goodbye {
-            Goodbye::Leaves => PathEnd::Closed(CloseReason::Remote),
-            Goodbye::Broken(e) => {
-                tracing::warn!(device = %shared.peer.device, error = %e, "session broken");
-                shared.end(e.into());
-                PathEnd::Closed(CloseReason::Protocol("the peer broke the protocol"))
-            }
-        },
-    )
-}
-
-/// Why nothing more is taken from a path.
-enum Goodbye {
-    Leaves,
-    Broken(SessionError),
-}
-
-impl From<SessionError> for Goodbye {
-    fn from(e: SessionError) -> Self {
-        Self::Broken(e)
+    match outcome {
+        Ok(Received::More) => Ok(rests),
+        Ok(Received::Left) => Err(PathEnd::Closed(CloseReason::Remote)),
+        Ok(Received::Closed) => Err(PathEnd::Bye),
+        Err(e) => {
+            tracing::warn!(device = %shared.peer.device, error = %e, "session broken");
+            shared.end(e.into());
+            Err(PathEnd::Closed(CloseReason::Protocol("the peer broke the protocol")))
+        }
     }
 }
 
@@ -299,7 +233,9 @@ mod tests {
     use crate::session::PeerInfo;
     use async_trait::async_trait;
     use peers_proto::id::{DeviceId, UserId};
+    use peers_proto::multipath::Multipath;
     use peers_proto::path::{Paths, Preference, Route};
+    use peers_proto::session::wire::FrameKind;
     use peers_proto::session::{MemoryBudget, Session, SessionConfig};
     use peers_proto::timing::RESUME_WINDOW;
     use peers_proto::transport_kind::TransportKind;
@@ -341,11 +277,11 @@ mod tests {
         let peer = PeerInfo { device: there, user: UserId::derive(b"user"), name: String::new() };
         let paths = Paths::new(true, Preference::default(), RESUME_WINDOW, clock.now());
         let runtime = Runtime::current().unwrap();
-        let machine_here = machine(here, there);
-        let shared = Shared::new(peer, clock.clone(), runtime, Default::default(), machine_here, paths);
+        let multipath = Multipath::new(machine(here, there), paths);
+        let shared = Shared::new(peer, clock.clone(), runtime, Default::default(), multipath);
         let route = Route::new(TransportKind::Relay);
         // A new path asks at once, so that the writer has something to write.
-        shared.inspect(|s| s.paths.add(PathId(0), route, clock.now()));
+        shared.inspect(|s| s.multipath.add_path(PathId(0), route, 0, clock.now()).unwrap());
         let noticed = Arc::<Notify>::default();
         let bye = machine(there, here).header_frame(FrameKind::Bye, 0);
         let transport = Transport {

@@ -7,16 +7,18 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use peers_proto::end_reason::EndReason;
 use peers_proto::id::{DeviceId, GroupId, UserId};
-use peers_proto::path::{PathInfo, Paths, Route, Status};
-use peers_proto::session::{CallError, CallId, FailureCode, Object, Session as Machine, SessionEvent};
-use peers_proto::time::{Instant, earliest};
+use peers_proto::multipath::Multipath;
+use peers_proto::path::{PathInfo, Status};
+use peers_proto::session::{CallError, CallId, FailureCode, Object, SessionEvent};
+use peers_proto::time::Instant;
 use peers_proto::transport_kind::TransportKind;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Answering, Handlers};
-use super::driver::Ended;
+use super::ended::Ended;
 use super::packing::Unpacking;
 use super::path::PathHandle;
 use super::stream::{InboundStream, StreamSignal, handles};
@@ -62,8 +64,7 @@ pub(crate) struct Signals {
 
 /// What the lock guards.
 pub(crate) struct State {
-    pub(crate) machine: Machine,
-    pub(crate) paths: Paths,
+    pub(crate) multipath: Multipath,
     pub(crate) ended: Option<Ended>,
     pub(crate) calls: HashMap<CallId, oneshot::Sender<Result<Object, CallError>>>,
     pub(super) answering: Answering,
@@ -73,8 +74,6 @@ pub(crate) struct State {
     pub(super) front_is_taken: bool,
     /// The handle of the path that carries the session.
     pub(crate) current: Option<Arc<PathHandle>>,
-    /// This device is away: paths are left, and the peer is asked to wait this long.
-    pub(super) leaving: Option<Duration>,
     /// Streams marked as bulk wait for a network on which data costs nothing.
     pub(super) bulk_waits: bool,
     /// When the driver looks again by itself.
@@ -102,8 +101,7 @@ impl Shared {
         clock: Clock,
         runtime: Runtime,
         handlers: Handlers,
-        machine: Machine,
-        paths: Paths,
+        multipath: Multipath,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             peer,
@@ -118,8 +116,7 @@ impl Shared {
             over: CancellationToken::new(),
             finished: CancellationToken::new(),
             state: Mutex::new(State {
-                machine,
-                paths,
+                multipath,
                 ended: None,
                 calls: HashMap::new(),
                 answering: Answering::default(),
@@ -127,7 +124,6 @@ impl Shared {
                 opened: VecDeque::new(),
                 front_is_taken: false,
                 current: None,
-                leaving: None,
                 bulk_waits: false,
                 driver_wakes: None,
             }),
@@ -145,9 +141,9 @@ impl Shared {
     /// Delivers what follows from a change, and wakes whoever would sleep too long.
     pub(super) fn settle(&self, state: &mut State) {
         self.deliver(state);
-        let machine = &state.machine;
+        let session = &state.multipath.session;
         if let Some(path) = &state.current
-            && (machine.has_work() || machine.ack_timeout().is_some_and(|due| path.sleeps_beyond(due)))
+            && (session.has_work() || session.ack_timeout().is_some_and(|due| path.sleeps_beyond(due)))
         {
             path.wake();
         }
@@ -155,12 +151,12 @@ impl Shared {
     }
 
     /// Wakes the driver if it would sleep too long.
-    pub(super) fn wake_driver(&self, state: &mut State) {
-        let State { machine, paths, driver_wakes, .. } = state;
-        paths.set_outstanding(machine.unacknowledged(), || self.clock.now());
-        let due = earliest(machine.poll_timeout(), paths.poll_timeout());
-        let early = due.is_some_and(|due| driver_wakes.is_none_or(|wakes| due < wakes));
-        if early || paths.has_output() {
+    pub(super) fn wake_driver(&self, state: &State) {
+        let early = state
+            .multipath
+            .poll_timeout()
+            .is_some_and(|due| state.driver_wakes.is_none_or(|wakes| due < wakes));
+        if early || state.multipath.has_event() {
             self.signals.driver.notify_one();
         }
     }
@@ -168,7 +164,7 @@ impl Shared {
     /// Hands the machine's events to those who wait for them.
     pub(super) fn deliver(&self, state: &mut State) {
         let signals = &self.signals;
-        while let Some(event) = state.machine.poll_event() {
+        while let Some(event) = state.multipath.session.poll_event() {
             match event {
                 SessionEvent::MessagesReady => signals.messages.notify_waiters(),
                 SessionEvent::SendRoom => signals.room.notify_waiters(),
@@ -180,7 +176,7 @@ impl Shared {
                 }
                 // Not worth a task.
                 SessionEvent::Request(id, request) if !self.handlers.has(&request.service) => {
-                    state.machine.respond(id, Err((FailureCode::NotFound, String::new())));
+                    state.multipath.session.respond(id, Err((FailureCode::NotFound, String::new())));
                 }
                 SessionEvent::Request(id, request) => {
                     if let (None, Some(this), Some(runtime)) =
@@ -222,17 +218,17 @@ impl Shared {
     }
 
     /// Ends the session, once: the first reason counts, and is returned.
-    pub(crate) fn end(&self, reason: Ended) -> Ended {
-        let ended = self.inspect(|s| {
+    pub(crate) fn end(&self, ended: Ended) -> EndReason {
+        let reason = self.inspect(|s| {
             if s.ended.is_none() {
-                s.machine.end();
+                s.multipath.end();
             }
-            s.ended.get_or_insert(reason).clone()
+            s.ended.get_or_insert(ended).reason
         });
         self.signals.wake_everybody();
         self.inspect(|s| s.signals.values().for_each(|signal| signal.wake()));
         self.over.cancel();
-        ended
+        reason
     }
 
     /// Nothing carries the session any more.
@@ -248,20 +244,16 @@ impl Shared {
         let _ = self.runtime.run(async move { clock.sleep_until(deadline).await }).await;
     }
 
-    /// Leaves every path for a while and asks the peer to wait this long.
-    pub(crate) fn go_away(&self, patience: Duration) {
+    /// Closes every path for a while and asks the peer to wait this long.
+    pub(crate) fn suspend(&self, patience: Duration) {
         let now = self.clock.now();
-        self.inspect(|s| {
-            s.paths.handle_away(patience, now);
-            s.leaving = Some(patience);
-        });
-        self.signals.driver.notify_one();
+        self.inspect(|s| s.multipath.suspend(patience, now));
     }
 
     /// Whether data costs money, and whether bulk waits for that reason.
     pub(crate) fn set_metered(&self, metered: bool, bulk_waits: bool) {
         self.inspect(|s| {
-            s.paths.set_metered(metered);
+            s.multipath.set_metered(metered);
             s.bulk_waits = bulk_waits;
             s.signals.values().for_each(|signal| signal.wake());
         });
@@ -269,16 +261,13 @@ impl Shared {
 
     /// When data last went either way.
     pub(crate) fn used(&self) -> Instant {
-        self.lock().paths.used()
+        self.lock().multipath.used()
     }
 
     /// This device is back.
-    pub(crate) fn come_back(&self) {
+    pub(crate) fn resume(&self) {
         let now = self.clock.now();
-        self.inspect(|s| {
-            s.leaving = None;
-            s.paths.handle_return(now);
-        });
+        self.inspect(|s| s.multipath.resume(now));
     }
 
     /// Waits until the session's tasks are gone.
@@ -288,12 +277,7 @@ impl Shared {
 
     /// What is known about the path in use.
     pub(crate) fn path_info(&self) -> Option<PathInfo> {
-        self.lock().paths.info(self.clock.now())
-    }
-
-    /// What the path in use runs over.
-    pub(crate) fn route(&self) -> Option<Route> {
-        self.lock().paths.route()
+        self.lock().multipath.info(self.clock.now())
     }
 
     /// A panic while the lock was held cannot leave the machine half-changed in a way that matters more than losing

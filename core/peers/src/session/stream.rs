@@ -85,7 +85,7 @@ pub(super) fn open(
     group: Option<GroupId>,
 ) -> Result<(SendStream, RecvStream), Error> {
     let (id, signal) = shared.update(|s| {
-        let id = s.machine.open_stream(name, group)?;
+        let id = s.multipath.session.open_stream(name, group)?;
         let signal = Arc::<StreamSignal>::default();
         s.signals.insert(id, signal.clone());
         Ok::<_, Error>((id, signal))
@@ -136,7 +136,7 @@ impl SendStream {
             room.as_mut().enable();
             let free = self.half.shared.update(|s| {
                 // Asked in any case: it ends too when the reader stops the stream.
-                let free = s.machine.has_room(self.half.id)?;
+                let free = s.multipath.session.has_room(self.half.id)?;
                 Ok::<_, Error>(free && !self.half.waits(s))
             })??;
             if free {
@@ -149,8 +149,8 @@ impl SendStream {
     fn queue(&self, data: &mut Bytes) -> Result<(), Error> {
         self.half.shared.update(|s| match self.half.waits(s) {
             // Ends too when the reader stops the stream.
-            true => s.machine.write(self.half.id, &mut Bytes::new()),
-            false => s.machine.write(self.half.id, data),
+            true => s.multipath.session.write(self.half.id, &mut Bytes::new()),
+            false => s.multipath.session.write(self.half.id, data),
         })??;
         Ok(())
     }
@@ -166,9 +166,9 @@ impl SendStream {
             sent.as_mut().enable();
             let flushed = self.half.shared.update(|s| {
                 if !std::mem::replace(&mut self.finished, true) {
-                    s.machine.finish(self.half.id)?;
+                    s.multipath.session.finish(self.half.id)?;
                 }
-                s.machine.is_flushed(self.half.id)
+                s.multipath.session.is_flushed(self.half.id)
             })??;
             if flushed {
                 return Ok(());
@@ -185,7 +185,7 @@ impl SendStream {
     /// Gives up this direction; the reader gets `code`.
     pub fn reset(&mut self, code: u64) {
         self.finished = true;
-        self.half.shared.inspect(|s| s.machine.reset(self.half.id, code));
+        self.half.shared.inspect(|s| s.multipath.session.reset(self.half.id, code));
     }
 }
 
@@ -204,7 +204,7 @@ impl RecvStream {
             more.as_mut().enable();
             let taken = self.half.shared.update(|s| match self.half.waits(s) {
                 true => Ok(None),
-                false => s.machine.read(self.half.id),
+                false => s.multipath.session.read(self.half.id),
             });
             match taken?? {
                 Some(bytes) if bytes.is_empty() => {
@@ -225,7 +225,7 @@ impl RecvStream {
     /// Declines the rest; the writer gets `code`.
     pub fn stop(&mut self, code: u64) {
         self.ended = true;
-        self.half.shared.inspect(|s| s.machine.stop(self.half.id, code));
+        self.half.shared.inspect(|s| s.multipath.session.stop(self.half.id, code));
     }
 }
 

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use bytes::BytesMut;
+use peers_proto::multipath::Multipath;
 use peers_proto::path::{Paths, Preference};
 use peers_proto::session::wire::{FrameKind, Header, ObjectHead, Piece, RequestHead, Segment};
 use peers_proto::session::{Encoding, Object, Session as Machine, SessionConfig};
@@ -30,7 +31,9 @@ fn session(clock: &Clock, handlers: Handlers) -> Session {
     let peer = PeerInfo { device: DeviceId::derive(&[2]), user: UserId::derive(b"u"), name: String::new() };
     let paths = Paths::new(true, Preference::default(), RESUME_WINDOW, clock.now());
     let runtime = Runtime::current().unwrap();
-    Session { shared: Shared::new(peer, clock.clone(), runtime, handlers, machine(1, 2), paths) }
+    Session {
+        shared: Shared::new(peer, clock.clone(), runtime, handlers, Multipath::new(machine(1, 2), paths)),
+    }
 }
 
 /// The peer sends what it has to, and learns what there is to learn.
@@ -39,11 +42,11 @@ fn exchange(session: &Session, peer: &mut Machine, clock: &Clock) {
     session.shared.inspect(|s| {
         loop {
             let sent = peer.poll_frame(now);
-            let back = s.machine.poll_frame(now);
+            let back = s.multipath.session.poll_frame(now);
             if sent.is_none() && back.is_none() {
                 return;
             }
-            sent.inspect(|frame| s.machine.handle_frame(frame, now).unwrap());
+            sent.inspect(|frame| s.multipath.session.handle_frame(frame, now).unwrap());
             back.inspect(|frame| peer.handle_frame(frame, now).unwrap());
         }
     });
@@ -164,11 +167,11 @@ async fn a_call_that_no_handler_answers_takes_no_task() {
     let now = clock.now();
     session.shared.inspect(|s| {
         let unknown = frame(0, (0..200).map(|n| call(n, "unknown")));
-        s.machine.handle_frame(&unknown, now).unwrap();
+        s.multipath.session.handle_frame(&unknown, now).unwrap();
     });
     assert_eq!(session.shared.lock().answering.tasks.len(), 0);
     session.shared.inspect(|s| {
-        s.machine.handle_frame(&frame(1, (200..400).map(|n| call(n, "known"))), now).unwrap();
+        s.multipath.session.handle_frame(&frame(1, (200..400).map(|n| call(n, "known"))), now).unwrap();
     });
     assert_eq!(session.shared.lock().answering.tasks.len(), 200);
     tokio::task::yield_now().await;
@@ -183,9 +186,9 @@ async fn a_peer_that_asks_in_vain_without_end_is_taken_from_at_a_pace() {
     for seq in 0..10 {
         session.shared.inspect(|s| {
             let cancels = frame(seq, (0..1000).map(|call| Segment::Cancel { call }));
-            s.machine.handle_frame(&cancels, now).unwrap();
+            s.multipath.session.handle_frame(&cancels, now).unwrap();
         });
     }
-    let until = session.shared.lock().machine.rests_until(now).unwrap();
+    let until = session.shared.lock().multipath.session.rests_until(now).unwrap();
     assert_eq!(until - now, Duration::from_millis(500), "10 000 a second after a burst of 5 000");
 }

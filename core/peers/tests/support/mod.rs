@@ -9,8 +9,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use peers::{
-    Client, ClientBuilder, DeviceId, Event, Events, InboundRequest, Incoming, RequestError, RequestHandler,
-    Session, Transports, TrustLevel, TrustPolicy, UserId,
+    Client, ClientBuilder, DeviceId, EndReason, Event, Events, InboundRequest, Incoming, RequestError,
+    RequestHandler, Session, Transports, TrustLevel, TrustPolicy, UserId,
 };
 use peers_relay::{Relay, RelayConfig};
 use tokio::sync::mpsc;
@@ -43,14 +43,19 @@ impl World {
         self.relay = Some(Relay::start(config(self.addr)).await.unwrap());
     }
 
+    /// A client of this relay that has not started.
+    pub fn builder(&self, name: &str, transports: Transports) -> ClientBuilder {
+        let builder = Client::builder().relay(format!("ws://{}", self.addr)).name(name);
+        builder.loopback(true).transports(transports)
+    }
+
     pub async fn client(
         &self,
         name: &str,
         transports: Transports,
         more: impl FnOnce(ClientBuilder) -> ClientBuilder,
     ) -> Device {
-        let builder = Client::builder().relay(format!("ws://{}", self.addr)).name(name).loopback(true);
-        let (client, events) = more(builder.transports(transports)).start().await.unwrap();
+        let (client, events) = more(self.builder(name, transports)).start().await.unwrap();
         client.watch_state().wait_for(|s| *s == peers::ClientState::Online).await.unwrap();
         Device { client, events }
     }
@@ -99,7 +104,7 @@ impl Device {
         }
     }
 
-    pub async fn disconnected(&mut self) -> &'static str {
+    pub async fn disconnected(&mut self) -> EndReason {
         loop {
             if let Event::Disconnected { reason, .. } = self.events.next().await.unwrap() {
                 return reason;

@@ -89,7 +89,7 @@ impl World {
         w
     }
 
-    fn evicted(&mut self) -> Vec<(DeviceId, Why)> {
+    fn evicted(&mut self) -> Vec<(DeviceId, EvictionReason)> {
         let evicted =
             |output| if let DialOutput::Evict(device, why) = output { Some((device, why)) } else { None };
         self.outputs().into_iter().filter_map(evicted).collect()
@@ -195,7 +195,7 @@ fn of_equals_the_one_on_the_path_the_app_prefers_least_goes() {
     w.outputs();
     w.dialer.handle_asked(device(1));
     w.connect(1, Tier::Relay);
-    assert_eq!(w.evicted(), [(device(117), Why::WorsePath)]);
+    assert_eq!(w.evicted(), [(device(117), EvictionReason::WorsePath)]);
 }
 
 #[test]
@@ -309,13 +309,13 @@ fn what_the_app_ended_is_left_alone_and_what_was_lost_is_not() {
     w.outputs();
     w.dialer.handle_outcome(device(1), Purpose::Path, Outcome::Connected, w.now);
     w.connect(1, Tier::Direct);
-    w.dialer.handle_ended(device(1), Ending::App, w.now);
+    w.dialer.handle_ended(device(1), EndReason::Closed, w.now);
     assert_eq!(w.pass(600 * SECOND), []);
     w.dialer.set_trust(device(1), TrustLevel::Trusted, w.now);
     w.outputs();
     w.dialer.handle_outcome(device(1), Purpose::Path, Outcome::Connected, w.now);
     w.connect(1, Tier::Direct);
-    w.dialer.handle_ended(device(1), Ending::Lost, w.now);
+    w.dialer.handle_ended(device(1), EndReason::NoPath, w.now);
     assert_eq!(w.outputs(), [DialOutput::Dial(device(1), Purpose::Path)]);
 }
 
@@ -325,7 +325,7 @@ fn a_peer_that_said_goodbye_is_left_in_peace_longer_and_longer_but_not_for_ever(
     let mut w = World::new();
     for _ in 0..3 {
         w.connect(1, Tier::Direct);
-        w.dialer.handle_ended(device(1), Ending::Peer, w.now);
+        w.dialer.handle_ended(device(1), EndReason::ClosedByPeer, w.now);
         w.dialer.handle_presence(device(1), true, w.now);
         w.dialer.handle_network_change(true, w.now);
         let dials = w.pass(REST_MAX + SCAN + BEAT);
@@ -333,7 +333,7 @@ fn a_peer_that_said_goodbye_is_left_in_peace_longer_and_longer_but_not_for_ever(
     }
     // It was started anew.
     w.connect(1, Tier::Direct);
-    w.dialer.handle_ended(device(1), Ending::Peer, w.now);
+    w.dialer.handle_ended(device(1), EndReason::ClosedByPeer, w.now);
     w.dialer.handle_presence(device(1), false, w.now);
     w.dialer.handle_presence(device(1), true, w.now);
     assert_eq!(w.outputs(), [DialOutput::Dial(device(1), Purpose::Path)]);
@@ -364,22 +364,22 @@ fn an_eviction_says_the_first_thing_in_which_the_one_that_goes_is_worth_less() {
     };
     let mut w = World::full(TrustLevel::Trusted);
     w.dialer.set_trust(device(105), TrustLevel::Known, w.now);
-    assert_eq!(newcomer(&mut w), [(device(105), Why::LessTrusted)]);
+    assert_eq!(newcomer(&mut w), [(device(105), EvictionReason::LessTrusted)]);
     let mut w = World::full(TrustLevel::Trusted);
     (100..130).filter(|n| *n != 107).chain([1]).for_each(|n| w.dialer.handle_asked(device(n)));
-    assert_eq!(newcomer(&mut w), [(device(107), Why::NotAskedFor)]);
+    assert_eq!(newcomer(&mut w), [(device(107), EvictionReason::NotAskedFor)]);
     let mut w = World::full(TrustLevel::Trusted);
-    w.dialer.handle_ended(device(110), Ending::Lost, w.now);
+    w.dialer.handle_ended(device(110), EndReason::NoPath, w.now);
     w.meet(peer(109, TrustLevel::Trusted, &[]), 110, Tier::Direct);
     w.dialer.handle_asked(device(109));
     w.outputs();
-    assert_eq!(newcomer(&mut w), [(device(110), Why::AnotherOfItsUser)]);
+    assert_eq!(newcomer(&mut w), [(device(110), EvictionReason::AnotherOfItsUser)]);
     let mut w = World::full(TrustLevel::Trusted);
     w.dialer.handle_standing(device(111), standing(Status::Verifying, Some(Tier::Direct)), w.now);
-    assert_eq!(newcomer(&mut w), [(device(111), Why::Silent)]);
+    assert_eq!(newcomer(&mut w), [(device(111), EvictionReason::Silent)]);
     // What it runs over is not known yet when a newcomer is judged: among equals those stay that are there.
     let mut w = World::full(TrustLevel::Trusted);
-    assert_eq!(newcomer(&mut w), [(device(1), Why::WorsePath)]);
+    assert_eq!(newcomer(&mut w), [(device(1), EvictionReason::WorsePath)]);
 }
 
 #[test]
@@ -390,7 +390,7 @@ fn of_equals_the_one_that_was_not_used_for_longest_goes() {
     }
     w.dialer.handle_asked(device(1));
     w.connect(1, Tier::Direct);
-    assert_eq!(w.evicted(), [(device(120), Why::Unused)]);
+    assert_eq!(w.evicted(), [(device(120), EvictionReason::Unused)]);
 }
 
 #[test]
@@ -410,7 +410,7 @@ fn the_last_connection_of_a_group_stays_whoever_it_is() {
 fn nobody_makes_room_for_a_less_trusted_device_even_if_it_would_be_the_first_of_a_group() {
     let mut w = World::full(TrustLevel::Trusted);
     w.meet(peer(1, TrustLevel::Known, &[1]), 1, Tier::Direct);
-    assert_eq!(w.evicted(), [(device(1), Why::Latecomer)]);
+    assert_eq!(w.evicted(), [(device(1), EvictionReason::Latecomer)]);
 }
 
 #[test]
@@ -423,7 +423,7 @@ fn a_full_house_looks_only_for_devices_that_are_more_trusted_than_its_least() {
     // One that was evicted is not asked back in before it has rested, nor while there is no room.
     w.dialer.handle_outcome(device(2), Purpose::Path, Outcome::Connected, w.now);
     w.meet(peer(2, TrustLevel::Own, &[]), 2, Tier::Direct);
-    assert_eq!(w.evicted(), [(device(100), Why::Unused)]);
+    assert_eq!(w.evicted(), [(device(100), EvictionReason::Unused)]);
     assert_eq!(w.pass(3 * REST_MAX), []);
 }
 
@@ -452,7 +452,7 @@ fn presence_of_devices_that_nobody_looks_for_leaves_nothing() {
         w.dialer.handle_presence(device(n), true, w.now);
         w.dialer.handle_standing(device(n), standing(Status::Down, None), w.now);
         w.dialer.handle_outcome(device(n), Purpose::Path, Outcome::Failed, w.now);
-        w.dialer.handle_ended(device(n), Ending::Peer, w.now);
+        w.dialer.handle_ended(device(n), EndReason::ClosedByPeer, w.now);
     }
     assert_eq!(w.dialer.devices.len(), 1);
 }
@@ -460,7 +460,12 @@ fn presence_of_devices_that_nobody_looks_for_leaves_nothing() {
 #[test]
 fn a_device_is_forgotten_once_nothing_follows_from_it() {
     let mut w = World::new();
-    for (n, ending) in [(1, Ending::Lost), (2, Ending::Peer), (3, Ending::Evicted), (4, Ending::App)] {
+    for (n, ending) in [
+        (1, EndReason::NoPath),
+        (2, EndReason::ClosedByPeer),
+        (3, EndReason::Evicted),
+        (4, EndReason::Closed),
+    ] {
         w.meet(peer(n, TrustLevel::NewDevice, &[]), n, Tier::Direct);
         assert_eq!(w.dialer.devices.len(), 1);
         w.dialer.handle_ended(device(n), ending, w.now);
@@ -549,7 +554,7 @@ proptest! {
                         prop_assert!(peer.level <= level, "never a more trusted one for a less trusted one");
                         let last = |m: &HashMap<u8, Peer>| peer.groups.iter().any(|g| m.values().filter(|p| p.groups.contains(g)).count() == 1);
                         prop_assert!(gone == n || !last(&before), "never the last one of a group");
-                        w.dialer.handle_ended(device(gone), Ending::Evicted, w.now);
+                        w.dialer.handle_ended(device(gone), EndReason::Evicted, w.now);
                         connected.remove(&gone);
                     }
                 }
@@ -558,7 +563,7 @@ proptest! {
                     w.dialer.handle_standing(device(n), standing(status, Some(Tier::Relay)), w.now);
                 }
                 Step::End(n, how) => {
-                    let how = [Ending::App, Ending::Peer, Ending::Evicted, Ending::Lost][usize::from(how)];
+                    let how = [EndReason::Closed, EndReason::ClosedByPeer, EndReason::Evicted, EndReason::NoPath][usize::from(how)];
                     connected.remove(&n);
                     w.dialer.handle_ended(device(n), how, w.now);
                 }

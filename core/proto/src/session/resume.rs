@@ -15,31 +15,34 @@ pub struct Resume {
     pub next: u64,
 }
 
-/// What two READYs mean together.
+/// The meaning of two READYs together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Meeting {
+pub enum Reconciled {
     /// The session goes on: everything from this frame on is sent again.
-    GoesOn(u64),
-    /// The peer has forgotten the session: what there was is lost, a new one begins at frame 0.
-    StartsAfresh,
-    /// This side has another name by now, these two names have had their session, or it was closed: the connection is
-    /// closed, what there was is over, and the next handshake starts afresh.
-    Void,
+    Resume {
+        /// The first frame that the peer expects.
+        next: u64,
+    },
+    /// The peer has another instance: the session there was is lost, and a new one begins at frame 0.
+    New,
+    /// This side has another epoch by now, the two epochs have had their session, or it was closed: the connection is
+    /// closed, the session there was has ended, and the next handshake begins a new one.
+    Stale,
 }
 
-/// This side's instance of the session with one peer. A pair of instances has one session and never another, so a frame
-/// number cannot be taken for another session's.
+/// The epoch of this side's session with one peer, and those it is spoken with. A pair of epochs has one session and never
+/// another, so a frame number cannot be taken for another session's.
 #[derive(Debug, Clone)]
-pub struct Instance {
+pub struct Epochs {
     epoch: u64,
     with: Option<u64>,
     /// The peer's instances that this one had a session with.
     left: Vec<u64>,
-    /// What the two sides were called in the session that was closed last, this one first; zeros if none was.
+    /// The epochs of the session that was closed last, this side's first; zeros if none was.
     closed: (u64, u64),
 }
 
-impl Instance {
+impl Epochs {
     /// A side that has no session yet. `random`: any number never used before.
     pub fn new(random: u64) -> Self {
         Self { epoch: random.max(1), with: None, left: Vec::new(), closed: (0, 0) }
@@ -54,62 +57,62 @@ impl Instance {
         }
     }
 
-    /// The same on a connection that this side dialed when it was called `name`; none if the peer dialed. What was dialed for
-    /// a session that was closed meanwhile still speaks for that one, so that it comes to nothing at either end.
-    pub fn ready_as(&self, name: Option<u64>, next: u64) -> Resume {
+    /// The same on a connection that this side dialed in the epoch `dialed_as`; none if the peer dialed. A dial for a session
+    /// that was closed meanwhile still speaks for that session, so that it is stale at both ends.
+    pub fn ready_as(&self, dialed_as: Option<u64>, next: u64) -> Resume {
         let (epoch, with) = self.closed;
-        if name.is_some_and(|name| self.has_closed(name)) {
+        if dialed_as.is_some_and(|epoch| self.has_closed(epoch)) {
             Resume { epoch, with, next: 0 }
         } else {
             self.ready(next)
         }
     }
 
-    /// Whether this side was called `name` in the session that was closed last.
-    pub fn has_closed(&self, name: u64) -> bool {
-        self.closed.0 == name
+    /// Whether this side had this epoch in the session that was closed last.
+    pub fn has_closed(&self, epoch: u64) -> bool {
+        self.closed.0 == epoch
     }
 
-    /// Judges a connection on which this side said `said` and the peer `theirs`. Unless the session goes on, the one
-    /// there was has ended. `dialed`: this side began it. Who has closed a session dials for another one, whether or not the
-    /// peer has heard of the end; who has not dials for the old one, which is over.
-    pub fn meet(&mut self, said: Resume, theirs: Resume, dialed: bool, random: u64) -> Meeting {
+    /// Compares the READYs of a connection. Unless the session is resumed, the session there was has ended. `dialed`: this
+    /// side began the connection. A side that has closed a session dials for another one, whether or not the peer knows of
+    /// the end; a side that has not dials for the old one, which is stale.
+    pub fn reconcile(&mut self, said: Resume, theirs: Resume, dialed: bool, random: u64) -> Reconciled {
         if said.epoch == self.epoch && self.with == Some(theirs.epoch) {
             // Handshakes overlap: these words may be older than the session, and their number another session's.
-            return Meeting::GoesOn(if theirs.with == self.epoch { theirs.next } else { 0 });
+            return Reconciled::Resume { next: if theirs.with == self.epoch { theirs.next } else { 0 } };
         }
         if said.epoch != self.epoch {
-            return Meeting::Void;
+            return Reconciled::Stale;
         }
         let (mine, its) = self.closed;
         // The peer dials for a session that was closed here, or began to before it had that session; what was said tells
         // it so.
         if !dialed && its != 0 && (theirs.with == mine || theirs.epoch == its) {
-            return Meeting::Void;
+            return Reconciled::Stale;
         }
         // This side dials for a session that the peer has closed, or under a name that was used for one: the last word of a
         // handshake may have been lost.
         if dialed && theirs.has_closed(self.epoch) {
-            self.closed(random);
-            return Meeting::Void;
+            self.close(random);
+            return Reconciled::Stale;
         }
         self.left.extend(self.with);
-        // Somebody who was left is back: an instance that died in the middle of a handshake came between.
+        // A former instance is back: an instance that died in the middle of a handshake came between.
         if self.left.contains(&theirs.epoch) || self.left.len() > MAX_LEFT {
-            self.ended(random);
-            return Meeting::Void;
+            self.end(random);
+            return Reconciled::Stale;
         }
         self.with = Some(theirs.epoch);
-        Meeting::StartsAfresh
+        Reconciled::New
     }
 
     /// The session has ended for another reason than a meeting.
-    pub fn ended(&mut self, random: u64) {
+    pub fn end(&mut self, random: u64) {
         *self = Self::new(random);
     }
 
     /// The session was closed, here or by the peer. A peer that has not heard of it yet is told when it connects again.
-    pub fn closed(&mut self, random: u64) {
+    pub fn close(&mut self, random: u64) {
         *self = Self { closed: (self.epoch, self.with.unwrap_or(0)), ..Self::new(random) };
     }
 
@@ -118,7 +121,7 @@ impl Instance {
         self.with
     }
 
-    /// Its name.
+    /// The present epoch.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }

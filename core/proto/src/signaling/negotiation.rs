@@ -40,7 +40,7 @@ mod tests;
 
 pub use action::{AbandonReason, Action};
 pub use body::{Body, BodyError, ByeReason};
-pub use contents::{Contents, Fingerprint};
+pub use contents::{Contents, ContentsError, Fingerprint};
 
 use std::collections::VecDeque;
 

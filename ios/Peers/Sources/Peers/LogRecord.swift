@@ -19,29 +19,10 @@ public struct LogRecord: Sendable, Hashable {
     public let text: String
 }
 
-/// The log of `Peers`.
-public struct LogRecords: AsyncSequence, Sendable {
-    public typealias Element = LogRecord
-    public typealias Failure = Never
-
-    let client: PeersClient
-
-    public func makeAsyncIterator() -> Iterator {
-        Iterator(client: client)
-    }
-
-    public struct Iterator: AsyncIteratorProtocol {
-        let client: PeersClient
-
-        /// The next record; nil at the end.
-        public mutating func next() async -> LogRecord? {
-            while true {
-                if let record = client.takeLogs(max: 1).first { return LogRecord(record) }
-                let client = client
-                let ready = try? await cancellable { try await client.logsReady(cancel: $0) }
-                if ready != true { return nil }
-            }
-        }
+extension PeersClient {
+    /// The log, for one consumer.
+    var logRecords: PeersSequence<LogRecord, Never> {
+        PeersSequence(take: { self.takeLogs(max: 1).first.map(LogRecord.init) }, ready: { try await self.logsReady(cancel: $0) })
     }
 }
 

@@ -1,26 +1,5 @@
 internal import PeersGenerated
 
-/// The messages of a session.
-public struct Messages: AsyncSequence, Sendable {
-    public typealias Element = Message
-
-    let session: PeersGenerated.Session
-    let lane: UInt64
-
-    public func makeAsyncIterator() -> Iterator {
-        Iterator(batch: Batch(session: session, lane: lane))
-    }
-
-    public struct Iterator: AsyncIteratorProtocol {
-        let batch: Batch
-
-        /// The next message; nil at the end.
-        public mutating func next() async throws -> Message? {
-            try await batch.next()
-        }
-    }
-}
-
 /// Messages fetched together; what the loop leaves goes back. Used by one iterator, so by one task at a time.
 final class Batch {
     private let session: PeersGenerated.Session
@@ -66,29 +45,5 @@ extension Message {
 extension PeersGenerated.Message {
     fileprivate init(_ message: Message) {
         self.init(group: message.group?.text, body: message.bytes)
-    }
-}
-
-/// The streams a peer opens.
-public struct PeerStreams: AsyncSequence, Sendable {
-    public typealias Element = PeerStream
-
-    let session: PeersGenerated.Session
-
-    public func makeAsyncIterator() -> Iterator {
-        Iterator(session: session)
-    }
-
-    public struct Iterator: AsyncIteratorProtocol {
-        let session: PeersGenerated.Session
-
-        /// The next stream; nil at the end.
-        public mutating func next() async throws -> PeerStream? {
-            let session = session
-            while true {
-                if let stream = session.takeStream() { return PeerStream(stream) }
-                guard try await cancellable({ try await session.streamReady(cancel: $0) }) else { return nil }
-            }
-        }
     }
 }

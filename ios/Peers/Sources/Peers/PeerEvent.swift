@@ -21,9 +21,8 @@ public enum PeerEvent: Sendable {
     case statusChanged(Session, SessionStatus)
     /// The path a session uses feels different now.
     case qualityChanged(Session, Quality)
-    /// A session ended, for a reason with a stable name: `closed`, `closed-by-peer`, `evicted`, `peer-restarted`, `no-path`,
-    /// `protocol`, `overloaded`.
-    case disconnected(Session, reason: String)
+    /// A session ended.
+    case disconnected(Session, reason: EndReason)
     /// A device registered at the relay.
     case online(DeviceID)
     /// A device left the relay. A session on a direct path goes on.
@@ -88,7 +87,7 @@ extension PeerEvent {
         case .pathChanged(let session, let path): self = .pathChanged(Session(session), path.map(PathKind.init))
         case .statusChanged(let session, let status): self = .statusChanged(Session(session), SessionStatus(status))
         case .qualityChanged(let session, let quality): self = .qualityChanged(Session(session), Quality(quality))
-        case .disconnected(let session, let reason): self = .disconnected(Session(session), reason: reason)
+        case .disconnected(let session, let reason): self = .disconnected(Session(session), reason: EndReason(reason))
         case .online(let device): self = .online(DeviceID(device))
         case .offline(let device): self = .offline(DeviceID(device))
         case .metered(let metered): self = .metered(metered)

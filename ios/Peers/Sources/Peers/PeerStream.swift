@@ -68,17 +68,7 @@ public struct PeerStream: Sendable {
 }
 
 extension PeerStream: AsyncSequence {
-    public typealias Element = Data
-
-    public func makeAsyncIterator() -> Iterator {
-        Iterator(stream: self)
-    }
-
-    public struct Iterator: AsyncIteratorProtocol {
-        let stream: PeerStream
-
-        public mutating func next() async throws -> Data? {
-            try await stream.read()
-        }
+    public func makeAsyncIterator() -> PeersSequence<Data, any Error>.Iterator {
+        PeersSequence(nexts: { { (_: isolated (any Actor)?) in try await read() } }).makeAsyncIterator()
     }
 }

@@ -27,7 +27,7 @@ public final class Peers: Sendable {
         self.client = client
         store = identity.bridge
         shim = SystemShim(system, core: client)
-        log = config.logSink.write.map { LogForwarder(LogRecords(client: client), $0) }
+        log = config.logSink.write.map { LogForwarder(client.logRecords, $0) }
     }
 
     /// Whether a relay is reached, now.
@@ -35,24 +35,38 @@ public final class Peers: Sendable {
 
     /// The state now, and each one it changes to; a state that lasted shorter than the loop looked away is not told. For any
     /// number of consumers. Ends after `.closed`, or when the task is cancelled.
-    public var states: PeersStates { PeersStates(client: client) }
+    public var states: PeersSequence<PeersState, Never> {
+        PeersSequence(
+            now: { [client] in client.state() }, after: { [client] in await client.stateAfter(seen: $0, cancel: $1) },
+            element: PeersState.init)
+    }
 
     /// Where each relay stands now, and why one is not reached, in the order of `PeersConfig.relays`; empty before `start()`.
     public var relays: [RelayStatus] { client.relays().map(RelayStatus.init) }
 
     /// That, and each change of it; what lasted shorter than the loop looked away is not told. For any number of consumers. Ends
     /// at `shutdown()`, or when the task is cancelled.
-    public var relayStatuses: RelayStatuses { RelayStatuses(client: client) }
+    public var relayStatuses: PeersSequence<[RelayStatus], Never> {
+        PeersSequence(
+            now: { [client] in client.relays() }, after: { [client] in await client.relaysAfter(seen: $0, cancel: $1) },
+            element: { $0.map(RelayStatus.init) })
+    }
 
     /// What happens, also what happened since `start()` and was not taken: the library keeps a bounded number of events and
     /// counts the rest in `.missed`. For one consumer; with several each event goes to one of them. Ends at `shutdown()`, or
     /// when the task is cancelled.
-    public var events: PeerEvents { PeerEvents(client: client) }
+    public var events: PeersSequence<PeerEvent, Never> {
+        // One at a time: a loop that ends takes no more than it got.
+        PeersSequence(take: { [client] in client.takeEvents(max: 1).first.map(PeerEvent.init) }) { [client] cancellation in
+            if client.state() == .stopped { _ = await client.stateAfter(seen: .stopped, cancel: cancellation) }
+            return try await client.eventsReady(cancel: cancellation)
+        }
+    }
 
     /// The library's log, as `PeersConfig.logLevel` asks, for the app's own log, where `PeersConfig.logSink` leaves it to the
     /// app. The library keeps a bounded number of records and counts the rest. For one consumer. Ends at `shutdown()`, or when the
     /// task is cancelled.
-    public var logs: LogRecords { LogRecords(client: client) }
+    public var logs: PeersSequence<LogRecord, Never> { client.logRecords }
 
     /// The last 2 000 records of the log, fewer if they are long, oldest first, for a report of a problem: a line each with its
     /// time in UTC, level, module and text. Ids, addresses, hosts and names are replaced by numbers. After `shutdown()` as well;
@@ -129,75 +143,5 @@ extension PeersClient: SystemListener {
 
     func report(_ state: AppState) async {
         try? await cancellable { try await setAppState(state: state.generated, cancel: $0) }
-    }
-}
-
-/// The states of `Peers`.
-public struct PeersStates: AsyncSequence, Sendable {
-    public typealias Element = PeersState
-    public typealias Failure = Never
-
-    let client: PeersClient
-
-    public func makeAsyncIterator() -> Iterator {
-        Iterator(client: client)
-    }
-
-    public struct Iterator: AsyncIteratorProtocol {
-        let client: PeersClient
-        private var seen: ClientState?
-
-        init(client: PeersClient) {
-            self.client = client
-        }
-
-        /// The next state; nil at the end.
-        public mutating func next() async -> PeersState? {
-            guard let last = seen else { return told(client.state()) }
-            if last == .closed { return nil }
-            let client = client
-            let next = try? await cancellable { await client.stateAfter(seen: last, cancel: $0) }
-            guard let next, next != last else { return nil }
-            return told(next)
-        }
-
-        private mutating func told(_ state: ClientState) -> PeersState {
-            seen = state
-            return PeersState(state)
-        }
-    }
-}
-
-/// The events of `Peers`.
-public struct PeerEvents: AsyncSequence, Sendable {
-    public typealias Element = PeerEvent
-    public typealias Failure = Never
-
-    let client: PeersClient
-
-    public func makeAsyncIterator() -> Iterator {
-        Iterator(client: client)
-    }
-
-    public struct Iterator: AsyncIteratorProtocol {
-        let client: PeersClient
-
-        /// The next event; nil at the end.
-        public mutating func next() async -> PeerEvent? {
-            await next(isolation: nil)
-        }
-
-        public mutating func next(isolation actor: isolated (any Actor)?) async -> PeerEvent? {
-            while true {
-                // One at a time: a loop that ends takes no more than it got.
-                if let event = client.takeEvents(max: 1).first { return PeerEvent(event) }
-                let client = client
-                if client.state() == .stopped {
-                    _ = try? await cancellable { await client.stateAfter(seen: .stopped, cancel: $0) }
-                }
-                let ready = try? await cancellable { try await client.eventsReady(cancel: $0) }
-                if ready != true { return nil }
-            }
-        }
     }
 }

@@ -37,42 +37,6 @@ public struct RelayProblem: Sendable, Hashable {
     public let reason: String
 }
 
-/// The relays of `Peers`, each time one of them stands elsewhere.
-public struct RelayStatuses: AsyncSequence, Sendable {
-    public typealias Element = [RelayStatus]
-    public typealias Failure = Never
-
-    let client: PeersClient
-
-    public func makeAsyncIterator() -> Iterator {
-        Iterator(client: client)
-    }
-
-    public struct Iterator: AsyncIteratorProtocol {
-        let client: PeersClient
-        private var seen: [PeersGenerated.RelayStatus]?
-
-        init(client: PeersClient) {
-            self.client = client
-        }
-
-        /// The next statuses; nil at the end.
-        public mutating func next() async -> [RelayStatus]? {
-            let client = client
-            let now: [PeersGenerated.RelayStatus]
-            if let last = seen {
-                let next = try? await cancellable { await client.relaysAfter(seen: last, cancel: $0) }
-                guard let next, next != last else { return nil }
-                now = next
-            } else {
-                now = client.relays()
-            }
-            seen = now
-            return now.map(RelayStatus.init)
-        }
-    }
-}
-
 extension RelayStatus {
     init(_ status: PeersGenerated.RelayStatus) {
         url = status.url

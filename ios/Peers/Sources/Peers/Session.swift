@@ -38,10 +38,19 @@ public struct Session: Sendable {
 
     /// Messages from the peer, also those that came before anyone took them: then the peer is told to wait. For one consumer.
     /// Ends when the session is closed; throws `PeersError.sessionLost` when it is lost.
-    public var messages: Messages { Messages(session: inner, lane: lane) }
+    public var messages: PeersSequence<Message, any Error> {
+        PeersSequence(nexts: { [inner, lane] in
+            let batch = Batch(session: inner, lane: lane)
+            return { try await batch.next(isolation: $0) }
+        })
+    }
 
     /// Streams the peer opens. For one consumer, as `messages`.
-    public var streams: PeerStreams { PeerStreams(session: inner) }
+    public var streams: PeersSequence<PeerStream, any Error> {
+        PeersSequence(
+            take: { [inner] in inner.takeStream().map(PeerStream.init) },
+            ready: { [inner] in try await inner.streamReady(cancel: $0) })
+    }
 
     /// Sends an object; waits only while too much is queued. At most 4 MiB encoded.
     public func send(_ value: Value, group: GroupID? = nil) async throws {

@@ -265,6 +265,14 @@ final class PeersTests: XCTestCase {
         }
     }
 
+    func testAMalformedIdIsNamed() async throws {
+        try await network { network in
+            let error = await thrown { _ = try await network.stopped { $0.trusted[DeviceID("nobody")] = .known } }
+            guard case .config(let reason) = error as? PeersError else { return XCTFail("\(String(describing: error))") }
+            XCTAssertTrue(reason.contains("device id"), reason)
+        }
+    }
+
     func testASessionWaitsForAPathAsLongAsIsSet() async throws {
         try await network { network in
             let (session, device) = try await network.rustPeer { $0.resumeWindow = .seconds(1) }
@@ -272,7 +280,7 @@ final class PeersTests: XCTestCase {
             for await event in device.events {
                 guard case .disconnected(let ended, let reason) = event else { continue }
                 XCTAssertEqual(ended, session)
-                XCTAssertEqual(reason, "no-path")
+                XCTAssertEqual(reason, .noPath)
                 break
             }
         }

@@ -119,7 +119,7 @@ final class RustPeerTests: XCTestCase {
             let first = try await device.session(with: id)
             command.end()
             _ = try await network.rustProcess(keys, trust: device.deviceID.text)
-            var told: [(session: Session, left: String?)] = []
+            var told: [(session: Session, left: EndReason?)] = []
             for await event in device.events {
                 guard let about = event.session else { continue }
                 if case .disconnected(_, let reason) = event { told.append((about, reason)) } else { told.append((about, nil)) }
@@ -127,7 +127,7 @@ final class RustPeerTests: XCTestCase {
             }
             let second = try XCTUnwrap(told.popLast()).session
             XCTAssertTrue(told.allSatisfy { $0.session == first })
-            XCTAssertEqual(told.compactMap(\.left), ["peer-restarted"])
+            XCTAssertEqual(told.compactMap(\.left), [.peerRestarted])
             XCTAssertTrue(second != first && second.device == id && first.hasEnded && !second.hasEnded)
             let answer = try await second.call("echo", "echo", Data([7]))
             XCTAssertEqual(answer, Data([7]))

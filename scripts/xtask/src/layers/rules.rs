@@ -50,6 +50,7 @@ const PROTO_ORDER: &[&str] = &[
     // Numbers and names.
     "limits",
     "timing",
+    "random",
     "time",
     "bucket",
     "id",
@@ -70,9 +71,12 @@ const PROTO_ORDER: &[&str] = &[
     "signaling",
     // What two devices share.
     "network",
+    "end_reason",
     "path",
     "dial",
     "session",
+    "multipath",
+    "engine",
 ];
 
 const NO_UNIFFI: &[(&str, &str)] = &[("uniffi", "only bindings/ knows UniFFI")];

@@ -47,6 +47,8 @@ pub(super) fn plan(rng: &mut Rng, places: Vec<Place>) -> Plan {
         both_dial: rng.chance(30),
         relays: 1,
         turn: false,
+        relayed_paths: true,
+        calm: false,
         lan: profile(rng, 1..5),
         direct: profile(rng, 5..80),
         relayed: profile(rng, 20..150),

@@ -149,7 +149,7 @@ async fn listen(mut events: Events, app: App, counts: Arc<Mutex<Counts>>) {
                 }
             }
             Event::Disconnected { reason, .. } => {
-                *lock(&counts).ends.entry(reason.to_owned()).or_default() += 1;
+                *lock(&counts).ends.entry(reason.to_string()).or_default() += 1;
             }
             Event::Incoming(incoming) => {
                 // The app never decides: strangers wait as long as the client lets them.

@@ -155,115 +155,115 @@ fn what_ready_says_round_trips() {
 }
 
 /// Both sides' READYs in one handshake, and what each makes of them.
-fn meet(a: &mut Instance, b: &mut Instance, next: u64) -> [Meeting; 2] {
+fn meet(a: &mut Epochs, b: &mut Epochs, next: u64) -> [Reconciled; 2] {
     let (from_a, from_b) = (a.ready(next), b.ready(next));
-    [a.meet(from_a, from_b, true, 1000), b.meet(from_b, from_a, false, 2000)]
+    [a.reconcile(from_a, from_b, true, 1000), b.reconcile(from_b, from_a, false, 2000)]
 }
 
 /// A connection that was made for a session outlives it: nobody takes the goodbye for a restart, and nothing begins.
 #[test]
 fn a_session_that_one_side_has_closed_is_closed_for_the_other_and_does_not_begin_again() {
-    let (mut a, mut b) = (Instance::new(1), Instance::new(2));
+    let (mut a, mut b) = (Epochs::new(1), Epochs::new(2));
     meet(&mut a, &mut b, 5);
-    b.closed(3);
+    b.close(3);
     let closed = b.ready(0);
     assert!(closed.has_closed(1) && !closed.has_closed(2) && !a.ready(5).has_closed(2));
-    assert_eq!(meet(&mut a, &mut b, 5), [Meeting::Void; 2], "dialed for the old one");
+    assert_eq!(meet(&mut a, &mut b, 5), [Reconciled::Stale; 2], "dialed for the old one");
     assert!(a.has_closed(1), "what else was dialed for it is over, too");
-    assert_eq!(meet(&mut a, &mut b, 5), [Meeting::StartsAfresh; 2]);
-    assert_eq!(meet(&mut a, &mut b, 5), [Meeting::GoesOn(5); 2]);
+    assert_eq!(meet(&mut a, &mut b, 5), [Reconciled::New; 2]);
+    assert_eq!(meet(&mut a, &mut b, 5), [Reconciled::Resume { next: 5 }; 2]);
     // Both have closed it: who connects now wants another one.
-    a.closed(4);
-    b.closed(5);
-    assert_eq!(meet(&mut a, &mut b, 5), [Meeting::StartsAfresh; 2]);
+    a.close(4);
+    b.close(5);
+    assert_eq!(meet(&mut a, &mut b, 5), [Reconciled::New; 2]);
     // Who has closed it dials for a new one at once.
-    a.closed(7);
-    assert_eq!(meet(&mut a, &mut b, 5), [Meeting::StartsAfresh; 2]);
+    a.close(7);
+    assert_eq!(meet(&mut a, &mut b, 5), [Reconciled::New; 2]);
     // What was closed first is forgotten.
-    a = Instance::new(6);
-    assert_eq!(meet(&mut a, &mut b, 5), [Meeting::StartsAfresh; 2]);
+    a = Epochs::new(6);
+    assert_eq!(meet(&mut a, &mut b, 5), [Reconciled::New; 2]);
 }
 
 /// Two ways are tried at once; the handshake of one ends after the session that the other has made.
 #[test]
 fn a_handshake_that_is_older_than_a_closed_session_brings_nothing_back() {
-    let (mut a, mut b) = (Instance::new(1), Instance::new(2));
+    let (mut a, mut b) = (Epochs::new(1), Epochs::new(2));
     let old_words = a.ready(0);
     meet(&mut a, &mut b, 0);
-    a.closed(3);
-    b.closed(4);
-    assert_eq!(b.meet(b.ready(0), old_words, false, 9), Meeting::Void);
-    assert_eq!(meet(&mut a, &mut b, 0), [Meeting::StartsAfresh; 2]);
+    a.close(3);
+    b.close(4);
+    assert_eq!(b.reconcile(b.ready(0), old_words, false, 9), Reconciled::Stale);
+    assert_eq!(meet(&mut a, &mut b, 0), [Reconciled::New; 2]);
 }
 
 /// What was dialed for a session outlives it on both sides, and the handshake comes after the goodbye.
 #[test]
 fn a_connection_dialed_for_a_closed_session_is_not_for_the_next_one() {
     for both in [false, true] {
-        let (mut a, mut b) = (Instance::new(1), Instance::new(2));
+        let (mut a, mut b) = (Epochs::new(1), Epochs::new(2));
         let name = a.epoch();
         meet(&mut a, &mut b, 0);
-        b.closed(4);
+        b.close(4);
         if both {
-            a.closed(3);
+            a.close(3);
         }
         let (from_a, from_b) = (a.ready_as(Some(name), 0), b.ready(0));
-        assert_eq!(b.meet(from_b, from_a, false, 9), Meeting::Void);
-        assert_eq!(a.meet(from_a, from_b, true, 9), Meeting::Void);
+        assert_eq!(b.reconcile(from_b, from_a, false, 9), Reconciled::Stale);
+        assert_eq!(a.reconcile(from_a, from_b, true, 9), Reconciled::Stale);
         assert_eq!(a.ready_as(Some(a.epoch()), 0), a.ready(0));
-        assert_eq!(meet(&mut a, &mut b, 0), [Meeting::StartsAfresh; 2]);
+        assert_eq!(meet(&mut a, &mut b, 0), [Reconciled::New; 2]);
     }
 }
 
 /// The last word of a handshake was lost: only one side had a session, and has closed it.
 #[test]
 fn a_side_that_never_had_the_closed_session_gets_one() {
-    let (mut a, mut b) = (Instance::new(1), Instance::new(2));
-    assert_eq!(b.meet(b.ready(0), a.ready(0), false, 9), Meeting::StartsAfresh);
-    b.closed(3);
-    assert_eq!(meet(&mut a, &mut b, 0), [Meeting::Void; 2]);
-    assert_eq!(meet(&mut a, &mut b, 0), [Meeting::StartsAfresh; 2]);
-    assert_eq!(meet(&mut a, &mut b, 5), [Meeting::GoesOn(5); 2]);
+    let (mut a, mut b) = (Epochs::new(1), Epochs::new(2));
+    assert_eq!(b.reconcile(b.ready(0), a.ready(0), false, 9), Reconciled::New);
+    b.close(3);
+    assert_eq!(meet(&mut a, &mut b, 0), [Reconciled::Stale; 2]);
+    assert_eq!(meet(&mut a, &mut b, 0), [Reconciled::New; 2]);
+    assert_eq!(meet(&mut a, &mut b, 5), [Reconciled::Resume { next: 5 }; 2]);
 }
 
 #[test]
 fn a_session_goes_on_until_one_side_has_forgotten_it() {
-    let (mut a, mut b) = (Instance::new(1), Instance::new(2));
-    assert_eq!(meet(&mut a, &mut b, 5), [Meeting::StartsAfresh; 2]);
-    assert_eq!(meet(&mut a, &mut b, 5), [Meeting::GoesOn(5); 2]);
-    b = Instance::new(3);
-    assert_eq!(meet(&mut a, &mut b, 9), [Meeting::StartsAfresh; 2]);
-    assert_eq!(meet(&mut a, &mut b, 9), [Meeting::GoesOn(9); 2]);
-    a.ended(4);
-    assert_eq!(meet(&mut a, &mut b, 9), [Meeting::StartsAfresh; 2]);
+    let (mut a, mut b) = (Epochs::new(1), Epochs::new(2));
+    assert_eq!(meet(&mut a, &mut b, 5), [Reconciled::New; 2]);
+    assert_eq!(meet(&mut a, &mut b, 5), [Reconciled::Resume { next: 5 }; 2]);
+    b = Epochs::new(3);
+    assert_eq!(meet(&mut a, &mut b, 9), [Reconciled::New; 2]);
+    assert_eq!(meet(&mut a, &mut b, 9), [Reconciled::Resume { next: 9 }; 2]);
+    a.end(4);
+    assert_eq!(meet(&mut a, &mut b, 9), [Reconciled::New; 2]);
 }
 
 #[test]
 fn words_about_another_session_acknowledge_nothing() {
-    let (mut a, mut b) = (Instance::new(1), Instance::new(2));
+    let (mut a, mut b) = (Epochs::new(1), Epochs::new(2));
     meet(&mut a, &mut b, 0);
     // a restarts; of two handshakes that overlap, b spoke in both before the first was done.
-    let (old_words, mut a) = (b.ready(57), Instance::new(3));
+    let (old_words, mut a) = (b.ready(57), Epochs::new(3));
     meet(&mut a, &mut b, 57);
-    assert_eq!(a.meet(a.ready(0), old_words, true, 9), Meeting::GoesOn(0));
+    assert_eq!(a.reconcile(a.ready(0), old_words, true, 9), Reconciled::Resume { next: 0 });
     // Words said under a name that is gone make no path.
     let said = b.ready(57);
-    b.ended(4);
-    assert_eq!(b.meet(said, a.ready(0), false, 9), Meeting::Void);
+    b.end(4);
+    assert_eq!(b.reconcile(said, a.ready(0), false, 9), Reconciled::Stale);
 }
 
 #[test]
 fn two_instances_never_have_a_second_session() {
-    let (mut a, mut b) = (Instance::new(1), Instance::new(2));
-    let mut ghost = Instance::new(3);
+    let (mut a, mut b) = (Epochs::new(1), Epochs::new(2));
+    let mut ghost = Epochs::new(3);
     meet(&mut a, &mut b, 0);
     meet(&mut a, &mut ghost, 0);
     // b still has the session that the ghost took from a.
     let [at_a, at_b] = meet(&mut a, &mut b, 0);
-    assert_eq!((at_a, at_b), (Meeting::Void, Meeting::GoesOn(0)));
-    assert_eq!(meet(&mut a, &mut b, 0), [Meeting::StartsAfresh; 2]);
+    assert_eq!((at_a, at_b), (Reconciled::Stale, Reconciled::Resume { next: 0 }));
+    assert_eq!(meet(&mut a, &mut b, 0), [Reconciled::New; 2]);
     for n in 100..200 {
-        if meet(&mut a, &mut Instance::new(n), 0)[0] == Meeting::Void {
+        if meet(&mut a, &mut Epochs::new(n), 0)[0] == Reconciled::Stale {
             return;
         }
     }

@@ -57,7 +57,7 @@ extension LogSink {
 final class LogForwarder: Sendable {
     private let task: Task<Void, Never>
 
-    init(_ logs: LogRecords, _ write: @escaping @Sendable (LogRecord) -> Void) {
+    init(_ logs: PeersSequence<LogRecord, Never>, _ write: @escaping @Sendable (LogRecord) -> Void) {
         task = Task {
             for await record in logs { write(record) }
         }

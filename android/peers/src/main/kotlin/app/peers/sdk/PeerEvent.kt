@@ -110,11 +110,8 @@ public sealed interface PeerEvent {
         override fun toString(): String = "QualityChanged(session=$session, quality=$quality)"
     }
 
-    /**
-     * A session ended. [reason] is a stable name: `closed`, `closed-by-peer`, `evicted`, `peer-restarted`, `no-path`, `protocol`,
-     * `overloaded`.
-     */
-    public class Disconnected internal constructor(override val session: Session, public val reason: String) : OfSession {
+    /** A session ended. */
+    public class Disconnected internal constructor(override val session: Session, public val reason: EndReason) : OfSession {
         override fun equals(other: Any?): Boolean = other is Disconnected && session == other.session && reason == other.reason
 
         override fun hashCode(): Int = Objects.hash(session, reason)
@@ -170,7 +167,7 @@ internal fun Event.toEvent(): PeerEvent = when (this) {
     is Event.PathChanged -> PeerEvent.PathChanged(Session(session), path?.toPath())
     is Event.StatusChanged -> PeerEvent.StatusChanged(Session(session), status.toStatus())
     is Event.QualityChanged -> PeerEvent.QualityChanged(Session(session), quality.toQuality())
-    is Event.Disconnected -> PeerEvent.Disconnected(Session(session), reason)
+    is Event.Disconnected -> PeerEvent.Disconnected(Session(session), reason.toReason())
     is Event.Online -> PeerEvent.Online(DeviceId(device))
     is Event.Offline -> PeerEvent.Offline(DeviceId(device))
     is Event.Metered -> PeerEvent.Metered(metered)

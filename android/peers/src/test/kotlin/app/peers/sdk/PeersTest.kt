@@ -69,6 +69,8 @@ class PeersTest {
         assertTrue("relay" in noRelay.message!!)
         val bad = assertFailsWith<PeersException.Config> { device().session(DeviceId("nobody")) }
         assertTrue("device" in bad.message!!)
+        val badFriend = assertFailsWith<PeersException.Config> { stopped { trust(DeviceId("nobody")) } }
+        assertTrue("device id" in badFriend.message!!)
     }
 
     @Test
@@ -256,7 +258,7 @@ class PeersTest {
         val (session, device) = rustPeer { resumeWindow = 1.seconds }
         endProcesses()
         val lost = device.events.first { it is PeerEvent.Disconnected } as PeerEvent.Disconnected
-        assertEquals(session.device to "no-path", lost.device to lost.reason)
+        assertEquals(session.device to EndReason.NO_PATH, lost.device to lost.reason)
     }
 
     @Test

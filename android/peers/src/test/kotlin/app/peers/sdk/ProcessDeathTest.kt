@@ -46,7 +46,7 @@ class ProcessDeathTest {
                 val told = friend.events.filterIsInstance<PeerEvent.OfSession>()
                     .transformWhile { emit(it); it !is PeerEvent.Connected }.toList()
                 val next = told.last().session
-                assertEquals(PeerEvent.Disconnected(session, "peer-restarted"), told[told.size - 2])
+                assertEquals(PeerEvent.Disconnected(session, EndReason.PEER_RESTARTED), told[told.size - 2])
                 assertTrue(told.dropLast(1).all { it.session == session }, "$told")
                 assertNotEquals(session, next)
 

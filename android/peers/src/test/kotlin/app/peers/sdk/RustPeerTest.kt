@@ -131,7 +131,7 @@ class RustPeerTest {
             .transformWhile { emit(it); it !is PeerEvent.Connected || it.session == first }.toList()
         val second = told.last().session
         assertTrue(told.dropLast(1).all { it.session == first }, "$told")
-        assertEquals(PeerEvent.Disconnected(first, "peer-restarted"), told[told.size - 2])
+        assertEquals(PeerEvent.Disconnected(first, EndReason.PEER_RESTARTED), told[told.size - 2])
         assertTrue(second != first && second.device == id && first.hasEnded && !second.hasEnded)
         assertContentEquals(byteArrayOf(7), second.call("echo", "echo", byteArrayOf(7)))
         device.shutdown()

@@ -76,6 +76,7 @@ class SessionTest {
         session.send(byteArrayOf(2))
         assertEquals(listOf(group, null), other.messages.take(2).map { it.group }.toList())
         assertFailsWith<PeersException.NotInGroup> { session.send(byteArrayOf(3), GroupId("b".repeat(32))) }
+        assertFailsWith<PeersException.Config> { session.send(byteArrayOf(4), GroupId("none")) }
     }
 
     @Test

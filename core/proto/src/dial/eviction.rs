@@ -11,7 +11,7 @@ use crate::trust::TrustLevel;
 
 /// What a connection is worth; less goes first. The order of the fields is the policy (S115, D17).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Keep {
+struct EvictionRank {
     /// A more trusted device never goes for a less trusted one.
     level: TrustLevel,
     /// The app asked for it.
@@ -28,9 +28,9 @@ struct Keep {
     device: DeviceId,
 }
 
-/// Why this connection was given up and no other: the first thing in which it is worth less than the next.
+/// EvictionReason this connection was given up and no other: the first thing in which it is worth less than the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Why {
+pub enum EvictionReason {
     /// It is less trusted.
     LessTrusted,
     /// The app did not ask for it.
@@ -47,7 +47,7 @@ pub enum Why {
     Latecomer,
 }
 
-impl std::fmt::Display for Why {
+impl std::fmt::Display for EvictionReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::LessTrusted => "it is less trusted",
@@ -67,18 +67,18 @@ pub(super) fn least(
     devices: &BTreeMap<DeviceId, Device>,
     preference: &Preference,
     newcomer: DeviceId,
-) -> (DeviceId, Why) {
-    let census = Census::of(devices, preference);
+) -> (DeviceId, EvictionReason) {
+    let census = GroupCounts::of(devices, preference);
     let level = devices.get(&newcomer).map_or(TrustLevel::Unknown, |device| device.level);
     let mut expendable: Vec<_> = census.expendable(devices).filter(|keep| keep.level <= level).collect();
     expendable.sort_unstable();
     match *expendable {
-        [] => (newcomer, Why::Latecomer),
-        [one] if one.device == newcomer => (newcomer, Why::Latecomer),
+        [] => (newcomer, EvictionReason::Latecomer),
+        [one] if one.device == newcomer => (newcomer, EvictionReason::Latecomer),
         // All others are out of the question.
         [one] => match devices.get(&newcomer).and_then(|device| census.keep(newcomer, device)) {
             Some(other) => (one.device, one.why(&other)),
-            None => (one.device, Why::Unused),
+            None => (one.device, EvictionReason::Unused),
         },
         [one, next, ..] => (one.device, one.why(&next)),
     }
@@ -86,7 +86,7 @@ pub(super) fn least(
 
 /// The trust of the least trusted device that may be given up.
 pub(super) fn weakest(devices: &BTreeMap<DeviceId, Device>, preference: &Preference) -> Option<TrustLevel> {
-    Census::of(devices, preference).expendable(devices).map(|keep| keep.level).min()
+    GroupCounts::of(devices, preference).expendable(devices).map(|keep| keep.level).min()
 }
 
 /// The device to forget when too many are known: none with a session, one that is not looked for before one that is, and of
@@ -99,13 +99,13 @@ pub(super) fn forgettable(devices: &BTreeMap<DeviceId, Device>) -> Option<Device
 }
 
 /// How many connections each group and user has.
-struct Census {
+struct GroupCounts {
     preference: Preference,
     groups: HashMap<GroupId, usize>,
     users: HashMap<UserId, usize>,
 }
 
-impl Census {
+impl GroupCounts {
     fn of(devices: &BTreeMap<DeviceId, Device>, preference: &Preference) -> Self {
         let mut census = Self { preference: *preference, groups: HashMap::new(), users: HashMap::new() };
         for session in devices.values().filter_map(|device| device.session.as_ref()) {
@@ -117,7 +117,7 @@ impl Census {
         census
     }
 
-    fn expendable(&self, devices: &BTreeMap<DeviceId, Device>) -> impl Iterator<Item = Keep> {
+    fn expendable(&self, devices: &BTreeMap<DeviceId, Device>) -> impl Iterator<Item = EvictionRank> {
         let may_go = |device: &Device| {
             let groups = device.session.iter().flat_map(|session| &session.groups);
             groups.into_iter().all(|group| self.groups.get(group).is_some_and(|members| *members > 1))
@@ -128,9 +128,9 @@ impl Census {
             .filter_map(|(id, device)| self.keep(*id, device))
     }
 
-    fn keep(&self, id: DeviceId, device: &Device) -> Option<Keep> {
+    fn keep(&self, id: DeviceId, device: &Device) -> Option<EvictionRank> {
         let session = device.session.as_ref()?;
-        Some(Keep {
+        Some(EvictionRank {
             level: device.level,
             asked: device.asked,
             only_of_user: self.users.get(&session.user) == Some(&1),
@@ -143,16 +143,16 @@ impl Census {
     }
 }
 
-impl Keep {
+impl EvictionRank {
     /// The first thing in which this one is worth less.
-    fn why(&self, other: &Self) -> Why {
+    fn why(&self, other: &Self) -> EvictionReason {
         let reasons = [
-            (self.level < other.level, Why::LessTrusted),
-            (!self.asked && other.asked, Why::NotAskedFor),
-            (!self.only_of_user && other.only_of_user, Why::AnotherOfItsUser),
-            (!self.usable && other.usable, Why::Silent),
-            (self.rank < other.rank, Why::WorsePath),
+            (self.level < other.level, EvictionReason::LessTrusted),
+            (!self.asked && other.asked, EvictionReason::NotAskedFor),
+            (!self.only_of_user && other.only_of_user, EvictionReason::AnotherOfItsUser),
+            (!self.usable && other.usable, EvictionReason::Silent),
+            (self.rank < other.rank, EvictionReason::WorsePath),
         ];
-        reasons.into_iter().find(|(is_it, _)| *is_it).map_or(Why::Unused, |(_, why)| why)
+        reasons.into_iter().find(|(is_it, _)| *is_it).map_or(EvictionReason::Unused, |(_, why)| why)
     }
 }

@@ -1,12 +1,12 @@
-//! Sealed envelopes of devices that wait for a decision.
+//! Sealed envelopes of devices that wait for a trust decision.
 
 use std::collections::VecDeque;
 
-use peers_proto::id::{ConnectionId, DeviceId};
-use peers_proto::limits::{MAX_HELD_ENVELOPE_BYTES, MAX_HELD_ENVELOPES};
+use crate::id::{ConnectionId, DeviceId};
+use crate::limits::{MAX_HELD_ENVELOPE_BYTES, MAX_HELD_ENVELOPES};
 
-/// Envelopes as they arrived, the oldest first. Each device has [`MAX_HELD_ENVELOPES`], and all of them
-/// [`MAX_HELD_ENVELOPE_BYTES`]: beyond those the device that holds most loses its oldest.
+/// Sealed envelopes in the order of arrival: at most [`MAX_HELD_ENVELOPES`] of a device, the first ones, and
+/// [`MAX_HELD_ENVELOPE_BYTES`] of all devices. Beyond those bytes the device with the most of them loses its oldest envelope.
 #[derive(Default)]
 pub(super) struct Held {
     envelopes: VecDeque<Envelope>,
@@ -34,7 +34,7 @@ impl Held {
         }
     }
 
-    /// Everything a device has sent.
+    /// Removes the envelopes of a device, the oldest first.
     pub(super) fn take(&mut self, device: DeviceId) -> Vec<(ConnectionId, String)> {
         let mut taken = Vec::new();
         while let Some(next) = self.envelopes.iter().position(|envelope| envelope.from == device) {

@@ -1,7 +1,5 @@
 //! Two negotiations and everything a relay and two networks can do to what they say, in virtual time, from a seed.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
@@ -10,32 +8,7 @@ use peers_proto::limits::MAX_CANDIDATES;
 use peers_proto::signaling::{Action, Body, Contents, Negotiation};
 use peers_proto::time::Instant;
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    fn percent(&mut self, p: u64) -> bool {
-        self.below(100) < p
-    }
-
-    /// Mostly short, sometimes as long as it gets: that is what makes messages overtake each other.
-    fn delay(&mut self, max: Duration) -> Duration {
-        let max = if self.percent(50) { max / 20 } else { max };
-        Duration::from_micros(self.below(max.as_micros() as u64 + 1))
-    }
-}
+use crate::random::Random;
 
 enum Event {
     Dial(usize),
@@ -114,7 +87,7 @@ impl World {
     fn new(seed: u64, faults: Faults) -> Self {
         let instances = [40, 41];
         Self {
-            random: Random(seed),
+            random: Random::new(seed),
             faults,
             now: Instant::from_micros(1),
             order: 0,

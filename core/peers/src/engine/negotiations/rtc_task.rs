@@ -1,0 +1,199 @@
+//! The task of one peer connection: it obeys the negotiations and reports to them.
+
+use std::sync::{Arc, OnceLock};
+
+use peers_proto::engine::negotiations::{NegotiationError, Negotiations, SignedDescription};
+use peers_proto::id::{ConnectionId, DeviceId};
+use peers_proto::time::Instant;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::super::Engine;
+use super::super::dial::settled;
+use crate::error::Error;
+use crate::transport::webrtc::{self, Attempt, Connecting, TurnRefusal};
+
+/// A step of an attempt after its peer connection was made.
+pub(super) enum Command {
+    Apply(SignedDescription),
+    AddCandidates(Vec<String>),
+    Handshake { epoch: Option<u64> },
+}
+
+/// The handle of a peer connection's task. Dropping it ends the task, and the peer connection unless a session has taken its
+/// transport.
+pub(super) struct RtcTask {
+    /// Commands wait while the peer connection is made. The machine bounds them.
+    commands: mpsc::UnboundedSender<Command>,
+    negotiation: Arc<OnceLock<webrtc::Negotiation>>,
+    _end: DropGuard,
+}
+
+impl RtcTask {
+    pub(super) fn spawn(
+        engine: &Arc<Engine>,
+        peer: DeviceId,
+        connection: ConnectionId,
+        offer: Option<SignedDescription>,
+    ) -> Self {
+        let (commands, received) = mpsc::unbounded_channel();
+        let (negotiation, end) = (Arc::<OnceLock<_>>::default(), CancellationToken::new());
+        let (task, made) = (Task { engine: engine.clone(), peer, connection }, negotiation.clone());
+        let ended = end.clone();
+        engine.spawn(async move {
+            tokio::select! {
+                () = ended.cancelled() => {}
+                () = task.run(offer, received, &made) => {}
+            }
+        });
+        Self { commands, negotiation, _end: end.drop_guard() }
+    }
+
+    pub(super) fn send(&self, command: Command) {
+        // An error: the task has reported its end.
+        let _ = self.commands.send(command);
+    }
+
+    /// The reason why the connection has ended, if it has.
+    pub(super) fn ended(&self) -> Option<String> {
+        Some(self.negotiation.get()?.end()?.to_string())
+    }
+
+    /// The refusal of a TURN server, if one refused.
+    pub(super) fn turn_refusal(&self) -> Option<TurnRefusal> {
+        self.negotiation.get()?.turn_refusal()
+    }
+}
+
+struct Task {
+    engine: Arc<Engine>,
+    peer: DeviceId,
+    connection: ConnectionId,
+}
+
+impl Task {
+    async fn run(
+        self,
+        offer: Option<SignedDescription>,
+        commands: mpsc::UnboundedReceiver<Command>,
+        made: &OnceLock<webrtc::Negotiation>,
+    ) {
+        let Attempt { sdp, negotiation, candidates, connecting, .. } = match self.make(offer).await {
+            Ok(attempt) => attempt,
+            Err(reason) => return self.fail(reason),
+        };
+        let negotiation = made.get_or_init(|| negotiation);
+        let local = SignedDescription { sdp, fingerprint: negotiation.local_fingerprint() };
+        self.report(|machine, now| machine.handle_made(self.peer, self.connection, local, now));
+        let (begin, begins) = oneshot::channel();
+        tokio::select! {
+            () = self.connect(negotiation, connecting, begins) => {}
+            () = self.exchange(negotiation, candidates, commands, begin) => {}
+        }
+    }
+
+    async fn make(&self, offer: Option<SignedDescription>) -> Result<Attempt, String> {
+        let config = self.engine.webrtc_config();
+        let made = match offer {
+            None => Attempt::offer(&config).await,
+            Some(offer) => {
+                check_fingerprint(&offer)?;
+                Attempt::answer(&config, &offer.sdp).await
+            }
+        };
+        made.map_err(|e| e.to_string())
+    }
+
+    /// Waits for the transport and for the handshake on it.
+    async fn connect(
+        &self,
+        negotiation: &webrtc::Negotiation,
+        connecting: Connecting,
+        begins: oneshot::Receiver<Option<u64>>,
+    ) {
+        let (engine, peer, connection) = (&self.engine, self.peer, self.connection);
+        let connected = connecting.connected().await;
+        if let Some(refusal) = negotiation.turn_refusal() {
+            let reason = refusal.to_string();
+            self.report(|machine, _| machine.handle_turn_refusal(peer, connection, refusal.0, reason));
+        }
+        let transport = match connected {
+            Ok(transport) => transport,
+            Err(reason) => return self.fail(reason.to_string()),
+        };
+        self.report(|machine, _| machine.handle_connected(peer, connection));
+        let outcome = match begins.await {
+            Ok(Some(epoch)) => engine.initiate(transport, connection, peer, epoch).await,
+            Ok(None) => engine.accept(transport, connection, Some(peer)).await,
+            Err(_) => return,
+        };
+        let outcome = settled(outcome).map_err(|error| match error {
+            Error::Denied => NegotiationError::Denied,
+            Error::Unreachable(why) => NegotiationError::Failed(why),
+            error => NegotiationError::Failed(error.to_string()),
+        });
+        self.report(|machine, now| machine.handle_settled(peer, connection, outcome, now));
+    }
+
+    /// Passes on what the two sides say about the peer connection, until the task ends.
+    async fn exchange(
+        &self,
+        negotiation: &webrtc::Negotiation,
+        mut candidates: mpsc::Receiver<String>,
+        mut commands: mpsc::UnboundedReceiver<Command>,
+        begin: oneshot::Sender<Option<u64>>,
+    ) {
+        let mut begin = Some(begin);
+        loop {
+            tokio::select! {
+                Some(command) = commands.recv() => match command {
+                    Command::Apply(answer) => self.apply(negotiation, &answer).await,
+                    Command::AddCandidates(candidates) => add_candidates(negotiation, &candidates).await,
+                    Command::Handshake { epoch } => {
+                        let _ = begin.take().map(|begin| begin.send(epoch));
+                    }
+                },
+                Some(candidate) = candidates.recv() => self.report(|machine, now| {
+                    machine.handle_local_candidate(self.peer, self.connection, candidate, now);
+                }),
+                else => return std::future::pending().await,
+            }
+        }
+    }
+
+    async fn apply(&self, negotiation: &webrtc::Negotiation, answer: &SignedDescription) {
+        let applied = match check_fingerprint(answer) {
+            Ok(()) => negotiation.set_remote_answer(&answer.sdp).await.map_err(|e| e.to_string()),
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = applied {
+            self.fail(reason);
+        }
+    }
+
+    fn fail(&self, reason: String) {
+        tracing::info!(device = %self.peer, connection = %self.connection, %reason, "peer connection failed");
+        self.report(|machine, now| machine.handle_failed(self.peer, self.connection, reason, now));
+    }
+
+    fn report(&self, input: impl FnOnce(&mut Negotiations, Instant)) {
+        self.engine.with_negotiations(input);
+    }
+}
+
+async fn add_candidates(negotiation: &webrtc::Negotiation, candidates: &[String]) {
+    for candidate in candidates {
+        if let Err(error) = negotiation.add_candidate(candidate).await {
+            tracing::debug!(%error, "candidate refused");
+        }
+    }
+}
+
+/// Compares the fingerprint in a description, which DTLS goes by, with the signed one.
+fn check_fingerprint(description: &SignedDescription) -> Result<(), String> {
+    match webrtc::fingerprint_of_sdp(&description.sdp) {
+        Ok(described) if described == description.fingerprint => Ok(()),
+        Ok(_) => Err("the description's fingerprint is not the signed one".into()),
+        Err(e) => Err(e.to_string()),
+    }
+}

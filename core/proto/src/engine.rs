@@ -1,0 +1,313 @@
+//! Control of a device: whom it dials, which session a connection joins, and what follows when one ends.
+//!
+//! ```text
+//!  app: request, set_trust, set_app_state ─┐                        ┌─> LearnKeys, Take, Stop: dials
+//!  relays: handle_presence                 │                        ├─> End: close a session
+//!  dials: handle_keys, handle_way ─────────┼─> Engine ─ poll_output ┼─> Closing: for the peer's negotiation
+//!  handshakes: ready, establish            │                        ├─> Answer: to a request of the app
+//!  sessions: handle_session, time          │                        ├─> Sessions, Relays, RenewNames: network, suspension
+//!  network: handle_network ────────────────┘                        └─> Event, Metered: for the app
+//! ```
+//!
+//! A session's frames go through its [`Multipath`](crate::multipath::Multipath), which its driver owns. The engine knows a
+//! session by its [`SessionId`] and by what its driver reports. One lock around the engine is enough: no input waits.
+//!
+//! | state | where | ends |
+//! |---|---|---|
+//! | epochs, live sessions, sessions closed last | `peers` | bounded: 512 devices, 64 closed sessions |
+//! | dials | `dials` | connected, failed, its session closed, another network |
+//! | requests of the app | `requests` | answered, or dropped by the app |
+//! | decisions to dial and to evict | [`Dialer`] | with the client |
+
+mod dials;
+mod held;
+pub mod negotiations;
+mod network;
+mod peers;
+mod requests;
+mod ways;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::dial::{DialOutput, Dialer, EvictionReason, Standing};
+use crate::end_reason::EndReason;
+use crate::id::DeviceId;
+use crate::network::{AppState, Monitor, NetworkChange};
+use crate::path::{Quality, Route, Status};
+use crate::time::{Instant, earliest};
+use crate::trust::TrustLevel;
+use dials::Dial;
+use network::Suspension;
+use peers::Peers;
+use requests::SessionRequest;
+
+pub use dials::{DialFailure, DialId};
+pub use network::{RelayInput, SessionInput};
+pub use peers::{Join, ReadyConnection};
+pub use requests::RequestId;
+pub use ways::{Way, Ways};
+
+/// Identifies a session among all sessions of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(u64);
+
+/// A change that a session's driver reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionChange {
+    /// The session moved to another path.
+    Path(Route),
+    /// No path is left.
+    Down,
+    /// Whether the session can be used has changed.
+    Status(Status),
+    /// The quality of its path has changed.
+    Quality(Quality),
+    /// The session ends for this reason, and the peer does not know it yet.
+    Ending(EndReason),
+    /// The session has ended.
+    Ended(EndReason),
+}
+
+/// A session's state at the moment of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionState {
+    /// Whether it can be used.
+    pub status: Status,
+    /// The route of its path.
+    pub route: Option<Route>,
+}
+
+/// An event for the app. About one session the order is: connected, changes, disconnected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppEvent {
+    /// A session begins on this route.
+    Connected(Route),
+    /// Another kind of path carries it, or none.
+    Path(Option<Route>),
+    /// Whether it can be used has changed.
+    Status(Status),
+    /// The quality of its path has changed.
+    Quality(Quality),
+    /// It has ended.
+    Disconnected(EndReason),
+}
+
+/// A step for whoever drives the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Find the keys of a device that is dialed; [`Engine::handle_keys`] takes the result.
+    LearnKeys(DialId, DeviceId),
+    /// Take a way to a device that is dialed; [`Engine::handle_way`] takes the result.
+    Take(DialId, DeviceId, Way),
+    /// The dial has ended: abandon what is under way for it.
+    Stop(DialId),
+    /// End this session.
+    End(SessionId, EndReason),
+    /// End this session, to make room: there are too many, and this one is worth least.
+    Evict(SessionId, DeviceId, EvictionReason),
+    /// A session with this device closes, by this device if true, and the peer does not know it yet.
+    Closing(DeviceId, bool),
+    /// The answer to a request.
+    Answer(RequestId, Result<SessionId, DialFailure>),
+    /// For every session.
+    Sessions(SessionInput),
+    /// For every relay connection.
+    Relays(RelayInput),
+    /// The addresses of STUN and TURN servers are to be looked up again.
+    RenewNames,
+    /// A suspension has closed what it could, or is over.
+    Suspended,
+    /// For logs: this became of the network.
+    Network(NetworkChange),
+    /// For the app: data costs money now, or does not any more.
+    Metered(bool),
+    /// For the app, about this session with this device.
+    Event(SessionId, DeviceId, AppEvent),
+}
+
+/// Control of one device.
+#[derive(Debug)]
+pub struct Engine {
+    ways: Ways,
+    dialer: Dialer,
+    peers: Peers,
+    dials: BTreeMap<DialId, Dial>,
+    requests: BTreeMap<RequestId, SessionRequest>,
+    app: AppState,
+    monitor: Monitor,
+    metered: bool,
+    suspension: Option<Suspension>,
+    /// The last number given to a session or a dial.
+    last_id: u64,
+    outputs: VecDeque<Output>,
+}
+
+impl Engine {
+    /// A device that knows no other. `random`: the seed of epochs and jitter.
+    pub fn new(local: DeviceId, ways: Ways, random: u64, now: Instant) -> Self {
+        Self {
+            dialer: Dialer::new(local, ways.preference, random, now),
+            ways,
+            peers: Peers::new(!random),
+            dials: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            app: AppState::default(),
+            monitor: Monitor::default(),
+            metered: false,
+            suspension: None,
+            last_id: 0,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    // ---- the device ----
+
+    /// Sets how far a device is trusted. From [`TrustLevel::Known`] on it is dialed whenever it can be reached.
+    pub fn set_trust(&mut self, device: DeviceId, level: TrustLevel, now: Instant) {
+        self.dialer.set_trust(device, level, now);
+        self.follow_dialer();
+    }
+
+    /// A relay reports that a device came or went.
+    pub fn handle_presence(&mut self, device: DeviceId, online: bool, now: Instant) {
+        self.dialer.handle_presence(device, online, now);
+        self.follow_dialer();
+    }
+
+    /// Whether a TURN server is known, without which a device that hides its addresses has no WebRTC.
+    pub fn set_turn(&mut self, known: bool, now: Instant) {
+        if std::mem::replace(&mut self.ways.turn, known) == known {
+            return;
+        }
+        let live: Vec<_> = self.peers.live().map(|(device, live)| (device, live.state)).collect();
+        for (device, state) in live {
+            self.report_standing(device, state, now);
+        }
+        self.follow_dialer();
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.handle_network_timeout(now);
+        self.dialer.handle_timeout(now);
+        self.follow_dialer();
+    }
+
+    /// The time of the next [`Engine::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        earliest(self.network_timeout(), self.dialer.poll_timeout())
+    }
+
+    /// The next step.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    // ---- sessions ----
+
+    /// The session with a device. It may be ending.
+    pub fn session(&self, device: DeviceId) -> Option<SessionId> {
+        Some(self.peers.live_of(device)?.id)
+    }
+
+    /// Whether an offer of this device is worth an answer: not while its session works through a relay and WebRTC leads to
+    /// nothing better. Of any other path the peer may know first that it is gone.
+    pub fn takes_offers(&self, device: DeviceId) -> bool {
+        let relayed = self.peers.live_of(device).and_then(|live| {
+            let tier = live.state.route.map(Route::tier)?;
+            (live.state.status == Status::Usable && tier == crate::path::Tier::Relay).then_some(tier)
+        });
+        self.ways.better(device, relayed).any(|(way, _)| way == Way::WebRtc)
+    }
+
+    /// A session's driver reports a change. `state`: what holds at this moment.
+    pub fn handle_session(
+        &mut self,
+        session: SessionId,
+        device: DeviceId,
+        change: SessionChange,
+        state: SessionState,
+        now: Instant,
+    ) {
+        if let SessionChange::Ending(reason) = change {
+            // A session that was lost is wanted back: what is under way may be what replaces it.
+            if reason.is_close() {
+                self.outputs.push_back(Output::Closing(device, reason.is_local()));
+            }
+        }
+        match change {
+            SessionChange::Status(status) => self.follow_suspension(session, status),
+            SessionChange::Ended(_) => self.follow_suspension(session, Status::Down),
+            _ => {}
+        }
+        // A handshake has replaced the session already, and reported its end.
+        let Some(live) = self.peers.live_mut(device).filter(|live| live.id == session) else { return };
+        live.state = state;
+        let event = match change {
+            SessionChange::Path(route) => {
+                (live.usable, live.joining) = (true, false);
+                // Another connection of the same kind is nothing that an app shows.
+                (live.reported.replace(route) != Some(route)).then_some(AppEvent::Path(Some(route)))
+            }
+            SessionChange::Down => {
+                (live.usable, live.joining) = (false, false);
+                live.reported = None;
+                Some(AppEvent::Path(None))
+            }
+            SessionChange::Status(status) => Some(AppEvent::Status(status)),
+            SessionChange::Quality(quality) => Some(AppEvent::Quality(quality)),
+            SessionChange::Ending(_) => {
+                live.ending = true;
+                None
+            }
+            SessionChange::Ended(reason) => {
+                self.peers.end(device, reason);
+                self.dialer.handle_ended(device, reason, now);
+                self.stop_closed_dials(device);
+                Some(AppEvent::Disconnected(reason))
+            }
+        };
+        if let Some(event) = event {
+            self.outputs.push_back(Output::Event(session, device, event));
+        }
+        if matches!(change, SessionChange::Path(_) | SessionChange::Status(_)) {
+            self.report_standing(device, state, now);
+        }
+        self.serve(device);
+        self.follow_dialer();
+    }
+
+    fn report_standing(&mut self, device: DeviceId, state: SessionState, now: Instant) {
+        let tier = state.route.map(Route::tier);
+        let improvable = tier.is_some_and(|tier| self.ways.better(device, Some(tier)).next().is_some());
+        self.dialer.handle_standing(device, Standing { status: state.status, tier, improvable }, now);
+    }
+
+    /// Dials and evicts as the dialer has decided.
+    fn follow_dialer(&mut self) {
+        while let Some(output) = self.dialer.poll_output() {
+            match output {
+                DialOutput::Dial(device, purpose) => {
+                    let dial = self.dial(device, purpose);
+                    if let Some(dial) = self.dials.get_mut(&dial) {
+                        dial.for_dialer = true;
+                    }
+                }
+                DialOutput::Evict(device, why) => {
+                    if let Some(live) = self.peers.live_mut(device) {
+                        live.ending = true;
+                        self.outputs.push_back(Output::Evict(live.id, device, why));
+                    }
+                }
+            }
+        }
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+}
+
+#[cfg(test)]
+mod tests;

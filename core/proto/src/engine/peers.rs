@@ -1,0 +1,245 @@
+//! The epochs of this device towards its peers, and the session with each.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
+use super::{AppEvent, Engine, Output, SessionId, SessionState};
+use crate::dial::Peer as DialedPeer;
+use crate::end_reason::EndReason;
+use crate::id::{DeviceId, GroupId, UserId};
+use crate::path::{Route, Status};
+use crate::random::SplitMix;
+use crate::session::{Epochs, Reconciled, Resume};
+use crate::time::Instant;
+use crate::trust::TrustLevel;
+
+/// Devices with an epoch, live sessions included. A handshake that fails leaves one behind; for a device that is forgotten
+/// this one has another epoch next time.
+const MAX_PEERS: usize = 512;
+/// Closed sessions whose epochs are remembered: those of the last seconds, even of a busy device.
+const MAX_CLOSED: usize = 64;
+
+/// A connection on which both sides have sent READY.
+#[derive(Debug, Clone)]
+pub struct ReadyConnection {
+    /// The peer.
+    pub device: DeviceId,
+    /// The peer's owner.
+    pub user: UserId,
+    /// How far the peer is trusted at this moment.
+    pub level: TrustLevel,
+    /// The groups that both devices share.
+    pub groups: HashSet<GroupId>,
+    /// READY of this device, from [`Engine::ready`].
+    pub ours: Resume,
+    /// READY of the peer.
+    pub theirs: Resume,
+    /// Whether this device dialed.
+    pub dialed: bool,
+    /// The route of the connection.
+    pub route: Route,
+}
+
+/// The session that a connection becomes a path of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Join {
+    /// The session.
+    pub session: SessionId,
+    /// The first frame that the peer expects.
+    pub next: u64,
+    /// Whether the session begins with this path.
+    pub is_new: bool,
+}
+
+/// What is known about the session with a peer.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) id: SessionId,
+    /// As its driver reported last.
+    pub(super) state: SessionState,
+    /// Whether its driver has reported a path.
+    pub(super) usable: bool,
+    /// The route that the last event for the app named.
+    pub(super) reported: Option<Route>,
+    /// A path was made that its driver has not reported yet.
+    pub(super) joining: bool,
+    /// It is about to end: no request is answered with it.
+    pub(super) ending: bool,
+}
+
+#[derive(Debug)]
+struct Peer {
+    epochs: Epochs,
+    live: Option<Live>,
+}
+
+/// All peers of a device.
+#[derive(Debug)]
+pub(super) struct Peers {
+    of: BTreeMap<DeviceId, Peer>,
+    /// Devices whose sessions were closed, the latest last.
+    closed: VecDeque<DeviceId>,
+    random: SplitMix,
+}
+
+impl Peers {
+    pub(super) fn new(random: u64) -> Self {
+        Self { of: BTreeMap::new(), closed: VecDeque::new(), random: SplitMix::new(random) }
+    }
+
+    pub(super) fn live(&self) -> impl Iterator<Item = (DeviceId, &Live)> {
+        self.of.iter().filter_map(|(device, peer)| Some((*device, peer.live.as_ref()?)))
+    }
+
+    pub(super) fn live_of(&self, device: DeviceId) -> Option<&Live> {
+        self.of.get(&device)?.live.as_ref()
+    }
+
+    pub(super) fn live_mut(&mut self, device: DeviceId) -> Option<&mut Live> {
+        self.of.get_mut(&device)?.live.as_mut()
+    }
+
+    /// Whether the session with a device in which this side had this epoch was closed.
+    pub(super) fn has_closed(&self, device: DeviceId, epoch: u64) -> bool {
+        self.of.get(&device).is_some_and(|peer| peer.epochs.has_closed(epoch))
+    }
+
+    /// The session with a device has ended.
+    pub(super) fn end(&mut self, device: DeviceId, reason: EndReason) {
+        if !reason.is_close() {
+            self.of.remove(&device);
+            return;
+        }
+        let random = self.random.next();
+        let Some(peer) = self.of.get_mut(&device) else { return };
+        peer.live = None;
+        peer.epochs.close(random);
+        self.closed.retain(|other| *other != device);
+        self.closed.push_back(device);
+        if self.closed.len() > MAX_CLOSED
+            && let Some(oldest) = self.closed.pop_front()
+            && self.live_of(oldest).is_none()
+        {
+            self.of.remove(&oldest);
+        }
+    }
+
+    fn peer(&mut self, device: DeviceId) -> &mut Peer {
+        if self.of.len() >= MAX_PEERS && !self.of.contains_key(&device) {
+            let idle = self.of.iter().find(|(_, peer)| peer.live.is_none()).map(|(idle, _)| *idle);
+            idle.and_then(|idle| self.of.remove(&idle));
+        }
+        let random = &mut self.random;
+        self.of.entry(device).or_insert_with(|| Peer { epochs: Epochs::new(random.next()), live: None })
+    }
+}
+
+impl Engine {
+    /// This device's epoch in the session with a device, the present one or the next one.
+    pub fn epoch(&mut self, device: DeviceId) -> u64 {
+        self.peers.peer(device).epochs.epoch()
+    }
+
+    /// READY of this device to a peer. `dialed_as`: this device's epoch when it dialed, if it did; `next`: the first frame
+    /// that the session with the peer has not received, 0 without one.
+    pub fn ready(&mut self, device: DeviceId, dialed_as: Option<u64>, next: u64) -> Resume {
+        self.peers.peer(device).epochs.ready_as(dialed_as, next)
+    }
+
+    /// Makes a connection a path of the session with its peer, or of a new one if the peer knows no session or another.
+    /// `used`: the time at which each session was used last, for the dialer, should there be one session too many.
+    ///
+    /// Returns `None`, and the connection is to be closed, if it was made for a session that has ended or the two READYs
+    /// contradict each other. The peer comes to the same result, and the dialer tries again.
+    pub fn establish(
+        &mut self,
+        connection: ReadyConnection,
+        used: &[(DeviceId, Instant)],
+        now: Instant,
+    ) -> Option<Join> {
+        let ReadyConnection { device, user, level, groups, ours, theirs, dialed, route } = connection;
+        let random = self.peers.random.next();
+        let peer = self.peers.peer(device);
+        let (epoch, before) = (peer.epochs.epoch(), peer.epochs.with());
+        let reconciled = peer.epochs.reconcile(ours, theirs, dialed, random);
+        // The session there was speaks with an instance of the peer that is gone.
+        let replaced = peer.live.take_if(|_| peer.epochs.with() != before);
+        let closed = theirs.has_closed(epoch);
+        let reason = if closed { EndReason::ClosedByPeer } else { EndReason::PeerRestarted };
+        if let Some(live) = &replaced {
+            self.outputs.push_back(Output::End(live.id, reason));
+            self.outputs.push_back(Output::Event(live.id, device, AppEvent::Disconnected(reason)));
+        }
+        // A session that takes its place at once is no reason to dial. A session that had ended for the peer before it began
+        // here is closed all the same.
+        if reconciled == Reconciled::Stale && (replaced.is_some() || closed) {
+            self.dialer.handle_ended(device, reason, now);
+        }
+        self.stop_closed_dials(device);
+        let next = match reconciled {
+            Reconciled::Resume { next } => next,
+            Reconciled::New => 0,
+            Reconciled::Stale => {
+                self.serve(device);
+                self.follow_dialer();
+                return None;
+            }
+        };
+        if let Some(live) = self.peers.live_mut(device) {
+            live.joining = !live.usable;
+            return Some(Join { session: live.id, next, is_new: false });
+        }
+        let session = SessionId(self.next_id());
+        self.peers.peer(device).live = Some(Live {
+            id: session,
+            state: SessionState { status: Status::Down, route: Some(route) },
+            usable: false,
+            reported: Some(route),
+            joining: true,
+            ending: false,
+        });
+        for (device, at) in used {
+            self.dialer.handle_use(*device, *at);
+        }
+        self.dialer.handle_connected(device, DialedPeer { level, user, groups }, now);
+        self.outputs.push_back(Output::Event(session, device, AppEvent::Connected(route)));
+        self.follow_dialer();
+        Some(Join { session, next, is_new: true })
+    }
+
+    /// Ends every session: the runtime that ran them is gone.
+    pub fn abandon(&mut self) {
+        for (device, peer) in &mut self.peers.of {
+            if let Some(live) = peer.live.take() {
+                let event = AppEvent::Disconnected(EndReason::NoRuntime);
+                self.outputs.push_back(Output::End(live.id, EndReason::NoRuntime));
+                self.outputs.push_back(Output::Event(live.id, *device, event));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_that_never_get_a_session_are_forgotten() {
+        let mut peers = Peers::new(1);
+        for n in 0..2 * MAX_PEERS {
+            peers.peer(DeviceId::derive(&n.to_be_bytes()));
+        }
+        assert_eq!(peers.of.len(), MAX_PEERS);
+    }
+
+    #[test]
+    fn closed_sessions_are_remembered_in_bounded_number() {
+        let mut peers = Peers::new(1);
+        for n in 0..2 * MAX_CLOSED {
+            let device = DeviceId::derive(&n.to_be_bytes());
+            let epoch = peers.peer(device).epochs.epoch();
+            peers.end(device, EndReason::Closed);
+            assert!(peers.has_closed(device, epoch));
+        }
+        assert_eq!((peers.of.len(), peers.closed.len()), (MAX_CLOSED, MAX_CLOSED));
+    }
+}

@@ -1,0 +1,100 @@
+//! Requests of the app for the session with a device.
+
+use super::dials::{DialFailure, DialId};
+use super::{Engine, Output, SessionId};
+use crate::dial::Purpose;
+use crate::id::DeviceId;
+use crate::network::AppState;
+
+/// Identifies a request. The driver chooses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// A request that waits for its answer.
+#[derive(Debug)]
+pub(super) struct SessionRequest {
+    device: DeviceId,
+    /// The dial whose failure is its answer.
+    pub(super) dial: Option<DialId>,
+}
+
+impl Engine {
+    /// The app asks for the session with a device. It is dialed unless a path carries its session;
+    /// [`Output::Answer`] says what came of it.
+    pub fn request(&mut self, id: RequestId, device: DeviceId) {
+        self.dialer.handle_asked(device);
+        self.requests.insert(id, SessionRequest { device, dial: None });
+        self.serve_one(id);
+        self.follow_dialer();
+    }
+
+    /// The app does not wait for the answer any more.
+    pub fn cancel_request(&mut self, id: RequestId) {
+        self.requests.remove(&id);
+    }
+
+    /// Something has changed about the session with this device, or a dial for it has ended.
+    pub(super) fn serve(&mut self, device: DeviceId) {
+        let waiting = self.requests.iter().filter(|(_, request)| request.device == device);
+        for id in waiting.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.serve_one(id);
+        }
+    }
+
+    /// Every dial was stopped, or the app is suspended.
+    pub(super) fn serve_all(&mut self) {
+        for id in self.requests.keys().copied().collect::<Vec<_>>() {
+            self.serve_one(id);
+        }
+    }
+
+    /// A dial was decided: a failure answers the requests that waited for it.
+    pub(super) fn handle_dialed(&mut self, dial: DialId, outcome: Result<(), DialFailure>) {
+        let waiting = self.requests.iter().filter(|(_, request)| request.dial == Some(dial));
+        for id in waiting.map(|(id, _)| *id).collect::<Vec<_>>() {
+            let Some(request) = self.requests.get_mut(&id) else { continue };
+            request.dial = None;
+            let device = request.device;
+            match &outcome {
+                // The peer may have connected meanwhile.
+                Err(failure) if !self.is_usable(device) => self.answer(id, Err(failure.clone())),
+                Ok(()) | Err(_) => self.serve_one(id),
+            }
+        }
+    }
+
+    fn serve_one(&mut self, id: RequestId) {
+        let Some(request) = self.requests.get(&id) else { return };
+        let device = request.device;
+        if self.app == AppState::Suspended {
+            return self.answer(id, Err(DialFailure::Suspended));
+        }
+        match self.peers.live_of(device) {
+            // Its end comes.
+            Some(live) if live.ending => return,
+            Some(live) if live.usable => {
+                let session = live.id;
+                return self.answer(id, Ok(session));
+            }
+            // Its driver reports the path that was just made.
+            Some(live) if live.joining => return,
+            _ => {}
+        }
+        if request.dial.is_none() {
+            let dial = self.dial(device, Purpose::Path);
+            if let Some(request) = self.requests.get_mut(&id) {
+                request.dial = Some(dial);
+            }
+        }
+    }
+
+    fn is_usable(&self, device: DeviceId) -> bool {
+        self.peers.live_of(device).is_some_and(|live| live.usable && !live.ending)
+    }
+
+    fn answer(&mut self, id: RequestId, answer: Result<SessionId, DialFailure>) {
+        if self.requests.remove(&id).is_some() {
+            self.outputs.push_back(Output::Answer(id, answer));
+        }
+    }
+}
