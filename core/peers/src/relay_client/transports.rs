@@ -53,7 +53,7 @@ pub(crate) enum ReadOutcome {
 }
 
 /// The result of a received frame.
-pub(super) enum Received {
+pub(super) enum ReceiveOutcome {
     Done,
     /// A peer opened this transport.
     Opened(Arc<TransportSignals>),
@@ -115,21 +115,21 @@ impl RelayedTransports {
         frame: &[u8],
         room: bool,
         known: bool,
-    ) -> Received {
-        let mut received = Received::Done;
+    ) -> ReceiveOutcome {
+        let mut received = ReceiveOutcome::Done;
         if !self.transports.contains_key(&key) {
             if self.ended.contains(&key) {
-                return Received::Done;
+                return ReceiveOutcome::Done;
             }
             if !room || !self.admits(key.peer, known) {
                 self.refuse(key, RelayCloseReason::TooMany);
-                return Received::Done;
+                return ReceiveOutcome::Done;
             }
-            received = Received::Opened(self.insert(key, Some(Caller { known })));
+            received = ReceiveOutcome::Opened(self.insert(key, Some(Caller { known })));
         }
         let Some(transport) = self.transports.get_mut(&key).filter(|transport| transport.end.is_none())
         else {
-            return Received::Done;
+            return ReceiveOutcome::Done;
         };
         // A copy: the socket's buffer is shared by everything read at once, and would live as long as this frame.
         transport.inbound.push_back(Bytes::copy_from_slice(frame));
