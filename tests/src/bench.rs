@@ -3,7 +3,7 @@
 //! | side | is |
 //! |---|---|
 //! | session | two `Client`s that met through a relay in this process; WebRTC is the only path they may use |
-//! | raw | the tuned data channel below it: a pair of `peers::transport::webrtc::Attempt`, 16 KiB frames, nothing above |
+//! | raw | the tuned data channel below it: a pair of `peers::transport::webrtc::WebRtcAttempt`, 16 KiB frames, nothing above |
 //! | simple-peer | npm `simple-peer` on `@roamhq/wrtc`, both ends in one Node process, 16 KiB messages |
 //!
 //! Both ends of each side share a process, so CPU and memory count both. The sides take turns, each run on a connection of

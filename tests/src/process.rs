@@ -18,7 +18,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it. What it says on standard error is appended to `log`.
+    /// Starts it. Its standard error is appended to `log`.
     ///
     /// # Errors
     /// It does not start.

@@ -53,12 +53,12 @@ pub(crate) struct DeviceArgs {
     #[arg(long)]
     loopback: bool,
     /// The ways to a peer that may be used.
-    #[arg(long, value_enum, default_value_t = Ways::All)]
-    ways: Ways,
+    #[arg(long, value_enum, default_value_t = WayChoice::All)]
+    ways: WayChoice,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Ways {
+enum WayChoice {
     All,
     Webrtc,
     Relay,
@@ -104,9 +104,9 @@ fn builder(args: &DeviceArgs, open: bool) -> Result<ClientBuilder, CommandError>
         .open(open)
         .handler("echo", Arc::new(Echo))
         .transports(match args.ways {
-            Ways::All => peers::Transports::default(),
-            Ways::Webrtc => peers::Transports { webrtc: true, relay: false },
-            Ways::Relay => peers::Transports { webrtc: false, relay: true },
+            WayChoice::All => peers::Transports::default(),
+            WayChoice::Webrtc => peers::Transports { webrtc: true, relay: false },
+            WayChoice::Relay => peers::Transports { webrtc: false, relay: true },
         });
     let authorities: Result<Vec<_>, _> = args
         .relay_ca

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use peers::transport::Transport;
-use peers::transport::webrtc::{Attempt, WebRtcConfig};
+use peers::transport::webrtc::{WebRtcAttempt, WebRtcConfig};
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Outcome<()> {
@@ -22,8 +22,8 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 async fn pair() -> Outcome<(Transport, Transport)> {
     let config = WebRtcConfig { include_loopback: true, ..Default::default() };
-    let offering = Attempt::offer(&config).await?;
-    let answering = Attempt::answer(&config, &offering.sdp).await?;
+    let offering = WebRtcAttempt::offer(&config).await?;
+    let answering = WebRtcAttempt::answer(&config, &offering.sdp).await?;
     offering.negotiation.set_remote_answer(&answering.sdp).await?;
     let (a, b) = tokio::join!(offering.connecting.connected(), answering.connecting.connected());
     Ok((a?, b?))

@@ -25,7 +25,7 @@ use crate::error::Error;
 use crate::event::{self, ClientState, Event, Events};
 use crate::identity::Identity;
 use crate::relay_address::RelayAddress;
-use crate::relay_client::{RelayClient, RelayConfig, RelayEvent, RelayEvents, RelayStatus, RelayTask};
+use crate::relay_client::{RelayClient, RelayClientConfig, RelayEvent, RelayEvents, RelayStatus, RelayTask};
 use crate::runtime::Runtime;
 use crate::session::{Handlers, Session};
 
@@ -68,7 +68,7 @@ impl Client {
         for relay in urls {
             let tls = relay.tls()?;
             let RelayAddress { url, token, .. } = relay;
-            let config = RelayConfig {
+            let config = RelayClientConfig {
                 url: url.clone(),
                 keys: keys.clone(),
                 certificate: certificate.clone(),

@@ -192,7 +192,7 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("peers-identity-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let path = dir.join("device.key");
-        // What a process left that was killed, or found the disk full, while it made the file.
+        // The partial file of a process that was killed, or found the disk full, while it made the file.
         std::fs::write(dir.join("device.key.peers-part"), "short").unwrap();
         let first = Identity::load_or_create(&path).unwrap();
         let again = Identity::load_or_create(&path).unwrap();

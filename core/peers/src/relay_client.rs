@@ -49,7 +49,7 @@ use crate::transport::{Transport, relay};
 
 /// The inputs of a relay client.
 #[derive(Clone)]
-pub struct RelayConfig {
+pub struct RelayClientConfig {
     /// `wss://relay.example.com` or, for tests and private networks, `ws://…`. Without a path it is `/v1`.
     pub url: String,
     /// The device.
@@ -58,7 +58,7 @@ pub struct RelayConfig {
     pub certificate: DeviceCertificate,
     /// The time.
     pub clock: Clock,
-    /// Whom TLS trusts; [`public_roots`] if nothing.
+    /// Certificates and keys that TLS trusts; [`public_roots`] if `None`.
     pub tls: Option<Arc<ClientConfig>>,
     /// The relay's access token, if its operator gave one.
     pub token: Option<String>,
@@ -78,7 +78,7 @@ impl RelayClient {
     ///
     /// # Errors
     /// [`RelayError::Url`]. Everything else is a [`RelayState`].
-    pub fn start(config: RelayConfig) -> Result<(Self, RelayEvents, RelayTask), RelayError> {
+    pub fn start(config: RelayClientConfig) -> Result<(Self, RelayEvents, RelayTask), RelayError> {
         let endpoint = Endpoint::parse(&config.url).map_err(|_| RelayError::Url)?;
         let server_name = peers_proto::signaling::server_name(&config.url).ok_or(RelayError::Url)?;
         let shared = Arc::new(RelayShared::new(config.keys.device_id(), config.open, config.clock.clone()));

@@ -12,8 +12,7 @@ use tokio::sync::oneshot;
 
 /// The addresses of `host`, a name or an address without brackets. Cancel safe: the look-up itself goes on.
 ///
-/// # Errors
-/// What the system's resolver says, or `ResourceBusy` while [`limits::MAX_NAME_LOOKUPS`] are under way.
+/// # Errors Errors of the system's resolver, or `ResourceBusy` while [`limits::MAX_NAME_LOOKUPS`] are under way.
 pub(crate) async fn look_up(host: &str) -> io::Result<Vec<IpAddr>> {
     if let Ok(address) = host.parse() {
         return Ok(vec![address]);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use peers::transport::webrtc::{Attempt, Negotiation, WebRtcConfig, WebRtcError};
+use peers::transport::webrtc::{WebRtcAttempt, WebRtcConfig, WebRtcError, WebRtcNegotiation};
 use peers::transport::{CloseReason, Transport};
 use tokio::sync::Notify;
 use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelInit};
@@ -45,7 +45,7 @@ async fn bare() -> (Arc<dyn PeerConnection>, Arc<dyn DataChannel>, Arc<Gathered>
 /// A device of ours and a bare peer that has connected to it and said what ours expects.
 async fn connected() -> (Transport, Arc<dyn PeerConnection>, Arc<dyn DataChannel>) {
     let (pc, channel, gathered) = bare().await;
-    let ours = Attempt::offer(&loopback()).await.unwrap();
+    let ours = WebRtcAttempt::offer(&loopback()).await.unwrap();
     pc.set_remote_description(RTCSessionDescription::offer(ours.sdp).unwrap()).await.unwrap();
     let answer = pc.create_answer(None).await.unwrap();
     pc.set_local_description(answer).await.unwrap();
@@ -153,8 +153,8 @@ fn endings(number: u8) -> Vec<Vec<u8>> {
 // One datagram from any address used to end an attempt: the stack's alert, or its role, was anybody's word.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_strangers_datagram_ends_an_attempt_or_a_connection() {
-    let offering = Attempt::offer(&loopback()).await.unwrap();
-    let answering = Attempt::answer(&loopback(), &offering.sdp).await.unwrap();
+    let offering = WebRtcAttempt::offer(&loopback()).await.unwrap();
+    let answering = WebRtcAttempt::answer(&loopback(), &offering.sdp).await.unwrap();
     let ends = [address(&offering.sdp), address(&answering.sdp)];
     let over = Arc::new(AtomicBool::new(false));
     let spray = {
@@ -184,13 +184,13 @@ async fn no_strangers_datagram_ends_an_attempt_or_a_connection() {
     }
     over.store(true, Ordering::Relaxed);
     spray.join().unwrap();
-    let refused = [&offering.negotiation, &answering.negotiation].map(Negotiation::counters);
+    let refused = [&offering.negotiation, &answering.negotiation].map(WebRtcNegotiation::counters);
     assert!(refused.iter().all(|c| c.dtls_refused > 0 && c.stun_refused > 0), "{refused:?}");
 }
 
 #[tokio::test]
 async fn a_description_that_two_readers_may_read_differently_is_refused() {
-    let offering = Attempt::offer(&loopback()).await.unwrap();
+    let offering = WebRtcAttempt::offer(&loopback()).await.unwrap();
     for hidden in [
         "a=x\ra=candidate:1 1 udp 1 192.0.2.1 5000 typ host",
         " a=candidate:1 1 udp 1 192.0.2.1 5000 typ host",
@@ -198,7 +198,7 @@ async fn a_description_that_two_readers_may_read_differently_is_refused() {
         "a=setup:passive",
     ] {
         let offer = format!("{}{hidden}\r\n", offering.sdp);
-        let answered = Attempt::answer(&loopback(), &offer).await;
+        let answered = WebRtcAttempt::answer(&loopback(), &offer).await;
         assert!(matches!(answered.err(), Some(WebRtcError::Description(_))), "{hidden:?}");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use peers::transport::Transport;
-use peers::transport::webrtc::{Attempt, DatagramLane, LaneError, Negotiation, WebRtcConfig};
+use peers::transport::webrtc::{DatagramLane, LaneError, WebRtcAttempt, WebRtcConfig, WebRtcNegotiation};
 use peers_proto::limits;
 
 const SOON: Duration = Duration::from_secs(5);
@@ -15,10 +15,10 @@ async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(SOON, future).await.unwrap_or_else(|_| panic!("not within {SOON:?}"))
 }
 
-async fn connected() -> [(Transport, Negotiation); 2] {
+async fn connected() -> [(Transport, WebRtcNegotiation); 2] {
     let config = WebRtcConfig { include_loopback: true, ..WebRtcConfig::default() };
-    let offering = Attempt::offer(&config).await.unwrap();
-    let answering = Attempt::answer(&config, &offering.sdp).await.unwrap();
+    let offering = WebRtcAttempt::offer(&config).await.unwrap();
+    let answering = WebRtcAttempt::answer(&config, &offering.sdp).await.unwrap();
     offering.negotiation.set_remote_answer(&answering.sdp).await.unwrap();
     let (a, b) = tokio::join!(offering.connecting.connected(), answering.connecting.connected());
     [(a.unwrap(), offering.negotiation), (b.unwrap(), answering.negotiation)]
@@ -110,7 +110,7 @@ async fn a_lane_ends_with_its_connection() {
     assert_eq!(within(lane.recv()).await, None);
     assert_eq!(lane.try_send(&[255], None).unwrap_err().kind(), ErrorKind::NotConnected);
     let config = WebRtcConfig { include_loopback: true, ..WebRtcConfig::default() };
-    let unconnected = Attempt::offer(&config).await.unwrap();
+    let unconnected = WebRtcAttempt::offer(&config).await.unwrap();
     assert_eq!(unconnected.negotiation.lane().await.unwrap_err(), LaneError::NotConnected);
 }
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use peers::transport::webrtc::{Attempt, WebRtcConfig};
+use peers::transport::webrtc::{WebRtcAttempt, WebRtcConfig};
 
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
@@ -15,9 +15,9 @@ fn threads() -> usize {
 }
 
 async fn cycle(config: &WebRtcConfig, connect: bool) {
-    let offering = Attempt::offer(config).await.unwrap();
+    let offering = WebRtcAttempt::offer(config).await.unwrap();
     if connect {
-        let answering = Attempt::answer(config, &offering.sdp).await.unwrap();
+        let answering = WebRtcAttempt::answer(config, &offering.sdp).await.unwrap();
         offering.negotiation.set_remote_answer(&answering.sdp).await.unwrap();
         let (a, b) = tokio::join!(offering.connecting.connected(), answering.connecting.connected());
         drop((a.unwrap(), b.unwrap()));

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use peers::transport::Transport;
-use peers::transport::webrtc::{Attempt, WebRtcConfig};
+use peers::transport::webrtc::{WebRtcAttempt, WebRtcConfig};
 use peers_proto::limits;
 
 /// Connections, each of which has both ends here.
@@ -17,8 +17,8 @@ fn descriptors() -> usize {
 
 async fn pair() -> [Transport; 2] {
     let config = WebRtcConfig { include_loopback: true, ..WebRtcConfig::default() };
-    let offering = Attempt::offer(&config).await.unwrap();
-    let answering = Attempt::answer(&config, &offering.sdp).await.unwrap();
+    let offering = WebRtcAttempt::offer(&config).await.unwrap();
+    let answering = WebRtcAttempt::answer(&config, &offering.sdp).await.unwrap();
     offering.negotiation.set_remote_answer(&answering.sdp).await.unwrap();
     let (a, b) = tokio::join!(offering.connecting.connected(), answering.connecting.connected());
     [a.unwrap(), b.unwrap()]

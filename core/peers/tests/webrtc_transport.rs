@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use peers::transport::webrtc::{
-    Attempt, CandidateError, CounterSnapshot, Negotiation, WebRtcConfig, WebRtcError, fingerprint_of_sdp,
+    CandidateError, CounterSnapshot, WebRtcAttempt, WebRtcConfig, WebRtcError, WebRtcNegotiation,
+    fingerprint_of_sdp,
 };
 use peers::transport::{CloseReason, Transport, TransportKind};
 use peers_proto::limits;
@@ -16,7 +17,7 @@ use tokio::sync::Semaphore;
 struct Pair {
     offerer: Transport,
     answerer: Transport,
-    negotiations: [Negotiation; 2],
+    negotiations: [WebRtcNegotiation; 2],
     sdps: [String; 2],
 }
 
@@ -25,8 +26,8 @@ fn loopback() -> WebRtcConfig {
 }
 
 async fn pair() -> Pair {
-    let offering = Attempt::offer(&loopback()).await.unwrap();
-    let answering = Attempt::answer(&loopback(), &offering.sdp).await.unwrap();
+    let offering = WebRtcAttempt::offer(&loopback()).await.unwrap();
+    let answering = WebRtcAttempt::answer(&loopback(), &offering.sdp).await.unwrap();
     offering.negotiation.set_remote_answer(&answering.sdp).await.unwrap();
     let (offerer, answerer) = tokio::join!(offering.connecting.connected(), answering.connecting.connected());
     Pair {
@@ -67,7 +68,7 @@ async fn the_binding_is_both_certificates_initiator_first() {
     assert_eq!(p.offerer.binding, p.answerer.binding);
     let promised = p.sdps.each_ref().map(|sdp| fingerprint_of_sdp(sdp).unwrap());
     assert_eq!(p.offerer.binding, promised.concat());
-    assert_eq!(p.negotiations.each_ref().map(Negotiation::local_fingerprint), promised);
+    assert_eq!(p.negotiations.each_ref().map(WebRtcNegotiation::local_fingerprint), promised);
     let again = within(SOON, pair()).await;
     assert_ne!(again.offerer.binding, p.offerer.binding);
 }
@@ -75,8 +76,8 @@ async fn the_binding_is_both_certificates_initiator_first() {
 // proves S130
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_certificate_than_the_description_promised_ends_the_attempt() {
-    let offering = Attempt::offer(&loopback()).await.unwrap();
-    let answering = Attempt::answer(&loopback(), &offering.sdp).await.unwrap();
+    let offering = WebRtcAttempt::offer(&loopback()).await.unwrap();
+    let answering = WebRtcAttempt::answer(&loopback(), &offering.sdp).await.unwrap();
     let forged: String = (answering.sdp.lines())
         .map(|line| match line.starts_with("a=fingerprint:") {
             true => format!("a=fingerprint:sha-256 {}\r\n", ["AB"; 32].join(":")),
@@ -187,7 +188,7 @@ async fn a_frame_beyond_the_limit_is_not_sent() {
 #[tokio::test]
 async fn an_attempt_nobody_answers_times_out() {
     let config = WebRtcConfig { establishment: Duration::from_millis(50), ..loopback() };
-    let attempt = Attempt::offer(&config).await.unwrap();
+    let attempt = WebRtcAttempt::offer(&config).await.unwrap();
     assert_eq!(within(SOON, attempt.connecting.connected()).await.err(), Some(CloseReason::TimedOut));
 }
 
@@ -198,7 +199,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_connection_is_silent_and_still_works() {
     let mut p = within(SOON, pair()).await;
-    let datagrams = |n: &Negotiation| (n.counters().datagrams_sent, n.counters().datagrams_received);
+    let datagrams = |n: &WebRtcNegotiation| (n.counters().datagrams_sent, n.counters().datagrams_received);
     // Acknowledgements of the opening words are still on their way.
     let mut before = p.negotiations.each_ref().map(datagrams);
     loop {
@@ -208,7 +209,7 @@ async fn an_idle_connection_is_silent_and_still_works() {
             break;
         }
     }
-    let passes = |n: &Negotiation| n.counters().passes;
+    let passes = |n: &WebRtcNegotiation| n.counters().passes;
     let passed = p.negotiations.each_ref().map(passes);
     tokio::time::sleep(SILENCE).await;
     assert_eq!(p.negotiations.each_ref().map(datagrams), before);
@@ -223,8 +224,8 @@ async fn an_idle_connection_is_silent_and_still_works() {
 // proves S058 S065: candidates travel apart from the descriptions, in any order
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn candidates_may_come_before_the_answer() {
-    let offering = Attempt::offer(&loopback()).await.unwrap();
-    let answering = Attempt::answer(&loopback(), &offering.sdp).await.unwrap();
+    let offering = WebRtcAttempt::offer(&loopback()).await.unwrap();
+    let answering = WebRtcAttempt::answer(&loopback(), &offering.sdp).await.unwrap();
     let (candidates, rest): (Vec<_>, Vec<_>) =
         answering.sdp.lines().partition(|line| line.starts_with("a=candidate:"));
     assert!(!candidates.is_empty());
@@ -238,7 +239,7 @@ async fn candidates_may_come_before_the_answer() {
 
 #[tokio::test]
 async fn bad_candidates_are_refused_counted_and_capped() {
-    let attempt = Attempt::offer(&WebRtcConfig::default()).await.unwrap();
+    let attempt = WebRtcAttempt::offer(&WebRtcConfig::default()).await.unwrap();
     let n = &attempt.negotiation;
     let candidate = |address: &str, port: u16| format!("candidate:1 1 udp 1 {address} {port} typ srflx");
     let refused = n.add_candidate(&candidate("127.0.0.1", 9)).await;
@@ -254,8 +255,8 @@ async fn bad_candidates_are_refused_counted_and_capped() {
 
 #[tokio::test]
 async fn a_second_answer_is_refused() {
-    let offering = Attempt::offer(&loopback()).await.unwrap();
-    let answering = Attempt::answer(&loopback(), &offering.sdp).await.unwrap();
+    let offering = WebRtcAttempt::offer(&loopback()).await.unwrap();
+    let answering = WebRtcAttempt::answer(&loopback(), &offering.sdp).await.unwrap();
     offering.negotiation.set_remote_answer(&answering.sdp).await.unwrap();
     let again = offering.negotiation.set_remote_answer(&answering.sdp).await;
     assert!(matches!(again, Err(WebRtcError::UnexpectedAnswer)));
@@ -272,6 +273,6 @@ async fn relay_only_reveals_no_address() {
         credential: Some("c".into()),
     }];
     let config = WebRtcConfig { relay_only: true, ice_servers, ..loopback() };
-    let attempt = Attempt::offer(&config).await.unwrap();
+    let attempt = WebRtcAttempt::offer(&config).await.unwrap();
     assert!(!attempt.sdp.contains("a=candidate:"), "{}", attempt.sdp);
 }

@@ -11,8 +11,8 @@
 //! improve is now and then dialed for something better, unless data costs money. Failures are repeated later and later, with full
 //! jitter, each device by itself; all dials share one bucket of tokens. What failed on another network is forgotten.
 //!
-//! Both ends of a session decide so, independently. Of two that notice the same outage the one that leads begins, and the
-//! other gives it a moment; what both begin all the same is settled by the handshakes' meeting and by negotiation.
+//! Both ends of a session decide so, independently. Of two that notice the same outage the one that leads begins, and the other
+//! gives it a moment. Dials that both begin all the same are settled by the handshakes' meeting and by negotiation.
 
 mod backoff;
 mod device;

@@ -80,7 +80,7 @@ pub struct Config {
     pub entropy: [u8; 32],
 }
 
-/// Whom an initiator dials.
+/// The device that an initiator dials.
 #[derive(Debug, Clone)]
 pub struct Expected {
     /// The device; any other is refused.

@@ -1,4 +1,4 @@
-//! Every limit of the protocol, each with its reason. What a peer sends beyond one of them ends its connection.
+//! Every limit of the protocol, each with its reason. A peer that goes beyond one of them loses its connection.
 
 /// Largest unit handed to a transport. SCTP fragments above its path MTU anyway; at 16 KiB a call never waits longer
 /// behind a chunk than one frame takes, and every WebRTC stack accepts it.
@@ -223,7 +223,7 @@ pub const WEBRTC_MIN_WINDOW: usize = 256 * 1024;
 /// The same, however long: 80 MB/s at 50 ms round trip. As large as the sockets' buffers, since a burst that exceeds the
 /// receiver's is lost, and the stack takes seconds to recover.
 pub const WEBRTC_MAX_WINDOW: usize = 4 * 1024 * 1024;
-/// Datagrams beside the stack's, received on one socket and not yet taken: a burst of 1.4 MB. Who sends them bears loss.
+/// Datagrams beside the stack's, received on one socket and not yet taken: a burst of 1.4 MB. Their protocol bears loss.
 pub const LANE_QUEUE: usize = 1024;
 /// Bytes of one DTLS handshake message. A certificate is the longest; real ones stay below 4 KiB with their chain.
 pub const MAX_DTLS_MESSAGE: usize = 16 * 1024;
@@ -265,7 +265,7 @@ pub const RELAY_INBOUND_TOTAL: usize = 2 * RELAY_INBOUND;
 pub const RELAY_OUTBOUND: usize = 256 * 1024;
 /// Bytes of a batch written to the relay between two looks at what is urgent: signaling waits for one at most.
 pub const RELAY_BATCH: usize = 128 * 1024;
-/// Transports on one relay, opened by either side. What a relay allows by default.
+/// Transports on one relay, opened by either side. As many as a relay allows by default.
 pub const MAX_RELAY_TRANSPORTS: usize = 128;
 /// Transports peers may have open to this device on one relay: all connections, and the handshakes on their way.
 pub const MAX_RELAY_INCOMING: usize = MAX_CONNECTIONS + MAX_HANDSHAKES;

@@ -5,11 +5,11 @@
 //!  app <- next_message, poll_event  <- Inbox  <- Assemblies <- handle_frame <- the current path
 //! ```
 //!
-//! A session numbers its DATA frames and keeps each until the peer has acknowledged it. A path is any reliable pipe; when
-//! it is replaced ([`Session::attach`]) the peer says which frame it expects, everything from there on is sent again,
-//! and what arrives twice is dropped by its number. So every object arrives exactly once and in order, whatever happens
-//! to the paths below. All queues are bounded by credit that the receiver gives as its app takes what arrived, and what a
-//! session holds for its peer is counted against the memory of the process ([`MemoryBudget`]).
+//! A session numbers its DATA frames and keeps each until the peer has acknowledged it. A path is any reliable pipe. When it is
+//! replaced ([`Session::attach`]) the peer names the frame it expects. Everything from there on is sent again, and frames that
+//! arrive twice are dropped by their number. So every object arrives exactly once and in order, whatever happens to the paths
+//! below. All queues are bounded by credit that the receiver gives as its app takes what arrived. The bytes that a session
+//! holds for its peer are counted against the memory of the process ([`MemoryBudget`]).
 
 mod account;
 mod app;

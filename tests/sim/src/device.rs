@@ -265,7 +265,7 @@ impl Device {
         }
         let Some(end) = self.ends.get(&pipe) else { return Ok(()) };
         match (&end.phase, packet) {
-            (_, Packet::Close) => drop(self.close(pipe, world)),
+            (_, Packet::Close) => self.close(pipe, world),
             (Phase::Dialing, Packet::M2) => {
                 world.net.send(pipe, self.index, Packet::M3);
                 self.consent(pipe, world);

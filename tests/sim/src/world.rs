@@ -16,8 +16,8 @@ use crate::queue::Event;
 use crate::random::Rng;
 use crate::timeline::Timeline;
 
-/// What a healed world needs to settle: a dead path is noticed (25 s), dialed again (8 s and a handshake), and what
-/// waited is sent; calls end by their deadlines.
+/// Time in which a healed world settles: a dead path is noticed (25 s), dialed again (8 s and a handshake), and the frames that
+/// waited are sent. Calls end by their deadlines.
 const SETTLE: Duration = Duration::from_secs(90);
 /// A session must not be lost for want of a path if there could have been one for this long.
 const PATIENCE: Duration = Duration::from_secs(40);

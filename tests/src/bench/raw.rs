@@ -2,15 +2,15 @@
 
 use bytes::BytesMut;
 use peers::transport::Transport;
-use peers::transport::webrtc::{Attempt, WebRtcConfig};
+use peers::transport::webrtc::{WebRtcAttempt, WebRtcConfig};
 use tokio::task::JoinHandle;
 
 use super::Outcome;
 
 pub(super) async fn pair() -> Outcome<(Transport, Transport)> {
     let config = WebRtcConfig { include_loopback: true, ..Default::default() };
-    let offering = Attempt::offer(&config).await?;
-    let answering = Attempt::answer(&config, &offering.sdp).await?;
+    let offering = WebRtcAttempt::offer(&config).await?;
+    let answering = WebRtcAttempt::answer(&config, &offering.sdp).await?;
     offering.negotiation.set_remote_answer(&answering.sdp).await?;
     let (a, b) = tokio::join!(offering.connecting.connected(), answering.connecting.connected());
     Ok((a?, b?))

@@ -1,5 +1,5 @@
 //! Does anything stay behind? Two devices connect and part thousands of times, then keep one session through hundreds of
-//! changes of network. What the process holds afterwards is compared with what it held after the first of them.
+//! changes of network. Resources that the process holds afterwards are compared with those after the first of them.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! Somebody between the two ends of a WebRTC connection.
 
 use bytes::BytesMut;
-use peers::transport::webrtc::{Attempt, WebRtcConfig};
+use peers::transport::webrtc::{WebRtcAttempt, WebRtcConfig};
 use peers::transport::{FrameSink, FrameSource, Transport};
 use peers_proto::certificate::DeviceCertificate;
 use peers_proto::handshake::{Alert, Established, Handshake, HandshakeError, Mode};
@@ -112,8 +112,8 @@ async fn run(
 /// Two connected ends, initiator first.
 async fn pair() -> (Transport, Transport) {
     let config = WebRtcConfig { include_loopback: true, ..WebRtcConfig::default() };
-    let offering = Attempt::offer(&config).await.unwrap();
-    let answering = Attempt::answer(&config, &offering.sdp).await.unwrap();
+    let offering = WebRtcAttempt::offer(&config).await.unwrap();
+    let answering = WebRtcAttempt::answer(&config, &offering.sdp).await.unwrap();
     offering.negotiation.set_remote_answer(&answering.sdp).await.unwrap();
     let (here, there) = tokio::join!(offering.connecting.connected(), answering.connecting.connected());
     (here.unwrap(), there.unwrap())

@@ -1,7 +1,7 @@
 //! A relay that tampers with offers and answers.
 
 use futures_util::future::join_all;
-use peers::transport::webrtc::{Attempt, WebRtcConfig};
+use peers::transport::webrtc::{WebRtcAttempt, WebRtcConfig};
 use peers::{DeviceId, Error, PathKind, Transports, random};
 use peers_proto::certificate::DeviceCertificate;
 use peers_proto::envelope::{self, Content};
@@ -215,7 +215,7 @@ struct Forger {
     keys: DeviceKeys,
     certificate: DeviceCertificate,
     victim: DeviceCertificate,
-    attempt: Attempt,
+    attempt: WebRtcAttempt,
 }
 
 impl Forger {
@@ -224,7 +224,7 @@ impl Forger {
         let user = UserKeys::from_seed(random::array());
         let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1), "a").unwrap();
         let config = WebRtcConfig { include_loopback: true, ..WebRtcConfig::default() };
-        let attempt = Attempt::offer(&config).await.unwrap();
+        let attempt = WebRtcAttempt::offer(&config).await.unwrap();
         Self { keys, certificate, victim: relay.certificate(victim), attempt }
     }
 

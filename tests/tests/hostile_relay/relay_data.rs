@@ -57,7 +57,7 @@ async fn a_tampered_handshake_makes_no_session() {
     }
 }
 
-// proves S130, S132: a handshake belongs to its connection.
+// proves S130, S132, D05: a handshake belongs to its connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handshakes_swapped_between_connections_make_no_session() {
     let relay = HostileRelay::start().await;

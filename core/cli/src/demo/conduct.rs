@@ -23,7 +23,7 @@ pub(super) async fn run(args: &DemoArgs) -> Result<(), CommandError> {
     let mut devices = start(args)?;
     let mut rows = Vec::new();
     let met = tokio::time::timeout(DEADLINE, meet(&mut devices, &url, args.mb, &mut rows)).await;
-    // What was measured is worth seeing also when a later step failed.
+    // The measurements are printed also when a later step failed.
     print::result("")?;
     table(&rows).lines().try_for_each(print::result)?;
     if let Some(path) = &args.json {

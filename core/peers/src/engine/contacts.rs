@@ -123,7 +123,7 @@ impl Engine {
     }
 
     /// Waits until the keys to dial a device with are known. They are asked of the relays, which give them only with the
-    /// device's consent, and then of the device by a knock if the app waits for it: for a person to decide, if need be.
+    /// device's consent. If the app waits, the device is asked as well, by a knock, about which a person may have to decide.
     ///
     /// # Errors
     /// [`Error::Offline`], [`Error::Unreachable`].
@@ -154,8 +154,8 @@ impl Engine {
         self.clock.timeout(APPROVAL_TIMEOUT, shown).await.ok_or(unknown)
     }
 
-    /// A device that is known but seen by no relay is away, or was started anew and knows nothing of this one: it is
-    /// knocked at, and has a moment to answer.
+    /// A device that is known but seen by no relay is away, or was started anew and knows nothing of this one. It is knocked
+    /// at, and has a moment to answer.
     async fn await_consent(self: &Arc<Self>, device: DeviceId) {
         if !self.contacts.is_wanted(device) || self.relays.sees(device) {
             return;

@@ -142,8 +142,8 @@ impl Engine {
     /// Makes a connection that has passed its handshake a path of its session. `ours` is what this device said in READY;
     /// `dialed`, whether it began the connection.
     ///
-    /// Returns `None`, and the connection is closed, if the peer is not let in any more, the session ended while the handshake
-    /// was going on, or the peer's READY makes no sense: the dialer tries again.
+    /// Returns `None`, and the connection is closed, if the peer is not let in any more, the session ended during the
+    /// handshake, or the peer's READY makes no sense. The dialer then tries again.
     pub(crate) fn establish(
         self: &Arc<Self>,
         established: Established,

@@ -4,9 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use peers_proto::handshake::{
-    Authenticated, Established, Handshake, HandshakeError, HandshakeEvent as Event,
-};
+use peers_proto::handshake::{Authenticated, Established, Handshake, HandshakeError, HandshakeEvent};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
@@ -79,14 +77,14 @@ async fn drive(
         };
         while let Some(happened) = event.take() {
             match happened {
-                Event::Established => {
+                HandshakeEvent::Established => {
                     send_output(transport, handshake).await?;
                     return Ok(());
                 }
                 // Whoever is asked here has the digits already.
-                Event::Asking(peer) if !asks => (asking.there)(peer),
-                Event::Asking(_) => {}
-                Event::Authenticated(peer) => {
+                HandshakeEvent::Asking(peer) if !asks => (asking.there)(peer),
+                HandshakeEvent::Asking(_) => {}
+                HandshakeEvent::Authenticated(peer) => {
                     let Some(decide) = decide.take() else { return Err(HandshakeError::State.into()) };
                     let mut decision = pin!(decide(peer));
                     let verdict = tokio::select! {
@@ -164,7 +162,7 @@ mod tests {
             if peer.closed {
                 return Err(CloseReason::Remote);
             }
-            if let Some(Event::Authenticated(_)) =
+            if let Some(HandshakeEvent::Authenticated(_)) =
                 peer.handshake.handle_frame(&frame, peer.clock.now()).unwrap()
             {
                 peer.handshake.reject();

@@ -6,7 +6,7 @@ use peers_proto::signaling::{
 };
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use super::RelayConfig;
+use super::RelayClientConfig;
 use super::state::Disconnect;
 use crate::transport::websocket::Socket;
 
@@ -26,7 +26,7 @@ pub(super) async fn challenge(socket: &mut Socket) -> Result<Challenge, Disconne
 pub(super) async fn register(
     socket: &mut Socket,
     challenge: &Challenge,
-    config: &RelayConfig,
+    config: &RelayClientConfig,
     server_name: &str,
 ) -> Result<IceServers, Disconnect> {
     let registration = challenge.answer(server_name, &config.keys, &config.certificate);

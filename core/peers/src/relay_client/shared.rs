@@ -18,7 +18,7 @@ use super::event::{EventInbox, Queued, RelayEvent};
 use super::signaling::{self, Answer, Signaling};
 use super::state::RelayState;
 use super::transports::{
-    PushOutcome, ReadOutcome, Received, RelayedTransports, TransportKey, TransportSignals,
+    PushOutcome, ReadOutcome, ReceiveOutcome, RelayedTransports, TransportKey, TransportSignals,
 };
 use crate::clock::Clock;
 use crate::transport::CloseReason;
@@ -457,7 +457,8 @@ impl RelayShared {
                 let key = TransportKey { peer: *peer, connection: *connection };
                 let known = inner.signaling.watches(key.peer);
                 let room = !inner.stopping && inner.inbox.has_room(known);
-                if let Received::Opened(signals) = inner.transports.handle_data(key, frame, room, known) {
+                if let ReceiveOutcome::Opened(signals) = inner.transports.handle_data(key, frame, room, known)
+                {
                     if !inner.inbox.push(Queued::Incoming(key, signals, known)) {
                         inner.transports.discard(key);
                     }

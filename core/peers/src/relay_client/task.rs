@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_util::sync::CancellationToken;
 
-use super::RelayConfig;
+use super::RelayClientConfig;
 use super::error::RelayError;
 use super::learned::Learned;
 use super::pump::{SocketEnd, pump};
@@ -59,7 +59,7 @@ impl Drop for RelayTask {
 
 /// The inputs of a connection to the relay.
 pub(super) struct RelayDialer {
-    pub(super) config: RelayConfig,
+    pub(super) config: RelayClientConfig,
     pub(super) endpoint: Endpoint,
     pub(super) server_name: String,
     pub(super) tls: Arc<ClientConfig>,
@@ -310,7 +310,7 @@ mod tests {
             endpoint: Endpoint::parse(&url).unwrap(),
             server_name: "relay.test".into(),
             tls: public_roots(),
-            config: RelayConfig { url, keys, certificate, clock, tls: None, token: None, open: false },
+            config: RelayClientConfig { url, keys, certificate, clock, tls: None, token: None, open: false },
         }
     }
 

@@ -53,7 +53,7 @@ pub(crate) enum ReadOutcome {
 }
 
 /// The result of a received frame.
-pub(super) enum Received {
+pub(super) enum ReceiveOutcome {
     Done,
     /// A peer opened this transport.
     Opened(Arc<TransportSignals>),
@@ -115,21 +115,21 @@ impl RelayedTransports {
         frame: &[u8],
         room: bool,
         known: bool,
-    ) -> Received {
-        let mut received = Received::Done;
+    ) -> ReceiveOutcome {
+        let mut received = ReceiveOutcome::Done;
         if !self.transports.contains_key(&key) {
             if self.ended.contains(&key) {
-                return Received::Done;
+                return ReceiveOutcome::Done;
             }
             if !room || !self.admits(key.peer, known) {
                 self.refuse(key, RelayCloseReason::TooMany);
-                return Received::Done;
+                return ReceiveOutcome::Done;
             }
-            received = Received::Opened(self.insert(key, Some(Caller { known })));
+            received = ReceiveOutcome::Opened(self.insert(key, Some(Caller { known })));
         }
         let Some(transport) = self.transports.get_mut(&key).filter(|transport| transport.end.is_none())
         else {
-            return Received::Done;
+            return ReceiveOutcome::Done;
         };
         // A copy: the socket's buffer is shared by everything read at once, and would live as long as this frame.
         transport.inbound.push_back(Bytes::copy_from_slice(frame));
@@ -157,7 +157,7 @@ impl RelayedTransports {
         }
     }
 
-    /// The peer or the relay ended a transport. What arrived before is still read.
+    /// The peer or the relay ended a transport. Frames that arrived before are still read.
     pub(super) fn handle_close(&mut self, key: TransportKey, reason: RelayCloseReason) {
         let end = match reason {
             RelayCloseReason::Closed => CloseReason::Remote,
@@ -199,7 +199,7 @@ impl RelayedTransports {
         ReadOutcome::Frames
     }
 
-    /// This side closes a transport. What waits is written, then the reason. Nothing more is read.
+    /// This side closes a transport. Frames that wait are written, then the reason. Nothing more is read.
     pub(super) fn close(&mut self, key: TransportKey) {
         self.end(key, CloseReason::Local, Some(RelayCloseReason::Closed));
         self.forget_inbound(key);

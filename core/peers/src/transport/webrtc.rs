@@ -1,9 +1,9 @@
 //! WebRTC data channels (S002–S006): one negotiated, ordered, reliable channel (id 0) per peer connection.
 //!
 //! ```text
-//! Attempt::offer/answer ─┬─ Negotiation   remote answer and candidates in   (clonable, any time)
-//!                        ├─ Candidates    local candidates out              (bounded)
-//!                        └─ Connecting ── connected() ──► Transport { binding, sink, source }
+//! WebRtcAttempt::offer/answer ─┬─ WebRtcNegotiation   remote answer and candidates in   (clonable, any time)
+//!                              ├─ Candidates          local candidates out              (bounded)
+//!                              └─ Connecting ── connected() ──► Transport { binding, sink, source }
 //! ```
 //!
 //! | part | does |
@@ -49,7 +49,7 @@ mod stun;
 mod turn;
 mod window;
 
-pub use attempt::{Attempt, Connecting, Negotiation, WebRtcError};
+pub use attempt::{Connecting, WebRtcAttempt, WebRtcError, WebRtcNegotiation};
 pub use candidate::CandidateError;
 pub use config::WebRtcConfig;
 pub use counters::CounterSnapshot;

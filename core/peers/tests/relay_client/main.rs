@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peers::clock::Clock;
-use peers::relay_client::{RelayClient, RelayConfig, RelayEvent, RelayEvents, RelayState, RelayTask};
+use peers::relay_client::{RelayClient, RelayClientConfig, RelayEvent, RelayEvents, RelayState, RelayTask};
 use peers_proto::certificate::DeviceCertificate;
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::keys::{DeviceKeys, UserKeys};
@@ -43,7 +43,7 @@ impl Device {
     }
 
     fn start(&self, url: &str, clock: &Clock) -> Online {
-        let config = RelayConfig {
+        let config = RelayClientConfig {
             url: url.to_owned(),
             keys: self.keys.clone(),
             certificate: self.certificate.clone(),

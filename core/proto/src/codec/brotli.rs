@@ -10,7 +10,7 @@ mod commands;
 mod matches;
 
 use bits::BitWriter;
-use commands::Command;
+use commands::CopyCommand;
 use matches::Matches;
 
 /// Input bytes of one meta-block: its prefix codes follow the content.
@@ -54,7 +54,7 @@ fn write_window(out: &mut BitWriter, bits: u32) {
 }
 
 /// Section 9.2: one block type and one prefix code for each of literals, commands and distances.
-fn write_meta_block(out: &mut BitWriter, block: &[u8], found: &[Command]) {
+fn write_meta_block(out: &mut BitWriter, block: &[u8], found: &[CopyCommand]) {
     write_header(out, block.len());
     let (mut literals, mut commands, mut distances) = ([0; 256], [0; 704], [0; 64]);
     for (command, inserted) in with_literals(found, block) {
@@ -92,7 +92,10 @@ fn write_header(out: &mut BitWriter, len: usize) {
 }
 
 /// Each command with the bytes it inserts.
-fn with_literals<'a>(found: &'a [Command], block: &'a [u8]) -> impl Iterator<Item = (&'a Command, &'a [u8])> {
+fn with_literals<'a>(
+    found: &'a [CopyCommand],
+    block: &'a [u8],
+) -> impl Iterator<Item = (&'a CopyCommand, &'a [u8])> {
     let mut rest = block;
     found.iter().map(move |command| {
         let (inserted, copied) = rest.split_at(command.inserted());

@@ -27,8 +27,8 @@ const SAMPLE_PIECES: usize = 4;
 /// Bytes of each piece.
 const SAMPLE_PIECE: usize = 2 * 1024;
 
-/// Compresses an object. It returns the object as it is, without a copy, in three cases: it has at most [`COMPRESS_ABOVE`]
-/// bytes, it would shrink by less than an eighth, or the receiver would take it for a decompression bomb.
+/// Compresses an object. It returns the object as it is, without a copy, if that has at most [`COMPRESS_ABOVE`] bytes or would
+/// shrink by less than an eighth. The same if the receiver would take the result for a decompression bomb.
 ///
 /// Takes up to 40 ms of CPU time per MiB of text: not for a task that others wait for.
 pub fn compress(body: Bytes) -> (Encoding, Bytes) {

@@ -34,8 +34,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
 
 /// The value that `input` is the MessagePack of. Fields the type does not know are skipped.
 ///
-/// # Errors
-/// What [`validate`] says about `input`, and [`CodecError::NotA`] if it is another type's.
+/// # Errors Errors of [`validate`] for `input`, and [`CodecError::NotA`] if it is another type's.
 pub fn decode<'de, T: Deserialize<'de>>(input: &'de [u8]) -> Result<T, CodecError> {
     validate(input)?;
     rmp_serde::from_slice(input).map_err(|_| CodecError::NotA(std::any::type_name::<T>()))

@@ -12,7 +12,7 @@
 //! * **Envelopes.** One envelope of a peer is opened at a time, in the order of arrival, at a limited rate. Dials and closed
 //!   sessions wait for the envelopes that arrived before them. Envelopes of a device without a trust decision are held, sealed.
 //! * **Closed sessions.** A session that is being closed concludes the dials for it. An attempt that began for it neither
-//!   restores it nor concludes a later dial: the attempt of this side is given up, and so is the peer's if this side closed the
+//!   restores it nor concludes a later dial. The attempt of this side is given up, and so is the peer's if this side closed the
 //!   session. If the peer closed it, the peer gives up its own attempt; an offer that overtook the end is for the next session.
 //! * **Reasons.** The failure of this side's own connection outweighs the reason that the peer or the clock gives.
 //!

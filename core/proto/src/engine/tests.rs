@@ -31,7 +31,7 @@ impl World {
     }
 
     fn pass(&mut self, time: Duration) {
-        self.now = self.now + time;
+        self.now += time;
         self.engine.handle_timeout(self.now);
     }
 

@@ -57,8 +57,8 @@ impl Ways {
         self.to(device).into_iter().filter(move |(_, tier)| preferred(*tier))
     }
 
-    /// The ways to dial at once, and those to dial when these have failed: nothing connects sooner than a relay, so a way
-    /// that the app prefers less can wait for it.
+    /// The ways to dial at once, and those to dial when these have failed. Nothing connects sooner than a relay, so a way that
+    /// the app prefers less can wait for it.
     ///
     /// # Errors
     /// The reason for which there is none.

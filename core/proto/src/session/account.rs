@@ -1,8 +1,8 @@
 //! Memory that peers can make this process hold, and how sessions share it.
 //!
-//! Every session has a share of its own. What it holds beyond comes from a pool of the process, of which it may hold at
-//! most twice what is left: one session gets two thirds of the pool, and however many there are, something is left for
-//! the next. A session is refused for its own weight, never below its share for another's.
+//! Every session has a share of its own. More comes from a pool of the process, of which it may hold at most twice the rest.
+//! One session gets two thirds of the pool, and however many there are, something is left for the next. A session is refused
+//! for its own weight, never below its share for another's.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -10,8 +10,8 @@ pub struct Resume {
     pub epoch: u64,
     /// The peer's instance that the author's session speaks with; 0 if there is no session yet.
     pub with: u64,
-    /// First DATA frame of that instance which the author has not received. If there is no session yet: the peer's instance
-    /// in the session that was closed last, so that a peer that has not heard of it does not take it for a restart; or 0.
+    /// First DATA frame of that instance which the author has not received. If there is no session yet: the peer's instance in
+    /// the session that was closed last, or 0. A peer that has not heard of that end then does not take it for a restart.
     pub next: u64,
 }
 
@@ -25,8 +25,8 @@ pub enum Reconciled {
     },
     /// The peer has another instance: the session there was is lost, and a new one begins at frame 0.
     New,
-    /// This side has another epoch by now, the two epochs have had their session, or it was closed: the connection is
-    /// closed, the session there was has ended, and the next handshake begins a new one.
+    /// This side has another epoch by now, the two epochs have had their session, or it was closed. The connection is closed,
+    /// the session there was has ended, and the next handshake begins a new one.
     Stale,
 }
 
@@ -73,9 +73,9 @@ impl Epochs {
         self.closed.0 == epoch
     }
 
-    /// Compares the READYs of a connection. Unless the session is resumed, the session there was has ended. `dialed`: this
-    /// side began the connection. A side that has closed a session dials for another one, whether or not the peer knows of
-    /// the end; a side that has not dials for the old one, which is stale.
+    /// Compares the READYs of a connection. Unless the session is resumed, the session there was has ended. `dialed`: this side
+    /// began the connection. A side that has closed a session dials for another one, whether or not the peer knows of the end.
+    /// A side that has not dials for the old one, which is stale.
     pub fn reconcile(&mut self, said: Resume, theirs: Resume, dialed: bool, random: u64) -> Reconciled {
         if said.epoch == self.epoch && self.with == Some(theirs.epoch) {
             // Handshakes overlap: these words may be older than the session, and their number another session's.

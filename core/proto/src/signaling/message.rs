@@ -43,9 +43,9 @@ pub enum ClientMessage {
         /// Whose certificate.
         device_id: DeviceId,
     },
-    /// The devices that may reach this one and see its presence, and whose presence it wants to see; replaces the
-    /// earlier list. Two devices see each other only if both name the other (S025, S030). Answered by
-    /// `device-online` for each one visible now. What waited for this device is delivered after the first one.
+    /// The devices that may reach this one and see its presence, and whose presence it wants to see; replaces the earlier list.
+    /// Two devices see each other only if both name the other (S025, S030). Answered by `device-online` for each one visible
+    /// now. Messages that waited for this device are delivered after the first one.
     #[serde(rename = "watch")]
     Watch {
         /// At most [`limits::MAX_WATCHED`].

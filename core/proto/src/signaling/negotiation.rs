@@ -24,8 +24,8 @@
 //! * **Candidates** may overtake the description they belong to; they wait. Local ones are sent in batches, and wait
 //!   while signaling is down, as everything else does.
 //!
-//! Everything here was authenticated by its envelope; the relay can delay, repeat and drop, and the machine has to
-//! converge in spite of it: to one connection at both ends, or to none.
+//! Everything here was authenticated by its envelope. The relay can delay, repeat and drop. In spite of that the machine has to
+//! converge to one connection at both ends, or to none.
 
 mod action;
 mod attempt;

@@ -1,4 +1,4 @@
-//! Whom a device lets reach it.
+//! The devices that a device lets reach it.
 
 use peers_proto::id::DeviceId;
 

@@ -5,12 +5,12 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::net::IpAddr;
 
-/// Items in lanes, one lane per `K`, each in order. Addresses take turns, and so do the lanes of an address: what
-/// one sender queues delays nothing of another's by more than one item.
+/// Items in queues, one queue per `K`, each in order. Addresses take turns, and so do the queues of an address: an item of one
+/// sender delays another sender's by one item at most.
 #[derive(Debug)]
 pub(super) struct FairQueue<K, T> {
-    lanes: HashMap<K, SenderQueue<T>>,
-    /// Every address with lanes, and every lane, is in here once.
+    queues: HashMap<K, SenderQueue<T>>,
+    /// Every address with queues, and every queue, is in here once.
     turns: VecDeque<AddressTurn<K>>,
     len: usize,
     bytes: usize,
@@ -41,14 +41,14 @@ pub(super) struct Popped<K, T> {
 
 impl<K, T> Default for FairQueue<K, T> {
     fn default() -> Self {
-        Self { lanes: HashMap::new(), turns: VecDeque::new(), len: 0, bytes: 0 }
+        Self { queues: HashMap::new(), turns: VecDeque::new(), len: 0, bytes: 0 }
     }
 }
 
 impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
     pub(super) fn push(&mut self, address: IpAddr, key: K, item: T, bytes: usize) {
-        let lane = match self.lanes.entry(key) {
-            Entry::Occupied(lane) => lane.into_mut(),
+        let queue = match self.queues.entry(key) {
+            Entry::Occupied(queue) => queue.into_mut(),
             Entry::Vacant(place) => {
                 match self.turns.iter_mut().find(|turn| turn.address == address) {
                     Some(turn) => turn.keys.push_back(key),
@@ -57,8 +57,8 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
                 place.insert(SenderQueue { address, items: VecDeque::new(), bytes: 0 })
             }
         };
-        lane.items.push_back((item, bytes));
-        lane.bytes += bytes;
+        queue.items.push_back((item, bytes));
+        queue.bytes += bytes;
         self.bytes += bytes;
         self.len += 1;
     }
@@ -67,14 +67,14 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
     pub(super) fn pop(&mut self) -> Option<Popped<K, T>> {
         let mut turn = self.turns.pop_front()?;
         let key = turn.keys.pop_front()?;
-        let lane = self.lanes.get_mut(&key)?;
-        let (item, bytes) = lane.items.pop_front()?;
-        let address = lane.address;
-        lane.bytes -= bytes;
+        let queue = self.queues.get_mut(&key)?;
+        let (item, bytes) = queue.items.pop_front()?;
+        let address = queue.address;
+        queue.bytes -= bytes;
         self.bytes -= bytes;
         self.len -= 1;
-        if lane.items.is_empty() {
-            self.lanes.remove(&key);
+        if queue.items.is_empty() {
+            self.queues.remove(&key);
         } else {
             turn.keys.push_back(key);
         }
@@ -84,49 +84,49 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
         Some(Popped { address, key, item, bytes })
     }
 
-    /// Removes the oldest item of a lane and returns its bytes.
+    /// Removes the oldest item of a queue and returns its bytes.
     pub(super) fn drop_oldest(&mut self, key: K) -> Option<usize> {
-        let lane = self.lanes.get_mut(&key)?;
-        let (_, bytes) = lane.items.pop_front()?;
-        lane.bytes -= bytes;
+        let queue = self.queues.get_mut(&key)?;
+        let (_, bytes) = queue.items.pop_front()?;
+        queue.bytes -= bytes;
         self.bytes -= bytes;
         self.len -= 1;
-        if lane.items.is_empty() {
+        if queue.items.is_empty() {
             self.remove(key);
         }
         Some(bytes)
     }
 
-    /// Removes a lane and returns how many items it had.
+    /// Removes a queue and returns how many items it had.
     pub(super) fn remove(&mut self, key: K) -> usize {
-        let Some(lane) = self.lanes.remove(&key) else { return 0 };
-        if let Some(at) = self.turns.iter().position(|turn| turn.address == lane.address) {
+        let Some(queue) = self.queues.remove(&key) else { return 0 };
+        if let Some(at) = self.turns.iter().position(|turn| turn.address == queue.address) {
             self.turns[at].keys.retain(|k| *k != key);
             if self.turns[at].keys.is_empty() {
                 self.turns.remove(at);
             }
         }
-        self.bytes -= lane.bytes;
-        self.len -= lane.items.len();
-        lane.items.len()
+        self.bytes -= queue.bytes;
+        self.len -= queue.items.len();
+        queue.items.len()
     }
 
     /// Removes items `keep` is false for. Returns how many.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(K, &mut T) -> bool) -> usize {
         let before = self.len;
         let mut empty = Vec::new();
-        for (key, lane) in &mut self.lanes {
-            let (lane_bytes, bytes, len) = (&mut lane.bytes, &mut self.bytes, &mut self.len);
-            lane.items.retain_mut(|(item, cost)| {
+        for (key, queue) in &mut self.queues {
+            let (queue_bytes, bytes, len) = (&mut queue.bytes, &mut self.bytes, &mut self.len);
+            queue.items.retain_mut(|(item, cost)| {
                 let keep = keep(*key, item);
                 if !keep {
-                    *lane_bytes -= *cost;
+                    *queue_bytes -= *cost;
                     *bytes -= *cost;
                     *len -= 1;
                 }
                 keep
             });
-            if lane.items.is_empty() {
+            if queue.items.is_empty() {
                 empty.push(*key);
             }
         }
@@ -136,18 +136,18 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
         before - self.len
     }
 
-    /// The address, key and bytes of every lane.
-    pub(super) fn lanes(&self) -> impl Iterator<Item = (IpAddr, K, usize)> {
-        self.lanes.iter().map(|(key, lane)| (lane.address, *key, lane.bytes))
+    /// The address, key and bytes of every queue.
+    pub(super) fn queues(&self) -> impl Iterator<Item = (IpAddr, K, usize)> {
+        self.queues.iter().map(|(key, queue)| (queue.address, *key, queue.bytes))
     }
 
-    /// The oldest item of every lane.
+    /// The oldest item of every queue.
     pub(super) fn fronts(&self) -> impl Iterator<Item = &T> {
-        self.lanes.values().filter_map(|lane| lane.items.front().map(|(item, _)| item))
+        self.queues.values().filter_map(|queue| queue.items.front().map(|(item, _)| item))
     }
 
-    pub(super) fn lane(&self, key: K) -> impl Iterator<Item = &T> {
-        self.lanes.get(&key).into_iter().flat_map(|lane| lane.items.iter().map(|(item, _)| item))
+    pub(super) fn queue(&self, key: K) -> impl Iterator<Item = &T> {
+        self.queues.get(&key).into_iter().flat_map(|queue| queue.items.iter().map(|(item, _)| item))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -202,7 +202,7 @@ mod tests {
                     2 => match queue.pop() {
                         Some(Popped { key, item, bytes, .. }) => {
                             prop_assert_eq!(item, bytes);
-                            // In order within the lane.
+                            // In order within the queue.
                             let first = model.iter().position(|(k, _)| *k == key).unwrap();
                             prop_assert_eq!(model.remove(first), (key, item));
                         }
@@ -219,7 +219,7 @@ mod tests {
                 }
                 prop_assert_eq!(queue.len(), model.len());
                 prop_assert_eq!(queue.bytes(), model.iter().map(|(_, n)| n).sum::<usize>());
-                prop_assert_eq!(queue.lanes().map(|(_, _, bytes)| bytes).sum::<usize>(), queue.bytes());
+                prop_assert_eq!(queue.queues().map(|(_, _, bytes)| bytes).sum::<usize>(), queue.bytes());
             }
             prop_assert_eq!(std::iter::from_fn(|| queue.pop()).count(), model.len());
         }

@@ -80,7 +80,7 @@ impl Mail {
         self.change(to, |mailbox, dropped_by_share| {
             let letters = &mut mailbox.letters;
             while away
-                && letters.lane(from).count() > limits.queue_per_pair
+                && letters.queue(from).count() > limits.queue_per_pair
                 && letters.drop_oldest(from).is_some()
             {
                 *dropped_by_share += 1;
@@ -88,7 +88,7 @@ impl Mail {
             while letters.bytes() > limits.message_bytes_per_device
                 || away && letters.len() > limits.queue_per_device
             {
-                let payer = heaviest(letters.lanes()).first().map(|(payer, _)| *payer);
+                let payer = heaviest(letters.queues()).first().map(|(payer, _)| *payer);
                 if payer.and_then(|payer| letters.drop_oldest(payer)).is_none() {
                     break;
                 }
@@ -104,7 +104,7 @@ impl Mail {
         let cost = letter.cost();
         self.change(to, |mailbox, _| {
             mailbox.knocks.remove(from);
-            if mailbox.letters.lane(from).any(|w| matches!(w.letter, Letter::Knock(_))) {
+            if mailbox.letters.queue(from).any(|w| matches!(w.letter, Letter::Knock(_))) {
                 mailbox.letters.retain(|k, w| k != from || !matches!(w.letter, Letter::Knock(_)));
             }
         });
@@ -114,7 +114,7 @@ impl Mail {
         self.change(to, |mailbox, dropped_by_share| {
             let knocks = &mut mailbox.knocks;
             while knocks.len() > MAX_KNOCKS {
-                let payer = heaviest(knocks.lanes()).first().map(|(payer, _)| *payer);
+                let payer = heaviest(knocks.queues()).first().map(|(payer, _)| *payer);
                 if payer.and_then(|payer| knocks.drop_oldest(payer)).is_none() {
                     break;
                 }
@@ -185,7 +185,7 @@ impl Mail {
 
     /// Drops what expired.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        // Oldest first in every lane and one lifetime for all: the fronts tell whether there is anything to do.
+        // Oldest first in every queue and one lifetime for all: the fronts tell whether there is anything to do.
         let due = |m: &Mailbox| m.letters.fronts().chain(m.knocks.fronts()).any(|w| w.until <= now);
         let due: Vec<_> = self.boxes.iter().filter(|(_, m)| due(m)).map(|(to, _)| *to).collect();
         for to in due {
@@ -203,15 +203,16 @@ impl Mail {
 
     /// Address, sender and bytes of all that waits.
     pub(super) fn held(&self) -> impl Iterator<Item = (IpAddr, DeviceId, usize)> {
-        self.boxes.values().flat_map(|mailbox| mailbox.letters.lanes().chain(mailbox.knocks.lanes()))
+        self.boxes.values().flat_map(|mailbox| mailbox.letters.queues().chain(mailbox.knocks.queues()))
     }
 
     /// Drops the oldest messages of `from`, at least `bytes` of them if there are so many.
     pub(super) fn drop_oldest_of(&mut self, from: DeviceId, bytes: usize) {
         let mut oldest: Vec<(Instant, DeviceId)> = Vec::new();
         for (to, mailbox) in &self.boxes {
-            oldest
-                .extend(mailbox.letters.lane(from).chain(mailbox.knocks.lane(from)).map(|w| (w.until, *to)));
+            oldest.extend(
+                mailbox.letters.queue(from).chain(mailbox.knocks.queue(from)).map(|w| (w.until, *to)),
+            );
         }
         oldest.sort_unstable();
         let before = self.bytes;

@@ -1,8 +1,8 @@
 //! Bytes that wait to be written to one socket, messages of other devices apart (see [`super::mail`]).
 //!
-//! Policy: the relay's own messages go first. A device that lets more than [`MAX_OWN`] bytes of them pile up is too
-//! slow and loses its socket: nothing but its own requests makes them. Relayed data waits in one lane per connection.
-//! What was handed to the writer counts until it asks for more.
+//! Policy: the relay's own messages go first. A device that lets more than [`MAX_OWN`] bytes of them pile up is too slow and
+//! loses its socket: nothing but its own requests makes them. Relayed data waits in one queue per connection. Bytes that the
+//! writer has taken count until it asks for more.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -100,13 +100,13 @@ impl SocketOutbox {
 
     /// Drops the data of one relayed connection.
     pub(super) fn purge(&mut self, link: Link) {
-        self.ends -= self.data.lane(link).filter(|data| data.end).count();
+        self.ends -= self.data.queue(link).filter(|data| data.end).count();
         self.data.remove(link);
     }
 
     /// Address, connection and bytes of the data that waits.
     pub(super) fn links(&self) -> impl Iterator<Item = (IpAddr, Link, usize)> {
-        self.data.lanes()
+        self.data.queues()
     }
 
     /// Connections that ended, while their device has no message about it yet.

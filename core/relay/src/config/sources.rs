@@ -81,7 +81,7 @@ impl RelayConfig {
             check(&table, &origin)?;
         }
         let config = check(&table, "configuration")?;
-        // What sources say together: `access.rule` may come from one and its list from another.
+        // Settings of several sources together: `access.rule` may come from one and its list from another.
         config.access.check_whole().map_err(|(key, expected)| ConfigError::Value {
             origin: "configuration".to_owned(),
             key: key.to_owned(),

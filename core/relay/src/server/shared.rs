@@ -31,7 +31,7 @@ pub(super) struct ServerShared {
     pub(super) verifications: Semaphore,
 }
 
-/// ConnectionSignals of the broker to one connection's task.
+/// Signals of the broker to one connection's task.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionSignals {
     /// There is output.

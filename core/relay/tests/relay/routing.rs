@@ -5,7 +5,7 @@ use peers_proto::signaling::{ClientMessage, ErrorCode, Exchange, ExchangeKind, S
 
 use crate::device::{Device, relay};
 
-// proves S023 S029 S049 S050 S101 S149 S152
+// proves S023 S029 S049 S050 S099 S101 S149 S152
 #[tokio::test]
 async fn offers_answers_and_candidates_go_both_ways() {
     let relay = relay().await;

@@ -17,7 +17,7 @@ pub(super) struct Row {
     pub(super) text: String,
 }
 
-/// What a row promises.
+/// The kind of a promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Must,

@@ -59,6 +59,8 @@ impl Language {
         let trimmed = line.trim_start();
         let after = |mark: &str| trimmed.strip_prefix(mark);
         match self {
+            // An indented block of code; the lines of an item are indented by less.
+            Self::Markdown if line.starts_with("    ") => Some((Kind::Page, "")),
             Self::Markdown => Some((Kind::Page, line)),
             Self::Kotlin if *block || trimmed.starts_with("/**") => {
                 *block = !trimmed.contains("*/");
@@ -213,7 +215,7 @@ mod tests {
 
     #[test]
     fn headings_items_and_cells_stand_alone() {
-        let text = "# Title\nText.\n- one\n  goes on\n- two\n1. three\n\n| a | b |\n|---|---|\n";
+        let text = "# Title\nText.\n- one\n  goes on\n- two\n1. three\n\n    code\n\n```\n    code\n```\n| a | b |\n|---|---|\n";
         let texts: Vec<_> = paragraphs("a.md", text).into_iter().map(|p| p.2).collect();
         assert_eq!(texts, ["# Title", "Text.", "- one goes on", "- two", "1. three", "a", "b", "---", "---"]);
     }

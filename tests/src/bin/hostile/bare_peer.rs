@@ -70,7 +70,7 @@ impl BarePeer {
         let binding = [own, fingerprint_of_sdp(&answer)?].concat();
         pc.set_remote_description(RTCSessionDescription::answer(answer)?).await?;
         while !matches!(channel.poll().await, Some(DataChannelEvent::OnOpen)) {}
-        // What a device of ours says when its channel has opened, and when it has heard so.
+        // The text messages of a device when its channel has opened, and when the peer's has.
         channel.send_text("open").await?;
         while !matches!(channel.poll().await, Some(DataChannelEvent::OnMessage(_))) {}
         channel.send_text("heard").await?;

@@ -64,7 +64,7 @@ pub(crate) async fn run() -> Outcome<()> {
     session.call("echo", "echo", BODY).await?;
     let wanted = if settings.webrtc { PathKind::WebRtc } else { PathKind::Relay };
     tokio::time::timeout(START, session.watch_path().wait_for(|path| *path == Some(wanted))).await??;
-    // What a first connection costs the victim is not the attack's.
+    // The cost of a first connection is not the attack's.
     dial(&settings).await?;
     println!("ready");
     while lines.next_line().await?.is_some() {

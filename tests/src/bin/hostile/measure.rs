@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 
 /// Bytes a process may grow by, whatever is done to it: more, and a phone ends an app that is not looked at.
 pub(crate) const GROWTH: u64 = 64 << 20;
-/// Bytes that all sessions of a process may hold for their peers. What remains is for transports, handshakes and the gaps
-/// between blocks.
+/// Bytes that all sessions of a process may hold for their peers. The rest is for transports, handshakes and the gaps between
+/// blocks.
 const HELD: usize = limits::RECEIVED_POOL
     + limits::SENT_POOL
     + limits::MAX_CONNECTIONS * (limits::RECEIVED_SHARE + limits::SENT_SHARE);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use peers::clock::Clock;
 use peers::random;
-use peers::transport::webrtc::{Attempt, WebRtcConfig};
+use peers::transport::webrtc::{WebRtcAttempt, WebRtcConfig};
 use peers::transport::{FrameSink, FrameSource, Transport};
 use peers_proto::handshake::Established;
 use peers_proto::id::ConnectionId;
@@ -76,7 +76,7 @@ impl RawPeer {
     /// A session over WebRTC, negotiated through `link`.
     pub(crate) async fn over_webrtc(link: &mut Link, victim: &Party, reads: bool) -> Outcome<Self> {
         let config = WebRtcConfig { include_loopback: true, ..WebRtcConfig::default() };
-        let attempt = Attempt::offer(&config).await?;
+        let attempt = WebRtcAttempt::offer(&config).await?;
         let connection = ConnectionId::from_bytes(random::array());
         let fingerprint = attempt.negotiation.local_fingerprint();
         let offer = Offer { connection, number: link.count(), fingerprint, sdp: attempt.sdp.clone() };

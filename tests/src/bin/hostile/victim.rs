@@ -70,7 +70,7 @@ pub(crate) struct Counts {
     pub(crate) incoming: u64,
     /// Sessions that ended, by reason.
     pub(crate) ends: BTreeMap<String, u64>,
-    /// Whom it has sessions with.
+    /// The devices that it has sessions with.
     #[serde(default)]
     pub(crate) sessions: Vec<DeviceId>,
 }

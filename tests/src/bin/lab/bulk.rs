@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::{Bytes, BytesMut};
 use peers::Session;
 use peers::transport::Transport;
-use peers::transport::webrtc::{Attempt, WebRtcConfig};
+use peers::transport::webrtc::{WebRtcAttempt, WebRtcConfig};
 use tokio::task::JoinSet;
 
 use crate::Outcome;
@@ -21,7 +21,7 @@ const WRITE: usize = 64 * 1024;
 #[derive(Default)]
 pub(crate) struct Bulk {
     received: Arc<AtomicU64>,
-    attempt: Option<Attempt>,
+    attempt: Option<WebRtcAttempt>,
     raw: Option<Transport>,
     tasks: JoinSet<()>,
 }
@@ -45,16 +45,16 @@ impl Bulk {
     }
 
     pub(crate) async fn offer(&mut self) -> Outcome<String> {
-        let attempt = Attempt::offer(&WebRtcConfig::default()).await?;
+        let attempt = WebRtcAttempt::offer(&WebRtcConfig::default()).await?;
         Ok(self.attempt.insert(attempt).sdp.clone())
     }
 
     pub(crate) async fn answer(&mut self, offer: &str) -> Outcome<String> {
-        let attempt = Attempt::answer(&WebRtcConfig::default(), offer).await?;
+        let attempt = WebRtcAttempt::answer(&WebRtcConfig::default(), offer).await?;
         Ok(self.attempt.insert(attempt).sdp.clone())
     }
 
-    /// Waits until the raw channel is open. Who has offered gives the peer's answer.
+    /// Waits until the raw channel is open. The offerer passes the peer's answer.
     pub(crate) async fn open(&mut self, answer: Option<&str>) -> Outcome<()> {
         let attempt = self.attempt.take().ok_or("no attempt")?;
         if let Some(answer) = answer {

@@ -53,7 +53,7 @@ enum Role {
         /// The number of devices.
         #[arg(long)]
         count: usize,
-        /// Whom they dial.
+        /// The device that they dial.
         #[arg(long)]
         to: Option<DeviceId>,
     },

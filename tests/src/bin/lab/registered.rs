@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use peers::clock::Clock;
 use peers::random;
-use peers::relay_client::{RelayClient, RelayConfig, RelayState};
+use peers::relay_client::{RelayClient, RelayClientConfig, RelayState};
 use peers_proto::certificate::DeviceCertificate;
 use peers_proto::keys::{DeviceKeys, UserKeys};
 use peers_proto::time::UnixTime;
@@ -41,7 +41,7 @@ pub(crate) async fn run(args: Registered) -> Outcome<()> {
     let keys = DeviceKeys::from_seed(random::array());
     let user = UserKeys::from_seed(random::array());
     let certificate = DeviceCertificate::issue(&user, &keys, UnixTime(1), "idle")?;
-    let config = RelayConfig {
+    let config = RelayClientConfig {
         url: args.relay,
         keys: Arc::new(keys),
         certificate,

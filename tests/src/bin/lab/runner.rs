@@ -84,7 +84,7 @@ struct Report {
 pub(crate) async fn run(choice: Choice) -> ExitCode {
     let mut all = scenarios::all(choice.quick);
     all.retain(|scenario| choice.name.as_ref().is_none_or(|part| scenario.name.contains(part.as_str())));
-    // What sleeps longest begins first.
+    // The scenario that sleeps longest begins first.
     all.sort_by_key(|scenario| scenario.load != Load::Idle);
     tokio::select! {
         outcome = run_all(all, &choice) => match outcome {

@@ -143,7 +143,7 @@ impl World {
             self.links.push(link);
             let inner = self.namespace(&router);
             self.ip("net", &format!("link set {} netns {inner} name wan", ends[0])).await?;
-            // What a device of this machine sends at once is no loss of the link's.
+            // A burst of a device on this machine must not be lost in the link's queue.
             self.ip("net", &format!("link set {router} txqueuelen {TUN_QUEUE}")).await?;
             self.ip(&router, &format!("link set wan txqueuelen {TUN_QUEUE}")).await?;
         }
@@ -429,8 +429,8 @@ impl World {
         ip(&format!("netns add {name}")).await?;
         self.namespaces.push(name);
         self.ip(host, "link set lo up").await?;
-        // IPv6 has no NATs to get through: with it the lab would prove nothing.
-        // What a router's own network switches does not pass its firewall.
+        // IPv6 has no NATs to get through: with it the lab would prove nothing. Frames that a router's own network switches do
+        // not pass its firewall.
         let settings = "echo 1 >/proc/sys/net/ipv4/ip_forward
             if [ -d /proc/sys/net/bridge ]; then echo 0 >/proc/sys/net/bridge/bridge-nf-call-iptables; fi
             if [ -d /proc/sys/net/ipv6 ]; then echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6; fi
@@ -451,7 +451,7 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         for namespace in &self.namespaces {
-            // Whatever processes left behind; all of them began in this world.
+            // Processes that are left; all of them began in this world.
             if let Ok(pids) = Blocking::new("ip").args(["netns", "pids", namespace]).output() {
                 let pids = String::from_utf8_lossy(&pids.stdout).into_owned();
                 for pid in pids.split_whitespace() {

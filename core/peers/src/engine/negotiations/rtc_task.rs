@@ -11,7 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::super::Engine;
 use super::super::dial::settled;
 use crate::error::Error;
-use crate::transport::webrtc::{self, Attempt, Connecting, TurnRefusal};
+use crate::transport::webrtc::{self, Connecting, TurnRefusal, WebRtcAttempt};
 
 /// A step of an attempt after its peer connection was made.
 pub(super) enum RtcCommand {
@@ -25,7 +25,7 @@ pub(super) enum RtcCommand {
 pub(super) struct RtcTask {
     /// Commands wait while the peer connection is made. The machine bounds them.
     commands: mpsc::UnboundedSender<RtcCommand>,
-    negotiation: Arc<OnceLock<webrtc::Negotiation>>,
+    negotiation: Arc<OnceLock<webrtc::WebRtcNegotiation>>,
     _end: DropGuard,
 }
 
@@ -76,9 +76,9 @@ impl Task {
         self,
         offer: Option<SignedDescription>,
         commands: mpsc::UnboundedReceiver<RtcCommand>,
-        made: &OnceLock<webrtc::Negotiation>,
+        made: &OnceLock<webrtc::WebRtcNegotiation>,
     ) {
-        let Attempt { sdp, negotiation, candidates, connecting, .. } = match self.make(offer).await {
+        let WebRtcAttempt { sdp, negotiation, candidates, connecting, .. } = match self.make(offer).await {
             Ok(attempt) => attempt,
             Err(reason) => return self.fail(reason),
         };
@@ -92,13 +92,13 @@ impl Task {
         }
     }
 
-    async fn make(&self, offer: Option<SignedDescription>) -> Result<Attempt, String> {
+    async fn make(&self, offer: Option<SignedDescription>) -> Result<WebRtcAttempt, String> {
         let config = self.engine.webrtc_config();
         let made = match offer {
-            None => Attempt::offer(&config).await,
+            None => WebRtcAttempt::offer(&config).await,
             Some(offer) => {
                 check_fingerprint(&offer)?;
-                Attempt::answer(&config, &offer.sdp).await
+                WebRtcAttempt::answer(&config, &offer.sdp).await
             }
         };
         made.map_err(|e| e.to_string())
@@ -107,7 +107,7 @@ impl Task {
     /// Waits for the transport and for the handshake on it.
     async fn connect(
         &self,
-        negotiation: &webrtc::Negotiation,
+        negotiation: &webrtc::WebRtcNegotiation,
         connecting: Connecting,
         begins: oneshot::Receiver<Option<u64>>,
     ) {
@@ -138,7 +138,7 @@ impl Task {
     /// Performs commands and reports local candidates until the task ends.
     async fn exchange(
         &self,
-        negotiation: &webrtc::Negotiation,
+        negotiation: &webrtc::WebRtcNegotiation,
         mut candidates: mpsc::Receiver<String>,
         mut commands: mpsc::UnboundedReceiver<RtcCommand>,
         begin: oneshot::Sender<Option<u64>>,
@@ -161,7 +161,7 @@ impl Task {
         }
     }
 
-    async fn apply(&self, negotiation: &webrtc::Negotiation, answer: &SignedDescription) {
+    async fn apply(&self, negotiation: &webrtc::WebRtcNegotiation, answer: &SignedDescription) {
         let applied = match check_fingerprint(answer) {
             Ok(()) => negotiation.set_remote_answer(&answer.sdp).await.map_err(|e| e.to_string()),
             Err(reason) => Err(reason),
@@ -181,7 +181,7 @@ impl Task {
     }
 }
 
-async fn add_candidates(negotiation: &webrtc::Negotiation, candidates: &[String]) {
+async fn add_candidates(negotiation: &webrtc::WebRtcNegotiation, candidates: &[String]) {
     for candidate in candidates {
         if let Err(error) = negotiation.add_candidate(candidate).await {
             tracing::debug!(%error, "candidate refused");

@@ -10,8 +10,8 @@ fn output(transports: &mut RelayedTransports) -> Vec<Bytes> {
     batch
 }
 
-fn opened(received: &Received) -> bool {
-    matches!(received, Received::Opened(_))
+fn opened(received: &ReceiveOutcome) -> bool {
+    matches!(received, ReceiveOutcome::Opened(_))
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use peers_proto::limits;
 use rtc::shared::ifaces::ifaces;
 
-/// SocketPlaces for one connection's sockets among those of the process, whose descriptors are few. They are given back when this is
+/// Places for one connection's sockets among those of the process, whose descriptors are few. They are given back when this is
 /// dropped.
 #[derive(Debug)]
 pub(super) struct SocketPlaces(AtomicUsize);

@@ -52,18 +52,18 @@ pub enum WebRtcError {
 
 /// One attempt to connect, in the parts its users need. Dropping `connecting` ends it.
 #[non_exhaustive]
-pub struct Attempt {
+pub struct WebRtcAttempt {
     /// The local description, with the host candidates inside.
     pub sdp: String,
     /// Takes what the peer sends.
-    pub negotiation: Negotiation,
+    pub negotiation: WebRtcNegotiation,
     /// Local candidates that took longer to find (S058), to be sent to the peer. Ends with the attempt.
     pub candidates: mpsc::Receiver<String>,
     /// Becomes the transport.
     pub connecting: Connecting,
 }
 
-impl Attempt {
+impl WebRtcAttempt {
     /// Starts as initiator: send `sdp` as the offer.
     ///
     /// # Errors
@@ -89,9 +89,9 @@ impl Attempt {
 
 /// The signaling side of an attempt. Cheap to clone; keeps nothing alive that [`Connecting`] or the transport ended.
 #[derive(Clone)]
-pub struct Negotiation(Arc<ConnectionParts>);
+pub struct WebRtcNegotiation(Arc<ConnectionParts>);
 
-impl Negotiation {
+impl WebRtcNegotiation {
     /// SHA-256 of this side's DTLS certificate, fresh for this attempt: belongs into the signed envelope.
     #[must_use]
     pub fn local_fingerprint(&self) -> Fingerprint {
@@ -197,7 +197,7 @@ impl Negotiation {
 
 /// An attempt under way. Dropping it gives up and frees everything.
 pub struct Connecting {
-    negotiation: Negotiation,
+    negotiation: WebRtcNegotiation,
     channel: Arc<dyn DataChannel>,
     inbox: Arc<FrameInbox>,
     opened: oneshot::Receiver<()>,
@@ -302,7 +302,7 @@ impl ConnectionParts {
 
 /// A peer connection before its local description.
 struct Parts {
-    negotiation: Negotiation,
+    negotiation: WebRtcNegotiation,
     candidates: mpsc::Receiver<String>,
     connecting: Connecting,
     gathered: Arc<Notify>,
@@ -367,7 +367,7 @@ impl Parts {
             early: Vec::new(),
             promised: None,
         };
-        let negotiation = Negotiation(Arc::new(ConnectionParts {
+        let negotiation = WebRtcNegotiation(Arc::new(ConnectionParts {
             pc,
             role,
             local_fingerprint,
@@ -382,7 +382,7 @@ impl Parts {
         self,
         config: &WebRtcConfig,
         local: RTCSessionDescription,
-    ) -> Result<Attempt, WebRtcError> {
+    ) -> Result<WebRtcAttempt, WebRtcError> {
         let Self { negotiation, candidates, connecting, gathered } = self;
         let inner = &negotiation.0;
         inner.pc.set_local_description(local.clone()).await?;
@@ -399,7 +399,7 @@ impl Parts {
         let credentials = Credentials::new(&described.ufrag, &described.password).map_err(crypto_failed)?;
         inner.shared.gate().expect(credentials);
         let sdp = described.published(config.relay_only).to_string();
-        Ok(Attempt { sdp, negotiation, candidates, connecting })
+        Ok(WebRtcAttempt { sdp, negotiation, candidates, connecting })
     }
 }
 

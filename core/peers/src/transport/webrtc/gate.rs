@@ -177,7 +177,7 @@ impl Gate {
                 size <= limits::MAX_DTLS_SEALED_RECORD && (self.established || self.park(size))
             }
             (record::CHANGE_CIPHER_SPEC, 0) => record.body == [1] && self.park(size),
-            // What is in the clear is not the peer's word, and the stack answers what it cannot read by giving up.
+            // A record in the clear is not the peer's word, and the stack gives up at one that it cannot read.
             _ => false,
         }
     }

@@ -15,7 +15,7 @@ use super::counters::Counters;
 /// A DTLS record of an epoch no connection reaches: every DTLS stack must discard it (RFC 6347 §4.1).
 pub(super) const SYNTHETIC: [u8; 14] = [23, 254, 253, 255, 255, 0, 0, 0, 0, 0, 0, 0, 1, 0];
 
-/// ConnectionShared by the sockets of one peer connection.
+/// Shared by the sockets of one peer connection.
 #[derive(Debug)]
 pub(super) struct Kick {
     wanted: AtomicBool,

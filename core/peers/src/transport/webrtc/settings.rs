@@ -73,7 +73,7 @@ pub(super) fn settings(config: &WebRtcConfig, crypto: Arc<dyn RTCCryptoProvider>
 /// The addresses that the stack binds: those of this device, at most `room`, or the wildcard of a device that is offline; and
 /// loopback where it is wanted.
 pub(super) fn bind_addresses(config: &WebRtcConfig, room: usize, peers: &[IpAddr]) -> Vec<SocketAddr> {
-    // What goes through TURN alone takes the default routes.
+    // Traffic through TURN alone takes the default routes.
     let room = if config.relay_only { limits::MIN_HOST_CANDIDATES } else { room };
     let mut chosen = addresses::choose(room, peers);
     if chosen.is_empty() {

@@ -232,7 +232,7 @@ impl Server {
 
     fn mend(&self, request: &StunMessage<'_>, ip: IpAddr, accounts: &Accounts) -> Mended {
         let (mut attributes, mut changed, mut peers) = (Vec::new(), false, 0);
-        // What covers a request is made anew.
+        // The signature of a request is made anew.
         let covers = |kind: u16| matches!(kind, stun::MESSAGE_INTEGRITY | stun::FINGERPRINT);
         for attribute in request.attributes().take_while(|attribute| !covers(attribute.kind)) {
             let mut value = attribute.value;

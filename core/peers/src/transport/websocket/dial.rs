@@ -17,7 +17,7 @@ use crate::transport::{Transport, TransportKind};
 pub struct DialOptions {
     /// True if `ws://` may leave the local network. Frames are sealed all the same; the two addresses are not.
     pub allow_plain_internet: bool,
-    /// Whom TLS trusts; [`super::public_roots`] if nothing.
+    /// Certificates and keys that TLS trusts; [`super::public_roots`] if `None`.
     pub tls: Option<Arc<ClientConfig>>,
 }
 

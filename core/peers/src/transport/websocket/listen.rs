@@ -40,7 +40,7 @@ impl Listener {
     /// Listens on `address`; port 0 picks one.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The error of the operating system.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         let tcp = TcpListener::bind(address).await?;
         Ok(Self { tcp, upgrades: JoinSet::new(), order: VecDeque::new() })
@@ -49,7 +49,7 @@ impl Listener {
     /// The address at which it listens.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The error of the operating system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.tcp.local_addr()
     }
@@ -57,8 +57,7 @@ impl Listener {
     /// The next transport. Cancel safe. At most [`limits::MAX_HANDSHAKES`] upgrades are under way, each for
     /// [`timing::DIAL_TIMEOUT`]; beyond that the oldest gives way, since honest ones take milliseconds.
     ///
-    /// # Errors
-    /// What the operating system says; trying again later may work.
+    /// # Errors The error of the operating system; trying again later may work.
     pub async fn accept(&mut self) -> io::Result<AcceptedSocket> {
         loop {
             tokio::select! {

@@ -17,7 +17,7 @@ const FIRST_EXPLICIT: u16 = 128;
 
 /// One command.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Command {
+pub(super) struct CopyCommand {
     inserted: u32,
     copied: u32,
     symbol: u16,
@@ -27,7 +27,7 @@ pub(super) struct Command {
     distance: Option<Distance>,
 }
 
-impl Command {
+impl CopyCommand {
     pub(super) fn new(inserted: usize, copied: usize, distance: Option<Distance>) -> Self {
         let (inserted, copied) = (inserted as u32, copied as u32);
         let (insert_code, copy_code) = (code_of(&INSERTS, inserted), code_of(&COPIES, copied));

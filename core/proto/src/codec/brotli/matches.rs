@@ -1,6 +1,6 @@
 //! Finds what was there before.
 
-use super::commands::{Command, RecentDistances};
+use super::commands::{CopyCommand, RecentDistances};
 
 /// Shorter copies are found at the last distance only.
 const MIN_MATCH: usize = 4;
@@ -57,7 +57,7 @@ impl<'a> Matches<'a> {
     }
 
     /// Commands for the body from where the last call ended.
-    pub(super) fn find_until(&mut self, end: usize) -> Vec<Command> {
+    pub(super) fn find_until(&mut self, end: usize) -> Vec<CopyCommand> {
         let mut found = Vec::with_capacity((end - self.done) / 16);
         let mut at = self.done;
         while at + MIN_MATCH <= end {
@@ -75,13 +75,13 @@ impl<'a> Matches<'a> {
                 at += 1;
             }
             let distance = self.recent.code(best.distance);
-            found.push(Command::new(at - self.done, best.len, Some(distance)));
+            found.push(CopyCommand::new(at - self.done, best.len, Some(distance)));
             self.done = at + best.len;
             (at + 1..self.done).for_each(|covered| self.remember(covered));
             at = self.done;
         }
         if self.done < end {
-            found.push(Command::literals(end - self.done));
+            found.push(CopyCommand::literals(end - self.done));
             self.done = end;
         }
         found

@@ -55,8 +55,8 @@ impl Paths {
         }
     }
 
-    /// The peer, which has used the current path, sends on one that was made after anything was heard on it: it knows that
-    /// the current one does not work any more, because its network has changed, long before silence tells.
+    /// The peer, which has used the current path, sends on one that was made after anything was heard on it. It knows that its
+    /// network has changed and the current path does not work any more, long before silence shows it.
     pub(super) fn follow_peer(&mut self, id: PathId, now: Instant) {
         let tried = self.all.get(&id).filter(|path| !path.liveness.is_on_trial());
         let Some(theirs) = tried.map(|path| path.made) else { return };

@@ -53,7 +53,7 @@ fn a_knock_in_the_name_of_another_device_is_refused() {
     let (mallory, _) = device(8);
     let forged = make(&mallory, &device(1).1, recipient(), conn(5));
     assert_eq!(open_at_2(&forged), Err(KnockError::Signature));
-    // What the sender signed for another device is turned to this one.
+    // A knock signed for another device is turned to this one.
     let (keys, certificate) = device(1);
     let mut turned = make(&keys, &certificate, mallory.device_id(), conn(5));
     turned[1..21].copy_from_slice(recipient().as_bytes());

@@ -26,7 +26,7 @@ pub enum Body {
     /// The first word between two instances: asks for the other's, which [`Body::Retry`] tells. An offer made at once would
     /// have to be made again, and candidates would be a round trip ahead of their description.
     Hello,
-    /// The offer of this attempt was made for another instance of this device or for none, so it may be a replay: it is
+    /// The offer of this attempt was made for another instance of this device or for none, so it may be a replay. It is
     /// answered if it is made again for this one.
     Retry {
         /// The sender's instance.

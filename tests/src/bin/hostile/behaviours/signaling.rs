@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use peers::random;
-use peers::transport::webrtc::{Attempt, WebRtcConfig};
+use peers::transport::webrtc::{WebRtcAttempt, WebRtcConfig};
 use peers_proto::id::ConnectionId;
 use peers_proto::limits::MAX_CANDIDATES;
 use peers_proto::signaling::{Body, ByeReason, ExchangeKind};
@@ -39,9 +39,9 @@ pub(super) fn all() -> Vec<Behaviour> {
     ]
 }
 
-async fn attempt() -> Outcome<Attempt> {
+async fn attempt() -> Outcome<WebRtcAttempt> {
     let config = WebRtcConfig { include_loopback: true, ..WebRtcConfig::default() };
-    Ok(Attempt::offer(&config).await?)
+    Ok(WebRtcAttempt::offer(&config).await?)
 }
 
 /// Sends what belongs to an attempt and is neither offer nor answer.
@@ -76,7 +76,7 @@ async fn offers(scene: Scene) -> Outcome<()> {
 }
 
 /// Makes an offer that is answered, and says nothing after it.
-async fn begin(scene: &Scene, link: &mut Link, attempt: &Attempt, sdp: String) -> Outcome<Offer> {
+async fn begin(scene: &Scene, link: &mut Link, attempt: &WebRtcAttempt, sdp: String) -> Outcome<Offer> {
     let instance = link.instance(&scene.victim).await?;
     let fingerprint = attempt.negotiation.local_fingerprint();
     let offer = Offer { connection: fresh(), number: link.count(), fingerprint, sdp };
@@ -236,7 +236,7 @@ async fn many_channels(scene: Scene) -> Outcome<()> {
 async fn texts(scene: Scene, text: &str) -> Outcome<()> {
     let mut link = scene.link(0).await?;
     let bare = BarePeer::connect(&mut link, &scene.victim).await?;
-    // What the victim answers is never taken from the stack.
+    // The victim's answer is never taken from the stack.
     let end = Instant::now() + 2 * FLOOD;
     while before(end, bare.channel.send_text(text)).await {}
     bare.close().await;

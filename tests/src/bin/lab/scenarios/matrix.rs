@@ -41,11 +41,11 @@ pub(crate) fn all(quick: bool) -> Vec<Scenario> {
     all.push(Scenario::new("two NATs, WebRTC only", |f| {
         webrtc_only(f, Nat::PortRestricted, Ice::Stun, &["--webrtc-only"], Carrier::Direct)
     }));
-    // proves S112: credentials come from the relay, and no datagram passes but to and from the TURN server.
+    // proves S112, S136: credentials come from the relay, and no datagram passes but to and from the TURN server.
     all.push(Scenario::new("TURN only, without STUN", |f| {
         webrtc_only(f, Nat::TurnOnly, Ice::Turn, &["--webrtc-only", "--relay-only"], Carrier::Turn)
     }));
-    // proves S164, S168: neither a hole nor a TURN server, only the relay.
+    // proves S095, S158, S164, S168: neither a hole nor a TURN server, only the relay.
     all.push(Scenario::new("two symmetric NATs, without TURN", |f| {
         webrtc_only(f, Nat::Symmetric, Ice::Stun, &[], Carrier::Relay)
     }));

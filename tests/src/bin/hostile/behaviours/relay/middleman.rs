@@ -86,7 +86,7 @@ async fn forged(scene: Scene, says: &'static [u8]) -> Outcome<()> {
         }
         vec![parcel]
     });
-    // What else there is to try may take longer.
+    // Other ways to try may take longer.
     let outcome = scene.victim_dials(friend.device_id(), DIAL / 4).await?;
     match outcome.as_str() {
         "denied" => Err("the victim takes the relay's word for the peer's refusal".into()),
