@@ -383,3 +383,6 @@ impl Multipath {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
