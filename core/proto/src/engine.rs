@@ -290,7 +290,7 @@ impl Engine {
         while let Some(output) = self.dialer.poll_output() {
             match output {
                 DialOutput::Dial(device, purpose) => {
-                    let dial = self.dial(device, purpose);
+                    let dial = self.dial(device, purpose, false);
                     if let Some(dial) = self.dials.get_mut(&dial) {
                         dial.for_dialer = true;
                     }

@@ -226,8 +226,8 @@ impl Engine {
                 true
             }
             Admission::Ask => {
-                // One that was let come a moment ago may have lost the answer.
-                let comes = self.trust.book().compares(device);
+                // An open device asks once, with the digits. A device that was let come a moment ago may have lost the answer.
+                let comes = self.settings.open || self.trust.book().compares(device);
                 let accepted = comes || self.ask(peer, None).await;
                 if accepted && !comes {
                     self.let_compare(device);

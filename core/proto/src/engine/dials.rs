@@ -45,6 +45,8 @@ pub(super) struct Dial {
     epoch: u64,
     /// A way has connected, or the dial has failed: nothing joins it any more.
     decided: bool,
+    /// A request began it. Any other dial does not knock at a device whose keys are not known.
+    wanted: bool,
     /// The dialer wants to know the outcome.
     pub(super) for_dialer: bool,
     /// Ways that are being taken.
@@ -74,7 +76,14 @@ impl Engine {
                 dial.later = later;
                 self.take(id, at_once);
             }
-            Err(failure) => self.fail(id, failure, now),
+            Err(failure) => {
+                if !dial.wanted {
+                    // A request that has joined it gets a dial that knocks.
+                    self.leave_dial(id);
+                }
+                self.fail(id, failure, now);
+                self.serve(device);
+            }
         }
         self.follow_dialer();
     }
@@ -104,7 +113,7 @@ impl Engine {
     }
 
     /// Dials a device, unless a dial for this purpose is under way and undecided.
-    pub(super) fn dial(&mut self, device: DeviceId, purpose: Purpose) -> DialId {
+    pub(super) fn dial(&mut self, device: DeviceId, purpose: Purpose, wanted: bool) -> DialId {
         let joins = |dial: &Dial| dial.device == device && dial.purpose == purpose && !dial.decided;
         if let Some((id, _)) = self.dials.iter().find(|(_, dial)| joins(dial)) {
             return *id;
@@ -115,6 +124,7 @@ impl Engine {
             purpose,
             epoch,
             decided: false,
+            wanted,
             for_dialer: false,
             under_way: 0,
             later: Vec::new(),
@@ -156,9 +166,7 @@ impl Engine {
     fn stop_dial(&mut self, id: DialId) {
         if self.dials.remove(&id).is_some() {
             self.outputs.push_back(Output::Stop(id));
-            for request in self.requests.values_mut() {
-                request.dial.take_if(|dial| *dial == id);
-            }
+            self.leave_dial(id);
         }
     }
 
@@ -178,5 +186,12 @@ impl Engine {
             self.dialer.handle_outcome(device, purpose, outcome, now);
         }
         self.handle_dialed(id, outcome);
+    }
+
+    /// Requests wait for this dial no longer.
+    fn leave_dial(&mut self, id: DialId) {
+        for request in self.requests.values_mut() {
+            request.dial.take_if(|dial| *dial == id);
+        }
     }
 }

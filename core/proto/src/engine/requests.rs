@@ -81,7 +81,7 @@ impl Engine {
             _ => {}
         }
         if request.dial.is_none() {
-            let dial = self.dial(device, Purpose::Path);
+            let dial = self.dial(device, Purpose::Path, true);
             if let Some(request) = self.requests.get_mut(&id) {
                 request.dial = Some(dial);
             }

@@ -135,6 +135,24 @@ fn a_request_fails_when_every_way_has_failed_and_says_why_of_each() {
     assert!(outputs.contains(&Output::Stop(dial)));
 }
 
+#[test]
+fn a_request_is_not_answered_by_a_dial_that_did_not_knock() {
+    let mut w = World::new();
+    w.engine.set_trust(PEER, TrustLevel::Trusted, w.now);
+    w.pass(Duration::ZERO);
+    let learn = |output: &Output| if let Output::LearnKeys(id, _) = output { Some(*id) } else { None };
+    let unwanted = w.outputs().iter().find_map(learn).unwrap();
+    w.engine.request(RequestId(1), PEER);
+    assert_eq!(w.outputs(), [], "it joins the dial under way");
+    let away = || Err(DialFailure::Unreachable("away".into()));
+    w.engine.handle_keys(unwanted, away(), w.now);
+    let outputs = w.outputs();
+    assert_eq!(answers(&outputs), []);
+    let wanted = outputs.iter().find_map(learn).unwrap();
+    w.engine.handle_keys(wanted, away(), w.now);
+    assert_eq!(answers(&w.outputs()), [(RequestId(1), away().map(|()| SessionId(0)))]);
+}
+
 // proves S127
 #[test]
 fn a_refusal_by_the_peer_ends_a_dial_on_all_ways() {

@@ -25,7 +25,7 @@ final class LogTests: XCTestCase {
             await pair.session.close()
             await pair.first.shutdown()
             let recent = pair.first.recentLog
-            XCTAssertTrue(recent.contains("Z INFO peers::engine::registry session ended device=<id-1> reason="), recent)
+            XCTAssertTrue(recent.contains("Z INFO peers::engine::control session ended device=<id-1> reason="), recent)
             XCTAssertFalse(recent.contains(other) || recent.contains("127.0.0.1"), recent)
             let lines = recent.split(separator: "\n")
             for line in lines {

@@ -17,11 +17,11 @@ class LogHistoryTest {
         }
         assertTrue(device.logs.first { it.module == "peers_kotlin" }.text.endsWith("error=IllegalStateException"))
         device.networkChanged(NetworkSnapshot(online = false))
-        device.logs.first { "the network changed" in it.text }
+        device.logs.first { it.text.startsWith("network changed") }
         device.shutdown()
         val exported = device.exportLog()
         assertTrue(" WARN peers_kotlin source failed source=network error=IllegalStateException\n" in exported, exported)
-        assertTrue(" INFO peers::engine::network the network changed" in exported, exported)
+        assertTrue(" INFO peers::engine::control network changed" in exported, exported)
         assertTrue(exported.lines().dropLast(1).all { TIME.matchesAt(it, 0) }, exported)
     }
 

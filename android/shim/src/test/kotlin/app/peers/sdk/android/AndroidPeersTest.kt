@@ -45,12 +45,12 @@ class AndroidPeersTest {
         peers.state.first { it == PeersState.ONLINE }
         val id = peers.deviceId
         // A phone without a network, as the observer says.
-        peers.logs.first { "the network changed" in it.text }
+        peers.logs.first { "network changed" in it.text }
         assertEquals(1, phone.callbacks)
         peers.shutdown()
         assertEquals(0, phone.callbacks)
-        assertTrue(ShadowLog.getLogsForTag("Peers").any { "the network changed" in it.msg })
-        assertTrue("the network changed" in peers.exportLog())
+        assertTrue(ShadowLog.getLogsForTag("Peers").any { "network changed" in it.msg })
+        assertTrue("network changed" in peers.exportLog())
         val again = Peers(context) { relay(Relay.url) }
         again.start()
         assertEquals(id, again.deviceId)
@@ -72,11 +72,11 @@ class AndroidPeersTest {
         peers.state.first { it == PeersState.ONLINE }
         assertEquals(0, phone.callbacks)
         peers.networkChanged(NetworkSnapshot(online = false))
-        peers.logs.first { "the network changed" in it.text }
+        peers.logs.first { "network changed" in it.text }
         peers.shutdown()
         assertTrue(FakeKeystore.keys.isEmpty())
         assertTrue(ShadowLog.getLogsForTag("Peers").orEmpty().isEmpty())
-        assertTrue(lines.any { "the network changed" in it }, "$lines")
+        assertTrue(lines.any { "network changed" in it }, "$lines")
     }
 
     @Test

@@ -88,6 +88,6 @@ class SessionScenesTest {
     }
 
     private companion object {
-        const val CHANGED = "the network changed"
+        const val CHANGED = "network changed"
     }
 }
