@@ -24,9 +24,9 @@ class CyclesTest {
         // A class loaded late has an instance or two; what leaks has one a cycle.
         val more = last.objects.filter { (name, count) -> count > first.objects.getOrDefault(name, 0) + CYCLES / 2 }
         assertTrue(more.isEmpty(), "objects: $more")
-        // The JVM makes the constants of a class when it compiles its code, and may compile between two counts; what leaks is left
-        // by every round.
-        val heap = grown.map { it.first }.sorted()[ROUNDS / 2]
+        // The JVM makes the constants of a class when it compiles its code: on a busy machine late, in most of the rounds, and what
+        // one round makes another may free. A leak adds to every round, so all but one of them grow.
+        val heap = grown.map { it.first }.sorted()[1]
         assertTrue(heap <= CYCLES * LEAST_OBJECT, "heap: $grown $first $last")
         val native = grown.map { it.second }.sorted()[ROUNDS / 2]
         assertTrue(native <= 32 * KIB, "native memory: $grown $first $last")
