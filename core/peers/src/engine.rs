@@ -57,7 +57,7 @@ pub(crate) struct Engine {
     pub(crate) controlled: Controlled,
     pub(crate) relays: Relays,
     pub(crate) negotiations: NegotiationDriver,
-    /// The app's state, as it was set last.
+    /// The app's state, as it was set last. It is changed under the lock of `controlled`.
     pub(crate) app: watch::Sender<AppState>,
     /// Messages that came already, through this relay or another.
     pub(crate) seen: Seen,

@@ -330,3 +330,24 @@ async fn ten_minutes_of_suspension_and_another_network_pass_in_virtual_time() {
     within(talk(&here, &there, 10..20)).await;
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_changes_of_the_apps_state_at_once_the_later_one_counts() {
+    let world = World::start().await;
+    let (a, b, here, there) = met(&world, Transports { webrtc: false, relay: true }).await;
+    for round in 0..50 {
+        let client = a.client.clone();
+        let suspending = tokio::spawn(async move { client.set_app_state(AppState::Suspended).await });
+        if round % 2 == 0 {
+            tokio::task::yield_now().await;
+        }
+        within(a.client.set_app_state(AppState::Foreground)).await;
+        within(suspending).await.unwrap();
+        // The state that is shown is the state that holds.
+        let suspended = a.client.state() == ClientState::Suspended;
+        let session = within(a.client.session(b.client.device_id())).await;
+        assert_eq!(matches!(session, Err(Error::Offline(_))), suspended, "{session:?}");
+    }
+    within(a.client.set_app_state(AppState::Foreground)).await;
+    within(talk(&here, &there, 0..10)).await;
+}

@@ -78,11 +78,6 @@ impl Controlled {
         self.lock().sessions.values().map(|entry| entry.session.clone()).collect()
     }
 
-    /// The end of the suspension that begins now completes `done`.
-    pub(crate) fn await_suspension(&self, done: oneshot::Sender<()>) {
-        self.lock().suspending.push(done);
-    }
-
     /// READY of this device to a peer; `dialed_as`: the epoch when it dialed, if it did.
     pub(crate) fn ready(&self, device: DeviceId, dialed_as: Option<u64>) -> Resume {
         let mut inner = self.lock();
@@ -125,6 +120,21 @@ impl Engine {
                 () = self.controlled.changed.notified() => {}
             }
         }
+    }
+
+    /// Sets the app's state. Of two calls at once the later one counts for the machine and for what the app is shown. Returns
+    /// the end of the suspension that begins, if one does.
+    pub(super) fn change_app_state(self: &Arc<Self>, state: AppState) -> Option<oneshot::Receiver<()>> {
+        let mut inner = self.controlled.lock();
+        let before = self.app.send_replace(state);
+        let suspended = (state == AppState::Suspended && before != state).then(|| {
+            let (done, suspended) = oneshot::channel();
+            inner.suspending.push(done);
+            suspended
+        });
+        inner.control.set_app_state(state, self.clock.now());
+        self.perform(&mut inner);
+        suspended
     }
 
     /// Asks for the session with a device. The answer does not come if the client ends.

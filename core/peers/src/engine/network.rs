@@ -20,17 +20,11 @@ impl Engine {
     /// The app came to the foreground, left it, or is about to be stopped. Returns when that is done: a suspension closes
     /// sessions' paths and relays, within [`GOODBYE`] each.
     pub(crate) async fn set_app_state(self: &Arc<Self>, state: AppState) {
-        let before = self.app.send_replace(state);
         // Timers of the operating system may have stood still.
         self.clock.resumed();
-        let (done, suspended) = oneshot::channel();
-        let waits = state == AppState::Suspended && before != state;
-        if waits {
-            self.controlled.await_suspension(done);
-        }
-        self.control(|control, now| control.set_app_state(state, now));
+        let suspended = self.change_app_state(state);
         self.publish_state();
-        if waits {
+        if let Some(suspended) = suspended {
             // An error: the client has ended.
             let _ = suspended.await;
         }
