@@ -130,7 +130,6 @@ impl Engine {
 
     fn suspend(&mut self, now: Instant) {
         self.dialer.set_app_state(AppState::Suspended, now);
-        self.serve_all();
         let waiting = self
             .peers
             .live()

@@ -19,11 +19,15 @@ pub(super) struct SessionRequest {
 }
 
 impl Engine {
-    /// The app asks for the session with a device. It is dialed unless a path carries its session;
+    /// The app asks for the session with a device. It is dialed unless a path carries its session. A suspended app is refused; a
+    /// request that waits when the app is suspended goes on when it is back.
     /// [`Output::Answer`] says what came of it.
     pub fn request(&mut self, id: RequestId, device: DeviceId) {
         self.dialer.handle_asked(device);
         self.requests.insert(id, SessionRequest { device, dial: None });
+        if self.app == AppState::Suspended {
+            return self.answer(id, Err(DialFailure::Suspended));
+        }
         self.serve_one(id);
         self.follow_dialer();
     }
@@ -41,7 +45,7 @@ impl Engine {
         }
     }
 
-    /// Every dial was stopped, or the app is suspended.
+    /// Every dial was stopped.
     pub(super) fn serve_all(&mut self) {
         for id in self.requests.keys().copied().collect::<Vec<_>>() {
             self.serve_one(id);
@@ -56,8 +60,10 @@ impl Engine {
             request.dial = None;
             let device = request.device;
             match &outcome {
-                // The peer may have connected meanwhile.
-                Err(failure) if !self.is_usable(device) => self.answer(id, Err(failure.clone())),
+                // The peer may have connected meanwhile, and a suspended app has no network to fail on.
+                Err(failure) if !self.is_usable(device) && self.app != AppState::Suspended => {
+                    self.answer(id, Err(failure.clone()))
+                }
                 Ok(()) | Err(_) => self.serve_one(id),
             }
         }
@@ -66,8 +72,9 @@ impl Engine {
     fn serve_one(&mut self, id: RequestId) {
         let Some(request) = self.requests.get(&id) else { return };
         let device = request.device;
+        // It waits until the app is back.
         if self.app == AppState::Suspended {
-            return self.answer(id, Err(DialFailure::Suspended));
+            return;
         }
         match self.peers.live_of(device) {
             // Its end comes.

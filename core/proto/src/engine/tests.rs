@@ -254,6 +254,25 @@ fn relays_close_after_the_sessions_and_not_for_an_app_that_is_back() {
     }
 }
 
+// proves S022
+#[test]
+fn a_request_that_waits_outlives_a_suspension() {
+    let mut w = World::new();
+    w.engine.request(RequestId(1), PEER);
+    let (dial, _) = w.dial();
+    w.engine.set_app_state(AppState::Suspended, w.now);
+    for way in [Way::WebRtc, Way::Relay] {
+        w.engine.handle_way(dial, &way, Err(DialFailure::Unreachable("no network".into())), w.now);
+    }
+    assert_eq!(answers(&w.outputs()), []);
+    w.engine.set_app_state(AppState::Foreground, w.now);
+    let (again, _) = w.dial();
+    assert_ne!(again, dial);
+    let session = w.join(w.engine.epoch_of(again), resume(5, 0)).unwrap().session;
+    w.report(session, SessionChange::Path(TransportKind::Relay.into()));
+    assert_eq!(answers(&w.outputs()), [(RequestId(1), Ok(session))]);
+}
+
 #[test]
 fn one_session_too_many_is_evicted_and_answers_no_request() {
     let mut w = World::new();
