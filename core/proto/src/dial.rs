@@ -158,6 +158,13 @@ impl Dialer {
         self.evict(device, now);
     }
 
+    /// The groups that the session with a device shares have changed. None is evicted for it.
+    pub fn set_groups(&mut self, device: DeviceId, groups: HashSet<GroupId>) {
+        if let Some(session) = self.devices.get_mut(&device).and_then(|entry| entry.session.as_mut()) {
+            session.groups = groups;
+        }
+    }
+
     /// The app used the session with a device.
     pub fn handle_use(&mut self, device: DeviceId, at: Instant) {
         if let Some(session) = self.devices.get_mut(&device).and_then(|entry| entry.session.as_mut()) {

@@ -28,11 +28,11 @@ mod peers;
 mod requests;
 mod ways;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use crate::dial::{DialOutput, Dialer, EvictionReason, Standing};
 use crate::end_reason::EndReason;
-use crate::id::DeviceId;
+use crate::id::{DeviceId, GroupId};
 use crate::network::{AppState, Monitor, NetworkChange};
 use crate::path::{Quality, Route, Status};
 use crate::time::{Instant, earliest};
@@ -94,7 +94,7 @@ pub enum AppEvent {
     Disconnected(EndReason),
 }
 
-/// A step for whoever drives the engine.
+/// A step for the driver of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Find the keys of a device that is dialed; [`Engine::handle_keys`] takes the result.
@@ -170,6 +170,11 @@ impl Engine {
         self.follow_dialer();
     }
 
+    /// Sets the groups that both devices of a session share. The last session of a group is not evicted.
+    pub fn set_groups(&mut self, device: DeviceId, groups: HashSet<GroupId>) {
+        self.dialer.set_groups(device, groups);
+    }
+
     /// A relay reports that a device came or went.
     pub fn handle_presence(&mut self, device: DeviceId, online: bool, now: Instant) {
         self.dialer.handle_presence(device, online, now);
@@ -212,8 +217,8 @@ impl Engine {
         Some(self.peers.live_of(device)?.id)
     }
 
-    /// Whether an offer of this device is worth an answer: not while its session works through a relay and WebRTC leads to
-    /// nothing better. Of any other path the peer may know first that it is gone.
+    /// Whether an offer of this device is worth an answer. It is not while its session works through a relay and WebRTC leads to
+    /// nothing better. On any other path an offer is answered, because the peer may know first that the path is gone.
     pub fn takes_offers(&self, device: DeviceId) -> bool {
         let relayed = self.peers.live_of(device).and_then(|live| {
             let tier = live.state.route.map(Route::tier)?;
@@ -248,7 +253,7 @@ impl Engine {
         let event = match change {
             SessionChange::Path(route) => {
                 (live.usable, live.joining) = (true, false);
-                // Another connection of the same kind is nothing that an app shows.
+                // Another connection on the same route is nothing that an app shows.
                 (live.reported.replace(route) != Some(route)).then_some(AppEvent::Path(Some(route)))
             }
             SessionChange::Down => {

@@ -4,7 +4,7 @@
 //!  connections made ─ add_path ──────┐                          ┌─> Current, Down: the path that carries the session
 //!  frames of a path ─ handle_frame ──┤                          ├─> Ready: `poll_frame` has a frame for this path
 //!  network, suspension, time ────────┼─> Multipath ─ poll_event ┼─> Dead: close this path without a frame
-//!  a path can write ─ poll_frame ────┘                          └─> Status, Quality, Lost: for the app
+//!  a path can write ─ poll_frame ────┘                          └─> Status, Quality, Lost: for the driver and the app
 //! ```
 //!
 //! [`Session`] numbers frames and knows no path; [`Paths`] chooses a path and knows no frame. This machine moves the session

@@ -1,7 +1,7 @@
 //! The kinds of transport, as the handshake binds them and the path policy ranks them.
 
 /// The kind of transport that carries the frames. Declared best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TransportKind {
     /// WebSocket on a private address.
     Lan,

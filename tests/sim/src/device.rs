@@ -16,7 +16,7 @@ use peers_proto::engine::{
 use peers_proto::id::{DeviceId, UserId};
 use peers_proto::limits::MAX_CONNECTIONS;
 use peers_proto::network::AppState;
-use peers_proto::path::PathId;
+use peers_proto::path::{PathId, Route};
 use peers_proto::session::{MemoryBudget, Resume};
 use peers_proto::time::{Instant, earliest};
 use peers_proto::timing::{BEAT, HANDSHAKE_TIMEOUT, WEBRTC_ESTABLISHMENT};
@@ -60,7 +60,7 @@ enum Phase {
 #[derive(Debug)]
 struct End {
     peer: usize,
-    kind: TransportKind,
+    route: Route,
     phase: Phase,
     deadline: Instant,
     /// The dial that waits for it.
@@ -256,9 +256,9 @@ impl Device {
     ) -> Result<(), Violation> {
         let now = self.clock(world.net.now);
         if let Packet::M1 = packet {
-            let (peer, kind) = world.net.pipes[pipe].seen_by(self.index);
+            let (peer, route) = world.net.pipes[pipe].seen_by(self.index);
             let deadline = now + HANDSHAKE_TIMEOUT;
-            let end = End { peer, kind, phase: Phase::Answering, deadline, dial: None, epoch: None };
+            let end = End { peer, route, phase: Phase::Answering, deadline, dial: None, epoch: None };
             self.ends.insert(pipe, end);
             world.net.send(pipe, self.index, Packet::M2);
             return Ok(());
@@ -324,7 +324,7 @@ impl Device {
             ours,
             theirs,
             dialed,
-            route: end.kind.into(),
+            route: end.route,
         };
         let used = |live: &Live| (device_id(live.peer), live.multipath.used());
         let used: Vec<_> = self.sessions.values().map(used).collect();
@@ -344,7 +344,7 @@ impl Device {
         let (Some(end), Some(live)) = (self.ends.get_mut(&pipe), self.sessions.get_mut(&join.session)) else {
             return Ok(());
         };
-        let (route, dial) = (end.kind.into(), end.dial.take());
+        let (route, dial) = (end.route, end.dial.take());
         end.phase = Phase::Path(join.session);
         live.multipath.add_path(path_id(pipe), route, join.next, now).map_err(Violation::Protocol)?;
         self.touched.insert(join.session);
@@ -361,7 +361,7 @@ impl Device {
             Way::WebRtc => (TransportKind::WebRtc, WEBRTC_ESTABLISHMENT),
         };
         let joins = |end: &End| {
-            let same = kind == TransportKind::WebRtc && end.kind != TransportKind::Relay;
+            let same = kind == TransportKind::WebRtc && end.route.kind != TransportKind::Relay;
             same && end.peer == to && !matches!(end.phase, Phase::Path(_))
         };
         // A negotiation joins the attempt that is under way.
@@ -374,10 +374,10 @@ impl Device {
             return self.engine.handle_way(dial, &way, Err(failure), now);
         };
         world.timeline.note(world.net.now, || format!("{} dials {to} by {way:?}: pipe {pipe}", self.index));
-        let (_, kind) = world.net.pipes[pipe].seen_by(self.index);
+        let (_, route) = world.net.pipes[pipe].seen_by(self.index);
         let epoch = self.engine.epoch_of(dial);
         let deadline = now + patience;
-        let end = End { peer: to, kind, phase: Phase::Dialing, deadline, dial: Some((dial, way)), epoch };
+        let end = End { peer: to, route, phase: Phase::Dialing, deadline, dial: Some((dial, way)), epoch };
         self.ends.insert(pipe, end);
     }
 
@@ -462,7 +462,7 @@ impl Device {
         for pipe in pipes {
             let Some(end) = self.ends.get_mut(&pipe) else { continue };
             end.dial = None;
-            if end.kind == TransportKind::Relay {
+            if end.route.kind == TransportKind::Relay {
                 self.close(pipe, world);
             }
         }
@@ -471,7 +471,7 @@ impl Device {
     /// A session closes: what was negotiated for it is given up by the side that knows.
     fn hang_up(&mut self, peer: usize, own: bool, world: &mut Surroundings<'_>) {
         let given_up = |end: &End| {
-            let negotiated = end.kind != TransportKind::Relay && !matches!(end.phase, Phase::Path(_));
+            let negotiated = end.route.kind != TransportKind::Relay && !matches!(end.phase, Phase::Path(_));
             end.peer == peer && negotiated && (own || end.epoch.is_some())
         };
         let pipes: Vec<_> =

@@ -89,9 +89,10 @@ impl Pipe {
         usize::from(self.ends[1] == device)
     }
 
-    /// The other device, and the kind of the pipe, as one of its two devices sees them.
-    pub(crate) fn seen_by(&self, device: usize) -> (usize, TransportKind) {
-        (self.ends[1 - self.side_of(device)], self.route.kind)
+    /// The other device, and the route of the pipe, as one of its two devices sees them.
+    pub(crate) fn seen_by(&self, device: usize) -> (usize, peers_proto::path::Route) {
+        let route = peers_proto::path::Route { kind: self.route.kind, relayed: self.route.turn };
+        (self.ends[1 - self.side_of(device)], route)
     }
 
     pub(crate) fn is_writable(&self, from: usize) -> bool {

@@ -178,13 +178,13 @@ impl Engine {
         let connection = ReadyConnection { device, user, level, groups, ours, theirs, dialed, route };
         let join = inner.control.establish(connection, &used, self.clock.now());
         if let Some(Join { session, is_new: true, .. }) = join {
-            let device = (inner.control.app_state(), inner.control.is_metered());
-            let entry = self.begin(session, &established, level, device);
+            let state = (inner.control.app_state(), inner.control.is_metered());
+            let entry = self.begin(session, &established, level, state);
             inner.sessions.insert(session, entry);
         }
         self.perform(&mut inner);
         let Some(Join { session, next, is_new }) = join else {
-            // Not dropped: the peer needs what was said on it to come to the same.
+            // Not dropped: the peer needs this side's READY to come to the same result.
             self.spawn(async move { transport.sink.close().await });
             return None;
         };
@@ -227,8 +227,10 @@ impl Engine {
     }
 
     /// Lets a live session carry what this level of its peer allows.
-    pub(crate) fn apply_level(&self, shared: &Shared, level: TrustLevel) {
-        let groups = self.common_groups(shared.peer.device, level);
+    pub(crate) fn apply_level(self: &Arc<Self>, shared: &Shared, level: TrustLevel) {
+        let device = shared.peer.device;
+        let groups = self.common_groups(device, level);
+        self.control(|control, _| control.set_groups(device, groups.clone()));
         shared.inspect(|s| {
             s.multipath.session.set_groups(groups);
             s.multipath.session.set_ungrouped(allows(level, Capability::Messages));
@@ -297,6 +299,7 @@ impl Engine {
         while let Some(output) = inner.control.poll_output() {
             match output {
                 Output::LearnKeys(dial, device) => {
+                    tracing::debug!(%device, "dial began");
                     let stop = CancellationToken::new();
                     inner.dials.insert(dial, stop.clone());
                     self.spawn_dial(stop, self.clone().learn_keys_for(dial, device));

@@ -64,8 +64,9 @@ impl Engine {
             Way::WebRtc => self.negotiate(device, dial, epoch).await,
             Way::Address(url) => self.dial_address(device, epoch, url).await,
         };
-        if let Err(error) = &outcome {
-            tracing::info!(%device, way = way.name(), %error, "way failed");
+        match &outcome {
+            Ok(()) => tracing::debug!(%device, way = way.name(), "way connected"),
+            Err(error) => tracing::info!(%device, way = way.name(), %error, "way failed"),
         }
         let outcome = outcome.map_err(DialFailure::from);
         self.control(|control, now| control.handle_way(dial, &way, outcome, now));

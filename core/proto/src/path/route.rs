@@ -36,8 +36,8 @@ impl From<TransportKind> for Route {
     }
 }
 
-/// Kinds of route, best first (S093, design section 7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Kinds of route (S093). [`Tier::ALL`] has their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tier {
     /// WebSocket in the local network.
     Lan,
@@ -52,7 +52,7 @@ pub enum Tier {
 }
 
 impl Tier {
-    /// All of them, best first.
+    /// All of them, best first: the order that an app changes by [`Preference::first`].
     pub const ALL: [Self; 5] = [Self::Lan, Self::Direct, Self::Forwarded, Self::Relay, Self::Custom];
 }
 

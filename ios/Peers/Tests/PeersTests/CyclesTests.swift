@@ -17,11 +17,14 @@ import XCTest
                 after = try Usage()
                 grown.append(after.allocated - allocated)
             }
+            // Threads of the runtimes and sockets of closed connections end a moment later; what leaks stays.
+            after = try await Usage.settled { $0.threads <= before.threads + 2 && $0.files <= before.files + 2 }
             XCTAssertLessThanOrEqual(after.threads, before.threads + 2)
             XCTAssertLessThanOrEqual(after.files, before.files + 2)
-            // What leaks is left by every round; what the runtimes keep for later grows less from round to round: to 180 bytes a
-            // cycle here, a small part of a client.
-            XCTAssertLessThanOrEqual(try XCTUnwrap(grown.min()), 200 * 320, "\(grown)")
+            // What leaks is left by every round, and at the end; what the runtimes keep for later grows less from round to round: to
+            // 180 bytes a cycle here, a small part of a client. A busy machine frees some of it only at the end.
+            let last = min(try XCTUnwrap(grown.min()), (after.allocated - before.allocated) / 5)
+            XCTAssertLessThanOrEqual(last, 200 * 320, "\(grown) \(before) \(after)")
         }
 
         private func cycle() async throws {
@@ -37,6 +40,16 @@ import XCTest
         let files: Int
         /// Bytes that were allocated and not freed: what the allocator has, without what it keeps for later.
         let allocated: Int
+
+        /// The usage as soon as it is enough, or after ten seconds.
+        static func settled(_ isEnough: (Usage) -> Bool) async throws -> Usage {
+            for _ in 0..<20 {
+                let usage = try Usage()
+                if isEnough(usage) { return usage }
+                try await Task.sleep(for: .milliseconds(500))
+            }
+            return try Usage()
+        }
 
         init() throws {
             let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)

@@ -153,7 +153,7 @@ final class ChatModelTests: XCTestCase {
             await phone.model.send("a secret text", to: rust)
             try await phone.until("the delivery") { $0.lines(rust).count == 2 }
             let log = phone.model.exportLog()
-            XCTAssertTrue(log.contains("dialed device"), log)
+            XCTAssertTrue(log.contains("way connected device"), log)
             let own = try await phone.code().text
             for detail in [rust.text, own, "127.0.0.1", "a secret text"] { XCTAssertFalse(log.contains(detail), log) }
         }

@@ -154,7 +154,7 @@ class ChatModelTest {
         phone.model.send(rust, "a secret text")
         phone.until("the delivery") { it.texts(rust).size == 2 }
         val log = phone.model.exportLog()
-        assertTrue("dialed device" in log, log)
+        assertTrue("way connected device" in log, log)
         for (private in listOf(rust.text, phone.code().text, "127.0.0.1", "a secret text")) assertFalse(private in log, log)
     }
 
