@@ -1,4 +1,4 @@
-//! What an app decides before a client starts.
+//! Settings of a client, made before it starts.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::relay_address::RelayAddress;
 use crate::session::{Handlers, RequestHandler};
 use crate::transport::websocket::Endpoint;
 
-/// Which ways to a peer may be used.
+/// The ways to a peer that may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transports {
     /// WebRTC data channels.
@@ -130,13 +130,13 @@ impl ClientBuilder {
         self
     }
 
-    /// What this device calls itself, at most 64 bytes; peers show it.
+    /// Sets the name of this device, at most 64 bytes; peers show it.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// How far a device is trusted. From [`TrustLevel::Known`] on it is connected by itself whenever it can be reached and a
+    /// Sets the trust in a device. From [`TrustLevel::Known`] on it is connected by itself whenever it can be reached and a
     /// person looks (S072–S074).
     pub fn trust(mut self, device: DeviceId, level: TrustLevel) -> Self {
         self.levels.insert(device, level);
@@ -169,14 +169,14 @@ impl ClientBuilder {
         self
     }
 
-    /// Where a device may be reached directly: `ws://192.168.1.2:7000` or `wss://host`. Not dialed with
+    /// Adds an address of a device: `ws://192.168.1.2:7000` or `wss://host`. Not dialed with
     /// [`ClientBuilder::relay_only`], since what listens there sees this device's address.
     pub fn address(mut self, device: DeviceId, url: impl Into<String>) -> Self {
         self.settings.addresses.entry(device).or_default().push(url.into());
         self
     }
 
-    /// Which ways to a peer may be used; all by default.
+    /// Sets the ways to a peer that may be used; all by default.
     pub fn transports(mut self, transports: Transports) -> Self {
         self.settings.transports = transports;
         self
@@ -189,7 +189,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How long a session without a path waits for one before it is lost: 60 s by default, a day at most. Each end has
+    /// Sets the time that a session without a path waits for one before it is lost: 60 s by default, a day at most. Each end has
     /// its own. What is sent meanwhile is kept in memory, up to 8 MiB a session.
     pub fn resume_window(mut self, window: Duration) -> Self {
         self.settings.resume_window = window.min(MAX_AWAY);

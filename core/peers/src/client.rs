@@ -139,7 +139,7 @@ impl Client {
         self.engine().certificate.user_id()
     }
 
-    /// Whether the client can be reached.
+    /// The state of its relays: whether the client can be reached.
     pub fn state(&self) -> ClientState {
         *self.engine().state.borrow()
     }
@@ -149,7 +149,7 @@ impl Client {
         self.engine().state.subscribe()
     }
 
-    /// Where each relay stands, and why one is not reached, in the builder's order.
+    /// The state of each relay, and the reason for which one is not reached, in the builder's order.
     pub fn relays(&self) -> Vec<RelayStatus> {
         self.watch_relays().borrow().clone()
     }
@@ -187,7 +187,7 @@ impl Client {
         self.engine().network_changed(snapshot);
     }
 
-    /// Whether a person looks at the app. Suspending says goodbye: peers keep their sessions for an hour, connections
+    /// Sets the state of the app. Suspending says goodbye: peers keep their sessions for an hour, connections
     /// close, no timer runs; it returns when that is done, within two seconds. Coming back connects at once. What is
     /// sent meanwhile waits.
     pub async fn set_app_state(&self, state: AppState) {

@@ -1,4 +1,4 @@
-//! What a client is made of, shared by its tasks.
+//! The parts of a client, shared by its tasks.
 //!
 //! | state | where | owner | ends |
 //! |---|---|---|---|
@@ -92,7 +92,7 @@ impl Engine {
         }
     }
 
-    /// Why a client that is over does nothing.
+    /// The error of a client that has ended.
     pub(crate) fn closed(&self) -> Error {
         if self.orphaned.load(Ordering::Relaxed) { Error::NoRuntime } else { Error::Closed }
     }
@@ -132,7 +132,7 @@ impl Drop for Lifeline {
 pub(crate) struct Seen(Mutex<SeenMessages>);
 
 impl Seen {
-    /// Whether this message is new.
+    /// True for a message that is new.
     pub(crate) fn first(&self, from: DeviceId, message: MessageId) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).first(from, message)
     }

@@ -1,4 +1,4 @@
-//! What a client tells its app.
+//! Events of a client, for its app.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -176,7 +176,7 @@ impl Drop for Events {
     }
 }
 
-/// What happened and was not taken.
+/// Events that were not taken.
 #[derive(Debug, Default)]
 struct Queue {
     waiting: Mutex<Waiting>,

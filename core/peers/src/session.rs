@@ -1,4 +1,4 @@
-//! What an app holds of a session: messages, calls and streams with one peer.
+//! An app's handle of a session: messages, calls and streams with one peer.
 
 mod arrivals;
 mod call;
@@ -48,12 +48,12 @@ impl Session {
         self.shared.peer.device
     }
 
-    /// Who owns the peer.
+    /// The owner of the peer.
     pub fn user(&self) -> UserId {
         self.shared.peer.user
     }
 
-    /// What the peer calls itself. Chosen by the peer: show it, never trust it.
+    /// The name of the peer. Chosen by the peer: show it, never trust it.
     pub fn peer_name(&self) -> &str {
         &self.shared.peer.name
     }
@@ -68,7 +68,7 @@ impl Session {
         self.shared.path.subscribe()
     }
 
-    /// Whether the session can be used: the truth about its paths, not a hope (S019).
+    /// The status of its paths: a session can be used if they answer (S019).
     pub fn status(&self) -> Status {
         *self.shared.status.borrow()
     }
@@ -78,12 +78,12 @@ impl Session {
         self.shared.status.subscribe()
     }
 
-    /// Whether it has ended, for whatever reason. Messages that had arrived can still be taken.
+    /// True once it has ended, for any reason. Messages that had arrived can still be taken.
     pub fn has_ended(&self) -> bool {
         self.shared.over.is_cancelled()
     }
 
-    /// What is known about the path in use: what it runs over, round trip, jitter, loss, bytes, quality (S087).
+    /// The route and quality of the path in use: round trip, jitter, loss, bytes, quality (S087).
     pub fn path_info(&self) -> Option<PathInfo> {
         self.shared.path_info()
     }

@@ -1,4 +1,4 @@
-//! When to dial whom, and which connections to keep.
+//! Decisions to dial a device, and to give a connection up.
 //!
 //! ```text
 //!  trust, sessions, presence ──┐
@@ -34,7 +34,7 @@ use device::{Device, Session};
 pub use backoff::full_jitter;
 pub use eviction::EvictionReason;
 
-/// What a dial is for.
+/// The purpose of a dial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// Any path: there is none, or none that answers.
@@ -43,7 +43,7 @@ pub enum Purpose {
     Better,
 }
 
-/// What came of a dial.
+/// The result of a dial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// There is a path.
@@ -55,7 +55,7 @@ pub enum Outcome {
     Denied,
 }
 
-/// What to do.
+/// An instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DialOutput {
     /// Dial this device; [`Dialer::handle_outcome`] is told what came of it.
@@ -64,10 +64,10 @@ pub enum DialOutput {
     Evict(DeviceId, EvictionReason),
 }
 
-/// Who is at the other end of a session.
+/// The other end of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// How far it is trusted.
+    /// The trust in it.
     pub level: TrustLevel,
     /// Whose it is.
     pub user: UserId,
@@ -75,12 +75,12 @@ pub struct Peer {
     pub groups: HashSet<GroupId>,
 }
 
-/// Where a session stands.
+/// The state of a session, as far as a dial can change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
     /// Whether it can be used.
     pub status: Status,
-    /// What it runs over.
+    /// The tier of its path.
     pub tier: Option<Tier>,
     /// Whether a dial can lead to something better.
     pub improvable: bool,
@@ -101,7 +101,7 @@ pub struct Dialer {
     /// Counts devices met.
     met: u64,
     app: AppState,
-    /// Which of two connections is on the better path.
+    /// The order of tiers.
     preference: Preference,
     /// Data costs money: nothing better is looked for.
     metered: bool,
@@ -132,7 +132,7 @@ impl Dialer {
 
     // ---- what happens ----
 
-    /// How far a device is trusted. From [`TrustLevel::Known`] on it is looked for.
+    /// Sets the trust in a device. From [`TrustLevel::Known`] on it is looked for.
     pub fn set_trust(&mut self, device: DeviceId, level: TrustLevel, now: Instant) {
         let entry = self.entry(device);
         (entry.level, entry.known) = (level, level >= TrustLevel::Known);
@@ -216,7 +216,7 @@ impl Dialer {
         }
     }
 
-    /// What came of a dial.
+    /// A dial has a result.
     pub fn handle_outcome(&mut self, device: DeviceId, dialed: Purpose, outcome: Outcome, now: Instant) {
         let (random, app, upgrades) = (self.random(), self.app, self.upgrades());
         let Some(entry) = self.devices.get_mut(&device) else { return };
@@ -274,7 +274,7 @@ impl Dialer {
         }
     }
 
-    /// Whether data costs money on the network there is: something better is looked for when it does not any more.
+    /// Sets whether data costs money: something better is looked for once it does not any more.
     pub fn set_metered(&mut self, metered: bool, now: Instant) {
         if std::mem::replace(&mut self.metered, metered) == metered || metered {
             return;
@@ -301,12 +301,12 @@ impl Dialer {
 
     // ---- what follows ----
 
-    /// What to do.
+    /// The next instruction.
     pub fn poll_output(&mut self) -> Option<DialOutput> {
         self.outputs.pop_front()
     }
 
-    /// When [`Dialer::handle_timeout`] wants to be called.
+    /// The time of the next [`Dialer::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.app == AppState::Suspended {
             return None;
@@ -327,7 +327,7 @@ impl Dialer {
 
     // ---- how ----
 
-    /// Whether anything better than there is is looked for now.
+    /// True if something better than the path there is may be dialed now.
     fn upgrades(&self) -> bool {
         self.app == AppState::Foreground && !self.metered
     }

@@ -1,4 +1,4 @@
-//! What the operating system says about the network and the app, and what of it matters.
+//! Facts of the operating system about the network and the app, and the changes that follow from them.
 //!
 //! Phones tell the same change in several pieces, and some of them twice. [`Monitor`] waits until they have settled and
 //! says what has become of the network since: nothing, the same one again, another one, or none.
@@ -8,7 +8,7 @@ use core::net::IpAddr;
 use crate::time::{Instant, earliest};
 use crate::timing::{NETWORK_SETTLE, NETWORK_SETTLE_MAX};
 
-/// Whether a person looks at the app.
+/// The state of the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum AppState {
     /// A person looks.
@@ -20,7 +20,7 @@ pub enum AppState {
     Suspended,
 }
 
-/// What kind of network carries the default route.
+/// The kind of network that carries the default route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Medium {
     /// Wi-Fi.
@@ -36,14 +36,14 @@ pub enum Medium {
 /// The network as the operating system describes it at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkSnapshot {
-    /// Whether there is a default route that the system lets this app use.
+    /// True if there is a default route that the system lets this app use.
     pub online: bool,
     /// The system's own number for this connection to a network, where it has one: another number is another network, whatever
     /// its addresses are.
     pub network: Option<u64>,
-    /// What carries it.
+    /// The kind of network that carries it.
     pub medium: Medium,
-    /// Whether its data costs money.
+    /// True if its data costs money.
     pub metered: bool,
     /// True if the system has reached the Internet over it; behind a captive portal it has not.
     pub validated: bool,
@@ -72,7 +72,7 @@ impl NetworkSnapshot {
     }
 }
 
-/// What has become of the network.
+/// A change of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetworkChange {
     /// There is none.
@@ -86,7 +86,7 @@ pub enum NetworkChange {
 /// Waits until the facts have settled.
 #[derive(Debug, Default)]
 pub struct Monitor {
-    /// What the SDK acts on.
+    /// The facts that the SDK acts on.
     acted: Option<NetworkSnapshot>,
     latest: Option<NetworkSnapshot>,
     /// The network was away since it was acted on.
@@ -116,12 +116,12 @@ impl Monitor {
         self.last = Some(now);
     }
 
-    /// When to call [`Monitor::poll_output`].
+    /// The time of the next [`Monitor::poll_output`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         earliest(self.last.map(|at| at + NETWORK_SETTLE), self.first.map(|at| at + NETWORK_SETTLE_MAX))
     }
 
-    /// What has changed, once it has settled.
+    /// The change, once it has settled.
     pub fn poll_output(&mut self, now: Instant) -> Option<NetworkChange> {
         if self.poll_timeout().is_none_or(|at| now < at) {
             return None;

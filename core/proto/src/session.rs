@@ -1,4 +1,4 @@
-//! What two devices share across connections: messages, calls and streams.
+//! State that two devices share across connections: messages, calls and streams.
 //!
 //! ```text
 //!  app -> send_message, call, write -> Outbox -> poll_frame -> Retained -> the current path

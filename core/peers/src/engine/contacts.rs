@@ -82,7 +82,7 @@ impl Contacts {
         self.lock().found.iter().find(|(known, _)| *known == device).map(|(_, keys)| *keys)
     }
 
-    /// Whether one more knock may be opened now.
+    /// True if one more knock may be opened now.
     fn admits_knock(&self, now: Instant) -> bool {
         self.lock().knocks.try_take(1, now)
     }
@@ -216,7 +216,7 @@ impl Engine {
         }
     }
 
-    /// Whether the knock of this certificate's owner is answered.
+    /// Decides about the knock of this certificate's owner: true if it is answered.
     async fn answers(self: &Arc<Self>, peer: &DeviceCertificate) -> bool {
         let device = peer.device_id();
         match self.trust.level(device, Some(peer.user_id())).into() {

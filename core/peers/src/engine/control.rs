@@ -86,7 +86,7 @@ impl Controlled {
         inner.control.ready(device, dialed_as, next)
     }
 
-    /// Whether an offer of this device is worth an answer.
+    /// True if an offer of this device is worth an answer.
     pub(crate) fn takes_offers(&self, device: DeviceId) -> bool {
         self.lock().control.takes_offers(device)
     }

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use crate::clock::Clock;
 use crate::transport::{CloseReason, Transport};
 
-/// Why a transport did not become a path.
+/// The reason for which a transport did not become a path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
@@ -26,10 +26,10 @@ impl Failure {
     }
 }
 
-/// What this side says once it knows who the peer is: READY's bytes, or no.
+/// The answer of this side once it knows the peer: READY's bytes, or no.
 pub(crate) type Verdict = Option<Vec<u8>>;
 
-/// What is said while a person decides.
+/// Signals while a person decides.
 pub(crate) struct Asking<F> {
     /// A person is asked here: the peer is told.
     pub(crate) here: Arc<Notify>,
@@ -110,7 +110,7 @@ async fn drive(
     }
 }
 
-/// What the peer said before it closed, while this side was still speaking: a refusal says more than the end itself.
+/// The last frame of the peer before it closed, while this side was still speaking: a refusal says more than the end itself.
 fn last_words(transport: &mut Transport, handshake: &mut Handshake, clock: &Clock) -> Option<Failure> {
     while let Some(frame) = transport.source.try_recv() {
         if let Err(error) = handshake.handle_frame(&frame, clock.now()) {

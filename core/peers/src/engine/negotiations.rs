@@ -241,12 +241,12 @@ impl Engine {
         self.prepare_names();
     }
 
-    /// Whether this device takes an offer of another one now.
+    /// True if this device takes an offer of another one now.
     pub(in crate::engine) fn takes_offers(&self, device: DeviceId) -> bool {
         self.controlled.takes_offers(device)
     }
 
-    /// Whether a TURN server is known.
+    /// True if a TURN server is known.
     pub(crate) fn knows_turn(&self) -> bool {
         let named = self.settings.ice_servers.iter().cloned().chain(self.relays.ice_servers());
         named.into_iter().any(|server| server.urls.iter().any(|url| url.starts_with("turn")))

@@ -24,7 +24,7 @@ use crate::relay_client::{Disconnect, RelayClient, RelayState, RelayStatus};
 #[derive(Default)]
 pub(crate) struct Relays {
     clients: Vec<RelayClient>,
-    /// Which relays see a device. Bounded by the devices that are watched.
+    /// The relays that see a device. Bounded by the devices that are watched.
     present: Mutex<HashMap<DeviceId, BTreeSet<usize>>>,
     /// Tells, without memory, that a relay sees another device.
     arrivals: Notify,
@@ -50,7 +50,7 @@ impl Relays {
         Self { clients, statuses: watch::Sender::new(statuses), ..Self::default() }
     }
 
-    /// Where each of them stands.
+    /// The state of each of them.
     pub(crate) fn statuses(&self) -> watch::Receiver<Vec<RelayStatus>> {
         self.statuses.subscribe()
     }
@@ -66,7 +66,7 @@ impl Relays {
         });
     }
 
-    /// Why none of them is reached, in their order and without their addresses, since errors are logged.
+    /// The reasons for which none of them is reached, in their order and without their addresses, since errors are logged.
     fn problems(&self) -> String {
         self.refresh_statuses();
         let problem = |status: &RelayStatus| match (&status.state, &status.problem) {
@@ -215,7 +215,7 @@ impl Relays {
         tell(anywhere);
     }
 
-    /// Whether a relay sees this device, which takes the consent of both.
+    /// True if a relay sees this device, which takes the consent of both.
     pub(crate) fn sees(&self, device: DeviceId) -> bool {
         self.present.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&device)
     }
@@ -267,7 +267,7 @@ fn is_hopeless(state: &RelayState) -> bool {
     }
 }
 
-/// Whether the relay's access rule does not admit this device.
+/// True if the relay's access rule does not admit this device.
 fn is_closed_to(state: &RelayState) -> bool {
     matches!(state, RelayState::Waiting { reason: Disconnect::Refused(ErrorCode::NotAdmitted), .. })
 }

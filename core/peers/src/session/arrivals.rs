@@ -9,7 +9,7 @@ use super::packing::unpack;
 use super::shared::{Shared, State};
 use crate::error::Error;
 
-/// What there is for an app that wants a message.
+/// The next message for an app that wants one.
 enum Next {
     Plain(session::Message),
     /// It waits in the session until it is decompressed, so that nothing is lost if the app stops waiting.

@@ -40,7 +40,7 @@ impl<'a> CallBuilder<'a> {
         self
     }
 
-    /// How long the whole call may take from [`CallBuilder::send`] on, at most a day.
+    /// Sets the time that the whole call may take from [`CallBuilder::send`] on, at most a day.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -130,7 +130,7 @@ impl Drop for CancelOnDrop<'_> {
 /// A call of the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboundRequest {
-    /// Who calls, as proven by the handshake.
+    /// The caller, as proven by the handshake.
     pub device: DeviceId,
     /// The service called.
     pub service: String,
@@ -142,11 +142,11 @@ pub struct InboundRequest {
     pub body: Bytes,
 }
 
-/// Why a handler does not answer.
+/// The reason for which a handler does not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code:?}: {text}")]
 pub struct RequestError {
-    /// What kind of failure.
+    /// The kind of failure.
     pub code: FailureCode,
     /// For the caller; cut to 256 bytes.
     pub text: String,
@@ -172,7 +172,7 @@ pub trait RequestHandler: Send + Sync + 'static {
 pub(crate) struct Handlers(pub(crate) Arc<HashMap<String, Arc<dyn RequestHandler>>>);
 
 impl Handlers {
-    /// Whether some handler answers calls of this service.
+    /// True if a handler answers calls of this service.
     pub(super) fn has(&self, service: &str) -> bool {
         self.0.contains_key(service)
     }

@@ -24,7 +24,7 @@ pub(crate) struct NewPath {
     pub(crate) peer_next: u64,
 }
 
-/// What the driver tells its client.
+/// A report of the driver to its client.
 #[derive(Debug)]
 pub(crate) enum Notice {
     /// The session moved to another path.
@@ -41,7 +41,7 @@ pub(crate) enum Notice {
     Ended(EndReason),
 }
 
-/// How the driver tells its client. Must not block.
+/// The function that takes reports of the driver. It must not block.
 pub(crate) type Notify = Box<dyn Fn(Notice) + Send>;
 
 /// Owns one session until it has ended: opens and closes its paths as its machine decides.

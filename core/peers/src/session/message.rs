@@ -13,7 +13,7 @@ use crate::error::Error;
 pub struct Message {
     /// The group it was sent to; this device and the peer are both in it.
     pub group: Option<GroupId>,
-    /// What was sent.
+    /// The bytes that were sent.
     pub body: Bytes,
 }
 

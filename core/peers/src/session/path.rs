@@ -45,7 +45,7 @@ impl PathHandle {
         self.wake.notify_one();
     }
 
-    /// Whether the writer, if it sleeps, sleeps longer than until `due`. To be asked under the session's lock.
+    /// True if the writer sleeps longer than until `due`. To be asked under the session's lock.
     pub(crate) fn sleeps_beyond(&self, due: Instant) -> bool {
         self.writer_wakes.load(Ordering::Relaxed) > due.as_micros()
     }
@@ -56,7 +56,7 @@ impl PathHandle {
     }
 }
 
-/// How a path ended.
+/// The end of a path.
 pub(crate) enum PathEnd {
     /// The transport ended, or this side left.
     Closed(CloseReason),

@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::runtime::Runtime;
 
-/// What the handshake proved about the peer.
+/// The identity of the peer, proven by the handshake.
 #[derive(Debug, Clone)]
 pub(crate) struct PeerInfo {
     pub(crate) device: DeviceId,
@@ -52,7 +52,7 @@ pub(crate) struct Shared {
     this: Weak<Self>,
 }
 
-/// Who is woken by what.
+/// Signals to the tasks that wait.
 #[derive(Default)]
 pub(crate) struct Signals {
     pub(crate) messages: Notify,
@@ -62,7 +62,7 @@ pub(crate) struct Signals {
     pub(crate) driver: Notify,
 }
 
-/// What the lock guards.
+/// The state that the lock guards.
 pub(crate) struct State {
     pub(crate) multipath: Multipath,
     pub(crate) ended: Option<Ended>,
@@ -76,7 +76,7 @@ pub(crate) struct State {
     pub(crate) current: Option<Arc<PathHandle>>,
     /// Streams marked as bulk wait for a network on which data costs nothing.
     pub(super) bulk_waits: bool,
-    /// When the driver looks again by itself.
+    /// The time at which the driver looks again by itself.
     pub(super) driver_wakes: Option<Instant>,
 }
 
@@ -212,7 +212,7 @@ impl Shared {
         })
     }
 
-    /// Why the session has ended, or `otherwise` if it has not.
+    /// The reason for which the session has ended, or `otherwise` if it has not.
     pub(super) fn over_or(&self, otherwise: Error) -> Error {
         self.lock().ended.as_ref().map_or(otherwise, Ended::error)
     }
@@ -259,7 +259,7 @@ impl Shared {
         });
     }
 
-    /// When data last went either way.
+    /// The time at which data last went either way.
     pub(crate) fn used(&self) -> Instant {
         self.lock().multipath.used()
     }
@@ -275,7 +275,7 @@ impl Shared {
         self.finished.cancelled().await;
     }
 
-    /// What is known about the path in use.
+    /// The route and quality of the path in use.
     pub(crate) fn path_info(&self) -> Option<PathInfo> {
         self.lock().multipath.info(self.clock.now())
     }

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::shared::{Shared, State};
 use crate::error::Error;
 
-/// Who waits on one stream.
+/// Signals to the tasks that wait on one stream.
 #[derive(Default)]
 pub(crate) struct StreamSignal {
     pub(crate) readable: Notify,
@@ -31,7 +31,7 @@ impl StreamSignal {
 /// A stream that the peer opened.
 #[derive(Debug)]
 pub struct InboundStream {
-    /// What the opener calls it.
+    /// The name that the opener gave it.
     pub name: String,
     /// The group it belongs to.
     pub group: Option<GroupId>,
@@ -55,7 +55,7 @@ impl BulkMark {
         self.0.wake();
     }
 
-    /// Whether the stream is marked.
+    /// True if the stream is marked.
     pub fn is_set(&self) -> bool {
         self.0.bulk.load(Ordering::Relaxed)
     }
@@ -230,7 +230,7 @@ impl RecvStream {
 }
 
 impl Half {
-    /// Whether it waits for a network on which data costs nothing.
+    /// True if it waits for a network on which data costs nothing.
     fn waits(&self, state: &State) -> bool {
         state.bulk_waits && self.signal.bulk.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! How long to wait before dialing again.
+//! The wait before a device is dialed again.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl Backoff {
         }
     }
 
-    /// When to dial next. Sessions that have to live with a detour try for better ones at the same time, so that thirty of
+    /// The time of the next dial. Sessions that have to live with a detour try for better ones at the same time, so that thirty of
     /// them wake a phone as often as one.
     pub(super) fn next(self, purpose: Purpose, app: AppState, random: u32, now: Instant) -> Instant {
         let wait = |min, max, failures| now + full_jitter(min, max, failures, random);

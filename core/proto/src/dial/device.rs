@@ -1,4 +1,4 @@
-//! What the dialer knows about one device.
+//! One device, as the dialer knows it.
 
 use std::collections::HashSet;
 
@@ -29,7 +29,7 @@ pub(super) struct Device {
     pub(super) rests_until: Option<Instant>,
     /// Sessions in a row that were ended for want of room or by the peer.
     pub(super) goodbyes: u32,
-    /// When to dial next, if that is still wanted then.
+    /// The time of the next dial, if it is still wanted then.
     pub(super) due: Option<Instant>,
 }
 
@@ -66,7 +66,7 @@ impl Device {
         self.session.is_none() && self.dialing.is_none() && !self.known && !self.asked
     }
 
-    /// Where its session stands now; false if there is none, or nothing is new. Something better that is lost within
+    /// Takes the standing of its session; false if there is none, or nothing is new. Something better that is lost within
     /// [`UPGRADE_STABLE`] counts as not found: the same way would be taken and left again and again.
     pub(super) fn handle_standing(&mut self, standing: Standing, now: Instant) -> bool {
         let Some(session) = self.session.as_mut().filter(|session| session.standing != standing) else {
@@ -90,7 +90,7 @@ impl Device {
         true
     }
 
-    /// What a dial would be for now; `upgrades`: whether something better is looked for.
+    /// The purpose of a dial now; `upgrades`: whether something better is looked for.
     pub(super) fn purpose(&self, app: AppState, upgrades: bool) -> Option<Purpose> {
         let Some(session) = &self.session else {
             let worth_it = self.known && self.online != Some(false) && app == AppState::Foreground;
@@ -104,7 +104,7 @@ impl Device {
         }
     }
 
-    /// What to dial it for now: the search for something better does not hold up the search for anything at all.
+    /// The purpose to dial it for now: the search for something better does not hold up the search for anything at all.
     pub(super) fn to_dial(&self, app: AppState, upgrades: bool) -> Option<Purpose> {
         let purpose = self.purpose(app, upgrades)?;
         match self.dialing {

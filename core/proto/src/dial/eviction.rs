@@ -1,4 +1,4 @@
-//! Which connection is worth least.
+//! The connection that is worth least.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -9,7 +9,7 @@ use crate::path::{Preference, Status};
 use crate::time::Instant;
 use crate::trust::TrustLevel;
 
-/// What a connection is worth; less goes first. The order of the fields is the policy (S115, D17).
+/// The worth of a connection; the least goes first. The order of the fields is the policy (S115, D17).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct EvictionRank {
     /// A more trusted device never goes for a less trusted one.
@@ -98,7 +98,7 @@ pub(super) fn forgettable(devices: &BTreeMap<DeviceId, Device>) -> Option<Device
     worth.min().map(|(.., id)| id)
 }
 
-/// How many connections each group and user has.
+/// The number of connections of each group and user.
 struct GroupCounts {
     preference: Preference,
     groups: HashMap<GroupId, usize>,

@@ -85,7 +85,7 @@ impl Pair {
     }
 }
 
-// proves S094: the frames that were not acknowledged on the former path are sent again on the better one.
+// The frames that were not acknowledged on the former path are sent again on the better one.
 #[test]
 fn a_session_moves_to_the_better_path_with_what_was_under_way() {
     let mut pair = Pair::new();

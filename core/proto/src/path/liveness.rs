@@ -1,4 +1,4 @@
-//! Whether a path is alive. Only authenticated frames count; what a transport says about itself does not.
+//! Liveness of a path. Only authenticated frames count; what a transport says about itself does not.
 //!
 //! A path that is silent for too long is asked. How long that is depends on its [`Pace`]; what counts as an answer depends
 //! on the [`Question`]. Only a pong measures the round trip. While no answer comes the path is *suspect* after a short
@@ -17,7 +17,7 @@ use crate::timing::{
     PING_OUTSTANDING, PING_PATIENCE, PING_UNACKNOWLEDGED,
 };
 
-/// How soon silence on a path makes this side ask.
+/// The silence on a path after which this side asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
     /// Data waits for acknowledgement, and nothing new was acknowledged since then.
@@ -77,7 +77,7 @@ struct Asked {
     at: Instant,
 }
 
-/// What a path must send for its own sake.
+/// A frame that a path sends for its own sake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beat {
     /// A ping.
@@ -91,7 +91,7 @@ pub enum Beat {
     Pong(u64),
 }
 
-/// What the passing of time has shown.
+/// The result of a timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing new.
@@ -196,17 +196,17 @@ impl Liveness {
         self.unanswered.take_if(|unanswered| unanswered.question <= answer);
     }
 
-    /// When the peer was heard last.
+    /// The time at which the peer was heard last.
     pub fn heard_at(&self) -> Instant {
         self.heard
     }
 
-    /// Whether [`Liveness::poll_output`] has something.
+    /// True if [`Liveness::poll_output`] has something.
     pub fn has_output(&self) -> bool {
         self.wanted || self.owed.is_some()
     }
 
-    /// What to send now.
+    /// The frame to send now.
     pub fn poll_output(&mut self, now: Instant) -> Option<Beat> {
         // A full ping goes first: the peer's question is not answered where this side's does not get through.
         if !(self.on_trial && self.wanted)
@@ -228,7 +228,7 @@ impl Liveness {
         self.unanswered.map(|u| u.since + patience)
     }
 
-    /// When [`Liveness::handle_timeout`] wants to be called.
+    /// The time of the next [`Liveness::handle_timeout`].
     pub fn poll_timeout(&self, pace: Pace) -> Option<Instant> {
         match (self.unanswered, pace) {
             (Some(unanswered), _) => Some(unanswered.last + PING_PATIENCE),

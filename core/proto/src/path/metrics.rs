@@ -1,4 +1,4 @@
-//! What is measured on one path.
+//! Measurements of one path.
 
 use std::time::Duration;
 
@@ -88,7 +88,7 @@ impl Metrics {
         self.rtt
     }
 
-    /// How much round trips differ from one to the next.
+    /// The mean difference of a round trip from the one before.
     pub fn jitter(&self) -> Duration {
         self.jitter
     }

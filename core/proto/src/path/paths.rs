@@ -26,7 +26,7 @@ struct Path {
     metrics: Metrics,
     quality: Quality,
     made: Instant,
-    /// When it answered last.
+    /// The time at which it answered last.
     answered: Option<Instant>,
     /// It does not answer.
     suspect: bool,
@@ -45,7 +45,7 @@ pub struct Paths {
     app: AppState,
     /// Data costs money.
     metered: bool,
-    /// Whether this end leaves one of two equal paths, which must not be done by both.
+    /// True for the end that leaves one of two equal paths, which must not be done by both.
     leads: bool,
     used: Instant,
     /// The first frame that waits for acknowledgement, and since when it is the first, or waits on this path.
@@ -53,7 +53,7 @@ pub struct Paths {
     window: Duration,
     /// Without a path since when.
     down: Option<Instant>,
-    /// How long the peer wants to be waited for.
+    /// The time for which the peer asks to be waited for.
     away: Option<Duration>,
     status: Status,
     events: VecDeque<PathEvent>,
@@ -186,7 +186,7 @@ impl Paths {
         self.settle(now);
     }
 
-    /// Whether data costs money on the network there is: then idle paths are asked half as often.
+    /// Sets whether data costs money: then idle paths are asked half as often.
     pub fn set_metered(&mut self, metered: bool) {
         self.metered = metered;
     }
@@ -256,22 +256,22 @@ impl Paths {
 
     // ---- what follows ----
 
-    /// What follows from what happened.
+    /// The next event.
     pub fn poll_output(&mut self) -> Option<PathEvent> {
         self.events.pop_front()
     }
 
-    /// Whether [`Paths::poll_output`] has something.
+    /// True if [`Paths::poll_output`] has something.
     pub fn has_output(&self) -> bool {
         !self.events.is_empty()
     }
 
-    /// What this path must send for its own sake.
+    /// The frame that this path sends for its own sake.
     pub fn poll_beat(&mut self, id: PathId, now: Instant) -> Option<Beat> {
         self.all.get_mut(&id)?.liveness.poll_output(now)
     }
 
-    /// When [`Paths::handle_timeout`] wants to be called.
+    /// The time of the next [`Paths::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         let of_path = |(id, path): (&PathId, &Path)| {
             let suspects = path.liveness.suspect_at().filter(|_| !path.suspect);
@@ -286,17 +286,17 @@ impl Paths {
         self.current
     }
 
-    /// What the path that carries the session runs over.
+    /// The route of the path that carries the session.
     pub fn route(&self) -> Option<Route> {
         self.current_path().map(|path| path.route)
     }
 
-    /// Whether the session can be used.
+    /// The status of the session.
     pub fn status(&self) -> Status {
         self.status
     }
 
-    /// What is known about the path that carries the session.
+    /// Measurements of the path that carries the session.
     pub fn info(&self, now: Instant) -> Option<PathInfo> {
         let Path { route, metrics, quality, .. } = self.current_path()?;
         let (sent, received) = metrics.bytes();
@@ -312,7 +312,7 @@ impl Paths {
         })
     }
 
-    /// When data last went either way.
+    /// The time at which data last went either way.
     pub fn used(&self) -> Instant {
         self.used
     }

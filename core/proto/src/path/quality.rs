@@ -13,7 +13,7 @@ const GOOD: u8 = 70;
 /// Scores below this are bad: something else should be tried.
 const BAD: u8 = 30;
 
-/// How a path feels. Declared worst first.
+/// Quality of a path in three levels, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     /// Hardly usable (S092).
@@ -32,7 +32,7 @@ pub struct Quality {
 }
 
 impl Quality {
-    /// What is assumed before anything was measured.
+    /// The quality before anything was measured.
     pub const UNMEASURED: Self = Self { score: 50, level: Level::Fair };
 
     /// 0 is useless, 100 perfect.

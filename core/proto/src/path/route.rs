@@ -1,11 +1,11 @@
-//! What a path runs over, and which is preferred.
+//! Routes of paths, their tiers and the preference among them.
 
 use crate::transport_kind::TransportKind;
 
-/// What a path runs over.
+/// The route of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Route {
-    /// What carries the frames.
+    /// The kind of transport that carries the frames.
     pub kind: TransportKind,
     /// A TURN server forwards them.
     pub relayed: bool,
@@ -17,7 +17,7 @@ impl Route {
         Self { kind, relayed: false }
     }
 
-    /// How the route ranks by default.
+    /// The tier of the route.
     pub const fn tier(self) -> Tier {
         match self.kind {
             TransportKind::Lan => Tier::Lan,

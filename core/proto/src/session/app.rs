@@ -1,4 +1,4 @@
-//! What the app asks of a session.
+//! Inputs of a session's app.
 
 use bytes::Bytes;
 

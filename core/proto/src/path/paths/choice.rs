@@ -1,4 +1,4 @@
-//! Which path carries the session, and which are left.
+//! The choice of the path that carries the session, and of those that are left.
 
 use std::cmp::Reverse;
 

@@ -1,4 +1,4 @@
-//! What the paths of a session are called, and what is told about them.
+//! Ids of paths, and events about them.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::{Quality, Route};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PathId(pub u64);
 
-/// Whether a session can be used.
+/// The status of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
     /// A path carries it.
@@ -21,7 +21,7 @@ pub enum Status {
     Away,
 }
 
-/// What follows from what happened.
+/// An event about the paths of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathEvent {
     /// This path carries the session from now on.
@@ -42,14 +42,14 @@ pub enum PathEvent {
     Lost,
 }
 
-/// What is known about a path, for people and programs.
+/// Measurements of a path, for people and programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PathInfo {
-    /// What it runs over.
+    /// Its route.
     pub route: Route,
     /// Moving average of the round trip, once measured.
     pub rtt: Option<Duration>,
-    /// How much round trips differ from one to the next.
+    /// The mean difference of a round trip from the one before.
     pub jitter: Duration,
     /// Percent of the last ten pings that were not answered in time.
     pub loss: u8,

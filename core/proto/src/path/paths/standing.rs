@@ -1,6 +1,6 @@
-//! How paths compare.
+//! The comparison of paths.
 
-/// How a path stands; less is better. The order of the fields is the policy.
+/// The rank of a path among others; less is better. The order of the fields is the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Standing {
     /// It does not answer, did not a moment ago, or is on trial.
@@ -9,6 +9,6 @@ pub(super) struct Standing {
     pub(super) on_trial: bool,
     /// It is hardly usable (S092).
     pub(super) bad: bool,
-    /// What it runs over, by the app's preference (S088–S093).
+    /// The rank of its tier in the app's preference (S088–S093).
     pub(super) rank: u8,
 }
