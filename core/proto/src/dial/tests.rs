@@ -410,10 +410,10 @@ fn the_last_connection_of_a_group_stays_whoever_it_is() {
 fn a_connection_that_leaves_its_group_may_go_and_one_that_joins_stays() {
     let mut w = World::full(TrustLevel::Trusted);
     w.dialer.set_groups(device(100), peer(100, TrustLevel::Trusted, &[1]).groups);
-    w.meet(peer(1, TrustLevel::Trusted, &[]), 1, Tier::Direct);
+    w.meet(peer(1, TrustLevel::Own, &[]), 1, Tier::Direct);
     assert_eq!(w.evicted(), [(device(101), EvictionReason::Unused)]);
     w.dialer.set_groups(device(100), HashSet::new());
-    w.meet(peer(2, TrustLevel::Trusted, &[]), 2, Tier::Direct);
+    w.meet(peer(2, TrustLevel::Own, &[]), 2, Tier::Direct);
     assert_eq!(w.evicted(), [(device(100), EvictionReason::Unused)]);
 }
 
