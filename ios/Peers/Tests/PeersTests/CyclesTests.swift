@@ -18,13 +18,15 @@ import XCTest
                 grown.append(after.allocated - allocated)
             }
             // Threads of the runtimes and sockets of closed connections end a moment later; what leaks stays.
-            after = try await Usage.settled { $0.threads <= before.threads + 2 && $0.files <= before.files + 2 }
+            let room = 1000 * 320
+            after = try await Usage.settled {
+                $0.threads <= before.threads + 2 && $0.files <= before.files + 2 && $0.allocated <= before.allocated + room
+            }
             XCTAssertLessThanOrEqual(after.threads, before.threads + 2)
             XCTAssertLessThanOrEqual(after.files, before.files + 2)
-            // What leaks is left by every round, and at the end; what the runtimes keep for later grows less from round to round: to
-            // 180 bytes a cycle here, a small part of a client. A busy machine frees some of it only at the end.
-            let last = min(try XCTUnwrap(grown.min()), (after.allocated - before.allocated) / 5)
-            XCTAssertLessThanOrEqual(last, 200 * 320, "\(grown) \(before) \(after)")
+            // What leaks stays; what the runtimes keep for later grows less from round to round, or is freed when its threads end. A
+            // client has a hundred times as much as a cycle may leave.
+            XCTAssertLessThanOrEqual(after.allocated, before.allocated + room, "\(grown) \(before) \(after)")
         }
 
         private func cycle() async throws {
