@@ -108,6 +108,9 @@ pub const ICE_GIVE_UP: Duration = Duration::ZERO;
 pub const ICE_SRFLX_WAIT: Duration = Duration::from_millis(150);
 /// Time that any better pair is awaited before one through TURN is taken.
 pub const ICE_RELAY_WAIT: Duration = Duration::from_millis(300);
+/// Time that an attempt which the peer gave up waits for this side's own TURN server, which both asked at once: its refusal says
+/// what is wrong.
+pub const TURN_VERDICT: Duration = Duration::from_millis(300);
 /// The names of STUN and TURN servers have this long, all together, from the first look-up in a network: attempts then go on
 /// without those that were not found. Long enough for a cellular network, short enough for both ends to wait in turn.
 pub const ICE_RESOLVE: Duration = Duration::from_millis(400);

@@ -10,7 +10,7 @@ use crate::id::{ConnectionId, DeviceId};
 use crate::limits::{ENVELOPE_BURST, ENVELOPES_PER_SECOND, MAX_UNOPENED_ENVELOPES};
 use crate::signaling::{AbandonReason, Action, Body, ByeReason, Contents, Fingerprint, Negotiation};
 use crate::time::{Instant, earliest};
-use crate::timing::NEGOTIATION_IDLE;
+use crate::timing::{NEGOTIATION_IDLE, TURN_VERDICT};
 
 /// The code of a TURN server that does not accept the credentials (RFC 8489 section 14.8).
 const UNAUTHORIZED: u16 = 401;
@@ -59,6 +59,8 @@ struct AttemptState {
     turn_refusal: Option<String>,
     /// The machine has given the attempt up, and its peer connection is being closed.
     abandoned: Option<AbandonReason>,
+    /// The peer gave the attempt up, and this side's TURN server may still say why: the attempt is closed then, or at this time.
+    awaits_turn: Option<Instant>,
 }
 
 impl PeerNegotiation {
@@ -189,6 +191,7 @@ impl PeerNegotiation {
         if attempt.turn_refusal.replace(reason).is_none() && code == UNAUTHORIZED {
             self.outputs.push_back(NegotiationOutput::RenewCredentials);
         }
+        self.close_explained(connection);
     }
 
     pub(super) fn handle_connected(&mut self, connection: ConnectionId) {
@@ -203,6 +206,7 @@ impl PeerNegotiation {
     pub(super) fn handle_failed(&mut self, connection: ConnectionId, reason: String, now: Instant) {
         let Some(attempt) = self.attempts.get_mut(&connection) else { return };
         attempt.failure.get_or_insert(reason);
+        self.close_explained(connection);
         self.machine.handle_closed(connection, now);
         self.act(now);
     }
@@ -245,10 +249,15 @@ impl PeerNegotiation {
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         self.machine.handle_timeout(now);
         self.act(now);
+        let due = |attempt: &AttemptState| attempt.awaits_turn.is_some_and(|at| at <= now);
+        let due: Vec<_> =
+            self.attempts.iter().filter(|(_, attempt)| due(attempt)).map(|(id, _)| *id).collect();
+        due.into_iter().for_each(|connection| self.close_explained(connection));
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        earliest(self.machine.poll_timeout(), self.forgotten_at())
+        let explained = self.attempts.values().filter_map(|attempt| attempt.awaits_turn).min();
+        earliest(earliest(self.machine.poll_timeout(), explained), self.forgotten_at())
     }
 
     /// The time at which the negotiation is forgotten; none while something is under way.
@@ -307,22 +316,34 @@ impl PeerNegotiation {
                 self.outputs.push_back(NegotiationOutput::AddCandidates { peer, connection, candidates });
             }
             Action::Send(contents) => self.send(contents),
-            Action::Abandon { connection_id, reason } => self.abandon(connection_id, reason),
+            Action::Abandon { connection_id, reason } => self.abandon(connection_id, reason, now),
         }
     }
 
     fn make(&mut self, connection: ConnectionId, epoch: Option<u64>, offer: Option<SignedDescription>) {
-        let attempt =
-            AttemptState { epoch, session_closed: false, failure: None, turn_refusal: None, abandoned: None };
+        let attempt = AttemptState {
+            epoch,
+            session_closed: false,
+            failure: None,
+            turn_refusal: None,
+            abandoned: None,
+            awaits_turn: None,
+        };
         self.attempts.insert(connection, attempt);
         self.outputs.push_back(NegotiationOutput::Make { peer: self.peer, connection, offer });
     }
 
-    fn abandon(&mut self, connection: ConnectionId, reason: AbandonReason) {
+    fn abandon(&mut self, connection: ConnectionId, reason: AbandonReason, now: Instant) {
         match self.attempts.get_mut(&connection) {
             Some(attempt) => {
                 attempt.abandoned = Some(reason);
-                self.close(connection);
+                let unexplained = attempt.failure.is_none() && attempt.turn_refusal.is_none();
+                if self.config.relay_only && unexplained && reason == AbandonReason::Remote(ByeReason::Failed)
+                {
+                    attempt.awaits_turn = Some(now + TURN_VERDICT);
+                } else {
+                    self.close(connection);
+                }
             }
             // The question before the first attempt has no answer.
             None if reason == AbandonReason::TimedOut && self.machine.current().is_none() => {
@@ -358,6 +379,14 @@ impl PeerNegotiation {
 
     fn send(&mut self, contents: Contents) {
         self.outputs.push_back(NegotiationOutput::Send { peer: self.peer, contents });
+    }
+
+    /// Closes an attempt that was given up and waited for the reason.
+    fn close_explained(&mut self, connection: ConnectionId) {
+        let waits = self.attempts.get_mut(&connection).and_then(|attempt| attempt.awaits_turn.take());
+        if waits.is_some() {
+            self.close(connection);
+        }
     }
 
     fn close(&mut self, connection: ConnectionId) {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::limits::{ENVELOPE_BURST, ENVELOPES_PER_SECOND, MAX_UNOPENED_ENVELOPES};
 use crate::signaling::{Body, ByeReason};
-use crate::timing::{NEGOTIATION_IDLE, WEBRTC_ESTABLISHMENT};
+use crate::timing::{NEGOTIATION_IDLE, TURN_VERDICT, WEBRTC_ESTABLISHMENT};
 use NegotiationOutput::{
     AddCandidates, Apply, Close, Concluded, Handshake, Make, Open, RenewCredentials, Send,
 };
@@ -394,6 +394,27 @@ fn a_refusal_of_turn_explains_a_failure_where_there_is_nothing_but_turn() {
         device.outputs();
         assert_eq!(device.closed(connection, None), [concluded([1], failed(why))]);
     }
+}
+
+#[test]
+fn a_peer_that_gives_up_first_does_not_hide_the_refusal_of_turn() {
+    let hidden = NegotiationConfig { relay_only: true, ..CONFIG };
+    let mut device = Device::with(hidden);
+    let connection = device.connected(1);
+    device.outputs();
+    assert_eq!(device.receive(PEER, bye(connection)), [], "its own server has not answered");
+    device.machine.handle_turn_refusal(PEER, connection, 486, "full".into());
+    assert_eq!(device.outputs(), [close(connection)]);
+    assert_eq!(device.closed(connection, None), [concluded([1], failed("full"))]);
+    // Without an answer it waits for a moment.
+    let mut device = Device::with(hidden);
+    let connection = device.connected(1);
+    device.outputs();
+    device.receive(PEER, bye(connection));
+    assert_eq!(device.machine.poll_timeout(), Some(NOW + TURN_VERDICT));
+    device.machine.handle_timeout(NOW + TURN_VERDICT);
+    assert_eq!(device.outputs(), [close(connection)]);
+    assert_eq!(device.closed(connection, None), [concluded([1], failed("the other device gave up: Failed"))]);
 }
 
 #[test]
