@@ -1,14 +1,13 @@
 //! Two negotiations and everything a relay and two networks can do to what they say, in virtual time, from a seed.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::limits::MAX_CANDIDATES;
 use peers_proto::signaling::{Action, Body, Contents, Negotiation};
-use peers_proto::time::Instant;
 
-use crate::random::Random;
+use crate::schedule::Schedule;
 
 enum Event {
     Dial(usize),
@@ -60,11 +59,8 @@ struct Faults {
 }
 
 struct World {
-    random: Random,
+    schedule: Schedule<Event>,
     faults: Faults,
-    now: Instant,
-    order: u64,
-    events: BTreeMap<(Instant, u64), Event>,
     instances: [u64; 2],
     machines: [Negotiation; 2],
     pcs: [HashMap<ConnectionId, PeerConnection>; 2],
@@ -87,11 +83,8 @@ impl World {
     fn new(seed: u64, faults: Faults) -> Self {
         let instances = [40, 41];
         Self {
-            random: Random::new(seed),
+            schedule: Schedule::new(seed),
             faults,
-            now: Instant::from_micros(1),
-            order: 0,
-            events: BTreeMap::new(),
             instances,
             machines: [0, 1].map(|side| negotiation(side, instances[side])),
             pcs: Default::default(),
@@ -101,20 +94,9 @@ impl World {
         }
     }
 
-    fn at(&mut self, delay: Duration, event: Event) {
-        self.order += 1;
-        self.events.insert((self.now + delay, self.order), event);
-    }
-
-    fn soon(&mut self, max_millis: u64, event: Event) {
-        let delay = self.random.delay(Duration::from_millis(max_millis));
-        self.at(delay, event);
-    }
-
     fn run(&mut self) {
         for _ in 0..100_000 {
-            let Some(((at, _), event)) = self.events.pop_first() else { return };
-            self.now = at;
+            let Some(event) = self.schedule.next() else { return };
             self.handle(event);
             for side in 0..2 {
                 self.act(side);
@@ -124,7 +106,7 @@ impl World {
     }
 
     fn handle(&mut self, event: Event) {
-        let now = self.now;
+        let now = self.schedule.now;
         match event {
             Event::Dial(side) => {
                 self.dials += 1;
@@ -144,17 +126,17 @@ impl World {
                 self.machines[side].handle_local_description(id, "sdp".into(), [side as u8; 32], now);
             }
             Event::Gathered(side, id) => {
-                let count = self.random.below(4) as usize;
+                let count = self.schedule.random.below(4) as usize;
                 self.machines[side].handle_local_candidates(id, vec!["candidate".to_owned(); count], now);
             }
             Event::Meets(id) => {
-                let fails = self.random.percent(self.faults.failures);
+                let fails = self.schedule.random.percent(self.faults.failures);
                 let ready = |pc: &PeerConnection| pc.open && pc.described && pc.remote_description;
                 let both = (0..2).all(|side| self.pcs[side].get(&id).is_some_and(ready));
                 for side in 0..2 {
                     if both && !fails {
                         self.pcs[side].get_mut(&id).unwrap().met = true;
-                        self.soon(1000, Event::Connected(side, id));
+                        self.schedule.soon(1000, Event::Connected(side, id));
                     } else if both {
                         self.close(side, id);
                     }
@@ -176,20 +158,20 @@ impl World {
             Event::Restart(side) => self.restart(side),
             Event::Replay(side) => {
                 for contents in self.archive[side].clone() {
-                    let delay = self.random.delay(self.faults.max_delay);
-                    self.at(delay, Event::Arrives(side, contents));
+                    let delay = self.schedule.random.delay(self.faults.max_delay);
+                    self.schedule.at(delay, Event::Arrives(side, contents));
                 }
             }
         }
     }
 
     fn restart(&mut self, side: usize) {
-        self.instances[side] = self.random.next();
+        self.instances[side] = self.schedule.random.next();
         self.machines[side] = negotiation(side, self.instances[side]);
-        self.events.retain(|_, event| !event.ends_with(side));
+        self.schedule.retain(|event| !event.ends_with(side));
         for (id, pc) in std::mem::take(&mut self.pcs[side]) {
             if pc.open && pc.met {
-                self.soon(2000, Event::Closed(1 - side, id));
+                self.schedule.soon(2000, Event::Closed(1 - side, id));
             }
         }
     }
@@ -197,7 +179,7 @@ impl World {
     /// The transport of `id` fails or is closed at `side`. Of an attempt under way the machine says what to do.
     fn close(&mut self, side: usize, id: ConnectionId) {
         let under_way = self.machines[side].current() == Some(id);
-        let now = self.now;
+        let now = self.schedule.now;
         self.machines[side].handle_closed(id, now);
         if !under_way {
             self.drop_pc(side, id);
@@ -209,7 +191,7 @@ impl World {
         // The other process may be no more, and its peer connections with it.
         let Some(pc) = self.pcs[side].get_mut(&id) else { return };
         if std::mem::replace(&mut pc.open, false) && pc.met {
-            self.soon(2000, Event::Closed(1 - side, id));
+            self.schedule.soon(2000, Event::Closed(1 - side, id));
         }
     }
 
@@ -218,7 +200,7 @@ impl World {
             match action {
                 Action::Dial => {
                     self.dials += 1;
-                    self.machines[side].dial(ConnectionId::from_bytes([self.dials; 16]), self.now);
+                    self.machines[side].dial(ConnectionId::from_bytes([self.dials; 16]), self.schedule.now);
                 }
                 Action::CreateOffer { connection_id } => self.create(side, connection_id, true),
                 Action::CreateAnswer { connection_id, fingerprint, .. } => {
@@ -232,7 +214,7 @@ impl World {
                     let pc = self.pcs[side].get_mut(&connection_id).unwrap();
                     assert!(pc.open && pc.initiator && !pc.remote_description);
                     pc.remote_description = true;
-                    self.soon(500, Event::Meets(connection_id));
+                    self.schedule.soon(500, Event::Meets(connection_id));
                 }
                 Action::AddCandidates { connection_id, candidates } => {
                     let pc = self.pcs[side].get_mut(&connection_id).unwrap();
@@ -251,7 +233,7 @@ impl World {
             }
         }
         if let Some(at) = self.machines[side].poll_timeout() {
-            self.at(at - self.now, Event::Timeout(side));
+            self.schedule.at(at - self.schedule.now, Event::Timeout(side));
         }
     }
 
@@ -259,9 +241,9 @@ impl World {
         let pc =
             PeerConnection { open: true, initiator, remote_description: !initiator, ..Default::default() };
         assert!(self.pcs[side].insert(id, pc).is_none(), "one peer connection per attempt");
-        self.soon(300, Event::Described(side, id));
+        self.schedule.soon(300, Event::Described(side, id));
         for _ in 0..3 {
-            self.soon(1000, Event::Gathered(side, id));
+            self.schedule.soon(1000, Event::Gathered(side, id));
         }
     }
 
@@ -272,13 +254,13 @@ impl World {
             self.offered.insert((contents.connection_id, to));
         }
         self.archive[1 - side].push(contents.clone());
-        if self.random.percent(self.faults.loss) {
+        if self.schedule.random.percent(self.faults.loss) {
             return;
         }
         loop {
-            let delay = self.random.delay(self.faults.max_delay);
-            self.at(delay, Event::Arrives(1 - side, contents.clone()));
-            if !self.random.percent(self.faults.duplicates) {
+            let delay = self.schedule.random.delay(self.faults.max_delay);
+            self.schedule.at(delay, Event::Arrives(1 - side, contents.clone()));
+            if !self.schedule.random.percent(self.faults.duplicates) {
                 return;
             }
         }
@@ -307,9 +289,10 @@ fn both_ends_agree_on_one_connection_whatever_is_delayed_reordered_and_repeated(
         let mut world = World::new(seed, faults);
         // One dials, or both at once, or both some time after each other, or again.
         for side in 0..2 {
-            let dials = if side == 0 { 1 + world.random.below(2) } else { world.random.below(3) };
+            let dials =
+                if side == 0 { 1 + world.schedule.random.below(2) } else { world.schedule.random.below(3) };
             for _ in 0..dials {
-                world.soon(3000, Event::Dial(side));
+                world.schedule.soon(3000, Event::Dial(side));
             }
         }
         world.run();
@@ -324,8 +307,8 @@ fn both_ends_dialing_at_the_same_instant_agree() {
         let faults =
             Faults { max_delay, duplicates: 10, loss: 0, hang_ups: false, outages: false, failures: 0 };
         let mut world = World::new(seed, faults);
-        world.at(Duration::ZERO, Event::Dial(0));
-        world.at(Duration::ZERO, Event::Dial(1));
+        world.schedule.at(Duration::ZERO, Event::Dial(0));
+        world.schedule.at(Duration::ZERO, Event::Dial(1));
         world.run();
         assert!(world.outcome(seed).is_some(), "seed {seed}: no connection");
     }
@@ -340,17 +323,17 @@ fn both_ends_agree_or_both_fail_when_messages_are_lost_and_everything_else_break
             Faults { max_delay, duplicates: 30, loss: 15, hang_ups: true, outages: true, failures: 20 };
         let mut world = World::new(seed, faults);
         for side in 0..2 {
-            for _ in 0..world.random.below(4) {
-                world.soon(40_000, Event::Dial(side));
+            for _ in 0..world.schedule.random.below(4) {
+                world.schedule.soon(40_000, Event::Dial(side));
             }
-            if world.faults.hang_ups && world.random.percent(30) {
-                world.soon(40_000, Event::HangUp(side));
+            if world.faults.hang_ups && world.schedule.random.percent(30) {
+                world.schedule.soon(40_000, Event::HangUp(side));
             }
-            if world.faults.outages && world.random.percent(50) {
-                let down = world.random.delay(Duration::from_secs(40));
-                let back = world.random.delay(Duration::from_secs(30));
-                world.at(down, Event::Signaling(side, false));
-                world.at(down + back, Event::Signaling(side, true));
+            if world.faults.outages && world.schedule.random.percent(50) {
+                let down = world.schedule.random.delay(Duration::from_secs(40));
+                let back = world.schedule.random.delay(Duration::from_secs(30));
+                world.schedule.at(down, Event::Signaling(side, false));
+                world.schedule.at(down + back, Event::Signaling(side, true));
             }
         }
         world.run();
@@ -374,21 +357,21 @@ fn a_restarted_device_answers_nothing_old_and_the_next_dial_connects() {
         };
         let mut world = World::new(seed, faults);
         for side in 0..2 {
-            for _ in 0..world.random.below(4) {
-                world.soon(40_000, Event::Dial(side));
+            for _ in 0..world.schedule.random.below(4) {
+                world.schedule.soon(40_000, Event::Dial(side));
             }
-            for _ in 0..world.random.below(3) {
-                world.soon(40_000, Event::Restart(side));
+            for _ in 0..world.schedule.random.below(3) {
+                world.schedule.soon(40_000, Event::Restart(side));
             }
-            for _ in 0..world.random.below(3) {
-                world.soon(60_000, Event::Replay(side));
+            for _ in 0..world.schedule.random.below(3) {
+                world.schedule.soon(60_000, Event::Replay(side));
             }
         }
         world.run();
         connected += u32::from(world.outcome(seed).is_some());
         // Nothing old is under way any more, whatever each end takes for the other's instance.
         (world.faults.loss, world.faults.failures) = (0, 0);
-        world.at(Duration::from_secs(10), Event::Dial(seed as usize % 2));
+        world.schedule.at(Duration::from_secs(10), Event::Dial(seed as usize % 2));
         world.run();
         assert!(world.outcome(seed).is_some(), "seed {seed}: the next dial does not connect");
     }
@@ -408,7 +391,7 @@ fn the_first_offer_between_two_instances_costs_one_round_trip_more_and_no_other_
     let mut world = World::new(1, faults);
     let offers = |world: &mut World, side: usize| {
         let before = world.archive[1 - side].len();
-        world.at(Duration::ZERO, Event::Dial(side));
+        world.schedule.at(Duration::ZERO, Event::Dial(side));
         world.run();
         assert!(world.outcome(1).is_some());
         let sent = &world.archive[1 - side][before..];

@@ -10,10 +10,9 @@ use peers_proto::engine::negotiations::{
 };
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::signaling::Contents;
-use peers_proto::time::Instant;
 use peers_proto::trust::TrustLevel;
 
-use crate::random::Random;
+use crate::schedule::Schedule;
 
 /// The faults of a world, in percent where nothing else is said.
 #[derive(Clone, Copy)]
@@ -116,11 +115,8 @@ struct Device {
 }
 
 struct World {
-    random: Random,
+    schedule: Schedule<Event>,
     faults: Faults,
-    now: Instant,
-    order: u64,
-    events: BTreeMap<(Instant, u64), Event>,
     devices: [Device; 2],
     sessions: u64,
     dialed: u64,
@@ -146,11 +142,8 @@ impl World {
             }
         };
         Self {
-            random: Random::new(seed),
+            schedule: Schedule::new(seed),
             faults,
-            now: Instant::from_micros(1),
-            order: 0,
-            events: BTreeMap::new(),
             devices: [device(0), device(1)],
             sessions: 0,
             dialed: 0,
@@ -163,24 +156,14 @@ impl World {
     fn random(seed: u64, faults: Faults) -> Self {
         let mut world = Self::new(seed, faults);
         for side in 0..2 {
-            for _ in 0..world.random.below(5) {
-                world.soon(60_000, Event::Dial(side));
+            for _ in 0..world.schedule.random.below(5) {
+                world.schedule.soon(60_000, Event::Dial(side));
             }
-            for _ in 0..world.random.below(4) {
-                world.soon(60_000, Event::Close(side));
+            for _ in 0..world.schedule.random.below(4) {
+                world.schedule.soon(60_000, Event::Close(side));
             }
         }
         world
-    }
-
-    fn at(&mut self, delay: Duration, event: Event) {
-        self.order += 1;
-        self.events.insert((self.now + delay, self.order), event);
-    }
-
-    fn soon(&mut self, max_millis: u64, event: Event) {
-        let delay = self.random.delay(Duration::from_millis(max_millis));
-        self.at(delay, event);
     }
 
     fn violate(&mut self, violation: Violation) {
@@ -189,9 +172,8 @@ impl World {
 
     /// Runs until nothing happens any more.
     fn run(&mut self) -> Result<(), Violation> {
-        while let Some(((at, _), event)) = self.events.pop_first() {
-            assert!(self.order < 100_000, "the machines never come to rest");
-            self.now = at;
+        while let Some(event) = self.schedule.next() {
+            assert!(self.schedule.order < 100_000, "the machines never come to rest");
             self.handle(event);
             for side in 0..2 {
                 self.act(side);
@@ -213,7 +195,7 @@ impl World {
     }
 
     fn handle(&mut self, event: Event) {
-        let now = self.now;
+        let now = self.schedule.now;
         match event {
             Event::Dial(side) => {
                 self.dialed += 1;
@@ -221,8 +203,8 @@ impl World {
                 let epoch = device.epoch;
                 device.dials.insert(dial, Dial { epoch, concluded: None, cancelled: false });
                 device.machine.dial(id(1 - side), dial, epoch, now);
-                if self.random.percent(10) {
-                    self.soon(20_000, Event::Cancel(side, dial));
+                if self.schedule.random.percent(10) {
+                    self.schedule.soon(20_000, Event::Cancel(side, dial));
                 }
             }
             Event::Cancel(side, dial) => {
@@ -237,8 +219,8 @@ impl World {
             Event::Close(side) => {
                 if let Some(session) = self.devices[side].session {
                     self.end_session(side, true);
-                    let delay = self.random.delay(self.faults.max_delay);
-                    self.at(delay, Event::SessionEnds(1 - side, session));
+                    let delay = self.schedule.random.delay(self.faults.max_delay);
+                    self.schedule.at(delay, Event::SessionEnds(1 - side, session));
                 }
             }
             Event::SessionEnds(side, session) if self.devices[side].session == Some(session) => {
@@ -251,7 +233,7 @@ impl World {
                 machine.handle_sealed(id(1 - side), connection, at.to_string(), TrustLevel::Trusted, now);
             }
             Event::Opened(side, at) => {
-                let altered = self.random.percent(self.faults.altered);
+                let altered = self.schedule.random.percent(self.faults.altered);
                 let opened = if altered { Err("altered".to_owned()) } else { Ok(self.sent[at].clone()) };
                 self.devices[side].machine.handle_opened(id(1 - side), opened, true, now);
             }
@@ -292,7 +274,7 @@ impl World {
         let device = &mut self.devices[side];
         (device.session, device.epoch) = (None, device.epoch + 1);
         if !self.faults.silent_closes {
-            device.machine.session_closes(id(1 - side), own, self.now);
+            device.machine.session_closes(id(1 - side), own, self.schedule.now);
         }
     }
 
@@ -302,7 +284,7 @@ impl World {
     }
 
     fn meet(&mut self, connection: ConnectionId) {
-        let fails = self.random.percent(self.faults.failures);
+        let fails = self.schedule.random.percent(self.faults.failures);
         let ready = |pc: &mut PeerConnection| pc.described && pc.remote_description && !pc.met;
         if !(0..2).all(|side| self.pc(side, connection).is_some_and(ready)) {
             return;
@@ -313,7 +295,7 @@ impl World {
             }
             let then =
                 if fails { Event::Fails(side, connection) } else { Event::Connected(side, connection) };
-            self.soon(1000, then);
+            self.schedule.soon(1000, then);
         }
     }
 
@@ -344,7 +326,7 @@ impl World {
                 false => Err(NegotiationError::Failed("the session changed while connecting".into())),
             };
             let waiting = self.waiting(side);
-            self.devices[side].machine.handle_settled(id(1 - side), connection, outcome, self.now);
+            self.devices[side].machine.handle_settled(id(1 - side), connection, outcome, self.schedule.now);
             self.act(side);
             let device = &self.devices[side];
             let passed =
@@ -365,20 +347,22 @@ impl World {
             self.perform(side, output);
         }
         if let Some(at) = self.devices[side].machine.poll_timeout() {
-            self.at(at - self.now, Event::Timeout(side));
+            self.schedule.at(at - self.schedule.now, Event::Timeout(side));
         }
     }
 
     fn perform(&mut self, side: usize, output: Output) {
         let peer = 1 - side;
         match output {
-            Output::Open { sealed, .. } => self.soon(50, Event::Opened(side, sealed.parse().unwrap())),
+            Output::Open { sealed, .. } => {
+                self.schedule.soon(50, Event::Opened(side, sealed.parse().unwrap()))
+            }
             Output::Make { connection, offer, .. } => self.make(side, connection, offer.as_ref()),
             Output::Apply { connection, answer, .. } => {
                 assert_eq!(answer.fingerprint, [peer as u8; 32]);
                 if let Some(pc) = self.pc(side, connection) {
                     pc.remote_description = true;
-                    self.soon(500, Event::Meets(connection));
+                    self.schedule.soon(500, Event::Meets(connection));
                 }
             }
             Output::AddCandidates { connection, .. } => {
@@ -387,7 +371,7 @@ impl World {
             Output::Handshake { connection, epoch, .. } => {
                 if let Some(pc) = self.pc(side, connection) {
                     (pc.shakes_hands, pc.dialed) = (true, epoch);
-                    self.soon(300, Event::Settles(connection));
+                    self.schedule.soon(300, Event::Settles(connection));
                 }
             }
             Output::Close { connection, .. } => {
@@ -397,17 +381,17 @@ impl World {
                 } else if pc.end == End::Open {
                     pc.end = End::Closed;
                     if pc.met {
-                        self.soon(2000, Event::Fails(peer, connection));
+                        self.schedule.soon(2000, Event::Fails(peer, connection));
                     }
                 }
-                self.soon(50, Event::Closed(side, connection));
+                self.schedule.soon(50, Event::Closed(side, connection));
             }
             Output::Send { contents, .. } => {
                 self.sent.push(contents);
-                while !self.random.percent(self.faults.loss) {
-                    let delay = self.random.delay(self.faults.max_delay);
-                    self.at(delay, Event::Arrives(peer, self.sent.len() - 1));
-                    if !self.random.percent(self.faults.duplicates) {
+                while !self.schedule.random.percent(self.faults.loss) {
+                    let delay = self.schedule.random.delay(self.faults.max_delay);
+                    self.schedule.at(delay, Event::Arrives(peer, self.sent.len() - 1));
+                    if !self.schedule.random.percent(self.faults.duplicates) {
                         break;
                     }
                 }
@@ -435,8 +419,8 @@ impl World {
             closed: false,
         };
         assert!(device.pcs.insert(connection, pc).is_none(), "one peer connection for an attempt");
-        self.soon(300, Event::Made(side, connection));
-        self.soon(1000, Event::Gathered(side, connection));
+        self.schedule.soon(300, Event::Made(side, connection));
+        self.schedule.soon(1000, Event::Gathered(side, connection));
     }
 
     fn conclude(&mut self, side: usize, dial: DialId, outcome: &Result<(), NegotiationError>) {
@@ -462,7 +446,7 @@ impl World {
         self.faults = Faults { loss: 0, altered: 0, failures: 0, ..self.faults };
         // Envelopes pass on time.
         self.faults.max_delay = Duration::from_secs(1);
-        self.at(Duration::from_secs(1), Event::Dial(side));
+        self.schedule.at(Duration::from_secs(1), Event::Dial(side));
         self.run()?;
         let last = &self.devices[side].dials[&DialId(self.dialed)];
         if last.cancelled || last.concluded == Some(Ok(())) { Ok(()) } else { Err(Violation::NotConnected) }
@@ -490,8 +474,8 @@ fn both_devices_dialing_at_once_share_one_connection_and_both_dials_are_conclude
         let faults =
             Faults { loss: 0, altered: 0, failures: 0, max_delay: Duration::from_millis(300), ..ROUGH };
         let mut world = World::new(seed, faults);
-        world.at(Duration::ZERO, Event::Dial(0));
-        world.at(Duration::ZERO, Event::Dial(1));
+        world.schedule.at(Duration::ZERO, Event::Dial(0));
+        world.schedule.at(Duration::ZERO, Event::Dial(1));
         assert_eq!(world.run(), Ok(()), "seed {seed}");
         for device in &world.devices {
             assert!(

@@ -5,3 +5,4 @@
 mod attempts;
 mod devices;
 mod random;
+mod schedule;
