@@ -1,6 +1,6 @@
 //! Pseudo-random numbers from a seed, for jitter and names that need not be secret.
 
-/// SplitMix64: every number of its period of 2^64 comes once.
+/// SplitMix64 (Steele, Lea, Flood 2014): every number of its period of 2^64 comes once.
 #[derive(Debug, Clone)]
 pub struct SplitMix(u64);
 
