@@ -29,7 +29,7 @@ pub use message::Message;
 pub use stream::{BulkMark, InboundStream, RecvStream, SendStream};
 
 pub(crate) use call::Handlers;
-pub(crate) use driver::{Driver, NewPath, Notice};
+pub(crate) use driver::{Driver, NewPath};
 
 pub(crate) use shared::{PeerInfo, Shared};
 

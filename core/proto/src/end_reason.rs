@@ -36,12 +36,12 @@ impl EndReason {
         }
     }
 
-    /// Whether one of the two devices decided it. Any other session was lost, and is wanted back.
+    /// True if one of the two devices decided it. Any other session was lost, and is wanted back.
     pub fn is_close(self) -> bool {
         matches!(self, Self::Closed | Self::Evicted | Self::ClosedByPeer)
     }
 
-    /// Whether this device decided it.
+    /// True if this device decided it.
     pub fn is_local(self) -> bool {
         matches!(self, Self::Closed | Self::Evicted)
     }

@@ -60,7 +60,7 @@ pub enum SessionChange {
     Path(Route),
     /// No path is left.
     Down,
-    /// Whether the session can be used has changed.
+    /// The status has changed.
     Status(Status),
     /// The quality of its path has changed.
     Quality(Quality),
@@ -73,7 +73,7 @@ pub enum SessionChange {
 /// A session's state at the moment of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionState {
-    /// Whether it can be used.
+    /// The status.
     pub status: Status,
     /// The route of its path.
     pub route: Option<Route>,
@@ -86,7 +86,7 @@ pub enum AppEvent {
     Connected(Route),
     /// Another kind of path carries it, or none.
     Path(Option<Route>),
-    /// Whether it can be used has changed.
+    /// The status has changed.
     Status(Status),
     /// The quality of its path has changed.
     Quality(Quality),
@@ -181,7 +181,7 @@ impl Engine {
         self.follow_dialer();
     }
 
-    /// Whether a TURN server is known, without which a device that hides its addresses has no WebRTC.
+    /// Sets whether a TURN server is known, without which a device that hides its addresses has no WebRTC.
     pub fn set_turn(&mut self, known: bool, now: Instant) {
         if std::mem::replace(&mut self.ways.turn, known) == known {
             return;
@@ -217,7 +217,7 @@ impl Engine {
         Some(self.peers.live_of(device)?.id)
     }
 
-    /// Whether an offer of this device is worth an answer. It is not while its session works through a relay and WebRTC leads to
+    /// True if an offer of this device is worth an answer. It is not while its session works through a relay and WebRTC leads to
     /// nothing better. On any other path an offer is answered, because the peer may know first that the path is gone.
     pub fn takes_offers(&self, device: DeviceId) -> bool {
         let relayed = self.peers.live_of(device).and_then(|live| {
@@ -236,13 +236,11 @@ impl Engine {
         state: SessionState,
         now: Instant,
     ) {
-        if let SessionChange::Ending(reason) = change {
+        match change {
             // A session that was lost is wanted back: what is under way may be what replaces it.
-            if reason.is_close() {
+            SessionChange::Ending(reason) if reason.is_close() => {
                 self.outputs.push_back(Output::Closing(device, reason.is_local()));
             }
-        }
-        match change {
             SessionChange::Status(status) => self.follow_suspension(session, status),
             SessionChange::Ended(_) => self.follow_suspension(session, Status::Down),
             _ => {}

@@ -52,7 +52,7 @@ enum LastFrame {
     Away(Duration),
 }
 
-/// What follows for a session's driver.
+/// An event for a session's driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MultipathEvent {
     /// This path carries the session from now on.
@@ -202,7 +202,7 @@ impl Multipath {
         Transmit::Frame(frame)
     }
 
-    /// Whether the path closes once its last frame has left.
+    /// True if the path closes once its last frame has left.
     pub fn is_closing(&self, id: PathId) -> bool {
         self.last.contains_key(&id)
     }
@@ -221,7 +221,7 @@ impl Multipath {
         self.update(now);
     }
 
-    /// Whether data costs money on the network: then idle paths are asked half as often.
+    /// Sets whether data costs money on the network: then idle paths are asked half as often.
     pub fn set_metered(&mut self, metered: bool) {
         self.paths.set_metered(metered);
     }
@@ -266,12 +266,12 @@ impl Multipath {
 
     // ---- what follows ----
 
-    /// What follows.
+    /// The next event.
     pub fn poll_event(&mut self) -> Option<MultipathEvent> {
         self.events.pop_front()
     }
 
-    /// Whether [`Multipath::poll_event`] has something.
+    /// True if [`Multipath::poll_event`] has something.
     pub fn has_event(&self) -> bool {
         !self.events.is_empty()
     }
@@ -294,12 +294,12 @@ impl Multipath {
         self.paths.route()
     }
 
-    /// Whether the session can be used.
+    /// The status of the session.
     pub fn status(&self) -> Status {
         self.paths.status()
     }
 
-    /// What is known about the path that carries the session.
+    /// Measurements of the path that carries the session.
     pub fn info(&self, now: Instant) -> Option<PathInfo> {
         self.paths.info(now)
     }

@@ -213,7 +213,7 @@ impl Device {
         }
     }
 
-    /// Whether it has a session with a peer that does not end.
+    /// True if it has a session with a peer that does not end.
     pub(crate) fn has_session(&self, peer: usize) -> bool {
         self.live(peer).is_some()
     }
@@ -327,8 +327,7 @@ impl Device {
             route: end.route,
         };
         let used = |live: &Live| (device_id(live.peer), live.multipath.used());
-        let used: Vec<_> = self.sessions.values().map(used).collect();
-        let join = self.engine.establish(connection, &used, now);
+        let join = self.engine.establish(connection, || self.sessions.values().map(used).collect(), now);
         self.successor = join.map(|_| theirs.epoch);
         let Some(join) = join else {
             self.close(pipe, world);
@@ -516,7 +515,7 @@ impl Device {
         self.sessions.get(&self.engine.session(device_id(peer))?).filter(|live| live.ends_at.is_none())
     }
 
-    /// Whether it has as many sessions as a device may have.
+    /// True if it has as many sessions as a device may have.
     pub(crate) fn is_full(&self) -> bool {
         self.lives().count() >= MAX_CONNECTIONS
     }

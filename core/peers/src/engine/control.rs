@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::Engine;
 use crate::event::Event;
 use crate::random;
-use crate::session::{Driver, NewPath, Notice, PeerInfo, Session, Shared};
+use crate::session::{Driver, NewPath, PeerInfo, Session, Shared};
 use crate::transport::Transport;
 
 /// Paths that may wait for a session's driver; a driver that is this far behind does not need more.
@@ -100,6 +100,12 @@ impl Inner {
     fn session(&self, device: DeviceId) -> Option<&Entry> {
         self.sessions.get(&self.control.session(device)?)
     }
+
+    fn end(&self, session: SessionId, reason: EndReason) {
+        if let Some(entry) = self.sessions.get(&session) {
+            entry.session.shared.end(reason.into());
+        }
+    }
 }
 
 impl Engine {
@@ -169,17 +175,15 @@ impl Engine {
             self.spawn(async move { transport.sink.close().await });
             return None;
         }
-        let used: Vec<_> = inner
-            .sessions
-            .values()
-            .map(|entry| (entry.session.device(), entry.session.shared.used()))
-            .collect();
         let (groups, route) = (self.common_groups(device, level), transport.route);
-        let connection = ReadyConnection { device, user, level, groups, ours, theirs, dialed, route };
-        let join = inner.control.establish(connection, &used, self.clock.now());
+        let connection =
+            ReadyConnection { device, user, level, groups: groups.clone(), ours, theirs, dialed, route };
+        let Inner { control, sessions, .. } = &mut *inner;
+        let used = |entry: &Entry| (entry.session.device(), entry.session.shared.used());
+        let join = control.establish(connection, || sessions.values().map(used).collect(), self.clock.now());
         if let Some(Join { session, is_new: true, .. }) = join {
             let state = (inner.control.app_state(), inner.control.is_metered());
-            let entry = self.begin(session, &established, level, state);
+            let entry = self.begin(session, &established, level, groups, state);
             inner.sessions.insert(session, entry);
         }
         self.perform(&mut inner);
@@ -242,6 +246,7 @@ impl Engine {
         id: SessionId,
         established: &Established,
         level: TrustLevel,
+        groups: HashSet<GroupId>,
         (app, metered): (AppState, bool),
     ) -> Entry {
         let certificate = &established.certificate;
@@ -253,7 +258,7 @@ impl Engine {
         let machine = Machine::new(SessionConfig {
             local: self.device_id(),
             remote: peer.device,
-            groups: self.common_groups(peer.device, level),
+            groups,
             ungrouped: allows(level, Capability::Messages),
             budget: self.controlled.budget.clone(),
         });
@@ -266,9 +271,9 @@ impl Engine {
         self.set_cost(&shared, metered);
         let (tx, rx) = mpsc::channel(PATHS);
         let (engine, this) = (self.clone(), Arc::downgrade(&shared));
-        let notify = Box::new(move |notice| {
+        let notify = Box::new(move |change| {
             if let Some(shared) = this.upgrade() {
-                engine.handle_notice(id, &shared, notice);
+                engine.handle_change(id, &shared, change);
             }
         });
         let driver = Driver::new(shared.clone(), notify, rx);
@@ -277,19 +282,8 @@ impl Engine {
         Entry { session: Session { shared }, paths: tx }
     }
 
-    fn handle_notice(self: &Arc<Self>, id: SessionId, shared: &Shared, notice: Notice) {
+    fn handle_change(self: &Arc<Self>, id: SessionId, shared: &Shared, change: SessionChange) {
         let device = shared.peer.device;
-        let change = match notice {
-            Notice::Path(route) => SessionChange::Path(route),
-            Notice::Down(reason) => {
-                tracing::info!(%device, %reason, "path lost");
-                SessionChange::Down
-            }
-            Notice::Status(status) => SessionChange::Status(status),
-            Notice::Quality(quality) => SessionChange::Quality(quality),
-            Notice::Ending(reason) => SessionChange::Ending(reason),
-            Notice::Ended(reason) => SessionChange::Ended(reason),
-        };
         let state =
             shared.inspect(|s| SessionState { status: s.multipath.status(), route: s.multipath.route() });
         self.control(|control, now| control.handle_session(id, device, change, state, now));
@@ -311,16 +305,10 @@ impl Engine {
                     }
                 }
                 Output::Stop(dial) => drop(inner.dials.remove(&dial).inspect(CancellationToken::cancel)),
-                Output::End(session, reason) => {
-                    if let Some(entry) = inner.sessions.get(&session) {
-                        entry.session.shared.end(reason.into());
-                    }
-                }
+                Output::End(session, reason) => inner.end(session, reason),
                 Output::Evict(session, device, why) => {
                     tracing::info!(%device, %why, "session evicted");
-                    if let Some(entry) = inner.sessions.get(&session) {
-                        entry.session.shared.end(EndReason::Evicted.into());
-                    }
+                    inner.end(session, EndReason::Evicted);
                 }
                 Output::Sessions(input) => {
                     inner.sessions.values().for_each(|entry| self.instruct(&entry.session, input));

@@ -19,7 +19,7 @@ use peers_proto::engine::negotiations::{
     NegotiationConfig, NegotiationError, NegotiationOutput, Negotiations,
 };
 use peers_proto::id::{ConnectionId, DeviceId};
-use peers_proto::signaling::Contents;
+use peers_proto::signaling::{Contents, IceServer};
 use peers_proto::time::Instant;
 use tokio::sync::{Notify, oneshot};
 
@@ -204,7 +204,7 @@ impl Engine {
         if let Err(error) = &opened {
             tracing::info!(device = %from, %error, "envelope refused");
         }
-        let takes_offers = self.takes_offers(from);
+        let takes_offers = self.controlled.takes_offers(from);
         self.with_negotiations(|machine, now| machine.handle_opened(from, opened, takes_offers, now));
     }
 
@@ -241,21 +241,19 @@ impl Engine {
         self.prepare_names();
     }
 
-    /// True if this device takes an offer of another one now.
-    pub(in crate::engine) fn takes_offers(&self, device: DeviceId) -> bool {
-        self.controlled.takes_offers(device)
-    }
-
     /// True if a TURN server is known.
     pub(crate) fn knows_turn(&self) -> bool {
-        let named = self.settings.ice_servers.iter().cloned().chain(self.relays.ice_servers());
-        named.into_iter().any(|server| server.urls.iter().any(|url| url.starts_with("turn")))
+        self.ice_servers().any(|server| server.urls.iter().any(|url| url.starts_with("turn")))
+    }
+
+    /// STUN and TURN servers of the settings and of the relays.
+    fn ice_servers(&self) -> impl Iterator<Item = IceServer> {
+        self.settings.ice_servers.iter().cloned().chain(self.relays.ice_servers())
     }
 
     fn webrtc_config(&self) -> WebRtcConfig {
-        let named = self.settings.ice_servers.iter().cloned().chain(self.relays.ice_servers());
         WebRtcConfig {
-            ice_servers: named.collect(),
+            ice_servers: self.ice_servers().collect(),
             names: self.negotiations.names.clone(),
             relay_only: self.settings.relay_only,
             include_loopback: self.settings.loopback,

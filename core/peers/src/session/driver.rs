@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use peers_proto::end_reason::EndReason;
+use peers_proto::engine::SessionChange;
 use peers_proto::multipath::MultipathEvent;
-use peers_proto::path::{PathId, Quality, Route, Status};
+use peers_proto::path::PathId;
 use peers_proto::seal::{Opener, Sealer};
 use peers_proto::time::Instant;
 use tokio::sync::mpsc;
@@ -24,25 +25,8 @@ pub(crate) struct NewPath {
     pub(crate) peer_next: u64,
 }
 
-/// A report of the driver to its client.
-#[derive(Debug)]
-pub(crate) enum Notice {
-    /// The session moved to another path.
-    Path(Route),
-    /// No path is left.
-    Down(CloseReason),
-    /// Whether the session can be used has changed.
-    Status(Status),
-    /// The path in use feels different.
-    Quality(Quality),
-    /// It ends for this reason, and the peer has not been told yet.
-    Ending(EndReason),
-    /// It has ended.
-    Ended(EndReason),
-}
-
 /// The function that takes reports of the driver. It must not block.
-pub(crate) type Notify = Box<dyn Fn(Notice) + Send>;
+pub(crate) type Notify = Box<dyn Fn(SessionChange) + Send>;
 
 /// Owns one session until it has ended: opens and closes its paths as its machine decides.
 pub(crate) struct Driver {
@@ -138,11 +122,12 @@ impl Driver {
             match event {
                 MultipathEvent::Current(_, route) => {
                     self.shared.path.send_replace(Some(route.kind));
-                    (self.notify)(Notice::Path(route));
+                    (self.notify)(SessionChange::Path(route));
                 }
                 MultipathEvent::Down => {
                     self.shared.path.send_replace(None);
-                    (self.notify)(Notice::Down(self.last_end.clone()));
+                    tracing::info!(device = %self.shared.peer.device, reason = %self.last_end, "path lost");
+                    (self.notify)(SessionChange::Down);
                 }
                 MultipathEvent::Ready(id) => self.with(id, PathHandle::wake),
                 MultipathEvent::Dead(id) => {
@@ -151,9 +136,9 @@ impl Driver {
                 }
                 MultipathEvent::Status(status) => {
                     self.shared.status.send_replace(status);
-                    (self.notify)(Notice::Status(status));
+                    (self.notify)(SessionChange::Status(status));
                 }
-                MultipathEvent::Quality(quality) => (self.notify)(Notice::Quality(quality)),
+                MultipathEvent::Quality(quality) => (self.notify)(SessionChange::Quality(quality)),
                 MultipathEvent::Lost => self.end(Ended::no_path(&self.last_end)),
             }
         }
@@ -176,7 +161,7 @@ impl Driver {
             // The peer would take what is left of it for the app's wish.
             return;
         }
-        (self.notify)(Notice::Ending(reason));
+        (self.notify)(SessionChange::Ending(reason));
         let mut answering = self.shared.inspect(|s| std::mem::take(&mut s.answering.tasks));
         answering.shutdown().await;
         self.shared.inspect(|s| s.multipath.close_paths());
@@ -191,7 +176,7 @@ impl Driver {
         let _ = self.shared.clock.timeout(peers_proto::timing::GOODBYE, closed).await;
         self.paths.shutdown().await;
         self.shared.go_down();
-        (self.notify)(Notice::Ended(reason));
+        (self.notify)(SessionChange::Ended(reason));
     }
 }
 

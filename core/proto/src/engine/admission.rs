@@ -61,7 +61,7 @@ struct Met {
     how: How,
 }
 
-/// How it came that a device may reach this one. What says more comes later.
+/// The reason for which a device may reach this one, the weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum How {
     /// Its knock was accepted: it may come and be compared until then, and is not trusted.
@@ -103,7 +103,7 @@ impl TrustBook {
         self.meet(device, How::Knocked(until));
     }
 
-    /// Whether its knock was accepted, and the digits are not compared yet.
+    /// True if its knock was accepted, and the digits are not compared yet.
     pub fn compares(&self, device: DeviceId) -> bool {
         self.met.iter().any(|met| met.device == device && matches!(met.how, How::Knocked(_)))
     }
@@ -151,7 +151,7 @@ impl TrustBook {
         Judgement { level, otherwise, edition: self.edition }
     }
 
-    /// Whether nothing has changed since this judgement.
+    /// True if nothing has changed since this judgement.
     pub fn stands(&self, judgement: Judgement) -> bool {
         self.edition == judgement.edition
     }
@@ -178,7 +178,7 @@ impl TrustBook {
         })
     }
 
-    /// Whether a device presents the keys it is known with.
+    /// Checks that a device presents the keys it is known with.
     ///
     /// # Errors
     /// See [`TrustBook::pin`].

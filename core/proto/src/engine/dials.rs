@@ -135,13 +135,13 @@ impl Engine {
         id
     }
 
-    /// A session with this device was closed: dials that began for it end without an outcome.
+    /// A session with this device was closed: dials that began for it end without an outcome, and the
+    /// requests that waited for them are to be served.
     pub(super) fn stop_closed_dials(&mut self, device: DeviceId) {
         let of_closed = |dial: &Dial| dial.device == device && self.peers.has_closed(device, dial.epoch);
         let stale: Vec<_> =
             self.dials.iter().filter(|(_, dial)| of_closed(dial)).map(|(id, _)| *id).collect();
         stale.into_iter().for_each(|id| self.stop_dial(id));
-        self.serve(device);
     }
 
     /// The network that every dial began on is gone: they end without an outcome.

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use super::{Engine, Output, SessionId};
 use crate::network::{AppState, NetworkChange, NetworkSnapshot};
 use crate::path::Status;
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 use crate::timing::GOODBYE;
 
 /// An instruction to every session.
@@ -27,7 +27,7 @@ pub enum SessionInput {
     },
     /// The app's state.
     AppState(AppState),
-    /// Whether data costs money.
+    /// True if data costs money.
     Metered(bool),
     /// The device is suspended: ask the peer to wait, and close every path.
     Suspend,
@@ -43,7 +43,7 @@ pub enum RelayInput {
         /// Addresses are others now.
         another: bool,
     },
-    /// What was known of it is in doubt until it answers.
+    /// Its state is in doubt until it answers.
     Doubt,
     /// Close it, without a timer.
     Suspend,
@@ -94,14 +94,14 @@ impl Engine {
         self.app
     }
 
-    /// Whether data costs money.
+    /// True if data costs money.
     pub fn is_metered(&self) -> bool {
         self.metered
     }
 
     pub(super) fn network_timeout(&self) -> Option<Instant> {
         let suspension = self.suspension.as_ref().map(|suspension| suspension.until);
-        crate::time::earliest(self.monitor.poll_timeout(), suspension)
+        earliest(self.monitor.poll_timeout(), suspension)
     }
 
     pub(super) fn handle_network_timeout(&mut self, now: Instant) {
@@ -111,9 +111,7 @@ impl Engine {
             self.outputs.push_back(Output::Network(change));
             self.follow_network(change, now);
         }
-        if self.suspension.take_if(|suspension| suspension.until <= now).is_some() {
-            self.close_relays();
-        }
+        self.end_suspension(|suspension| suspension.until <= now);
     }
 
     /// A session has closed its paths, or has ended.
@@ -122,10 +120,7 @@ impl Engine {
         if matches!(status, Status::Away | Status::Down) {
             suspension.waiting.remove(&session);
         }
-        if suspension.waiting.is_empty() {
-            self.suspension = None;
-            self.close_relays();
-        }
+        self.end_suspension(|suspension| suspension.waiting.is_empty());
     }
 
     fn suspend(&mut self, now: Instant) {
@@ -138,16 +133,15 @@ impl Engine {
             .collect();
         self.suspension = Some(Suspension { waiting, until: now + GOODBYE });
         self.outputs.push_back(Output::Sessions(SessionInput::Suspend));
-        if self.suspension.as_ref().is_some_and(|suspension| suspension.waiting.is_empty()) {
-            self.suspension = None;
-            self.close_relays();
-        }
+        self.end_suspension(|suspension| suspension.waiting.is_empty());
     }
 
     /// Sessions send their last frames through relays: those go last.
-    fn close_relays(&mut self) {
-        self.outputs.push_back(Output::Relays(RelayInput::Suspend));
-        self.outputs.push_back(Output::Suspended);
+    fn end_suspension(&mut self, is_done: impl FnOnce(&Suspension) -> bool) {
+        if self.suspension.take_if(|suspension| is_done(suspension)).is_some() {
+            self.outputs.push_back(Output::Relays(RelayInput::Suspend));
+            self.outputs.push_back(Output::Suspended);
+        }
     }
 
     fn resume(&mut self, now: Instant) {
@@ -177,7 +171,6 @@ impl Engine {
         if change != NetworkChange::Lost {
             self.dialer.handle_network_change(another, now);
         }
-        self.follow_dialer();
     }
 
     fn follow_cost(&mut self, now: Instant) {

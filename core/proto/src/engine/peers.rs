@@ -25,7 +25,7 @@ pub struct ReadyConnection {
     pub device: DeviceId,
     /// The peer's owner.
     pub user: UserId,
-    /// How far the peer is trusted at this moment.
+    /// The trust in the peer at this moment.
     pub level: TrustLevel,
     /// The groups that both devices share.
     pub groups: HashSet<GroupId>,
@@ -33,7 +33,7 @@ pub struct ReadyConnection {
     pub ours: Resume,
     /// READY of the peer.
     pub theirs: Resume,
-    /// Whether this device dialed.
+    /// True if this device dialed.
     pub dialed: bool,
     /// The route of the connection.
     pub route: Route,
@@ -46,17 +46,17 @@ pub struct Join {
     pub session: SessionId,
     /// The first frame that the peer expects.
     pub next: u64,
-    /// Whether the session begins with this path.
+    /// True if the session begins with this path.
     pub is_new: bool,
 }
 
-/// What is known about the session with a peer.
+/// The session with a peer.
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) id: SessionId,
     /// As its driver reported last.
     pub(super) state: SessionState,
-    /// Whether its driver has reported a path.
+    /// Its driver has reported a path.
     pub(super) usable: bool,
     /// The route that the last event for the app named.
     pub(super) reported: Option<Route>,
@@ -98,7 +98,7 @@ impl Peers {
         self.of.get_mut(&device)?.live.as_mut()
     }
 
-    /// Whether the session with a device in which this side had this epoch was closed.
+    /// True if the session with a device in which this side had this epoch was closed.
     pub(super) fn has_closed(&self, device: DeviceId, epoch: u64) -> bool {
         self.of.get(&device).is_some_and(|peer| peer.epochs.has_closed(epoch))
     }
@@ -146,14 +146,14 @@ impl Engine {
     }
 
     /// Makes a connection a path of the session with its peer, or of a new one if the peer knows no session or another.
-    /// `used`: the time at which each session was used last, for the dialer, should there be one session too many.
+    /// `used` reads the time at which each session was used last, for the dialer, when a session begins: there may be one too many.
     ///
     /// Returns `None`, and the connection is to be closed, if it was made for a session that has ended or the two READYs
     /// contradict each other. The peer comes to the same result, and the dialer tries again.
     pub fn establish(
         &mut self,
         connection: ReadyConnection,
-        used: &[(DeviceId, Instant)],
+        used: impl FnOnce() -> Vec<(DeviceId, Instant)>,
         now: Instant,
     ) -> Option<Join> {
         let ReadyConnection { device, user, level, groups, ours, theirs, dialed, route } = connection;
@@ -175,11 +175,11 @@ impl Engine {
             self.dialer.handle_ended(device, reason, now);
         }
         self.stop_closed_dials(device);
+        self.serve(device);
         let next = match reconciled {
             Reconciled::Resume { next } => next,
             Reconciled::New => 0,
             Reconciled::Stale => {
-                self.serve(device);
                 self.follow_dialer();
                 return None;
             }
@@ -197,8 +197,8 @@ impl Engine {
             joining: true,
             ending: false,
         });
-        for (device, at) in used {
-            self.dialer.handle_use(*device, *at);
+        for (device, at) in used() {
+            self.dialer.handle_use(device, at);
         }
         self.dialer.handle_connected(device, DialedPeer { level, user, groups }, now);
         self.outputs.push_back(Output::Event(session, device, AppEvent::Connected(route)));

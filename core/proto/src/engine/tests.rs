@@ -58,7 +58,7 @@ impl World {
             dialed: dialed_as.is_some(),
             route: TransportKind::Relay.into(),
         };
-        self.engine.establish(connection, &[], self.now)
+        self.engine.establish(connection, Vec::new, self.now)
     }
 
     fn report(&mut self, session: SessionId, change: SessionChange) {
@@ -289,7 +289,7 @@ fn one_session_too_many_is_evicted_and_answers_no_request() {
             dialed: false,
             route: TransportKind::Relay.into(),
         };
-        w.engine.establish(connection, &[], w.now).unwrap();
+        w.engine.establish(connection, Vec::new, w.now).unwrap();
     }
     let evicted = |output| if let Output::Evict(_, device, _) = output { Some(device) } else { None };
     let evicted: Vec<_> = w.outputs().into_iter().filter_map(evicted).collect();
