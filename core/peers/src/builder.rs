@@ -1,6 +1,6 @@
 //! Settings of a client, made before it starts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use peers_proto::trust::TrustLevel;
 
 use crate::client::Client;
 use crate::clock::Clock;
-use crate::engine::trust::TrustPolicy;
 use crate::error::Error;
 use crate::event::Events;
 use crate::identity::Identity;
+use crate::incoming::TrustPolicy;
 use crate::relay_address::RelayAddress;
 use crate::session::{Handlers, RequestHandler};
 use crate::transport::websocket::Endpoint;
@@ -78,7 +78,7 @@ pub struct ClientBuilder {
     pub(crate) relays: Vec<RelayAddress>,
     pub(crate) identity: Option<Identity>,
     pub(crate) name: String,
-    pub(crate) levels: HashMap<DeviceId, TrustLevel>,
+    pub(crate) levels: BTreeMap<DeviceId, TrustLevel>,
     pub(crate) policy: Option<Arc<dyn TrustPolicy>>,
     pub(crate) handlers: HashMap<String, Arc<dyn RequestHandler>>,
     pub(crate) settings: Settings,
@@ -90,7 +90,7 @@ impl ClientBuilder {
             relays: Vec::new(),
             identity: None,
             name: String::new(),
-            levels: HashMap::new(),
+            levels: BTreeMap::new(),
             policy: None,
             handlers: HashMap::new(),
             settings: Settings {

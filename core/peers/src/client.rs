@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use peers_proto::end_reason::EndReason;
 use peers_proto::engine::negotiations::NegotiationConfig;
-use peers_proto::engine::{Engine as Control, TrustBook};
+use peers_proto::engine::{Engine as Control, EngineConfig};
 use peers_proto::id::{DeviceId, UserId};
 use peers_proto::network::{AppState, NetworkSnapshot};
 use peers_proto::trust::TrustLevel;
@@ -15,17 +15,15 @@ use tokio_util::task::TaskTracker;
 
 use crate::builder::ClientBuilder;
 use crate::clock::Clock;
-use crate::engine::admission::Admissions;
 use crate::engine::control::{self, Controlled};
 use crate::engine::negotiations::NegotiationDriver;
-use crate::engine::relays::Relays;
-use crate::engine::trust::Trust;
-use crate::engine::{Engine, Lifeline, Seen};
+use crate::engine::{Engine, Lifeline};
 use crate::error::Error;
-use crate::event::{self, ClientState, Event, Events};
+use crate::event::{self, ClientState, Events};
 use crate::identity::Identity;
 use crate::relay_address::RelayAddress;
 use crate::relay_client::{RelayClient, RelayClientConfig, RelayEvent, RelayEvents, RelayStatus, RelayTask};
+use crate::relays::Relays;
 use crate::runtime::Runtime;
 use crate::session::{Handlers, Session};
 
@@ -85,8 +83,16 @@ impl Client {
         settings.handlers = Handlers(Arc::new(handlers));
         let (state, watched) = watch::channel(ClientState::Connecting);
         let (events, receiver) = event::channel(watched);
-        let machine = Control::new(certificate.device_id(), settings.ways(), control::seed(), clock.now());
-        let known: Vec<_> = levels.iter().map(|(device, level)| (*device, *level)).collect();
+        let config = EngineConfig {
+            local: certificate.device_id(),
+            own_user: identity.user_id(),
+            ways: settings.ways(),
+            levels,
+            groups: std::mem::take(&mut settings.groups),
+            members: std::mem::take(&mut settings.members),
+            open: settings.open,
+        };
+        let machine = Control::new(config, control::seed(), clock.now());
         let negotiation = NegotiationConfig {
             local: certificate.device_id(),
             webrtc: settings.transports.webrtc,
@@ -94,7 +100,7 @@ impl Client {
         };
         let engine = Arc::new(Engine {
             settings,
-            trust: Trust::new(TrustBook::new(levels, identity.user_id()), policy),
+            policy,
             keys,
             certificate,
             clock,
@@ -105,21 +111,15 @@ impl Client {
             relays: Relays::new(clients),
             negotiations: NegotiationDriver::new(negotiation),
             app: watch::Sender::default(),
-            admissions: Admissions::default(),
-            contacts: Arc::default(),
-            seen: Seen::default(),
             tasks,
             over,
             orphaned: AtomicBool::new(false),
         });
         engine.spawn_to_its_end(Lifeline::new(engine.clone()).hold());
         engine.publish_state();
-        for (device, level) in known {
-            engine.control(|control, now| control.set_trust(device, level, now));
-        }
+        engine.control(Control::handle_timeout);
         engine.spawn(engine.clone().follow_time());
         engine.spawn(engine.clone().run_negotiations());
-        engine.publish_visible();
         for (relay, (events, task)) in inputs.into_iter().enumerate() {
             engine.spawn_to_its_end(engine.clone().serve_relay(relay, events, task));
         }
@@ -177,7 +177,6 @@ impl Client {
     ///
     /// From [`TrustLevel::Known`] on it is connected by itself whenever it can be reached and a person looks.
     pub fn trust(&self, device: DeviceId, level: TrustLevel) {
-        self.engine().set_trust(device, level);
         self.engine().control(|control, now| control.set_trust(device, level, now));
     }
 
@@ -187,14 +186,14 @@ impl Client {
         self.engine().network_changed(snapshot);
     }
 
-    /// Sets the state of the app. Suspending says goodbye: peers keep their sessions for an hour, connections
-    /// close, no timer runs; it returns when that is done, within two seconds. Coming back connects at once. What is
-    /// sent meanwhile waits.
+    /// Sets the state of the app. A suspension asks peers to keep their sessions for an hour and closes connections; it returns
+    /// when that is done, within two seconds, and no timer runs afterwards. Coming back connects at once. Data that is sent
+    /// meanwhile waits.
     pub async fn set_app_state(&self, state: AppState) {
         self.engine().set_app_state(state).await;
     }
 
-    /// Says goodbye to all peers and ends everything. Afterwards every call returns [`Error::Closed`].
+    /// Ends every session, then everything else. Afterwards every call returns [`Error::Closed`].
     pub async fn shutdown(&self) {
         let engine = self.engine();
         // First, so that no session begins after the last one was ended.
@@ -265,7 +264,7 @@ impl Engine {
                 None => break,
             }
         }
-        // Sessions say goodbye through this relay: they go first.
+        // The last frames of sessions go through this relay: they end first.
         for session in self.controlled.sessions() {
             session.shared.gone().await;
         }
@@ -287,28 +286,21 @@ impl Engine {
             }
             RelayEvent::Exchange { from, connection, message, envelopes, .. } => {
                 // The same message comes through every relay both devices share.
-                if self.seen.first(from, message) {
+                if self.control(|control, _| control.is_first_copy(from, message)) {
                     self.handle_envelopes(from, connection, envelopes);
                 }
             }
             RelayEvent::Knock { from, connection, message, knock } => {
-                if self.seen.first(from, message) {
+                if self.control(|control, _| control.is_first_copy(from, message)) {
                     self.handle_knock(from, connection, knock);
                 }
             }
             RelayEvent::Online(device) => {
-                self.relays.handle_presence(relay, device, true, |_| {
-                    self.events.send(Event::Online(device));
-                    self.control(|control, now| control.handle_presence(device, true, now));
-                });
+                self.control(|control, now| control.handle_presence(relay, device, true, now));
             }
-            RelayEvent::Offline(device) => self.relays.handle_presence(relay, device, false, |anywhere| {
-                // Another relay may still see it.
-                if !anywhere {
-                    self.events.send(Event::Offline(device));
-                    self.control(|control, now| control.handle_presence(device, false, now));
-                }
-            }),
+            RelayEvent::Offline(device) => {
+                self.control(|control, now| control.handle_presence(relay, device, false, now));
+            }
             RelayEvent::Rejected { code, .. } => tracing::info!(?code, "a relay refused a message"),
         }
     }

@@ -2,32 +2,24 @@
 //!
 //! | state | where | owner | ends |
 //! |---|---|---|---|
-//! | sessions, dials, requests of the app, network and app state | `control` | the engine | with the session, the dial, the answer |
-//! | trust, pinned keys | `trust` | the engine | with the client |
-//! | places of callers, questions to the app | `admission` | the engine | with the client |
+//! | all that the machine decides, and what stands behind its ids | `control` | the engine | with the session, the dial, the answer |
+//! | handshakes | `connections` | a task each | when it is a path, or failed |
 //! | relay connections | `relays` | one task each | with the client |
-//! | keys before they are pinned, knocks | `contacts` | the engine | with the client |
 //! | negotiations, held envelopes | `negotiations` | one task, and one per peer connection | after a minute without an attempt |
 
-pub(crate) mod accept;
-pub(crate) mod admission;
-pub(crate) mod contacts;
+pub(crate) mod connections;
 pub(crate) mod control;
 pub(crate) mod dial;
-pub(crate) mod handshake;
 pub(crate) mod negotiations;
 pub(crate) mod network;
-pub(crate) mod relays;
-pub(crate) mod trust;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use peers_proto::certificate::DeviceCertificate;
 use peers_proto::id::DeviceId;
 use peers_proto::keys::DeviceKeys;
 use peers_proto::network::AppState;
-use peers_proto::signaling::{MessageId, SeenMessages};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -36,13 +28,11 @@ use crate::builder::Settings;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::{ClientState, EventSender};
+use crate::incoming::TrustPolicy;
+use crate::relays::Relays;
 use crate::runtime::Runtime;
-use admission::Admissions;
-use contacts::Contacts;
 use control::Controlled;
 use negotiations::NegotiationDriver;
-use relays::Relays;
-use trust::Trust;
 
 /// Everything the tasks of one client share.
 pub(crate) struct Engine {
@@ -53,16 +43,12 @@ pub(crate) struct Engine {
     pub(crate) runtime: Runtime,
     pub(crate) state: watch::Sender<ClientState>,
     pub(crate) events: EventSender,
-    pub(crate) trust: Trust,
+    pub(crate) policy: Option<Arc<dyn TrustPolicy>>,
     pub(crate) controlled: Controlled,
     pub(crate) relays: Relays,
     pub(crate) negotiations: NegotiationDriver,
     /// The app's state, as it was set last. It is changed under the lock of `controlled`.
     pub(crate) app: watch::Sender<AppState>,
-    /// Messages that came already, through this relay or another.
-    pub(crate) seen: Seen,
-    pub(crate) admissions: Admissions,
-    pub(crate) contacts: Arc<Contacts>,
     pub(crate) tasks: TaskTracker,
     pub(crate) over: CancellationToken,
     /// The runtime was dropped under the client.
@@ -124,16 +110,5 @@ impl Drop for Lifeline {
             engine.state.send_replace(ClientState::Closed);
         }
         engine.runtime.leave();
-    }
-}
-
-/// Remembers messages, so that a copy counts once.
-#[derive(Default)]
-pub(crate) struct Seen(Mutex<SeenMessages>);
-
-impl Seen {
-    /// True for a message that is new.
-    pub(crate) fn first(&self, from: DeviceId, message: MessageId) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).first(from, message)
     }
 }

@@ -1,7 +1,16 @@
-//! A device that waits for a decision.
+//! Devices that ask to connect: the app's rule about them, and those that wait for a decision.
 
 use peers_proto::id::{DeviceId, UserId};
+use peers_proto::trust::TrustLevel;
 use tokio::sync::oneshot;
+
+/// The app's rule for devices that it has given no level.
+///
+/// It is asked in a task of the client, several times for one connection: it must answer at once.
+pub trait TrustPolicy: Send + Sync + 'static {
+    /// The level of a device that has proven who it is; `None` leaves it to [`crate::Event::Incoming`].
+    fn trust(&self, device: DeviceId, user: UserId) -> Option<TrustLevel>;
+}
 
 /// A device asks to connect. It has proven who it is; whether it may is for the app, or a person, to say.
 ///

@@ -66,10 +66,10 @@ pub enum DialOutput {
 
 /// The other end of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peer {
+pub struct ConnectedPeer {
     /// The trust in it.
     pub level: TrustLevel,
-    /// Whose it is.
+    /// Its user.
     pub user: UserId,
     /// The groups it shares with this device, as far as that is known.
     pub groups: HashSet<GroupId>,
@@ -147,9 +147,9 @@ impl Dialer {
     }
 
     /// There is a session. One too many costs the least of them, which may be this one.
-    pub fn handle_connected(&mut self, device: DeviceId, peer: Peer, now: Instant) {
+    pub fn handle_connected(&mut self, device: DeviceId, peer: ConnectedPeer, now: Instant) {
         let standing = Standing { status: Status::Usable, tier: None, improvable: false };
-        let Peer { level, user, groups } = peer;
+        let ConnectedPeer { level, user, groups } = peer;
         let entry = self.entry(device);
         (entry.level, entry.known) = (level, level >= TrustLevel::Known);
         entry.session = Some(Session { standing, user, groups, used: now, best_since: None });

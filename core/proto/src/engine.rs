@@ -1,12 +1,13 @@
 //! Control of a device: whom it dials, which session a connection joins, and what follows when one ends.
 //!
 //! ```text
-//!  app: request, set_trust, set_app_state ─┐                        ┌─> LearnKeys, Take, Stop: dials
-//!  relays: handle_presence                 │                        ├─> End: close a session
-//!  dials: handle_keys, handle_way ─────────┼─> Engine ─ poll_output ┼─> Closing: for the peer's negotiation
-//!  handshakes: ready, establish            │                        ├─> Answer: to a request of the app
-//!  sessions: handle_session, time          │                        ├─> Sessions, Relays, RenewNames: network, suspension
-//!  network: handle_network ────────────────┘                        └─> Event, Metered: for the app
+//!  app: request, set_trust, handle_answer ─┐                        ┌─> FindRelay .. Stop: dials
+//!  app and system: set_app_state, network  │                        ├─> Handshake: connections
+//!  relays: handle_presence, handle_knock   │                        ├─> End, Evict, Scope: sessions
+//!  dials: handle_relay, handle_way ────────┼─> Engine ─ poll_output ┼─> Closing, Release: for the peer's negotiation
+//!  connections: handle_incoming, establish │                        ├─> Visible, Welcome, Relays: for relays
+//!  sessions: handle_session, time          │                        ├─> Sessions, RenewNames: network, suspension
+//!  ────────────────────────────────────────┘                        └─> Answer, Ask, Presence, Event: for the app
 //! ```
 //!
 //! A session's frames go through its [`Multipath`](crate::multipath::Multipath), which its driver owns. The engine knows a
@@ -15,38 +16,53 @@
 //! | state | where | ends |
 //! |---|---|---|
 //! | epochs, live sessions, sessions closed last | `peers` | bounded: 512 devices, 64 closed sessions |
+//! | trust, pinned keys | `trust_book` | with the client; devices met without a level are bounded |
+//! | keys before they are pinned, knocks | `contacts` | bounded: the latest |
+//! | connections before they are paths | `handshakes` | established, refused, failed |
+//! | questions to the app | `admission` | answered, or after half a minute |
+//! | devices at relays, copies of messages | `relays` | reported away; bounded |
 //! | dials | `dials` | connected, failed, its session closed, another network |
 //! | requests of the app | `requests` | answered, or dropped by the app |
 //! | decisions to dial and to evict | [`Dialer`] | with the client |
 
 mod admission;
+mod contacts;
 mod dials;
+mod handshakes;
 mod held;
 pub mod negotiations;
 mod network;
 mod peers;
+mod relays;
 mod requests;
+mod trust_book;
 mod ways;
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use crate::dial::{DialOutput, Dialer, EvictionReason, Standing};
 use crate::end_reason::EndReason;
-use crate::id::{DeviceId, GroupId};
+use crate::id::{ConnectionId, DeviceId, GroupId, UserId};
 use crate::network::{AppState, Monitor, NetworkChange};
 use crate::path::{Quality, Route, Status};
 use crate::time::{Instant, earliest};
 use crate::trust::TrustLevel;
+use admission::AppQuestion;
+use contacts::Contacts;
 use dials::Dial;
+use handshakes::{Arrivals, PendingHandshake};
 use network::Suspension;
 use peers::Peers;
+use relays::RelayReports;
 use requests::SessionRequest;
 
-pub use admission::{Admission, Arrivals, Judgement, TrustBook};
+pub use admission::{Admission, Applicant, QuestionId, Scope};
 pub use dials::{DialFailure, DialId};
+pub use handshakes::{HandshakeId, HandshakeStep};
 pub use network::{RelayInput, SessionInput};
-pub use peers::{Join, ReadyConnection};
+pub use peers::Join;
 pub use requests::RequestId;
+pub use trust_book::{Judgement, TrustBook};
 pub use ways::{Way, Ways};
 
 /// Identifies a session among all sessions of a client.
@@ -97,18 +113,36 @@ pub enum AppEvent {
 /// A step for the driver of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// Find the keys of a device that is dialed; [`Engine::handle_keys`] takes the result.
-    LearnKeys(DialId, DeviceId),
+    /// Wait until a relay has registered this device; [`Engine::handle_relay`] takes the result.
+    FindRelay(DialId, DeviceId),
+    /// Ask the relays for the certificate of a device that is dialed; [`Engine::handle_fetched`] takes the result.
+    FetchCertificate(DialId, DeviceId),
+    /// Knock at this device.
+    Knock(DeviceId),
     /// Take a way to a device that is dialed; [`Engine::handle_way`] takes the result.
     Take(DialId, DeviceId, Way),
     /// The dial has ended: abandon what is under way for it.
     Stop(DialId),
+    /// The next step of a handshake.
+    Handshake(HandshakeId, HandshakeStep),
     /// End this session.
     End(SessionId, EndReason),
+    /// The data that this session may carry from now on.
+    Scope(SessionId, Scope),
     /// End this session, to make room: there are too many, and this one is worth least.
     Evict(SessionId, DeviceId, EvictionReason),
     /// A session with this device closes, by this device if true, and the peer does not know it yet.
     Closing(DeviceId, bool),
+    /// The level of this device may have changed: its envelopes that are held are delivered or dropped.
+    Release(DeviceId),
+    /// The devices that may reach this one have changed: [`Engine::visible`].
+    Visible,
+    /// The knock of this device, with this connection, is answered by an envelope.
+    Welcome(DeviceId, ConnectionId),
+    /// For the app: a device asks to connect. [`Engine::handle_answer`] takes the answer.
+    Ask(QuestionId, Box<Applicant>),
+    /// For the app: a relay sees this device, or none does any more.
+    Presence(DeviceId, bool),
     /// The answer to a request.
     Answer(RequestId, Result<SessionId, DialFailure>),
     /// For every session.
@@ -127,10 +161,38 @@ pub enum Output {
     Event(SessionId, DeviceId, AppEvent),
 }
 
+/// The settings of a device.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// This device.
+    pub local: DeviceId,
+    /// Its user, whose other devices are this device's own.
+    pub own_user: UserId,
+    /// The ways to other devices.
+    pub ways: Ways,
+    /// The levels that the app gives to devices.
+    pub levels: BTreeMap<DeviceId, TrustLevel>,
+    /// The groups that this device carries.
+    pub groups: HashSet<GroupId>,
+    /// The groups of other devices, as far as the app knows.
+    pub members: HashMap<DeviceId, HashSet<GroupId>>,
+    /// Relays let any device reach this one.
+    pub open: bool,
+}
+
 /// Control of one device.
 #[derive(Debug)]
 pub struct Engine {
     ways: Ways,
+    groups: HashSet<GroupId>,
+    members: HashMap<DeviceId, HashSet<GroupId>>,
+    open: bool,
+    book: TrustBook,
+    contacts: Contacts,
+    arrivals: Arrivals,
+    handshakes: BTreeMap<HandshakeId, PendingHandshake>,
+    questions: BTreeMap<QuestionId, AppQuestion>,
+    reports: RelayReports,
     dialer: Dialer,
     peers: Peers,
     dials: BTreeMap<DialId, Dial>,
@@ -139,17 +201,27 @@ pub struct Engine {
     monitor: Monitor,
     metered: bool,
     suspension: Option<Suspension>,
-    /// The last number given to a session or a dial.
+    /// The last number given to a session, a dial, a handshake or a question.
     last_id: u64,
     outputs: VecDeque<Output>,
 }
 
 impl Engine {
-    /// A device that knows no other. `random`: the seed of epochs and jitter.
-    pub fn new(local: DeviceId, ways: Ways, random: u64, now: Instant) -> Self {
-        Self {
+    /// A device without a session. `random`: the seed of epochs and jitter.
+    pub fn new(config: EngineConfig, random: u64, now: Instant) -> Self {
+        let EngineConfig { local, own_user, ways, levels, groups, members, open } = config;
+        let mut engine = Self {
             dialer: Dialer::new(local, ways.preference, random, now),
             ways,
+            groups,
+            members,
+            open,
+            book: TrustBook::new(levels.clone(), own_user),
+            contacts: Contacts::default(),
+            arrivals: Arrivals::default(),
+            handshakes: BTreeMap::new(),
+            questions: BTreeMap::new(),
+            reports: RelayReports::default(),
             peers: Peers::new(!random),
             dials: BTreeMap::new(),
             requests: BTreeMap::new(),
@@ -159,27 +231,16 @@ impl Engine {
             suspension: None,
             last_id: 0,
             outputs: VecDeque::new(),
+        };
+        for (device, level) in levels {
+            engine.dialer.set_trust(device, level, now);
         }
+        engine.publish_visible();
+        engine.follow_dialer();
+        engine
     }
 
     // ---- the device ----
-
-    /// Sets how far a device is trusted. From [`TrustLevel::Known`] on it is dialed whenever it can be reached.
-    pub fn set_trust(&mut self, device: DeviceId, level: TrustLevel, now: Instant) {
-        self.dialer.set_trust(device, level, now);
-        self.follow_dialer();
-    }
-
-    /// Sets the groups that both devices of a session share. The last session of a group is not evicted.
-    pub fn set_groups(&mut self, device: DeviceId, groups: HashSet<GroupId>) {
-        self.dialer.set_groups(device, groups);
-    }
-
-    /// A relay reports that a device came or went.
-    pub fn handle_presence(&mut self, device: DeviceId, online: bool, now: Instant) {
-        self.dialer.handle_presence(device, online, now);
-        self.follow_dialer();
-    }
 
     /// Sets whether a TURN server is known, without which a device that hides its addresses has no WebRTC.
     pub fn set_turn(&mut self, known: bool, now: Instant) {
@@ -196,13 +257,24 @@ impl Engine {
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.handle_network_timeout(now);
+        self.handle_admission_timeout(now);
+        self.handle_handshakes_timeout(now);
+        self.handle_dials_timeout(now);
         self.dialer.handle_timeout(now);
         self.follow_dialer();
     }
 
     /// The time of the next [`Engine::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        earliest(self.network_timeout(), self.dialer.poll_timeout())
+        [
+            self.network_timeout(),
+            self.admission_timeout(),
+            self.handshakes_timeout(),
+            self.dials_timeout(),
+            self.dialer.poll_timeout(),
+        ]
+        .into_iter()
+        .fold(None, earliest)
     }
 
     /// The next step.
@@ -293,7 +365,7 @@ impl Engine {
         while let Some(output) = self.dialer.poll_output() {
             match output {
                 DialOutput::Dial(device, purpose) => {
-                    let dial = self.dial(device, purpose, false);
+                    let dial = self.dial(device, purpose);
                     if let Some(dial) = self.dials.get_mut(&dial) {
                         dial.for_dialer = true;
                     }

@@ -47,6 +47,8 @@ pub(crate) struct App {
     /// Distinguishes this session's objects from every other session's.
     stamp: u64,
     peer_stamp: Option<u64>,
+    /// The first lane that the app uses. Lane 0 is outside of groups.
+    first_lane: usize,
     next_deed: Option<Instant>,
     sent: [u32; LANES],
     got: [u32; LANES],
@@ -61,10 +63,12 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(traffic: Traffic, stamp: u64, now: Instant) -> Self {
+    /// The app at one end of a session. `ungrouped`: both ends may send data outside of groups.
+    pub(crate) fn new(traffic: Traffic, stamp: u64, ungrouped: bool, now: Instant) -> Self {
         Self {
             traffic,
             stamp,
+            first_lane: usize::from(!ungrouped),
             peer_stamp: None,
             next_deed: Some(now),
             sent: [0; LANES],
@@ -165,9 +169,13 @@ impl App {
         Ok(())
     }
 
+    fn lane(&self, rng: &mut Rng) -> usize {
+        self.first_lane + rng.below(LANES - self.first_lane)
+    }
+
     fn send(&mut self, session: &mut Session, rng: &mut Rng) {
         for _ in 0..rng.within(1..5) {
-            let lane = rng.below(LANES);
+            let lane = self.lane(rng);
             let len = if rng.chance(self.traffic.large) {
                 rng.within(1..8 * MAX_FRAME as u64)
             } else {
@@ -181,7 +189,7 @@ impl App {
     }
 
     fn call(&mut self, session: &mut Session, rng: &mut Rng, now: Instant) {
-        let lane = rng.below(LANES);
+        let lane = self.lane(rng);
         let timeout = rng.millis(100..30_000);
         let len = if rng.chance(self.traffic.large) { 3 * MAX_FRAME } else { 20 };
         let request = Request {
@@ -203,7 +211,8 @@ impl App {
 
     fn open(&mut self, session: &mut Session, rng: &mut Rng) -> Result<(), Violation> {
         let total = rng.within(0..self.traffic.stream);
-        let Ok(id) = session.open_stream(&total.to_string(), group(rng.below(LANES))) else { return Ok(()) };
+        let group = group(self.lane(rng));
+        let Ok(id) = session.open_stream(&total.to_string(), group) else { return Ok(()) };
         self.opened += 1;
         self.writing.insert(id, Writing { total, written: 0 });
         self.reading.insert(id, Reading { theirs: false, total: 0, read: 0 });

@@ -5,23 +5,28 @@
 
 mod session;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use peers_proto::certificate::DeviceCertificate;
 use peers_proto::end_reason::EndReason;
 use peers_proto::engine::{
-    AppEvent, DialFailure, DialId, Engine, Output, ReadyConnection, RelayInput, RequestId, SessionId, Way,
-    Ways,
+    AppEvent, Applicant, DialFailure, DialId, Engine, EngineConfig, HandshakeId, HandshakeStep, Output,
+    RelayInput, RequestId, SessionId, Way, Ways,
 };
-use peers_proto::id::{DeviceId, UserId};
+use peers_proto::id::DeviceId;
+use peers_proto::keys::{DeviceKeys, UserKeys};
 use peers_proto::limits::MAX_CONNECTIONS;
 use peers_proto::network::AppState;
 use peers_proto::path::{PathId, Route};
 use peers_proto::session::{MemoryBudget, Resume};
-use peers_proto::time::{Instant, earliest};
+use peers_proto::time::{Instant, UnixTime, earliest};
 use peers_proto::timing::{BEAT, HANDSHAKE_TIMEOUT, WEBRTC_ESTABLISHMENT};
 use peers_proto::transport_kind::TransportKind;
+use peers_proto::trust::TrustLevel;
 
+use crate::app;
 use crate::failure::Violation;
 use crate::net::Net;
 use crate::pipe::{Packet, PipeId};
@@ -48,10 +53,10 @@ pub(crate) struct Loss {
 enum Phase {
     /// Waits for M2.
     Dialing,
-    /// Waits for M3.
-    Answering,
-    /// Has sent READY and waits for the peer's.
-    Ready(Resume),
+    /// Waits for a place, then for M3.
+    Answering(HandshakeId),
+    /// The peer has proven who it is. Waits for the consent of both: whether this side has given it, and READY of the peer.
+    Deciding(HandshakeId, bool, Option<Resume>),
     /// Carries a session.
     Path(SessionId),
 }
@@ -100,12 +105,28 @@ pub(crate) struct Device {
     pub(crate) timer: Option<Instant>,
 }
 
+/// More devices than a world has.
+const DEVICES: usize = 64;
+
+/// The certificates of all devices. Each has a user of its own.
+static CERTIFICATES: LazyLock<Vec<DeviceCertificate>> = LazyLock::new(|| {
+    let issue = |seed: u8| {
+        let (user, keys) = (UserKeys::from_seed([seed; 32]), DeviceKeys::from_seed([seed; 32]));
+        DeviceCertificate::issue(&user, &keys, UnixTime(1000), "simulated")
+    };
+    (0..DEVICES as u8).flat_map(issue).collect()
+});
+
+static INDICES: LazyLock<HashMap<DeviceId, usize>> = LazyLock::new(|| {
+    CERTIFICATES.iter().enumerate().map(|(index, certificate)| (certificate.device_id(), index)).collect()
+});
+
 fn device_id(index: usize) -> DeviceId {
-    DeviceId::from_bytes([index as u8 + 1; 20])
+    CERTIFICATES[index].device_id()
 }
 
 fn index_of(device: DeviceId) -> usize {
-    usize::from(device.as_bytes()[0]) - 1
+    INDICES[&device]
 }
 
 /// A path is a pipe in use.
@@ -127,10 +148,20 @@ impl Device {
     fn with_clock(index: usize, offset: Duration, peers: &[(usize, bool)], net: &mut Net) -> Self {
         let now = net.now + offset;
         let ways = Ways { webrtc: true, relay: net.plan.relayed_paths, ..Ways::default() };
-        let mut engine = Engine::new(device_id(index), ways, net.rng.next(), now);
-        for (peer, _) in peers.iter().filter(|(_, known)| *known) {
-            engine.set_trust(device_id(*peer), net.plan.levels[*peer], now);
-        }
+        let known = peers.iter().filter(|(_, known)| *known);
+        let config = EngineConfig {
+            local: device_id(index),
+            own_user: CERTIFICATES[index].user_id(),
+            ways,
+            levels: known.map(|(peer, _)| (device_id(*peer), net.plan.levels[*peer])).collect(),
+            groups: app::groups().into_iter().collect(),
+            members: peers
+                .iter()
+                .map(|(peer, _)| (device_id(*peer), app::groups().into_iter().collect()))
+                .collect(),
+            open: false,
+        };
+        let mut engine = Engine::new(config, net.rng.next(), now);
         engine.handle_network(net.snapshot(index), now);
         Self {
             index,
@@ -198,7 +229,8 @@ impl Device {
     pub(crate) fn request(&mut self, peer: usize, net: &mut Net) {
         let id = net.rng.next();
         self.requests.insert(id);
-        self.engine.request(RequestId(id), device_id(peer));
+        let level = self.level(peer, net);
+        self.engine.request(RequestId(id), device_id(peer), level);
     }
 
     /// The app closes its session with a peer.
@@ -258,9 +290,8 @@ impl Device {
         if let Packet::M1 = packet {
             let (peer, route) = world.net.pipes[pipe].seen_by(self.index);
             let deadline = now + HANDSHAKE_TIMEOUT;
-            let end = End { peer, route, phase: Phase::Answering, deadline, dial: None, epoch: None };
-            self.ends.insert(pipe, end);
-            world.net.send(pipe, self.index, Packet::M2);
+            let phase = Phase::Answering(self.engine.handle_incoming(self.level(peer, world.net), now));
+            self.ends.insert(pipe, End { peer, route, phase, deadline, dial: None, epoch: None });
             return Ok(());
         }
         let Some(end) = self.ends.get(&pipe) else { return Ok(()) };
@@ -268,10 +299,16 @@ impl Device {
             (_, Packet::Close) => self.close(pipe, world),
             (Phase::Dialing, Packet::M2) => {
                 world.net.send(pipe, self.index, Packet::M3);
-                self.consent(pipe, world);
+                self.dialed(pipe, world);
             }
-            (Phase::Answering, Packet::M3) => self.consent(pipe, world),
-            (Phase::Ready(ours), Packet::Ready(theirs)) => self.establish(pipe, *ours, theirs, world)?,
+            (Phase::Answering(id), Packet::M3) => self.authenticated(pipe, *id, world),
+            (Phase::Deciding(id, false, None), Packet::Ready(theirs)) => {
+                let phase = Phase::Deciding(*id, false, Some(theirs));
+                self.ends.entry(pipe).and_modify(|end| end.phase = phase);
+            }
+            (Phase::Deciding(id, true, _), Packet::Ready(theirs)) => {
+                self.establish(pipe, *id, theirs, world)?;
+            }
             (Phase::Path(session), Packet::Frame(frame)) => {
                 let session = *session;
                 self.touched.insert(session);
@@ -291,50 +328,94 @@ impl Device {
 
     // ---- connections ----
 
-    fn consent(&mut self, pipe: PipeId, world: &mut Surroundings<'_>) {
+    /// The level of a peer, which the app's rule gives where the app has given none.
+    fn level(&self, peer: usize, net: &Net) -> TrustLevel {
+        let (judgement, _) = self.engine.judge(device_id(peer), Some(CERTIFICATES[peer].user_id()));
+        judgement.level.unwrap_or(net.plan.levels[peer])
+    }
+
+    /// The peer that this device has dialed answers.
+    fn dialed(&mut self, pipe: PipeId, world: &mut Surroundings<'_>) {
+        let Some(End { peer, epoch: Some(epoch), .. }) = self.ends.get(&pipe) else { return };
+        let forgets = world.net.plan.fault == Fault::ForgetEpoch;
+        let epoch = if forgets { self.engine.epoch(device_id(*peer)) } else { *epoch };
+        let id = self.engine.handle_outgoing(epoch);
+        self.authenticated(pipe, id, world);
+    }
+
+    fn authenticated(&mut self, pipe: PipeId, id: HandshakeId, world: &mut Surroundings<'_>) {
+        let now = self.clock(world.net.now);
         let Some(end) = self.ends.get_mut(&pipe) else { return };
-        let device = device_id(end.peer);
-        let live = self.engine.session(device).and_then(|session| self.sessions.get(&session));
+        end.phase = Phase::Deciding(id, false, None);
+        let peer = end.peer;
+        let applicant = Applicant { certificate: CERTIFICATES[peer].clone(), sas: None };
+        let level = self.level(peer, world.net);
+        self.engine.handle_authenticated(id, applicant, level, now);
+    }
+
+    /// The next step of a handshake.
+    fn step(
+        &mut self,
+        id: HandshakeId,
+        step: HandshakeStep,
+        world: &mut Surroundings<'_>,
+    ) -> Result<(), Violation> {
+        let is_its =
+            |end: &End| matches!(end.phase, Phase::Answering(of) | Phase::Deciding(of, ..) if of == id);
+        let Some((&pipe, _)) = self.ends.iter().find(|(_, end)| is_its(end)) else { return Ok(()) };
+        match step {
+            HandshakeStep::Begin => world.net.send(pipe, self.index, Packet::M2),
+            HandshakeStep::Ask => {}
+            HandshakeStep::Refuse => self.close(pipe, world),
+            HandshakeStep::Consent => return self.consent(pipe, id, world),
+        }
+        Ok(())
+    }
+
+    fn consent(
+        &mut self,
+        pipe: PipeId,
+        id: HandshakeId,
+        world: &mut Surroundings<'_>,
+    ) -> Result<(), Violation> {
+        let Some(end) = self.ends.get_mut(&pipe) else { return Ok(()) };
+        let live = self.engine.session(device_id(end.peer)).and_then(|session| self.sessions.get(&session));
         let next = live.map_or(0, |live| live.multipath.session.next_expected());
-        let fault = world.net.plan.fault;
-        let epoch = end.epoch.filter(|_| fault != Fault::ForgetEpoch);
-        let mut ours = self.engine.ready(device, epoch, next);
-        if ours.with == 0 && fault == Fault::HideClosed {
+        let Some(mut ours) = self.engine.ready(id, next) else { return Ok(()) };
+        if ours.with == 0 && world.net.plan.fault == Fault::HideClosed {
             ours.next = 0;
         }
-        end.phase = Phase::Ready(ours);
         world.net.send(pipe, self.index, Packet::Ready(ours));
+        match end.phase {
+            Phase::Deciding(_, _, Some(theirs)) => self.establish(pipe, id, theirs, world),
+            _ => {
+                end.phase = Phase::Deciding(id, true, None);
+                Ok(())
+            }
+        }
     }
 
     fn establish(
         &mut self,
         pipe: PipeId,
-        ours: Resume,
+        id: HandshakeId,
         theirs: Resume,
         world: &mut Surroundings<'_>,
     ) -> Result<(), Violation> {
         let now = self.clock(world.net.now);
         let Some(end) = self.ends.get(&pipe) else { return Ok(()) };
-        let (peer, dialed) = (end.peer, end.epoch.is_some());
-        let connection = ReadyConnection {
-            device: device_id(peer),
-            user: UserId::from_bytes([peer as u8; 20]),
-            level: world.net.plan.levels[peer],
-            groups: Default::default(),
-            ours,
-            theirs,
-            dialed,
-            route: end.route,
-        };
+        let (peer, route) = (end.peer, end.route);
+        let level = self.level(peer, world.net);
         let used = |live: &Live| (device_id(live.peer), live.multipath.used());
-        let join = self.engine.establish(connection, || self.sessions.values().map(used).collect(), now);
-        self.successor = join.map(|_| theirs.epoch);
+        let used = || self.sessions.values().map(used).collect();
+        let join = self.engine.establish(id, theirs, level, route, used, now);
+        self.successor = join.as_ref().map(|_| theirs.epoch);
         let Some(join) = join else {
             self.close(pipe, world);
             return Ok(());
         };
-        if join.is_new {
-            let live = Live::new(self.index, peer, &self.budget, self.hushed, now, world.net);
+        if let Some(scope) = join.begins {
+            let live = Live::new((self.index, peer), scope, &self.budget, self.hushed, now, world.net);
             self.sessions.insert(join.session, live);
         }
         world.timeline.note(world.net.now, || {
@@ -385,6 +466,9 @@ impl Device {
         let now = self.clock(world.net.now);
         world.net.close(pipe, self.index);
         let Some(end) = self.ends.remove(&pipe) else { return };
+        if let Phase::Answering(id) | Phase::Deciding(id, ..) = end.phase {
+            self.engine.end_handshake(id, now);
+        }
         if let Some((dial, way)) = end.dial {
             let failure = DialFailure::Unreachable("closed".into());
             self.engine.handle_way(dial, &way, Err(failure), now);
@@ -411,7 +495,19 @@ impl Device {
     fn perform(&mut self, output: Output, world: &mut Surroundings<'_>) -> Result<(), Violation> {
         let (now, index) = (self.clock(world.net.now), self.index);
         match output {
-            Output::LearnKeys(dial, _) => self.engine.handle_keys(dial, Ok(()), now),
+            Output::FindRelay(dial, _) => self.engine.handle_relay(dial, Ok(()), now),
+            Output::FetchCertificate(dial, device) => {
+                self.engine.handle_fetched(dial, Some(&CERTIFICATES[index_of(device)]), now);
+            }
+            Output::Handshake(id, step) => self.step(id, step, world)?,
+            Output::Scope(session, scope) => {
+                if let Some(live) = self.running(session) {
+                    live.multipath.session.set_groups(scope.groups);
+                    live.multipath.session.set_ungrouped(scope.ungrouped);
+                }
+            }
+            Output::Knock(_) | Output::Welcome(..) | Output::Presence(..) | Output::Ask(..) => {}
+            Output::Release(_) | Output::Visible => {}
             Output::Take(dial, device, way) => self.take(dial, index_of(device), way, world),
             Output::Stop(dial) => self.stop(dial, world),
             Output::End(session, reason) => self.end_session(session, reason, world)?,

@@ -3,27 +3,28 @@
 //! One lock guards the machine and these tables. Outputs are performed under it, so events about sessions have the order in
 //! which sessions lived. A session's own lock is taken after it, never before it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use peers_proto::end_reason::EndReason;
 use peers_proto::engine::{
-    Admission, AppEvent, DialFailure, DialId, Engine as Control, Join, Output, ReadyConnection, RequestId,
-    SessionChange, SessionId, SessionState,
+    AppEvent, DialFailure, DialId, Engine as Control, HandshakeId, HandshakeStep, Join, Output, RequestId,
+    Scope, SessionChange, SessionId, SessionState,
 };
 use peers_proto::handshake::Established;
-use peers_proto::id::{DeviceId, GroupId, UserId};
+use peers_proto::id::{DeviceId, UserId};
 use peers_proto::multipath::Multipath;
 use peers_proto::network::AppState;
 use peers_proto::path::Paths;
 use peers_proto::session::{MemoryBudget, Resume, Session as Machine, SessionConfig};
 use peers_proto::time::Instant;
-use peers_proto::trust::{Capability, TrustLevel, allows};
+use peers_proto::trust::{KnownKeys, TrustLevel};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use crate::event::Event;
+use crate::handshake::HandshakeCommand;
 use crate::random;
 use crate::session::{Driver, NewPath, PeerInfo, Session, Shared};
 use crate::transport::Transport;
@@ -33,16 +34,17 @@ const PATHS: usize = 8;
 
 /// The machine, and what stands behind its ids.
 pub(crate) struct Controlled {
-    inner: Mutex<Inner>,
+    inner: Mutex<ControlState>,
     /// The machine has had an input: its next timeout may be earlier.
     changed: Notify,
     budget: MemoryBudget,
 }
 
-struct Inner {
+struct ControlState {
     control: Control,
     sessions: HashMap<SessionId, Entry>,
     dials: HashMap<DialId, CancellationToken>,
+    handshakes: HashMap<HandshakeId, mpsc::Sender<HandshakeCommand>>,
     requests: HashMap<RequestId, oneshot::Sender<Result<Session, DialFailure>>>,
     last_request: u64,
     /// Waits for the end of a suspension.
@@ -56,10 +58,11 @@ struct Entry {
 
 impl Controlled {
     pub(crate) fn new(control: Control) -> Self {
-        let inner = Inner {
+        let inner = ControlState {
             control,
             sessions: HashMap::new(),
             dials: HashMap::new(),
+            handshakes: HashMap::new(),
             requests: HashMap::new(),
             last_request: 0,
             suspending: Vec::new(),
@@ -67,23 +70,14 @@ impl Controlled {
         Self { inner: Mutex::new(inner), changed: Notify::new(), budget: MemoryBudget::default() }
     }
 
-    /// The session with a device, if there is one.
-    pub(crate) fn session(&self, device: DeviceId) -> Option<Session> {
-        let inner = self.lock();
-        inner.session(device).map(|entry| entry.session.clone())
-    }
-
     /// All sessions.
     pub(crate) fn sessions(&self) -> Vec<Session> {
         self.lock().sessions.values().map(|entry| entry.session.clone()).collect()
     }
 
-    /// READY of this device to a peer; `dialed_as`: the epoch when it dialed, if it did.
-    pub(crate) fn ready(&self, device: DeviceId, dialed_as: Option<u64>) -> Resume {
-        let mut inner = self.lock();
-        let expected = |entry: &Entry| entry.session.shared.lock().multipath.session.next_expected();
-        let next = inner.session(device).map_or(0, expected);
-        inner.control.ready(device, dialed_as, next)
+    /// The relays that see a device.
+    pub(crate) fn relays_seeing(&self, device: DeviceId) -> BTreeSet<usize> {
+        self.lock().control.relays_seeing(device)
     }
 
     /// True if an offer of this device is worth an answer.
@@ -91,14 +85,35 @@ impl Controlled {
         self.lock().control.takes_offers(device)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, ControlState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
+impl ControlState {
     fn session(&self, device: DeviceId) -> Option<&Entry> {
         self.sessions.get(&self.control.session(device)?)
+    }
+
+    /// Passes a step of a handshake to its task, which has ended if it is not there.
+    fn step(&mut self, id: HandshakeId, step: HandshakeStep) {
+        let command = match step {
+            HandshakeStep::Begin => HandshakeCommand::Begin,
+            HandshakeStep::Ask => HandshakeCommand::Ask,
+            HandshakeStep::Refuse => HandshakeCommand::Refuse,
+            HandshakeStep::Consent => {
+                let expected = |entry: &Entry| entry.session.shared.lock().multipath.session.next_expected();
+                let session = self.control.peer_of(id).and_then(|device| self.session(device));
+                let next = session.map_or(0, expected);
+                match self.control.ready(id, next) {
+                    Some(ready) => HandshakeCommand::Consent(ready),
+                    None => return,
+                }
+            }
+        };
+        if let Some(handshake) = self.handshakes.get(&id) {
+            let _ = handshake.try_send(command);
+        }
     }
 
     fn end(&self, session: SessionId, reason: EndReason) {
@@ -115,6 +130,29 @@ impl Engine {
         let result = input(&mut inner.control, self.clock.now());
         self.perform(&mut inner);
         result
+    }
+
+    /// As [`Engine::control`], for an input about a device: it gets the device's level at that moment.
+    pub(crate) fn control_judged<R>(
+        self: &Arc<Self>,
+        device: DeviceId,
+        user: Option<UserId>,
+        input: impl FnOnce(&mut Control, TrustLevel, Instant) -> R,
+    ) -> R {
+        let (mut inner, level) = self.lock_judged(device, user);
+        let result = input(&mut inner.control, level, self.clock.now());
+        self.perform(&mut inner);
+        result
+    }
+
+    /// The level of a device now, by its user too if its keys are known.
+    pub(crate) fn level_of(&self, device: DeviceId) -> TrustLevel {
+        self.lock_judged(device, None).1
+    }
+
+    /// The keys of a device: pinned, or shown by itself.
+    pub(crate) fn keys_of(&self, device: DeviceId) -> Option<KnownKeys> {
+        self.controlled.lock().control.keys_of(device)
     }
 
     /// Gives the machine the time. Never returns.
@@ -144,63 +182,72 @@ impl Engine {
     }
 
     /// Asks for the session with a device. The answer does not come if the client ends.
-    pub(crate) fn request(self: &Arc<Self>, device: DeviceId) -> SessionRequest {
+    pub(crate) fn request(self: &Arc<Self>, device: DeviceId) -> PendingRequest {
         let (tell, answer) = oneshot::channel();
-        let mut inner = self.controlled.lock();
+        let (mut inner, level) = self.lock_judged(device, None);
         inner.last_request += 1;
         let id = RequestId(inner.last_request);
         inner.requests.insert(id, tell);
-        inner.control.request(id, device);
+        inner.control.request(id, device, level);
         self.perform(&mut inner);
-        SessionRequest { id, engine: self.clone(), answer }
+        PendingRequest { id, engine: self.clone(), answer }
     }
 
-    /// Makes a connection that has passed its handshake a path of its session. `ours` is what this device said in READY;
-    /// `dialed`, whether it began the connection.
+    /// Begins a handshake, whose steps are sent as commands.
+    pub(super) fn begin_handshake(
+        self: &Arc<Self>,
+        commands: mpsc::Sender<HandshakeCommand>,
+        input: impl FnOnce(&mut Control, Instant) -> HandshakeId,
+    ) -> HandshakeId {
+        let mut inner = self.controlled.lock();
+        let id = input(&mut inner.control, self.clock.now());
+        inner.handshakes.insert(id, commands);
+        self.perform(&mut inner);
+        id
+    }
+
+    pub(super) fn end_handshake(self: &Arc<Self>, id: HandshakeId) {
+        let mut inner = self.controlled.lock();
+        inner.handshakes.remove(&id);
+        inner.control.end_handshake(id, self.clock.now());
+        self.perform(&mut inner);
+    }
+
+    /// Makes a connection that has passed its handshake a path of its session.
     ///
     /// Returns `None`, and the connection is closed, if the peer is not let in any more, the session ended during the
     /// handshake, or the peer's READY makes no sense. The dialer then tries again.
-    pub(crate) fn establish(
+    pub(super) fn establish(
         self: &Arc<Self>,
+        id: HandshakeId,
         established: Established,
-        ours: Resume,
-        dialed: bool,
         mut transport: Transport,
     ) -> Option<Session> {
         let theirs = Resume::decode(&established.peer_ready)?;
         let (device, user) = (established.certificate.device_id(), established.certificate.user_id());
-        let (mut inner, level) = self.lock_judged(device, user);
-        if self.over.is_cancelled() || Admission::from(level) != Admission::Admit {
-            tracing::info!(%device, "connection refused");
-            self.spawn(async move { transport.sink.close().await });
-            return None;
-        }
-        let (groups, route) = (self.common_groups(device, level), transport.route);
-        let connection =
-            ReadyConnection { device, user, level, groups: groups.clone(), ours, theirs, dialed, route };
-        let Inner { control, sessions, .. } = &mut *inner;
+        let (mut inner, level) = self.lock_judged(device, Some(user));
+        let ControlState { control, sessions, .. } = &mut *inner;
         let used = |entry: &Entry| (entry.session.device(), entry.session.shared.used());
-        let join = control.establish(connection, || sessions.values().map(used).collect(), self.clock.now());
-        if let Some(Join { session, is_new: true, .. }) = join {
-            let state = (inner.control.app_state(), inner.control.is_metered());
-            let entry = self.begin(session, &established, level, groups, state);
-            inner.sessions.insert(session, entry);
-        }
-        self.perform(&mut inner);
-        let Some(Join { session, next, is_new }) = join else {
+        let used = || sessions.values().map(used).collect();
+        let (now, over) = (self.clock.now(), self.over.is_cancelled());
+        let join = if over { None } else { control.establish(id, theirs, level, transport.route, used, now) };
+        let Some(Join { session, next, begins }) = join else {
+            self.perform(&mut inner);
+            tracing::info!(%device, "connection discarded");
             // Not dropped: the peer needs this side's READY to come to the same result.
             self.spawn(async move { transport.sink.close().await });
             return None;
         };
+        if let Some(scope) = begins {
+            let state = (inner.control.app_state(), inner.control.is_metered());
+            let entry = self.begin(session, &established, scope, state);
+            inner.sessions.insert(session, entry);
+        }
+        self.perform(&mut inner);
         let entry = inner.sessions.get(&session)?;
         // Only now: what the driver says of this path comes after that. A full queue holds as many paths as a session needs.
         let _ = entry.paths.try_send(NewPath { transport, seal: established.seal, peer_next: next });
-        let session = entry.session.clone();
-        drop(inner);
-        if is_new {
-            self.deliver_held(device);
-        }
-        Some(session)
+        Some(entry.session.clone())
     }
 
     /// Ends all sessions without a last frame: no task is left to send it.
@@ -208,45 +255,35 @@ impl Engine {
         self.control(|control, _| control.abandon());
     }
 
-    /// The machine, locked, and the level of a device at that moment: a change of trust is either in it, or finds the
-    /// session in the machine.
-    fn lock_judged(&self, device: DeviceId, user: UserId) -> (MutexGuard<'_, Inner>, TrustLevel) {
+    /// The machine, locked, and the level of a device at that moment: a change of trust is either in it, or finds what the
+    /// input does. Without the user neither the app's rule nor the own user's devices count.
+    fn lock_judged(
+        &self,
+        device: DeviceId,
+        user: Option<UserId>,
+    ) -> (MutexGuard<'_, ControlState>, TrustLevel) {
+        let mut inner = self.controlled.lock();
         loop {
-            // Not under the lock: the app's policy is asked.
-            let (level, judgement) = self.trust.judge(device, Some(user));
-            let inner = self.controlled.lock();
-            if self.trust.book().stands(judgement) {
+            let (judgement, user) = inner.control.judge(device, user);
+            let otherwise = judgement.level.unwrap_or(judgement.otherwise);
+            let (None, Some(policy), Some(user)) = (judgement.level, &self.policy, user) else {
+                return (inner, otherwise);
+            };
+            // Not under the lock: the rule is the app's code, and may call the client.
+            drop(inner);
+            let level = policy.trust(device, user).unwrap_or(otherwise);
+            inner = self.controlled.lock();
+            if inner.control.stands(judgement) {
                 return (inner, level);
             }
         }
-    }
-
-    /// The groups that this device carries and the app says the other one is a member of.
-    fn common_groups(&self, device: DeviceId, level: TrustLevel) -> HashSet<GroupId> {
-        if !allows(level, Capability::Groups) {
-            return HashSet::new();
-        }
-        let members = self.settings.members.get(&device).into_iter().flatten();
-        members.copied().filter(|group| self.settings.groups.contains(group)).collect()
-    }
-
-    /// Lets a live session carry what this level of its peer allows.
-    pub(crate) fn apply_level(self: &Arc<Self>, shared: &Shared, level: TrustLevel) {
-        let device = shared.peer.device;
-        let groups = self.common_groups(device, level);
-        self.control(|control, _| control.set_groups(device, groups.clone()));
-        shared.inspect(|s| {
-            s.multipath.session.set_groups(groups);
-            s.multipath.session.set_ungrouped(allows(level, Capability::Messages));
-        });
     }
 
     fn begin(
         self: &Arc<Self>,
         id: SessionId,
         established: &Established,
-        level: TrustLevel,
-        groups: HashSet<GroupId>,
+        scope: Scope,
         (app, metered): (AppState, bool),
     ) -> Entry {
         let certificate = &established.certificate;
@@ -258,8 +295,8 @@ impl Engine {
         let machine = Machine::new(SessionConfig {
             local: self.device_id(),
             remote: peer.device,
-            groups,
-            ungrouped: allows(level, Capability::Messages),
+            groups: scope.groups,
+            ungrouped: scope.ungrouped,
             budget: self.controlled.budget.clone(),
         });
         let (now, window) = (self.clock.now(), self.settings.resume_window);
@@ -289,15 +326,21 @@ impl Engine {
         self.control(|control, now| control.handle_session(id, device, change, state, now));
     }
 
-    fn perform(self: &Arc<Self>, inner: &mut Inner) {
+    fn perform(self: &Arc<Self>, inner: &mut ControlState) {
         while let Some(output) = inner.control.poll_output() {
             match output {
-                Output::LearnKeys(dial, device) => {
+                Output::FindRelay(dial, device) => {
                     tracing::debug!(%device, "dial began");
                     let stop = CancellationToken::new();
                     inner.dials.insert(dial, stop.clone());
-                    self.spawn_dial(stop, self.clone().learn_keys_for(dial, device));
+                    self.spawn_dial(stop, self.clone().find_relay(dial, device));
                 }
+                Output::FetchCertificate(dial, device) => {
+                    if let Some(stop) = inner.dials.get(&dial) {
+                        self.spawn_dial(stop.clone(), self.clone().fetch_certificate(dial, device));
+                    }
+                }
+                Output::Knock(device) => self.knock(device),
                 Output::Take(dial, device, way) => {
                     let epoch = inner.control.epoch_of(dial);
                     if let (Some(epoch), Some(stop)) = (epoch, inner.dials.get(&dial)) {
@@ -305,6 +348,24 @@ impl Engine {
                     }
                 }
                 Output::Stop(dial) => drop(inner.dials.remove(&dial).inspect(CancellationToken::cancel)),
+                Output::Handshake(id, step) => inner.step(id, step),
+                Output::Release(device) => self.release_held(device),
+                Output::Visible => {
+                    let visible = inner.control.visible();
+                    self.relays.iter().for_each(|relay| relay.watch_devices(visible.clone()));
+                }
+                Output::Welcome(device, connection) => self.welcome(device, connection),
+                Output::Ask(question, applicant) => self.ask(question, &applicant),
+                Output::Presence(device, true) => self.events.send(Event::Online(device)),
+                Output::Presence(device, false) => self.events.send(Event::Offline(device)),
+                Output::Scope(session, Scope { groups, ungrouped }) => {
+                    if let Some(entry) = inner.sessions.get(&session) {
+                        entry.session.shared.inspect(|s| {
+                            s.multipath.session.set_groups(groups);
+                            s.multipath.session.set_ungrouped(ungrouped);
+                        });
+                    }
+                }
                 Output::End(session, reason) => inner.end(session, reason),
                 Output::Evict(session, device, why) => {
                     tracing::info!(%device, %why, "session evicted");
@@ -373,13 +434,13 @@ impl Engine {
 }
 
 /// A request that waits for its answer. It is dropped with its caller.
-pub(crate) struct SessionRequest {
+pub(crate) struct PendingRequest {
     id: RequestId,
     engine: Arc<Engine>,
     pub(crate) answer: oneshot::Receiver<Result<Session, DialFailure>>,
 }
 
-impl Drop for SessionRequest {
+impl Drop for PendingRequest {
     fn drop(&mut self) {
         let mut inner = self.engine.controlled.lock();
         inner.requests.remove(&self.id);

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use peers_proto::engine::{DialFailure, DialId, Way};
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::timing::{HANDSHAKE_TIMEOUT, REGISTRATION_TIMEOUT};
-use peers_proto::trust::TrustLevel;
 
 use super::Engine;
-use super::handshake::Failure;
 use crate::error::Error;
+use crate::handshake::Failure;
 use crate::random;
 use crate::session::Session;
 use crate::transport::websocket::{self, DialOptions};
@@ -23,38 +22,35 @@ impl Engine {
         if device == self.device_id() {
             return Err(Error::Config("a device cannot dial itself".into()));
         }
-        // The app's own rules outweigh its wish.
-        if self.level_of(device) <= TrustLevel::Untrusted {
-            return Err(Error::Denied);
-        }
         if self.over.is_cancelled() {
             return Err(self.closed());
         }
-        if self.trust.book().handle_dialed(device) {
-            self.deliver_held(device);
-            self.publish_visible();
-        }
-        let _wanted = self.contacts.want(device);
         let mut request = self.request(device);
         let answer = tokio::select! {
             () = self.over.cancelled() => return Err(self.closed()),
             answer = &mut request.answer => answer.map_err(|_| self.closed())?,
         };
-        answer.map_err(|failure| match self.level_of(device) <= TrustLevel::Untrusted {
-            true => Error::Denied,
-            false => failure.into(),
-        })
+        answer.map_err(Error::from)
     }
 
-    pub(super) async fn learn_keys_for(self: Arc<Self>, dial: DialId, device: DeviceId) {
-        let keys = self.learn_keys(device).await.map_err(|e| match e {
-            Error::Offline(why) => DialFailure::Offline(why),
-            e => e.into(),
+    pub(super) async fn find_relay(self: Arc<Self>, dial: DialId, device: DeviceId) {
+        let found = self.relays.online(&self.clock, REGISTRATION_TIMEOUT).await;
+        let found = found.map_err(|error| match error {
+            Error::Offline(why) => why,
+            other => other.to_string(),
         });
-        if let Err(error) = &keys {
+        if let Err(error) = &found {
             tracing::info!(%device, %error, "dial failed");
         }
-        self.control(|control, now| control.handle_keys(dial, keys, now));
+        self.control(|control, now| control.handle_relay(dial, found, now));
+    }
+
+    pub(super) async fn fetch_certificate(self: Arc<Self>, dial: DialId, device: DeviceId) {
+        let certificate = self.relays.certificate(device).await;
+        if certificate.is_none() {
+            tracing::info!(%device, "certificate missing");
+        }
+        self.control(|control, now| control.handle_fetched(dial, certificate.as_ref(), now));
     }
 
     /// Takes one way of a dial that began in this epoch.
@@ -93,7 +89,7 @@ impl Engine {
     /// Dials through the first relay that both share: one that sees the peer, then any.
     async fn dial_relay(self: &Arc<Self>, device: DeviceId, epoch: u64) -> Result<(), Error> {
         let mut why = Error::Unreachable("no relay is used".into());
-        for relay in self.relays.towards(device) {
+        for relay in self.relays.towards(&self.controlled.relays_seeing(device)) {
             let connection = ConnectionId::from_bytes(random::array());
             let transport = match relay.open(device, connection) {
                 Ok(transport) => transport,

@@ -118,9 +118,13 @@ impl Engine {
     }
 
     /// The level of a device may have changed: its held envelopes are delivered or dropped.
-    pub(crate) fn deliver_held(&self, device: DeviceId) {
-        let level = self.level_of(device);
-        self.with_negotiations(|machine, now| machine.release(device, level, now));
+    pub(super) fn release_held(self: &Arc<Self>, device: DeviceId) {
+        let engine = self.clone();
+        // A task: the app's rule may be asked.
+        self.spawn(async move {
+            let level = engine.level_of(device);
+            engine.with_negotiations(|machine, now| machine.release(device, level, now));
+        });
     }
 
     /// The session with a device is being closed, by this device if `own`. To be called before the peer learns of it.
@@ -199,7 +203,7 @@ impl Engine {
         }
     }
 
-    fn open_envelope(&self, from: DeviceId, connection: ConnectionId, sealed: &str) {
+    fn open_envelope(self: &Arc<Self>, from: DeviceId, connection: ConnectionId, sealed: &str) {
         let opened = self.checked_contents(from, connection, sealed);
         if let Err(error) = &opened {
             tracing::info!(device = %from, %error, "envelope refused");
@@ -210,15 +214,15 @@ impl Engine {
 
     /// Opens an envelope and compares its certificate with the keys that the device is known with.
     fn checked_contents(
-        &self,
+        self: &Arc<Self>,
         from: DeviceId,
         connection: ConnectionId,
         sealed: &str,
     ) -> Result<Contents, String> {
         let opened = Contents::open(sealed, &self.keys, from, connection);
         let (sender, contents) = opened.map_err(|e| e.to_string())?;
-        self.trust.book().check(&sender).map_err(|e| e.to_string())?;
-        self.contacts.handle_certificate(&sender);
+        let checked = self.control(|control, now| control.handle_certificate(&sender, now));
+        checked.map_err(|e| e.to_string())?;
         Ok(contents)
     }
 

@@ -24,9 +24,9 @@ fn standing(status: Status, tier: Option<Tier>) -> Standing {
 }
 
 /// A device of its own user, in these groups.
-fn peer(n: u8, level: TrustLevel, groups: &[u8]) -> Peer {
+fn peer(n: u8, level: TrustLevel, groups: &[u8]) -> ConnectedPeer {
     let groups = groups.iter().map(|group| GroupId::from_bytes([*group; 20])).collect();
-    Peer { level, user: UserId::from_bytes([n; 20]), groups }
+    ConnectedPeer { level, user: UserId::from_bytes([n; 20]), groups }
 }
 
 impl World {
@@ -73,7 +73,7 @@ impl World {
         self.meet(peer(n, TrustLevel::Trusted, &[]), n, tier);
     }
 
-    fn meet(&mut self, peer: Peer, n: u8, tier: Tier) {
+    fn meet(&mut self, peer: ConnectedPeer, n: u8, tier: Tier) {
         self.dialer.handle_connected(device(n), peer, self.now);
         self.dialer.handle_standing(device(n), standing(Status::Usable, Some(tier)), self.now);
     }
@@ -542,7 +542,7 @@ proptest! {
     #[test]
     fn whatever_happens_the_bounds_hold(steps in proptest::collection::vec(step(), 1..200)) {
         let mut w = World::new();
-        let (mut suspended, mut connected) = (false, HashMap::<u8, Peer>::new());
+        let (mut suspended, mut connected) = (false, HashMap::<u8, ConnectedPeer>::new());
         for step in steps {
             match step {
                 Step::Trust(n, yes) => {
@@ -563,7 +563,7 @@ proptest! {
                         let (gone, peer) = connected.iter().find(|(n, _)| device(**n) == gone).unwrap();
                         let gone = *gone;
                         prop_assert!(peer.level <= level, "never a more trusted one for a less trusted one");
-                        let last = |m: &HashMap<u8, Peer>| peer.groups.iter().any(|g| m.values().filter(|p| p.groups.contains(g)).count() == 1);
+                        let last = |m: &HashMap<u8, ConnectedPeer>| peer.groups.iter().any(|g| m.values().filter(|p| p.groups.contains(g)).count() == 1);
                         prop_assert!(gone == n || !last(&before), "never the last one of a group");
                         w.dialer.handle_ended(device(gone), EndReason::Evicted, w.now);
                         connected.remove(&gone);

@@ -1,14 +1,25 @@
-//! Admission of devices: the levels that the app gave, devices met without one, the keys that each was first seen with, and the
-//! rate of their connections.
+//! Admission: the levels of devices, what a change of one has for a consequence, and the app's answers about devices that ask.
+//!
+//! The app's rule for devices without a level is code that may call the client. So the engine never asks it. The driver reads a
+//! [`Judgement`], asks the rule where the judgement leaves it the decision, and passes the level with the input, if the
+//! judgement still stands.
+//!
+//! A device asks by its handshake, or by a knock while it may not reach this device. An accepted knock is not trusted yet: the
+//! device may come for [`COMPARING`]. Its handshake has the digits that two people compare, and becomes the second question.
+//! Until that is answered only the relay carries anything (S135).
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashSet;
 
-use crate::bucket::Bucket;
+use super::{Engine, HandshakeId, HandshakeStep, Output};
 use crate::certificate::DeviceCertificate;
-use crate::id::{DeviceId, UserId};
-use crate::limits::{ARRIVAL_BURST, ARRIVALS_PER_SECOND, MAX_CONNECTIONS, MAX_WATCHED};
+use crate::end_reason::EndReason;
+use crate::engine::trust_book::Judgement;
+use crate::handshake::Sas;
+use crate::id::{ConnectionId, DeviceId, GroupId, UserId};
+use crate::limits::MAX_DECISIONS;
 use crate::time::Instant;
-use crate::trust::{KeyChanged, KnownKeys, Pins, TrustLevel};
+use crate::timing::{APPROVAL_TIMEOUT, COMPARING};
+use crate::trust::{Capability, KeyChanged, KnownKeys, TrustLevel, allows};
 
 /// The decision about a device that has proven who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,282 +44,245 @@ impl From<TrustLevel> for Admission {
     }
 }
 
-/// A level, and the state of the book in which it was read.
-#[derive(Debug, Clone, Copy)]
-pub struct Judgement {
-    /// The level; none if the app's rule decides.
-    pub level: Option<TrustLevel>,
-    /// The level where the rule says nothing.
-    pub otherwise: TrustLevel,
-    edition: u64,
+/// The data that a session may carry, by the level of its peer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// The groups that both devices share.
+    pub groups: HashSet<GroupId>,
+    /// Data outside of groups.
+    pub ungrouped: bool,
 }
 
-/// Levels given by the app, devices met without one, and pinned keys.
+/// Identifies a question to the app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QuestionId(u64);
+
+/// A device that has proven who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applicant {
+    /// Its verified certificate.
+    pub certificate: DeviceCertificate,
+    /// The digits of its handshake; none for a knock.
+    pub sas: Option<Sas>,
+}
+
+/// A question to the app that waits for the answer.
 #[derive(Debug)]
-pub struct TrustBook {
-    own_user: UserId,
-    levels: HashMap<DeviceId, TrustLevel>,
-    /// Devices without a level of the app's that may reach this one, the latest last: at most [`MAX_WATCHED`].
-    met: VecDeque<Met>,
-    pins: Pins,
-    /// Counts the changes.
-    edition: u64,
+pub(super) struct AppQuestion {
+    certificate: DeviceCertificate,
+    about: Subject,
+    until: Instant,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Met {
-    device: DeviceId,
-    how: How,
+enum Subject {
+    Handshake(HandshakeId),
+    Knock(ConnectionId),
 }
 
-/// The reason for which a device may reach this one, the weakest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum How {
-    /// Its knock was accepted: it may come and be compared until then, and is not trusted.
-    Knocked(Instant),
-    /// A rule lets it in.
-    Admitted,
-    /// The app asked for a session with it: it is trusted unless a rule says something else.
-    Dialed,
-}
+impl Engine {
+    // ---- levels ----
 
-impl TrustBook {
-    /// The levels that the app gave. Devices of `own_user` are this device's own.
-    pub fn new(levels: HashMap<DeviceId, TrustLevel>, own_user: UserId) -> Self {
-        Self { own_user, levels, met: VecDeque::new(), pins: Pins::default(), edition: 0 }
-    }
-
-    /// Sets the level of a device.
-    pub fn set(&mut self, device: DeviceId, level: TrustLevel) {
-        self.met.retain(|met| met.device != device);
-        // A policy that sets the level it answers with comes to an end.
-        if self.levels.insert(device, level) != Some(level) {
-            self.edition += 1;
-        }
-    }
-
-    /// The app asks for a session with this device: it is trusted where no rule says something else. Returns whether it
-    /// may reach this one only now.
-    pub fn handle_dialed(&mut self, device: DeviceId) -> bool {
-        self.meet(device, How::Dialed)
-    }
-
-    /// A rule lets this device in: from now on it may reach this one. Returns whether that is new.
-    pub fn handle_admitted(&mut self, device: DeviceId) -> bool {
-        self.meet(device, How::Admitted)
-    }
-
-    /// A knock of this device was accepted: until then it may reach this one.
-    pub fn handle_knock(&mut self, device: DeviceId, until: Instant) {
-        self.meet(device, How::Knocked(until));
-    }
-
-    /// True if its knock was accepted, and the digits are not compared yet.
-    pub fn compares(&self, device: DeviceId) -> bool {
-        self.met.iter().any(|met| met.device == device && matches!(met.how, How::Knocked(_)))
-    }
-
-    /// The digits were not the same, or nobody said so: the device may not reach this one any more. Returns whether it could.
-    pub fn handle_refused(&mut self, device: DeviceId) -> bool {
-        self.forget(|met| met.device == device && matches!(met.how, How::Knocked(_)))
-    }
-
-    /// Time has passed. Returns whether a device that came to be compared has had its time.
-    pub fn handle_timeout(&mut self, now: Instant) -> bool {
-        self.forget(|met| matches!(met.how, How::Knocked(until) if until <= now))
-    }
-
-    fn forget(&mut self, which: impl Fn(&Met) -> bool) -> bool {
-        let before = self.met.len();
-        self.met.retain(|met| !which(met));
-        self.met.len() != before
-    }
-
-    fn meet(&mut self, device: DeviceId, how: How) -> bool {
-        let before = self.met.iter().find(|met| met.device == device).copied();
-        if self.levels.contains_key(&device) || before.is_some_and(|met| met.how >= how) {
-            return false;
-        }
-        self.met.retain(|met| met.device != device);
-        if self.met.len() >= MAX_WATCHED {
-            self.met.pop_front();
-        }
-        self.met.push_back(Met { device, how });
-        self.edition += 1;
-        // Who came to be compared could not do more than that.
-        before.is_none_or(|met| matches!(met.how, How::Knocked(_)))
-    }
-
-    /// Judges a device. Without its user neither the app's rule nor the own user's devices count.
-    pub fn judge(&self, device: DeviceId, user: Option<UserId>) -> Judgement {
-        let dialed = self.met.iter().any(|met| met.device == device && met.how == How::Dialed);
-        let otherwise = if dialed { TrustLevel::Trusted } else { TrustLevel::Unknown };
-        let level = match (self.levels.get(&device), user) {
-            (Some(level), _) => Some(*level),
-            (None, None) => Some(otherwise),
-            (None, Some(user)) => (user == self.own_user).then_some(TrustLevel::Own),
-        };
-        Judgement { level, otherwise, edition: self.edition }
+    /// Judges a device, by its user too if that is given or the device's keys are known.
+    pub fn judge(&self, device: DeviceId, user: Option<UserId>) -> (Judgement, Option<UserId>) {
+        let user = user.or_else(|| Some(UserId::derive(&self.keys_of(device)?.user_pk)));
+        (self.book.judge(device, user), user)
     }
 
     /// True if nothing has changed since this judgement.
     pub fn stands(&self, judgement: Judgement) -> bool {
-        self.edition == judgement.edition
+        self.book.stands(judgement)
     }
 
-    /// The keys a device was first seen with.
-    pub fn known_keys(&self, device: DeviceId) -> Option<KnownKeys> {
-        self.pins.get(&device).copied()
+    /// Sets how far a device is trusted. From [`TrustLevel::Known`] on it is dialed whenever it can be reached. The session with
+    /// it follows at once: it carries what the level allows, and ends at [`TrustLevel::Untrusted`] and below.
+    pub fn set_trust(&mut self, device: DeviceId, level: TrustLevel, now: Instant) {
+        self.book.set(device, level);
+        self.dialer.set_trust(device, level, now);
+        let refused = Admission::from(level) == Admission::Refuse;
+        let scope = self.scope(device, level);
+        if let Some(live) = self.peers.live_of(device) {
+            if refused {
+                self.outputs.push_back(Output::End(live.id, EndReason::Closed));
+            }
+            self.outputs.push_back(Output::Scope(live.id, scope.clone()));
+            self.dialer.set_groups(device, scope.groups);
+        }
+        if refused {
+            self.refuse_requests(device);
+        }
+        self.outputs.push_back(Output::Release(device));
+        self.publish_visible();
+        self.follow_dialer();
     }
 
-    /// Remembers the keys of a device that was admitted.
-    ///
-    /// # Errors
-    /// It is known with others: whatever it proved, it is refused (D06).
-    pub fn pin(&mut self, certificate: &DeviceCertificate) -> Result<(), KeyChanged> {
-        let Self { levels, met, pins, own_user, .. } = self;
-        let dialed: HashSet<_> =
-            met.iter().filter(|met| met.how == How::Dialed).map(|met| met.device).collect();
-        // Without the policy: it is the app's code, and may call the client, which may need the book.
-        pins.pin(certificate, |device, user| match levels.get(&device) {
-            Some(level) => *level,
-            None if user == *own_user => TrustLevel::Own,
-            None if dialed.contains(&device) => TrustLevel::Trusted,
-            None => TrustLevel::Unknown,
-        })
-    }
-
-    /// Checks that a device presents the keys it is known with.
-    ///
-    /// # Errors
-    /// See [`TrustBook::pin`].
-    pub fn check(&self, certificate: &DeviceCertificate) -> Result<bool, KeyChanged> {
-        self.pins.check(certificate)
-    }
-
-    /// Devices that may reach this one through a relay and see its presence: the most trusted first, since a relay
-    /// takes [`MAX_WATCHED`] at most.
+    /// Devices that may reach this one through a relay and see its presence, the most trusted first.
     pub fn visible(&self) -> Vec<DeviceId> {
-        let mut named: Vec<_> = self
-            .levels
-            .iter()
-            .filter(|(_, level)| **level >= TrustLevel::NewDevice)
-            .map(|(device, level)| (*level, *device))
-            .collect();
-        named.sort_unstable_by(|a, b| b.cmp(a));
-        let met = self.met.iter().rev().map(|met| met.device);
-        named.into_iter().map(|(_, device)| device).chain(met).take(MAX_WATCHED).collect()
-    }
-}
-
-/// The rates of the devices that connected latest.
-#[derive(Debug, Default)]
-pub struct Arrivals(VecDeque<(DeviceId, Bucket)>);
-
-impl Arrivals {
-    /// More devices than can be connected: the rate of one is not forgotten by others' arrivals alone.
-    const REMEMBERED: usize = 4 * MAX_CONNECTIONS;
-
-    /// Counts a handshake that this device has passed. Returns the time before which it is not answered: a device that connects
-    /// again and again waits longer and longer and costs no more.
-    pub fn take(&mut self, device: DeviceId, now: Instant) -> Option<Instant> {
-        let known = self.0.iter().position(|(other, _)| *other == device).and_then(|at| self.0.remove(at));
-        let (_, mut bucket) =
-            known.unwrap_or_else(|| (device, Bucket::new(ARRIVALS_PER_SECOND, ARRIVAL_BURST)));
-        let ready = bucket.take(1, now);
-        if self.0.len() >= Self::REMEMBERED {
-            self.0.pop_front();
-        }
-        self.0.push_back((device, bucket));
-        ready
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OWN: &[u8] = b"own";
-
-    fn book() -> TrustBook {
-        TrustBook::new(HashMap::new(), UserId::derive(OWN))
+        self.book.visible()
     }
 
-    /// The level, where the app's rule says this.
-    fn level(
-        book: &TrustBook,
-        device: DeviceId,
-        user: Option<UserId>,
-        rule: Option<TrustLevel>,
-    ) -> TrustLevel {
-        let Judgement { level, otherwise, .. } = book.judge(device, user);
-        level.or(rule).unwrap_or(otherwise)
+    /// The keys of a device: pinned, or shown by itself.
+    pub fn keys_of(&self, device: DeviceId) -> Option<KnownKeys> {
+        self.book.known_keys(device).or_else(|| self.contacts.keys_of(device))
     }
 
-    // proves S127: dialing is no judgement where there is one.
-    #[test]
-    fn a_dial_overrules_no_rule_and_lowers_no_level() {
-        let (device, user) = (DeviceId::derive(b"a"), UserId::derive(b"u"));
-        for (rule, user, expected) in [
-            (None, user, TrustLevel::Trusted),
-            (Some(TrustLevel::Malicious), user, TrustLevel::Malicious),
-            (None, UserId::derive(OWN), TrustLevel::Own),
-        ] {
-            let mut book = book();
-            book.handle_dialed(device);
-            assert_eq!(level(&book, device, Some(user), rule), expected);
-        }
-        let mut named = book();
-        named.set(device, TrustLevel::Untrusted);
-        named.handle_dialed(device);
-        assert_eq!(level(&named, device, None, None), TrustLevel::Untrusted);
-        assert!(named.visible().is_empty());
+    /// A device has shown its certificate, which proves itself against the id. Dials that wait for its keys go on.
+    ///
+    /// # Errors
+    /// It is known with other keys (D06).
+    pub fn handle_certificate(
+        &mut self,
+        certificate: &DeviceCertificate,
+        now: Instant,
+    ) -> Result<(), KeyChanged> {
+        self.book.check(certificate)?;
+        self.contacts.add(certificate);
+        self.dial_with_keys(certificate.device_id(), now);
+        Ok(())
     }
 
-    #[test]
-    fn a_judgement_stands_until_something_changes() {
-        let (mut book, device) = (book(), DeviceId::derive(b"a"));
-        let judgement = book.judge(device, None);
-        assert!(book.stands(judgement));
-        book.set(device, TrustLevel::Malicious);
-        assert!(!book.stands(judgement));
+    /// The data that a session with a device at this level may carry. Groups are those that this device carries and the app
+    /// says the other one is a member of.
+    pub(super) fn scope(&self, device: DeviceId, level: TrustLevel) -> Scope {
+        let members = self.members.get(&device).filter(|_| allows(level, Capability::Groups));
+        let groups = members.into_iter().flatten().filter(|group| self.groups.contains(group));
+        Scope { groups: groups.copied().collect(), ungrouped: allows(level, Capability::Messages) }
     }
 
-    // proves S127: a person who lets a device come and be compared has not trusted it yet.
-    #[test]
-    fn an_accepted_knock_lets_a_device_come_for_a_while_and_no_more() {
-        let (mut book, device) = (book(), DeviceId::derive(b"a"));
-        let at = |seconds: u64| Instant::from_micros(seconds * 1_000_000);
-        book.handle_knock(device, at(90));
-        assert!(book.compares(device) && book.visible().contains(&device));
-        assert_eq!(level(&book, device, None, None), TrustLevel::Unknown);
-        book.handle_knock(device, at(120));
-        assert!(!book.handle_timeout(at(90)), "it has knocked again");
-        assert!(book.handle_timeout(at(120)) && book.visible().is_empty());
-        book.handle_knock(device, at(200));
-        assert!(book.handle_refused(device) && book.visible().is_empty());
-        // What says more is not forgotten.
-        for meet in [TrustBook::handle_admitted, TrustBook::handle_dialed] {
-            book.handle_knock(device, at(200));
-            meet(&mut book, device);
-            book.handle_knock(device, at(300));
-            assert!(!book.handle_refused(device) && !book.handle_timeout(at(300)));
-            assert_eq!(book.visible(), [device]);
+    /// A device is let in without a question: from now on it may reach this one.
+    pub(super) fn let_in(&mut self, device: DeviceId) {
+        if self.book.handle_admitted(device) {
+            self.publish_visible();
         }
     }
 
-    #[test]
-    fn devices_met_are_bounded_and_the_most_trusted_are_visible_first() {
-        let mut book = book();
-        let device = |n: usize| DeviceId::derive(&n.to_be_bytes());
-        for n in 0..2 * MAX_WATCHED {
-            book.handle_admitted(device(n));
+    /// The devices that may reach this one have changed: relays learn it before the next step.
+    pub(super) fn publish_visible(&mut self) {
+        if self.outputs.back() != Some(&Output::Visible) {
+            self.outputs.push_back(Output::Visible);
         }
-        assert_eq!(book.met.len(), MAX_WATCHED);
-        let known = device(usize::MAX);
-        book.set(known, TrustLevel::Known);
-        let visible = book.visible();
-        assert_eq!((visible.len(), visible[0]), (MAX_WATCHED, known));
-        assert_eq!(visible[1], device(2 * MAX_WATCHED - 1), "the latest of the others");
+    }
+
+    // ---- knocks ----
+
+    /// True if one more knock may be opened now.
+    pub fn admits_knock(&mut self, now: Instant) -> bool {
+        self.contacts.admits_knock(now)
+    }
+
+    /// The device of this certificate, whose level is `level`, asks to be let in. A refusal has no answer, like an absent
+    /// device's. A copy of a knock counts once.
+    ///
+    /// # Errors
+    /// It is known with other keys (D06).
+    pub fn handle_knock(
+        &mut self,
+        certificate: &DeviceCertificate,
+        connection: ConnectionId,
+        level: TrustLevel,
+        now: Instant,
+    ) -> Result<(), KeyChanged> {
+        let device = certificate.device_id();
+        self.book.check(certificate)?;
+        if !self.contacts.is_new_knock(device, connection) {
+            return Ok(());
+        }
+        match level.into() {
+            Admission::Refuse => {}
+            Admission::Admit => {
+                self.let_in(device);
+                self.welcome(certificate, connection, now);
+            }
+            // An open device asks once, with the digits. A device that was let come a moment ago may have lost the answer.
+            Admission::Ask if self.open || self.book.compares(device) => {
+                self.welcome(certificate, connection, now);
+            }
+            Admission::Ask => {
+                let applicant = Applicant { certificate: certificate.clone(), sas: None };
+                self.ask(applicant, Subject::Knock(connection), now);
+            }
+        }
+        Ok(())
+    }
+
+    /// A knock was accepted: for a while the device may reach this one without trust.
+    fn let_compare(&mut self, device: DeviceId, now: Instant) {
+        if !self.ways.relay {
+            // WebRTC would show addresses before anything can be compared: the id has to do.
+            return self.set_trust(device, TrustLevel::Trusted, now);
+        }
+        self.book.handle_knock(device, now + COMPARING);
+        self.publish_visible();
+    }
+
+    /// Answers a knock: the device learns the keys of this one.
+    fn welcome(&mut self, certificate: &DeviceCertificate, connection: ConnectionId, now: Instant) {
+        let device = certificate.device_id();
+        self.contacts.add(certificate);
+        self.dial_with_keys(device, now);
+        self.outputs.push_back(Output::Release(device));
+        self.outputs.push_back(Output::Welcome(device, connection));
+    }
+
+    // ---- questions to the app ----
+
+    /// The app has answered a question. A device that was accepted with its digits is trusted, even if it has given up.
+    pub fn handle_answer(&mut self, question: QuestionId, accepted: bool, now: Instant) {
+        let Some(AppQuestion { certificate, about, .. }) = self.questions.remove(&question) else { return };
+        let device = certificate.device_id();
+        match about {
+            Subject::Knock(_) if !accepted => {}
+            Subject::Knock(connection) => {
+                self.let_compare(device, now);
+                self.welcome(&certificate, connection, now);
+            }
+            Subject::Handshake(handshake) => {
+                if accepted {
+                    self.set_trust(device, TrustLevel::Trusted, now);
+                }
+                self.settle(handshake, &certificate, accepted);
+            }
+        }
+        self.follow_dialer();
+    }
+
+    /// Asks about a handshake whose peer may not connect without a question.
+    pub(super) fn ask_about(&mut self, handshake: HandshakeId, applicant: Applicant, now: Instant) {
+        if !self.ask(applicant, Subject::Handshake(handshake), now) {
+            self.step(handshake, HandshakeStep::Refuse);
+        }
+    }
+
+    /// False if there is no place for a question, or one about this device waits already.
+    fn ask(&mut self, applicant: Applicant, about: Subject, now: Instant) -> bool {
+        let device = applicant.certificate.device_id();
+        let is_asked = self.questions.values().any(|question| question.certificate.device_id() == device);
+        if is_asked || self.questions.len() >= MAX_DECISIONS {
+            return false;
+        }
+        let id = QuestionId(self.next_id());
+        let question =
+            AppQuestion { certificate: applicant.certificate.clone(), about, until: now + APPROVAL_TIMEOUT };
+        self.questions.insert(id, question);
+        if let Subject::Handshake(handshake) = about {
+            self.step(handshake, HandshakeStep::Ask);
+        }
+        self.outputs.push_back(Output::Ask(id, Box::new(applicant)));
+        true
+    }
+
+    pub(super) fn admission_timeout(&self) -> Option<Instant> {
+        let questions = self.questions.values().map(|question| question.until);
+        questions.chain(self.book.poll_timeout()).min()
+    }
+
+    pub(super) fn handle_admission_timeout(&mut self, now: Instant) {
+        let late = self.questions.iter().filter(|(_, question)| question.until <= now);
+        for question in late.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.handle_answer(question, false, now);
+        }
+        if self.book.handle_timeout(now) {
+            self.publish_visible();
+        }
     }
 }

@@ -1,14 +1,24 @@
 //! Dials: each looks for a path to one device, over all ways that the settings allow.
 //!
-//! A dial asks for the keys of its device, takes its ways side by side, and takes the ways that could wait when those have
-//! failed. The first way that connects decides it; the others go on, since they may lead to something better. A dial belongs
-//! to the epoch in which it began: when that session closes, the dial ends with it.
+//! ```text
+//! FindRelay ─┬─ keys known ──────────────────────────────┬─> ways side by side ─> ways that could wait
+//!            │                └─ not seen: knock, wait ──┤
+//!            └─> FetchCertificate ───────────────────────┤
+//!                             └─ none: knock, wait ──────┘
+//! ```
+//!
+//! A relay gives the certificate of a device, and reports its presence, only with that device's consent. If the app waits for
+//! the device, the device is asked by a knock, about which a person may have to decide. The first way that connects decides a
+//! dial; the others go on, since they may lead to something better. A dial belongs to the epoch in which it began: when that
+//! session closes, the dial ends with it.
 
 use super::{Engine, Output, Way};
+use crate::certificate::DeviceCertificate;
 use crate::dial::{Outcome, Purpose};
 use crate::id::DeviceId;
 use crate::path::Route;
 use crate::time::Instant;
+use crate::timing::{APPROVAL_TIMEOUT, KNOCK_PATIENCE};
 
 /// Identifies a dial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,10 +53,9 @@ pub(super) struct Dial {
     purpose: Purpose,
     /// Our epoch when the dial began.
     epoch: u64,
+    stage: Stage,
     /// A way has connected, or the dial has failed: nothing joins it any more.
     decided: bool,
-    /// A request began it. Any other dial does not knock at a device whose keys are not known.
-    wanted: bool,
     /// The dialer wants to know the outcome.
     pub(super) for_dialer: bool,
     /// Ways that are being taken.
@@ -56,36 +65,129 @@ pub(super) struct Dial {
     failures: Vec<String>,
 }
 
+/// The step that a dial waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// A relay that has registered this device.
+    Relay,
+    /// The certificate of the device, from a relay.
+    Certificate,
+    /// The device's answer to a knock, which has its keys.
+    Keys { until: Instant },
+    /// A relay that sees the device after a knock. It is away, or was started anew and knows nothing of this one.
+    Consent { until: Instant },
+    /// The ways that it takes.
+    Ways,
+}
+
 impl Engine {
     /// Our epoch when a dial began; `None` if it has ended.
     pub fn epoch_of(&self, dial: DialId) -> Option<u64> {
         Some(self.dials.get(&dial)?.epoch)
     }
 
-    /// The keys of the device that is dialed are known, or cannot be learned.
-    pub fn handle_keys(&mut self, id: DialId, keys: Result<(), DialFailure>, now: Instant) {
+    /// A relay has registered this device, or none has, for this reason.
+    pub fn handle_relay(&mut self, id: DialId, relay: Result<(), String>, now: Instant) {
+        let Some(dial) = self.dials.get_mut(&id).filter(|dial| dial.stage == Stage::Relay) else { return };
+        let device = dial.device;
+        match relay {
+            Err(why) => self.fail(id, DialFailure::Offline(why), now),
+            Ok(()) if self.keys_of(device).is_none() => {
+                self.advance(id, Stage::Certificate);
+                self.outputs.push_back(Output::FetchCertificate(id, device));
+            }
+            Ok(()) if self.is_wanted(device) && !self.is_seen(device) => {
+                self.advance(id, Stage::Consent { until: now + KNOCK_PATIENCE });
+                self.outputs.push_back(Output::Knock(device));
+            }
+            Ok(()) => self.take_ways(id, now),
+        }
+        self.follow_dialer();
+    }
+
+    /// A relay has given the certificate of the device that is dialed, or none has one.
+    pub fn handle_fetched(&mut self, id: DialId, certificate: Option<&DeviceCertificate>, now: Instant) {
+        let Some(dial) = self.dials.get_mut(&id).filter(|dial| dial.stage == Stage::Certificate) else {
+            return;
+        };
+        let device = dial.device;
+        // It proves itself against the id, so no other keys can be pinned yet.
+        if certificate.is_some_and(|certificate| self.handle_certificate(certificate, now).is_ok()) {
+            self.follow_dialer();
+            return;
+        }
+        if self.is_wanted(device) {
+            self.advance(id, Stage::Keys { until: now + APPROVAL_TIMEOUT });
+            self.outputs.push_back(Output::Knock(device));
+        } else {
+            self.fail_away(id, now);
+        }
+        self.follow_dialer();
+    }
+
+    /// The keys of a device are known: dials that waited for them go on.
+    pub(super) fn dial_with_keys(&mut self, device: DeviceId, now: Instant) {
+        let waits = |stage| matches!(stage, Stage::Certificate | Stage::Keys { .. });
+        self.resume_dials(device, waits, now);
+    }
+
+    /// A relay sees a device, which has consented: dials that waited for that go on.
+    pub(super) fn dial_with_consent(&mut self, device: DeviceId, now: Instant) {
+        self.resume_dials(device, |stage| matches!(stage, Stage::Consent { .. }), now);
+    }
+
+    fn resume_dials(&mut self, device: DeviceId, waits: impl Fn(Stage) -> bool, now: Instant) {
+        let of_device = self.dials.iter().filter(|(_, dial)| dial.device == device && waits(dial.stage));
+        for id in of_device.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.take_ways(id, now);
+        }
+    }
+
+    fn advance(&mut self, id: DialId, stage: Stage) {
+        if let Some(dial) = self.dials.get_mut(&id) {
+            dial.stage = stage;
+        }
+    }
+
+    fn take_ways(&mut self, id: DialId, now: Instant) {
+        self.advance(id, Stage::Ways);
         let Some(dial) = self.dials.get_mut(&id) else { return };
         let device = dial.device;
         let than = match dial.purpose {
             Purpose::Path => None,
             Purpose::Better => self.peers.live_of(device).and_then(|live| live.state.route).map(Route::tier),
         };
-        let unreachable = |why: &str| DialFailure::Unreachable(why.into());
-        match keys.and_then(|()| self.ways.to_dial(device, than).map_err(unreachable)) {
+        match self.ways.to_dial(device, than) {
             Ok([at_once, later]) => {
                 dial.later = later;
                 self.take(id, at_once);
             }
-            Err(failure) => {
-                if !dial.wanted {
-                    // A request that has joined it gets a dial that knocks.
-                    self.leave_dial(id);
-                }
-                self.fail(id, failure, now);
-                self.serve(device);
+            Err(why) => self.fail(id, DialFailure::Unreachable(why.into()), now),
+        }
+    }
+
+    fn fail_away(&mut self, id: DialId, now: Instant) {
+        let away = "it is away, or does not let this device in";
+        self.fail(id, DialFailure::Unreachable(away.into()), now);
+    }
+
+    pub(super) fn dials_timeout(&self) -> Option<Instant> {
+        let until = |dial: &Dial| match dial.stage {
+            Stage::Keys { until } | Stage::Consent { until } => Some(until),
+            Stage::Relay | Stage::Certificate | Stage::Ways => None,
+        };
+        self.dials.values().filter_map(until).min()
+    }
+
+    pub(super) fn handle_dials_timeout(&mut self, now: Instant) {
+        let stages: Vec<_> = self.dials.iter().map(|(id, dial)| (*id, dial.stage)).collect();
+        for (id, stage) in stages {
+            match stage {
+                Stage::Keys { until } if until <= now => self.fail_away(id, now),
+                Stage::Consent { until } if until <= now => self.take_ways(id, now),
+                _ => {}
             }
         }
-        self.follow_dialer();
     }
 
     /// A way has led to a path, or has failed.
@@ -113,7 +215,7 @@ impl Engine {
     }
 
     /// Dials a device, unless a dial for this purpose is under way and undecided.
-    pub(super) fn dial(&mut self, device: DeviceId, purpose: Purpose, wanted: bool) -> DialId {
+    pub(super) fn dial(&mut self, device: DeviceId, purpose: Purpose) -> DialId {
         let joins = |dial: &Dial| dial.device == device && dial.purpose == purpose && !dial.decided;
         if let Some((id, _)) = self.dials.iter().find(|(_, dial)| joins(dial)) {
             return *id;
@@ -123,15 +225,15 @@ impl Engine {
             device,
             purpose,
             epoch,
+            stage: Stage::Relay,
             decided: false,
-            wanted,
             for_dialer: false,
             under_way: 0,
             later: Vec::new(),
             failures: Vec::new(),
         };
         self.dials.insert(id, dial);
-        self.outputs.push_back(Output::LearnKeys(id, device));
+        self.outputs.push_back(Output::FindRelay(id, device));
         id
     }
 

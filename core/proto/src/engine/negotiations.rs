@@ -109,6 +109,10 @@ impl Negotiations {
         now: Instant,
     ) {
         if level >= TrustLevel::NewDevice {
+            // Those that came before the decision are older.
+            for (connection, sealed) in self.held.take(peer) {
+                self.with_new(peer, now, |negotiation| negotiation.handle_sealed(connection, sealed, now));
+            }
             self.with_new(peer, now, |negotiation| negotiation.handle_sealed(connection, sealed, now));
         } else if level > TrustLevel::Untrusted {
             self.held.push(peer, connection, sealed);

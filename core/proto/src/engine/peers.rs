@@ -1,11 +1,12 @@
 //! The epochs of this device towards its peers, and the session with each.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use super::{AppEvent, Engine, Output, SessionId, SessionState};
-use crate::dial::Peer as DialedPeer;
+use super::admission::{Admission, Scope};
+use super::{AppEvent, Engine, HandshakeId, Output, SessionId, SessionState};
+use crate::dial::ConnectedPeer;
 use crate::end_reason::EndReason;
-use crate::id::{DeviceId, GroupId, UserId};
+use crate::id::DeviceId;
 use crate::path::{Route, Status};
 use crate::random::SplitMix;
 use crate::session::{Epochs, Reconciled, Resume};
@@ -18,36 +19,15 @@ const MAX_PEERS: usize = 512;
 /// Closed sessions whose epochs are remembered: those of the last seconds, even of a busy device.
 const MAX_CLOSED: usize = 64;
 
-/// A connection on which both sides have sent READY.
-#[derive(Debug, Clone)]
-pub struct ReadyConnection {
-    /// The peer.
-    pub device: DeviceId,
-    /// The peer's owner.
-    pub user: UserId,
-    /// The trust in the peer at this moment.
-    pub level: TrustLevel,
-    /// The groups that both devices share.
-    pub groups: HashSet<GroupId>,
-    /// READY of this device, from [`Engine::ready`].
-    pub ours: Resume,
-    /// READY of the peer.
-    pub theirs: Resume,
-    /// True if this device dialed.
-    pub dialed: bool,
-    /// The route of the connection.
-    pub route: Route,
-}
-
 /// The session that a connection becomes a path of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Join {
     /// The session.
     pub session: SessionId,
     /// The first frame that the peer expects.
     pub next: u64,
-    /// True if the session begins with this path.
-    pub is_new: bool,
+    /// The data that the session may carry, if it begins with this path.
+    pub begins: Option<Scope>,
 }
 
 /// The session with a peer.
@@ -123,6 +103,11 @@ impl Peers {
         }
     }
 
+    /// See [`Engine::ready`].
+    pub(super) fn ready(&mut self, device: DeviceId, dialed_as: Option<u64>, next: u64) -> Resume {
+        self.peer(device).epochs.ready_as(dialed_as, next)
+    }
+
     fn peer(&mut self, device: DeviceId) -> &mut Peer {
         if self.of.len() >= MAX_PEERS && !self.of.contains_key(&device) {
             let idle = self.of.iter().find(|(_, peer)| peer.live.is_none()).map(|(idle, _)| *idle);
@@ -139,24 +124,27 @@ impl Engine {
         self.peers.peer(device).epochs.epoch()
     }
 
-    /// READY of this device to a peer. `dialed_as`: this device's epoch when it dialed, if it did; `next`: the first frame
-    /// that the session with the peer has not received, 0 without one.
-    pub fn ready(&mut self, device: DeviceId, dialed_as: Option<u64>, next: u64) -> Resume {
-        self.peers.peer(device).epochs.ready_as(dialed_as, next)
-    }
-
-    /// Makes a connection a path of the session with its peer, or of a new one if the peer knows no session or another.
-    /// `used` reads the time at which each session was used last, for the dialer, when a session begins: there may be one too many.
+    /// Makes the connection of a handshake a path of the session with its peer, or of a new one if the peer knows no session
+    /// or another. Both sides have sent READY, which is `theirs` of the peer. `level`: the peer's level at this moment. `used`
+    /// reads the time at which each session was used last, for the dialer, when a session begins: there may be one too many.
     ///
-    /// Returns `None`, and the connection is to be closed, if it was made for a session that has ended or the two READYs
-    /// contradict each other. The peer comes to the same result, and the dialer tries again.
+    /// Returns `None`, and the connection is to be closed, if the peer is not let in any more. The same holds for a connection
+    /// that was made for a session which has ended, and for two READYs that contradict each other. The peer comes to the same
+    /// result, and the dialer tries again.
     pub fn establish(
         &mut self,
-        connection: ReadyConnection,
+        handshake: HandshakeId,
+        theirs: Resume,
+        level: TrustLevel,
+        route: Route,
         used: impl FnOnce() -> Vec<(DeviceId, Instant)>,
         now: Instant,
     ) -> Option<Join> {
-        let ReadyConnection { device, user, level, groups, ours, theirs, dialed, route } = connection;
+        let pending = self.handshakes.remove(&handshake)?;
+        let ((device, user), ours, dialed) = (pending.peer?, pending.ours?, pending.is_dialed());
+        if Admission::from(level) != Admission::Admit {
+            return None;
+        }
         let random = self.peers.random.next();
         let peer = self.peers.peer(device);
         let (epoch, before) = (peer.epochs.epoch(), peer.epochs.with());
@@ -186,7 +174,7 @@ impl Engine {
         };
         if let Some(live) = self.peers.live_mut(device) {
             live.joining = !live.usable;
-            return Some(Join { session: live.id, next, is_new: false });
+            return Some(Join { session: live.id, next, begins: None });
         }
         let session = SessionId(self.next_id());
         self.peers.peer(device).live = Some(Live {
@@ -200,10 +188,13 @@ impl Engine {
         for (device, at) in used() {
             self.dialer.handle_use(device, at);
         }
-        self.dialer.handle_connected(device, DialedPeer { level, user, groups }, now);
+        let scope = self.scope(device, level);
+        let groups = scope.groups.clone();
+        self.dialer.handle_connected(device, ConnectedPeer { level, user, groups }, now);
         self.outputs.push_back(Output::Event(session, device, AppEvent::Connected(route)));
+        self.outputs.push_back(Output::Release(device));
         self.follow_dialer();
-        Some(Join { session, next, is_new: true })
+        Some(Join { session, next, begins: Some(scope) })
     }
 
     /// Ends every session: the runtime that ran them is gone.

@@ -1,10 +1,11 @@
 //! Requests of the app for the session with a device.
 
 use super::dials::{DialFailure, DialId};
-use super::{Engine, Output, SessionId};
+use super::{Admission, Engine, Output, SessionId};
 use crate::dial::Purpose;
 use crate::id::DeviceId;
 use crate::network::AppState;
+use crate::trust::TrustLevel;
 
 /// Identifies a request. The driver chooses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,12 +20,20 @@ pub(super) struct SessionRequest {
 }
 
 impl Engine {
-    /// The app asks for the session with a device. It is dialed unless a path carries its session. A suspended app is refused; a
-    /// request that waits when the app is suspended goes on when it is back.
-    /// [`Output::Answer`] says what came of it.
-    pub fn request(&mut self, id: RequestId, device: DeviceId) {
-        self.dialer.handle_asked(device);
+    /// The app asks for the session with a device, whose level is `level`. It is dialed unless a path carries its session, and
+    /// is trusted from now on where no rule says something else. A device that the app's own rules refuse is not dialed. A
+    /// suspended app is refused; a request that waits when the app is suspended goes on when it is back. [`Output::Answer`] has
+    /// the result.
+    pub fn request(&mut self, id: RequestId, device: DeviceId, level: TrustLevel) {
         self.requests.insert(id, SessionRequest { device, dial: None });
+        if Admission::from(level) == Admission::Refuse {
+            return self.answer(id, Err(DialFailure::Denied));
+        }
+        if self.book.handle_dialed(device) {
+            self.outputs.push_back(Output::Release(device));
+            self.publish_visible();
+        }
+        self.dialer.handle_asked(device);
         if self.app == AppState::Suspended {
             return self.answer(id, Err(DialFailure::Suspended));
         }
@@ -35,6 +44,19 @@ impl Engine {
     /// The app does not wait for the answer any more.
     pub fn cancel_request(&mut self, id: RequestId) {
         self.requests.remove(&id);
+    }
+
+    /// This device is not let in any more.
+    pub(super) fn refuse_requests(&mut self, device: DeviceId) {
+        let refused = self.requests.iter().filter(|(_, request)| request.device == device);
+        for id in refused.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.answer(id, Err(DialFailure::Denied));
+        }
+    }
+
+    /// True if the app waits for this device. Others are not knocked at.
+    pub(super) fn is_wanted(&self, device: DeviceId) -> bool {
+        self.requests.values().any(|request| request.device == device)
     }
 
     /// Something has changed about the session with this device, or a dial for it has ended.
@@ -88,7 +110,7 @@ impl Engine {
             _ => {}
         }
         if request.dial.is_none() {
-            let dial = self.dial(device, Purpose::Path, true);
+            let dial = self.dial(device, Purpose::Path);
             if let Some(request) = self.requests.get_mut(&id) {
                 request.dial = Some(dial);
             }

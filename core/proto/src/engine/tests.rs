@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+mod admission;
+
 use super::*;
-use crate::id::UserId;
+use crate::certificate::DeviceCertificate;
+use crate::keys::{DeviceKeys, UserKeys};
 use crate::network::{Medium, NetworkSnapshot};
 use crate::session::Resume;
+use crate::time::UnixTime;
 use crate::timing::{GOODBYE, NETWORK_SETTLE};
 use crate::transport_kind::TransportKind;
-
-const PEER: DeviceId = DeviceId::from_bytes([2; 20]);
 
 /// A device in the foreground, and the outputs that were not looked at.
 struct World {
@@ -17,17 +19,59 @@ struct World {
     now: Instant,
 }
 
+/// The certificate of another device; each has a user of its own.
+fn certificate(seed: u8) -> DeviceCertificate {
+    let (user, keys) = (UserKeys::from_seed([seed; 32]), DeviceKeys::from_seed([seed; 32]));
+    DeviceCertificate::issue(&user, &keys, UnixTime(1000), "phone").unwrap()
+}
+
+/// The device that most tests speak of.
+fn peer() -> DeviceId {
+    certificate(2).device_id()
+}
+
+fn config() -> EngineConfig {
+    EngineConfig {
+        local: DeviceId::from_bytes([1; 20]),
+        own_user: UserId::from_bytes([1; 20]),
+        ways: Ways { webrtc: true, relay: true, ..Ways::default() },
+        levels: BTreeMap::new(),
+        groups: HashSet::new(),
+        members: HashMap::new(),
+        open: false,
+    }
+}
+
 impl World {
     fn new() -> Self {
+        Self::with(config())
+    }
+
+    fn with(config: EngineConfig) -> Self {
         let now = Instant::from_micros(3_600_000_000);
-        let ways = Ways { webrtc: true, relay: true, ..Ways::default() };
-        let mut engine = Engine::new(DeviceId::from_bytes([1; 20]), ways, 7, now);
+        let mut engine = Engine::new(config, 7, now);
         engine.handle_network(network(1), now);
         Self { engine, now }
     }
 
+    /// The outputs, but those about admission.
     fn outputs(&mut self) -> Vec<Output> {
+        let admission =
+            |output: &Output| matches!(output, Output::Handshake(..) | Output::Visible | Output::Release(_));
+        self.all_outputs().into_iter().filter(|output| !admission(output)).collect()
+    }
+
+    fn all_outputs(&mut self) -> Vec<Output> {
         std::iter::from_fn(|| self.engine.poll_output()).collect()
+    }
+
+    fn request(&mut self, id: u64, device: DeviceId) {
+        self.engine.request(RequestId(id), device, TrustLevel::Trusted);
+    }
+
+    fn fetch(&mut self, dial: DialId) {
+        self.engine.handle_relay(dial, Ok(()), self.now);
+        self.engine.handle_fetched(dial, Some(&certificate(2)), self.now);
     }
 
     fn pass(&mut self, time: Duration) {
@@ -37,34 +81,39 @@ impl World {
 
     /// The dial that was just decided on, once its keys are known, and the ways that it takes.
     fn dial(&mut self) -> (DialId, Vec<Way>) {
-        let learn = |output: &Output| if let Output::LearnKeys(id, _) = output { Some(*id) } else { None };
-        let id = self.outputs().iter().find_map(learn).unwrap();
-        self.engine.handle_keys(id, Ok(()), self.now);
+        let id = begun(&self.outputs()).unwrap();
+        self.fetch(id);
         let taken =
             |output| if let Output::Take(of, _, way) = output { (of == id).then_some(way) } else { None };
         (id, self.outputs().into_iter().filter_map(taken).collect())
     }
 
-    /// A connection that `theirs` began as a dial of this device, in its present epoch or `dialed_as` one.
+    /// A connection of the peer, or one that was dialed in this epoch; the peer sends this READY.
     fn join(&mut self, dialed_as: Option<u64>, theirs: Resume) -> Option<Join> {
-        let ours = self.engine.ready(PEER, dialed_as, 0);
-        let connection = ReadyConnection {
-            device: PEER,
-            user: UserId::from_bytes([9; 20]),
-            level: TrustLevel::Trusted,
-            groups: Default::default(),
-            ours,
-            theirs,
-            dialed: dialed_as.is_some(),
-            route: TransportKind::Relay.into(),
+        self.join_of(certificate(2), dialed_as, theirs)
+    }
+
+    fn join_of(
+        &mut self,
+        certificate: DeviceCertificate,
+        dialed_as: Option<u64>,
+        theirs: Resume,
+    ) -> Option<Join> {
+        let level = TrustLevel::Trusted;
+        let id = match dialed_as {
+            Some(epoch) => self.engine.handle_outgoing(epoch),
+            None => self.engine.handle_incoming(level, self.now),
         };
-        self.engine.establish(connection, Vec::new, self.now)
+        self.engine.handle_authenticated(id, Applicant { certificate, sas: None }, level, self.now);
+        self.engine.ready(id, 0).unwrap();
+        let route = TransportKind::Relay.into();
+        self.engine.establish(id, theirs, level, route, Vec::new, self.now)
     }
 
     fn report(&mut self, session: SessionId, change: SessionChange) {
         let route = Some(TransportKind::Relay.into());
         let status = if let SessionChange::Status(status) = change { status } else { Status::Usable };
-        self.engine.handle_session(session, PEER, change, SessionState { status, route }, self.now);
+        self.engine.handle_session(session, peer(), change, SessionState { status, route }, self.now);
     }
 
     /// A session with the peer's epoch 5, on a path.
@@ -92,6 +141,11 @@ fn network(number: u64) -> NetworkSnapshot {
     }
 }
 
+/// The dial that begins in these outputs.
+fn begun(outputs: &[Output]) -> Option<DialId> {
+    outputs.iter().find_map(|output| if let Output::FindRelay(id, _) = output { Some(*id) } else { None })
+}
+
 fn answers(outputs: &[Output]) -> Vec<(RequestId, Result<SessionId, DialFailure>)> {
     let answer = |output: &Output| match output {
         Output::Answer(id, answer) => Some((*id, answer.clone())),
@@ -103,10 +157,10 @@ fn answers(outputs: &[Output]) -> Vec<(RequestId, Result<SessionId, DialFailure>
 #[test]
 fn requests_for_one_device_share_a_dial_and_its_session() {
     let mut w = World::new();
-    w.engine.request(RequestId(1), PEER);
+    w.request(1, peer());
     let (dial, ways) = w.dial();
     assert_eq!(ways, [Way::WebRtc, Way::Relay]);
-    w.engine.request(RequestId(2), PEER);
+    w.request(2, peer());
     assert_eq!(w.outputs(), [], "the dial under way is its own");
     let epoch = w.engine.epoch_of(dial);
     let session = w.join(epoch, resume(5, 0)).unwrap().session;
@@ -114,14 +168,14 @@ fn requests_for_one_device_share_a_dial_and_its_session() {
     assert_eq!(answers(&w.outputs()), [], "its driver has not reported the path");
     w.report(session, SessionChange::Path(TransportKind::Relay.into()));
     assert_eq!(answers(&w.outputs()), [(RequestId(1), Ok(session)), (RequestId(2), Ok(session))]);
-    w.engine.request(RequestId(3), PEER);
+    w.request(3, peer());
     assert_eq!(answers(&w.outputs()), [(RequestId(3), Ok(session))]);
 }
 
 #[test]
 fn a_request_fails_when_every_way_has_failed_and_says_why_of_each() {
     let mut w = World::new();
-    w.engine.request(RequestId(1), PEER);
+    w.request(1, peer());
     let (dial, _) = w.dial();
     let failure = |why: &str| Err(DialFailure::Unreachable(why.into()));
     w.engine.handle_way(dial, &Way::Relay, failure("away"), w.now);
@@ -136,28 +190,26 @@ fn a_request_fails_when_every_way_has_failed_and_says_why_of_each() {
 }
 
 #[test]
-fn a_request_is_not_answered_by_a_dial_that_did_not_knock() {
+fn a_dial_that_a_request_joins_knocks_for_it() {
     let mut w = World::new();
-    w.engine.set_trust(PEER, TrustLevel::Trusted, w.now);
+    w.engine.set_trust(peer(), TrustLevel::Trusted, w.now);
     w.pass(Duration::ZERO);
-    let learn = |output: &Output| if let Output::LearnKeys(id, _) = output { Some(*id) } else { None };
-    let unwanted = w.outputs().iter().find_map(learn).unwrap();
-    w.engine.request(RequestId(1), PEER);
+    let dial = begun(&w.outputs()).unwrap();
+    w.request(1, peer());
     assert_eq!(w.outputs(), [], "it joins the dial under way");
-    let away = || Err(DialFailure::Unreachable("away".into()));
-    w.engine.handle_keys(unwanted, away(), w.now);
-    let outputs = w.outputs();
-    assert_eq!(answers(&outputs), []);
-    let wanted = outputs.iter().find_map(learn).unwrap();
-    w.engine.handle_keys(wanted, away(), w.now);
-    assert_eq!(answers(&w.outputs()), [(RequestId(1), away().map(|()| SessionId(0)))]);
+    w.engine.handle_relay(dial, Ok(()), w.now);
+    assert_eq!(w.outputs(), [Output::FetchCertificate(dial, peer())]);
+    w.engine.handle_fetched(dial, None, w.now);
+    assert_eq!(w.outputs(), [Output::Knock(peer())]);
+    w.pass(crate::timing::APPROVAL_TIMEOUT);
+    assert!(matches!(answers(&w.outputs())[..], [(RequestId(1), Err(DialFailure::Unreachable(_)))]));
 }
 
 // proves S127
 #[test]
 fn a_refusal_by_the_peer_ends_a_dial_on_all_ways() {
     let mut w = World::new();
-    w.engine.request(RequestId(1), PEER);
+    w.request(1, peer());
     let (dial, _) = w.dial();
     w.engine.handle_way(dial, &Way::Relay, Err(DialFailure::Denied), w.now);
     let outputs = w.outputs();
@@ -170,27 +222,27 @@ fn a_dial_ends_with_the_session_that_it_was_for_and_a_request_gets_another() {
     let mut w = World::new();
     let session = w.session();
     w.report(session, SessionChange::Down);
-    w.engine.request(RequestId(1), PEER);
+    w.request(1, peer());
     let (first, _) = w.dial();
     w.report(session, SessionChange::Ending(EndReason::Closed));
-    assert!(w.outputs().contains(&Output::Closing(PEER, true)));
+    assert!(w.outputs().contains(&Output::Closing(peer(), true)));
     w.report(session, SessionChange::Ended(EndReason::Closed));
     let outputs = w.outputs();
     assert!(outputs.contains(&Output::Stop(first)), "{outputs:?}");
-    let again = outputs.iter().any(|output| matches!(output, Output::LearnKeys(id, _) if *id != first));
+    let again = begun(&outputs).is_some_and(|dial| dial != first);
     assert!(again && answers(&outputs).is_empty(), "{outputs:?}");
 }
 
 #[test]
 fn a_connection_for_a_closed_session_begins_no_other() {
     let mut w = World::new();
-    let epoch = w.engine.epoch(PEER);
+    let epoch = w.engine.epoch(peer());
     let session = w.session();
     w.report(session, SessionChange::Ended(EndReason::Closed));
     w.outputs();
     assert_eq!(w.join(Some(epoch), resume(6, 0)), None, "dialed before the end");
     assert_eq!(w.join(None, resume(5, epoch)), None, "the peer has not heard of it");
-    assert!(w.join(None, resume(6, 0)).is_some_and(|join| join.is_new));
+    assert!(w.join(None, resume(6, 0)).is_some_and(|join| join.begins.is_some()));
 }
 
 // proves S019
@@ -202,19 +254,19 @@ fn another_instance_of_the_peer_replaces_the_session_and_the_app_sees_both() {
     let route = TransportKind::Relay.into();
     let events = [
         Output::End(first, EndReason::PeerRestarted),
-        Output::Event(first, PEER, AppEvent::Disconnected(EndReason::PeerRestarted)),
-        Output::Event(second, PEER, AppEvent::Connected(route)),
+        Output::Event(first, peer(), AppEvent::Disconnected(EndReason::PeerRestarted)),
+        Output::Event(second, peer(), AppEvent::Connected(route)),
     ];
     assert_eq!(w.outputs(), events);
     w.report(first, SessionChange::Ended(EndReason::PeerRestarted));
-    assert_eq!((w.outputs(), w.engine.session(PEER)), (vec![], Some(second)), "its driver reports late");
+    assert_eq!((w.outputs(), w.engine.session(peer())), (vec![], Some(second)), "its driver reports late");
 }
 
 // proves S096
 #[test]
 fn another_network_begins_every_dial_anew_once_its_facts_have_settled() {
     let mut w = World::new();
-    w.engine.request(RequestId(1), PEER);
+    w.request(1, peer());
     let (dial, _) = w.dial();
     w.engine.handle_network(network(2), w.now);
     assert_eq!(w.outputs(), []);
@@ -224,7 +276,7 @@ fn another_network_begins_every_dial_anew_once_its_facts_have_settled() {
     let relays = at(&Output::Relays(RelayInput::NetworkChanged { another: true }));
     assert!(at(&Output::Stop(dial)) < relays && at(&Output::RenewNames) < relays);
     assert!(relays < at(&Output::Sessions(SessionInput::NetworkChanged { another: true })), "{outputs:?}");
-    assert!(outputs.iter().any(|output| matches!(output, Output::LearnKeys(id, _) if *id != dial)));
+    assert!(begun(&outputs).is_some_and(|again| again != dial));
 }
 
 #[test]
@@ -236,7 +288,7 @@ fn relays_close_after_the_sessions_and_not_for_an_app_that_is_back() {
     w.report(session, SessionChange::Status(Status::Away));
     let closed = [Output::Relays(RelayInput::Suspend), Output::Suspended];
     assert!(w.outputs().windows(2).any(|outputs| outputs == closed));
-    w.engine.request(RequestId(1), PEER);
+    w.request(1, peer());
     assert_eq!(answers(&w.outputs()), [(RequestId(1), Err(DialFailure::Suspended))]);
     w.engine.set_app_state(AppState::Foreground, w.now);
     assert!(w.outputs().contains(&Output::Relays(RelayInput::Resume)));
@@ -258,7 +310,7 @@ fn relays_close_after_the_sessions_and_not_for_an_app_that_is_back() {
 #[test]
 fn a_request_that_waits_outlives_a_suspension() {
     let mut w = World::new();
-    w.engine.request(RequestId(1), PEER);
+    w.request(1, peer());
     let (dial, _) = w.dial();
     w.engine.set_app_state(AppState::Suspended, w.now);
     for way in [Way::WebRtc, Way::Relay] {
@@ -277,23 +329,11 @@ fn a_request_that_waits_outlives_a_suspension() {
 fn one_session_too_many_is_evicted_and_answers_no_request() {
     let mut w = World::new();
     for n in 0..=crate::limits::MAX_CONNECTIONS as u8 {
-        let device = DeviceId::from_bytes([n + 3; 20]);
-        let ours = w.engine.ready(device, None, 0);
-        let connection = ReadyConnection {
-            device,
-            user: UserId::from_bytes([n; 20]),
-            level: TrustLevel::Trusted,
-            groups: Default::default(),
-            ours,
-            theirs: resume(5, 0),
-            dialed: false,
-            route: TransportKind::Relay.into(),
-        };
-        w.engine.establish(connection, Vec::new, w.now).unwrap();
+        w.join_of(certificate(n + 3), None, resume(5, 0)).unwrap();
     }
     let evicted = |output| if let Output::Evict(_, device, _) = output { Some(device) } else { None };
     let evicted: Vec<_> = w.outputs().into_iter().filter_map(evicted).collect();
     assert_eq!(evicted.len(), 1);
-    w.engine.request(RequestId(1), evicted[0]);
+    w.request(1, evicted[0]);
     assert_eq!(w.outputs(), [], "its end comes first");
 }

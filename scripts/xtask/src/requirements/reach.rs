@@ -51,7 +51,7 @@ mod tests {
             ("core/peers/tests/relay_client/exchanges.rs", Reach::Whole),
             ("core/peers/tests/webrtc_transport.rs", Reach::Part),
             ("core/peers/tests/websocket.rs", Reach::Part),
-            ("core/peers/src/engine/trust.rs", Reach::Part),
+            ("core/peers/src/engine/network.rs", Reach::Part),
             ("core/proto/src/session/tests/paths.rs", Reach::Part),
             ("core/proto/tests/negotiation.rs", Reach::Part),
             ("core/cli/tests/command/files.rs", Reach::Whole),

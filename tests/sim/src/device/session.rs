@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use peers_proto::end_reason::EndReason;
-use peers_proto::engine::{SessionChange, SessionId, SessionInput, SessionState};
+use peers_proto::engine::{Scope, SessionChange, SessionId, SessionInput, SessionState};
 use peers_proto::multipath::{Multipath, MultipathEvent, Received, Transmit};
 use peers_proto::path::{PathId, Paths, Preference};
 use peers_proto::session::wire::{FrameKind, Header};
 use peers_proto::session::{MemoryBudget, Session, SessionConfig};
 use peers_proto::time::{Instant, earliest};
 use peers_proto::timing::{AWAY, RESUME_WINDOW};
+use peers_proto::trust::{Capability, allows};
 
 use super::{Device, Surroundings, device_id, path_id, pipe_id};
-use crate::app::{self, App};
+use crate::app::App;
 use crate::failure::Violation;
 use crate::net::Net;
 use crate::pipe::{Packet, PipeId};
@@ -32,22 +33,24 @@ pub(super) struct Live {
 
 impl Live {
     pub(super) fn new(
-        local: usize,
-        peer: usize,
+        (local, peer): (usize, usize),
+        scope: Scope,
         budget: &MemoryBudget,
         hushed: bool,
         now: Instant,
         net: &mut Net,
     ) -> Self {
-        let mut app = App::new(net.plan.traffic, net.rng.next(), now);
+        let ungrouped =
+            [local, peer].into_iter().all(|end| allows(net.plan.levels[end], Capability::Messages));
+        let mut app = App::new(net.plan.traffic, net.rng.next(), ungrouped, now);
         if hushed {
             app.hush();
         }
         let session = Session::new(SessionConfig {
             local: device_id(local),
             remote: device_id(peer),
-            groups: app::groups().into_iter().collect(),
-            ungrouped: true,
+            groups: scope.groups,
+            ungrouped: scope.ungrouped,
             budget: budget.clone(),
         });
         let paths = Paths::new(session.leads(), Preference::default(), RESUME_WINDOW, now);

@@ -1,6 +1,6 @@
 //! All relays of a client, as one.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::signaling::{ErrorCode, ExchangeKind, IceServer, MessageId};
 use peers_proto::time::Instant;
 use peers_proto::timing::OFFLINE_GRACE;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::error::Error;
@@ -24,10 +24,6 @@ use crate::relay_client::{Disconnect, RelayClient, RelayState, RelayStatus};
 #[derive(Default)]
 pub(crate) struct Relays {
     clients: Vec<RelayClient>,
-    /// The relays that see a device. Bounded by the devices that are watched.
-    present: Mutex<HashMap<DeviceId, BTreeSet<usize>>>,
-    /// Tells, without memory, that a relay sees another device.
-    arrivals: Notify,
     /// The device was suspended or its network changed, and no relay has answered or failed since.
     doubtful: AtomicBool,
     statuses: watch::Sender<Vec<RelayStatus>>,
@@ -129,7 +125,7 @@ impl Relays {
         }
     }
 
-    /// What was known is to be verified.
+    /// The state of every relay is in doubt until one of them answers.
     pub(crate) fn doubt(&self) {
         self.doubtful.store(true, Ordering::Relaxed);
         *self.contact.lock().unwrap_or_else(PoisonError::into_inner) = Contact::None;
@@ -191,46 +187,6 @@ impl Relays {
         if sent { Ok(()) } else { Err(Error::Offline(self.problems())) }
     }
 
-    /// A relay says that a device came or went. `tell` learns whether any of them sees it; of two relays' words the later one
-    /// is told last.
-    pub(crate) fn handle_presence(
-        &self,
-        relay: usize,
-        device: DeviceId,
-        online: bool,
-        tell: impl FnOnce(bool),
-    ) {
-        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        let relays = present.entry(device).or_default();
-        if online {
-            relays.insert(relay);
-            self.arrivals.notify_waiters();
-        } else {
-            relays.remove(&relay);
-        }
-        let anywhere = !relays.is_empty();
-        if !anywhere {
-            present.remove(&device);
-        }
-        tell(anywhere);
-    }
-
-    /// True if a relay sees this device, which takes the consent of both.
-    pub(crate) fn sees(&self, device: DeviceId) -> bool {
-        self.present.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&device)
-    }
-
-    /// Waits until a relay sees this device.
-    pub(crate) async fn seen(&self, device: DeviceId) {
-        loop {
-            let arrival = self.arrivals.notified();
-            if self.sees(device) {
-                return;
-            }
-            arrival.await;
-        }
-    }
-
     /// Changes whenever a registration ends or begins.
     pub(crate) fn edition(&self) -> (usize, u64) {
         let registered = |client: &&RelayClient| *client.state().borrow() == RelayState::Registered;
@@ -248,12 +204,10 @@ impl Relays {
         }
     }
 
-    /// Relays through which a device may be reached: first those that see it.
-    pub(crate) fn towards(&self, device: DeviceId) -> Vec<RelayClient> {
-        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = present.get(&device);
+    /// All of them, first those that see a device.
+    pub(crate) fn towards(&self, seeing: &BTreeSet<usize>) -> Vec<RelayClient> {
         let (there, elsewhere): (Vec<_>, Vec<_>) =
-            self.clients.iter().enumerate().partition(|(relay, _)| seen.is_some_and(|s| s.contains(relay)));
+            self.clients.iter().enumerate().partition(|(relay, _)| seeing.contains(relay));
         there.into_iter().chain(elsewhere).map(|(_, client)| client.clone()).collect()
     }
 }

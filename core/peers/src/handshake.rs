@@ -1,11 +1,9 @@
 //! The handshake on a transport.
 
-use std::pin::pin;
-use std::sync::Arc;
-
 use bytes::BytesMut;
 use peers_proto::handshake::{Authenticated, Established, Handshake, HandshakeError, HandshakeEvent};
-use tokio::sync::Notify;
+use peers_proto::session::Resume;
+use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::transport::{CloseReason, Transport};
@@ -20,21 +18,33 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Whether the other side, in words that only it can have written, or this one's policy said no.
+    /// True for a refusal by this side's policy, or by the peer in a frame that only it can have written.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(self, Self::Handshake(HandshakeError::Denied | HandshakeError::Rejected))
     }
 }
 
-/// The answer of this side once it knows the peer: READY's bytes, or no.
-pub(crate) type Verdict = Option<Vec<u8>>;
+/// The next step of a handshake, as the engine has decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HandshakeCommand {
+    /// Exchange the messages.
+    Begin,
+    /// Tell the peer that a person is asked here.
+    Ask,
+    /// Consent, with this READY.
+    Consent(Resume),
+    /// Refuse the peer.
+    Refuse,
+}
 
-/// Signals while a person decides.
-pub(crate) struct Asking<F> {
-    /// A person is asked here: the peer is told.
-    pub(crate) here: Arc<Notify>,
-    /// A person is asked there, and sees the same digits.
-    pub(crate) there: F,
+/// The parts of the driver that a handshake reports to.
+pub(crate) struct HandshakeReports<'a, A, P> {
+    /// The steps after the peer has proven who it is.
+    pub(crate) commands: &'a mut mpsc::Receiver<HandshakeCommand>,
+    /// The peer has proven who it is.
+    pub(crate) authenticated: A,
+    /// The peer asks a person, who sees the same digits.
+    pub(crate) peer_asks: P,
 }
 
 /// Runs a handshake. The transport is closed if it fails; frames after the handshake are left in it.
@@ -42,12 +52,11 @@ pub(crate) async fn run(
     transport: &mut Transport,
     mut handshake: Handshake,
     clock: &Clock,
-    asking: Asking<impl Fn(Authenticated)>,
-    decide: impl AsyncFnOnce(Authenticated) -> Verdict,
+    reports: HandshakeReports<'_, impl AsyncFnOnce(Authenticated), impl Fn(Authenticated)>,
 ) -> Result<Established, Failure> {
-    let outcome = drive(transport, &mut handshake, clock, asking, decide).await;
+    let outcome = drive(transport, &mut handshake, clock, reports).await;
     if outcome.is_err() {
-        // What is left to say is why, as far as the peer may know.
+        // The reason is left to send, as far as the peer may know it.
         let _ = send_output(transport, &mut handshake).await;
         transport.sink.close().await;
     }
@@ -59,10 +68,10 @@ async fn drive(
     transport: &mut Transport,
     handshake: &mut Handshake,
     clock: &Clock,
-    asking: Asking<impl Fn(Authenticated)>,
-    decide: impl AsyncFnOnce(Authenticated) -> Verdict,
+    reports: HandshakeReports<'_, impl AsyncFnOnce(Authenticated), impl Fn(Authenticated)>,
 ) -> Result<(), Failure> {
-    let (mut decide, mut asks) = (Some(decide), false);
+    let HandshakeReports { commands, authenticated, peer_asks } = reports;
+    let (mut authenticated, mut asks) = (Some(authenticated), false);
     loop {
         if let Err(reason) = send_output(transport, handshake).await {
             return Err(last_words(transport, handshake, clock).unwrap_or(reason.into()));
@@ -81,29 +90,29 @@ async fn drive(
                     send_output(transport, handshake).await?;
                     return Ok(());
                 }
-                // Whoever is asked here has the digits already.
-                HandshakeEvent::Asking(peer) if !asks => (asking.there)(peer),
+                // A person who is asked here has the digits already.
+                HandshakeEvent::Asking(peer) if !asks => peer_asks(peer),
                 HandshakeEvent::Asking(_) => {}
                 HandshakeEvent::Authenticated(peer) => {
-                    let Some(decide) = decide.take() else { return Err(HandshakeError::State.into()) };
-                    let mut decision = pin!(decide(peer));
-                    let verdict = tokio::select! {
-                        biased;
-                        verdict = &mut decision => verdict,
-                        () = asking.here.notified() => {
-                            asks = true;
-                            handshake.ask()?;
-                            send_output(transport, handshake).await?;
-                            decision.await
+                    let Some(report) = authenticated.take() else { return Err(HandshakeError::State.into()) };
+                    report(peer).await;
+                    event = loop {
+                        match commands.recv().await {
+                            Some(HandshakeCommand::Begin) => {}
+                            Some(HandshakeCommand::Ask) => {
+                                asks = true;
+                                handshake.ask()?;
+                                send_output(transport, handshake).await?;
+                            }
+                            Some(HandshakeCommand::Consent(ready)) => {
+                                break handshake.accept(&ready.encode())?;
+                            }
+                            Some(HandshakeCommand::Refuse) | None => {
+                                handshake.reject();
+                                return Err(HandshakeError::Rejected.into());
+                            }
                         }
                     };
-                    match verdict {
-                        Some(ready) => event = handshake.accept(&ready)?,
-                        None => {
-                            handshake.reject();
-                            return Err(HandshakeError::Rejected.into());
-                        }
-                    }
                 }
             }
         }
@@ -130,7 +139,7 @@ async fn send_output(transport: &mut Transport, handshake: &mut Handshake) -> Re
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     use async_trait::async_trait;
     use bytes::Bytes;
@@ -188,8 +197,17 @@ mod tests {
         }
     }
 
-    fn nobody_asks() -> Asking<impl Fn(Authenticated)> {
-        Asking { here: Arc::default(), there: |_: Authenticated| () }
+    /// Runs a handshake whose peer is accepted.
+    async fn run_to_end(
+        transport: &mut Transport,
+        handshake: Handshake,
+        clock: &Clock,
+    ) -> Result<Established, Failure> {
+        let (sender, mut commands) = mpsc::channel(1);
+        sender.try_send(HandshakeCommand::Consent(Resume { epoch: 1, with: 0, next: 0 })).unwrap();
+        let reports =
+            HandshakeReports { commands: &mut commands, authenticated: async |_| (), peer_asks: |_| () };
+        run(transport, handshake, clock, reports).await
     }
 
     fn config(seed: u8) -> Config {
@@ -218,7 +236,7 @@ mod tests {
             let (mut here, mut there) = memory::pair(TransportKind::Relay);
             there.sink.send(BytesMut::from(forged)).await.unwrap();
             there.sink.flush().await.unwrap();
-            let outcome = run(&mut here, handshake, &clock, nobody_asks(), async |_| Some(Vec::new())).await;
+            let outcome = run_to_end(&mut here, handshake, &clock).await;
             assert!(!outcome.unwrap_err().is_refusal());
         }
     }
@@ -245,7 +263,7 @@ mod tests {
             sink: Box::new(Half(refuser.clone())),
             source: Box::new(Half(refuser)),
         };
-        let outcome = run(&mut transport, handshake, &clock, nobody_asks(), async |_| Some(Vec::new())).await;
+        let outcome = run_to_end(&mut transport, handshake, &clock).await;
         assert_eq!(outcome.unwrap_err(), Failure::Handshake(HandshakeError::Denied));
     }
 }
