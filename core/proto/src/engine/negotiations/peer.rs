@@ -32,7 +32,7 @@ pub(super) struct PeerNegotiation {
     attempts: BTreeMap<ConnectionId, AttemptState>,
     /// The last refusal of an envelope since a dial was concluded: it explains why attempts end without an answer.
     trouble: Option<String>,
-    /// The negotiation is forgotten then, unless something is under way.
+    /// The negotiation is forgotten then, unless something is under way. On a beat: a phone does not wake up for it.
     idle_at: Instant,
     pub(super) outputs: VecDeque<NegotiationOutput>,
 }
@@ -80,7 +80,7 @@ impl PeerNegotiation {
             dials: Vec::new(),
             attempts: BTreeMap::new(),
             trouble: None,
-            idle_at: now + NEGOTIATION_IDLE,
+            idle_at: (now + NEGOTIATION_IDLE).next_beat(),
             outputs: VecDeque::new(),
         }
     }
@@ -111,7 +111,7 @@ impl PeerNegotiation {
     }
 
     fn queue(&mut self, input: QueuedInput, now: Instant) {
-        self.idle_at = now + NEGOTIATION_IDLE;
+        self.idle_at = (now + NEGOTIATION_IDLE).next_beat();
         self.inputs.push_back(input);
         self.take_inputs(now);
     }

@@ -636,10 +636,10 @@ fn candidates_of_both_sides_pass() {
 fn a_negotiation_without_an_attempt_is_forgotten() {
     let mut device = Device::new();
     let before = device.instance(PEER);
-    let idle = NOW + NEGOTIATION_IDLE;
+    let idle = (NOW + NEGOTIATION_IDLE).next_beat();
     assert_eq!(device.machine.poll_timeout(), Some(idle));
     let later = NOW + Duration::from_secs(30);
-    let idle_later = later + NEGOTIATION_IDLE;
+    let idle_later = (later + NEGOTIATION_IDLE).next_beat();
     device.machine.session_closes(PEER, true, later);
     assert_eq!(device.machine.poll_timeout(), Some(idle_later));
     device.machine.handle_timeout(idle_later);
