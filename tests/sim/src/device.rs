@@ -3,23 +3,26 @@
 //! No decision is made here. What tasks and transports do in `core/peers` happens in one thread: handshakes without their
 //! cryptography, frames into pipes, and the moment that a session takes to close its paths.
 
+mod checks;
+mod negotiations;
 mod session;
+mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use peers_proto::end_reason::EndReason;
+use peers_proto::engine::negotiations::NegotiationError;
 use peers_proto::engine::{
     AppEvent, DialFailure, DialId, Engine, Output, ReadyConnection, RelayInput, RequestId, SessionId, Way,
     Ways,
 };
-use peers_proto::id::{DeviceId, UserId};
-use peers_proto::limits::MAX_CONNECTIONS;
+use peers_proto::id::{ConnectionId, DeviceId, UserId};
 use peers_proto::network::AppState;
 use peers_proto::path::{PathId, Route};
 use peers_proto::session::{MemoryBudget, Resume};
 use peers_proto::time::{Instant, earliest};
-use peers_proto::timing::{BEAT, HANDSHAKE_TIMEOUT, WEBRTC_ESTABLISHMENT};
+use peers_proto::timing::{HANDSHAKE_TIMEOUT, UPGRADE_TOGETHER};
 use peers_proto::transport_kind::TransportKind;
 
 use crate::failure::Violation;
@@ -27,6 +30,8 @@ use crate::net::Net;
 use crate::pipe::{Packet, PipeId};
 use crate::plan::Fault;
 use crate::timeline::Timeline;
+use checks::Wakes;
+use negotiations::Negotiating;
 use session::Live;
 
 /// What the world lends a device for one event.
@@ -56,6 +61,13 @@ enum Phase {
     Path(SessionId),
 }
 
+/// Learns the outcome of a handshake.
+#[derive(Debug)]
+enum Waiter {
+    Dial(DialId, Way),
+    Attempt(ConnectionId),
+}
+
 /// This device's end of a pipe.
 #[derive(Debug)]
 struct End {
@@ -63,25 +75,17 @@ struct End {
     route: Route,
     phase: Phase,
     deadline: Instant,
-    /// The dial that waits for it.
-    dial: Option<(DialId, Way)>,
+    waiter: Option<Waiter>,
     /// This device's epoch when it dialed, if it did.
     epoch: Option<u64>,
 }
 
-/// How often a device was woken.
-#[derive(Debug, Clone, Copy, Default)]
-struct Wakes {
-    count: u32,
-    last: Option<Instant>,
-}
-
-#[derive(Debug)]
 pub(crate) struct Device {
     index: usize,
     /// How far its clock is ahead of the world's.
     offset: Duration,
     engine: Engine,
+    negotiating: Negotiating,
     /// Its peers, and whether it looks for each by itself.
     peers: Vec<(usize, bool)>,
     sessions: BTreeMap<SessionId, Live>,
@@ -89,8 +93,8 @@ pub(crate) struct Device {
     budget: MemoryBudget,
     /// Sessions lost since the world last asked.
     losses: Vec<Loss>,
-    /// Requests of the app without an answer.
-    requests: BTreeSet<u64>,
+    /// Requests of the app without an answer, each with its peer.
+    requests: BTreeMap<u64, usize>,
     /// The peer's epoch in the READY that was compared last, if it began a session.
     successor: Option<u64>,
     /// Sessions that something has happened to.
@@ -119,8 +123,8 @@ fn pipe_id(path: PathId) -> PipeId {
 
 impl Device {
     pub(crate) fn new(index: usize, peers: &[(usize, bool)], net: &mut Net) -> Self {
-        // An hour at least, so that a mix of two clocks fails loudly; beats agree to the second, as real clocks' do.
-        let offset = BEAT * net.rng.within(120..1_000_000) as u32 + net.rng.millis(0..1000);
+        // An hour at least, so that a mix of two clocks fails loudly; minutes agree to the second, as real clocks' do.
+        let offset = UPGRADE_TOGETHER * net.rng.within(12..100_000) as u32 + net.rng.millis(0..1000);
         Self::with_clock(index, offset, peers, net)
     }
 
@@ -136,12 +140,13 @@ impl Device {
             index,
             offset,
             engine,
+            negotiating: Negotiating::new(index, net),
             peers: peers.to_vec(),
             sessions: BTreeMap::new(),
             ends: BTreeMap::new(),
             budget: MemoryBudget::default(),
             losses: Vec::new(),
-            requests: BTreeSet::new(),
+            requests: BTreeMap::new(),
             successor: None,
             touched: BTreeSet::new(),
             hushed: false,
@@ -152,7 +157,8 @@ impl Device {
 
     /// The same device after its app was killed: it remembers nothing.
     pub(crate) fn restarted(&self, net: &mut Net) -> Self {
-        for pipe in self.ends.keys() {
+        let unused = net.connections.kill(self.index);
+        for pipe in self.ends.keys().chain(&unused) {
             // The operating system may close the sockets of a killed app, or be killed with it.
             if net.rng.chance(50) {
                 net.close(*pipe, self.index);
@@ -176,6 +182,7 @@ impl Device {
     pub(crate) fn poll_timeout(&self, net: &Net) -> Option<Instant> {
         let handshakes = self.ends.values().filter(|end| !matches!(end.phase, Phase::Path(_)));
         let mut next = earliest(handshakes.map(|end| end.deadline).min(), self.engine.poll_timeout());
+        next = earliest(next, self.negotiating.poll_timeout());
         for live in self.sessions.values() {
             next = earliest(next, live.poll_timeout(self.index, net));
         }
@@ -197,7 +204,7 @@ impl Device {
     /// The app asks for the session with a peer.
     pub(crate) fn request(&mut self, peer: usize, net: &mut Net) {
         let id = net.rng.next();
-        self.requests.insert(id);
+        self.requests.insert(id, peer);
         self.engine.request(RequestId(id), device_id(peer));
     }
 
@@ -211,11 +218,6 @@ impl Device {
             Some(session) => self.end_session(session, EndReason::Closed, world),
             None => Ok(()),
         }
-    }
-
-    /// True if it has a session with a peer that does not end.
-    pub(crate) fn has_session(&self, peer: usize) -> bool {
-        self.live(peer).is_some()
     }
 
     /// The system describes the network.
@@ -238,6 +240,7 @@ impl Device {
         for pipe in overdue {
             self.close(pipe, world);
         }
+        self.run_tasks(world);
         self.engine.handle_timeout(now);
         self.touch_all();
         Ok(())
@@ -255,16 +258,20 @@ impl Device {
         world: &mut Surroundings<'_>,
     ) -> Result<(), Violation> {
         let now = self.clock(world.net.now);
-        if let Packet::M1 = packet {
-            let (peer, route) = world.net.pipes[pipe].seen_by(self.index);
+        let (peer, route) = world.net.pipes[pipe].seen_by(self.index);
+        if let Packet::M1 = packet
+            && route.kind == TransportKind::Relay
+        {
             let deadline = now + HANDSHAKE_TIMEOUT;
-            let end = End { peer, route, phase: Phase::Answering, deadline, dial: None, epoch: None };
+            let end = End { peer, route, phase: Phase::Answering, deadline, waiter: None, epoch: None };
             self.ends.insert(pipe, end);
-            world.net.send(pipe, self.index, Packet::M2);
-            return Ok(());
         }
-        let Some(end) = self.ends.get(&pipe) else { return Ok(()) };
+        let Some(end) = self.ends.get(&pipe) else {
+            self.handle_early(pipe, &packet, world);
+            return Ok(());
+        };
         match (&end.phase, packet) {
+            (Phase::Answering, Packet::M1) => world.net.send(pipe, self.index, Packet::M2),
             (_, Packet::Close) => self.close(pipe, world),
             (Phase::Dialing, Packet::M2) => {
                 world.net.send(pipe, self.index, Packet::M3);
@@ -330,7 +337,7 @@ impl Device {
         let join = self.engine.establish(connection, || self.sessions.values().map(used).collect(), now);
         self.successor = join.map(|_| theirs.epoch);
         let Some(join) = join else {
-            self.close(pipe, world);
+            self.fail(pipe, "the session changed while connecting", world);
             return Ok(());
         };
         if join.is_new {
@@ -343,52 +350,63 @@ impl Device {
         let (Some(end), Some(live)) = (self.ends.get_mut(&pipe), self.sessions.get_mut(&join.session)) else {
             return Ok(());
         };
-        let (route, dial) = (end.route, end.dial.take());
+        let (route, waiter) = (end.route, end.waiter.take());
         end.phase = Phase::Path(join.session);
         live.multipath.add_path(path_id(pipe), route, join.next, now).map_err(Violation::Protocol)?;
         self.touched.insert(join.session);
-        if let Some((dial, way)) = dial {
-            self.engine.handle_way(dial, &way, Ok(()), now);
-        }
+        self.report_handshake(peer, waiter, Ok(()), world);
         Ok(())
+    }
+
+    fn report_handshake(
+        &mut self,
+        peer: usize,
+        waiter: Option<Waiter>,
+        outcome: Result<(), &str>,
+        world: &mut Surroundings<'_>,
+    ) {
+        let now = self.clock(world.net.now);
+        match waiter {
+            Some(Waiter::Dial(dial, way)) => {
+                let outcome = outcome.map_err(|why| DialFailure::Unreachable(why.into()));
+                self.engine.handle_way(dial, &way, outcome, now);
+            }
+            Some(Waiter::Attempt(connection)) => {
+                let outcome = outcome.map_err(|why| NegotiationError::Failed(why.into()));
+                self.settle_attempt(peer, connection, outcome, world.net);
+            }
+            None => {}
+        }
     }
 
     fn take(&mut self, dial: DialId, to: usize, way: Way, world: &mut Surroundings<'_>) {
         let now = self.clock(world.net.now);
-        let (kind, patience) = match way {
-            Way::Relay | Way::Address(_) => (TransportKind::Relay, HANDSHAKE_TIMEOUT),
-            Way::WebRtc => (TransportKind::WebRtc, WEBRTC_ESTABLISHMENT),
-        };
-        let joins = |end: &End| {
-            let same = kind == TransportKind::WebRtc && end.route.kind != TransportKind::Relay;
-            same && end.peer == to && !matches!(end.phase, Phase::Path(_))
-        };
-        // A negotiation joins the attempt that is under way.
-        if let Some(end) = self.ends.values_mut().find(|end| joins(end)) {
-            end.dial = Some((dial, way));
-            return;
+        let Some(epoch) = self.engine.epoch_of(dial) else { return };
+        if way == Way::WebRtc {
+            return self.negotiating.dial(to, dial, epoch, now);
         }
-        let Some(pipe) = world.net.dial(self.index, to, kind) else {
+        let Some(pipe) = world.net.dial(self.index, to) else {
             let failure = DialFailure::Unreachable("no network".into());
             return self.engine.handle_way(dial, &way, Err(failure), now);
         };
         world.timeline.note(world.net.now, || format!("{} dials {to} by {way:?}: pipe {pipe}", self.index));
         let (_, route) = world.net.pipes[pipe].seen_by(self.index);
-        let epoch = self.engine.epoch_of(dial);
-        let deadline = now + patience;
-        let end = End { peer: to, route, phase: Phase::Dialing, deadline, dial: Some((dial, way)), epoch };
+        let (deadline, waiter) = (now + HANDSHAKE_TIMEOUT, Some(Waiter::Dial(dial, way)));
+        let end = End { peer: to, route, phase: Phase::Dialing, deadline, waiter, epoch: Some(epoch) };
         self.ends.insert(pipe, end);
     }
 
-    /// Closes this end of a pipe: its dial has failed, its session has one path less.
+    /// Closes this end of a pipe: its session has one path less.
     fn close(&mut self, pipe: PipeId, world: &mut Surroundings<'_>) {
+        self.fail(pipe, "closed", world);
+    }
+
+    /// The same if its handshake has failed for this reason.
+    fn fail(&mut self, pipe: PipeId, why: &str, world: &mut Surroundings<'_>) {
         let now = self.clock(world.net.now);
         world.net.close(pipe, self.index);
         let Some(end) = self.ends.remove(&pipe) else { return };
-        if let Some((dial, way)) = end.dial {
-            let failure = DialFailure::Unreachable("closed".into());
-            self.engine.handle_way(dial, &way, Err(failure), now);
-        }
+        self.report_handshake(end.peer, end.waiter, Err(why), world);
         if let Phase::Path(session) = end.phase
             && let Some(live) = self.sessions.get_mut(&session)
         {
@@ -403,8 +421,13 @@ impl Device {
     pub(crate) fn settle(&mut self, world: &mut Surroundings<'_>) -> Result<(), Violation> {
         loop {
             self.pump_touched(world)?;
-            let Some(output) = self.engine.poll_output() else { return Ok(()) };
-            self.perform(output, world)?;
+            if let Some(output) = self.engine.poll_output() {
+                self.perform(output, world)?;
+            } else if let Some(output) = self.negotiating.machine.poll_output() {
+                self.negotiate(output, world)?;
+            } else {
+                return Ok(());
+            }
         }
     }
 
@@ -429,10 +452,10 @@ impl Device {
             Output::Relays(RelayInput::Resume) => world.net.set_registered(index, true),
             Output::Relays(_) | Output::RenewNames | Output::Suspended => {}
             Output::Network(_) | Output::Metered(_) => {}
-            Output::Closing(device, own) => self.hang_up(index_of(device), own, world),
+            Output::Closing(device, own) => self.negotiating.machine.session_closes(device, own, now),
             Output::Answer(request, answer) => {
                 world.timeline.note(world.net.now, || format!("{index} has an answer: {answer:?}"));
-                if !self.requests.remove(&request.0) {
+                if self.requests.remove(&request.0).is_none() {
                     return Err(Violation::Call("a request was answered twice".into()));
                 }
                 if world.net.plan.calm && answer.is_err() {
@@ -454,95 +477,16 @@ impl Device {
         Ok(())
     }
 
-    /// A dial has ended. A pipe through a relay closes; an attempt by WebRTC is the negotiation's.
+    /// A dial has ended: what is under way for it is given up.
     fn stop(&mut self, dial: DialId, world: &mut Surroundings<'_>) {
-        let of_dial = |end: &End| end.dial.as_ref().is_some_and(|(id, _)| *id == dial);
+        self.negotiating.cancel(dial);
+        let of_dial = |end: &End| matches!(&end.waiter, Some(Waiter::Dial(id, _)) if *id == dial);
         let pipes: Vec<_> = self.ends.iter().filter(|(_, end)| of_dial(end)).map(|(pipe, _)| *pipe).collect();
         for pipe in pipes {
-            let Some(end) = self.ends.get_mut(&pipe) else { continue };
-            end.dial = None;
-            if end.route.kind == TransportKind::Relay {
-                self.close(pipe, world);
+            if let Some(end) = self.ends.get_mut(&pipe) {
+                end.waiter = None;
             }
+            self.close(pipe, world);
         }
-    }
-
-    /// A session closes: what was negotiated for it is given up by the side that knows.
-    fn hang_up(&mut self, peer: usize, own: bool, world: &mut Surroundings<'_>) {
-        let given_up = |end: &End| {
-            let negotiated = end.route.kind != TransportKind::Relay && !matches!(end.phase, Phase::Path(_));
-            end.peer == peer && negotiated && (own || end.epoch.is_some())
-        };
-        let pipes: Vec<_> =
-            self.ends.iter().filter(|(_, end)| given_up(end)).map(|(pipe, _)| *pipe).collect();
-        pipes.into_iter().for_each(|pipe| self.close(pipe, world));
-    }
-
-    // ---- what the world checks at the end ----
-
-    /// Peers it has a session with that is older than `age`.
-    pub(crate) fn partners(&self, age: Duration, net: &Net) -> Vec<usize> {
-        let now = self.clock(net.now);
-        self.lives().filter(|live| now - live.begun >= age).map(|live| live.peer).collect()
-    }
-
-    /// Whether this device and `other` share one session on a path that works, with nothing left to say.
-    pub(crate) fn settled_with(&self, other: &Self) -> Result<(), Violation> {
-        let names = format!("{} and {}", self.index, other.index);
-        let stuck = |what: &str| Err(Violation::Stuck(format!("{names}: {what}")));
-        let (Some(here), Some(there)) = (self.live(other.index), other.live(self.index)) else {
-            return stuck("no session");
-        };
-        if here.multipath.current().is_none() || there.multipath.current().is_none() {
-            return stuck("no path");
-        }
-        here.app.settled(&there.app)?;
-        there.app.settled(&here.app)?;
-        if !here.multipath.session.is_drained() || !there.multipath.session.is_drained() {
-            return stuck("something is left to say");
-        }
-        if !self.requests.is_empty() {
-            return stuck("a request has no answer");
-        }
-        Ok(())
-    }
-
-    fn lives(&self) -> impl Iterator<Item = &Live> {
-        self.sessions.values().filter(|live| live.ends_at.is_none())
-    }
-
-    fn live(&self, peer: usize) -> Option<&Live> {
-        self.sessions.get(&self.engine.session(device_id(peer))?).filter(|live| live.ends_at.is_none())
-    }
-
-    /// True if it has as many sessions as a device may have.
-    pub(crate) fn is_full(&self) -> bool {
-        self.lives().count() >= MAX_CONNECTIONS
-    }
-
-    /// Paths that its most restless session got.
-    pub(crate) fn moves(&self) -> u32 {
-        self.lives().map(|live| live.moves).max().unwrap_or(0)
-    }
-
-    /// Its epoch towards a peer.
-    pub(crate) fn epoch(&mut self, peer: usize) -> u64 {
-        self.engine.epoch(device_id(peer))
-    }
-
-    /// It does something now. What follows within a second belongs to the same time awake: no phone is asleep earlier.
-    pub(crate) fn woken(&mut self, now: Instant) {
-        let awake = self.wakes.last.replace(now).is_some_and(|last| now - last < Duration::from_secs(1));
-        self.wakes.count += u32::from(!awake);
-    }
-
-    /// How often it was woken until now.
-    pub(crate) fn wakes(&self) -> u32 {
-        self.wakes.count
-    }
-
-    /// Objects sent and received in the sessions that live.
-    pub(crate) fn objects(&self) -> (u64, u64) {
-        self.lives().map(|live| live.app.objects()).fold((0, 0), |(s, r), (sent, got)| (s + sent, r + got))
     }
 }
