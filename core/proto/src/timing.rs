@@ -142,6 +142,9 @@ pub const REDIAL_UNSEEN: Duration = Duration::from_secs(300);
 pub const UPGRADE_MIN: Duration = Duration::from_secs(10);
 /// Longest: a NAT that let nothing through for so long will not soon, and a change of network is reported.
 pub const UPGRADE_MAX: Duration = Duration::from_secs(600);
+/// After the first failures every device tries at multiples of this of its clock. An attempt that fails keeps the radio awake for
+/// [`WEBRTC_ESTABLISHMENT`], so those of thirty sessions begin together. Both ends dial at once and share one attempt.
+pub const UPGRADE_TOGETHER: Duration = Duration::from_secs(300);
 /// A better path that is lost again sooner counts as one that was not found: the next attempts are further apart.
 pub const UPGRADE_STABLE: Duration = Duration::from_secs(60);
 /// A device that closed its session, or whose session was closed for want of room, is not dialed for this long at least (D17)

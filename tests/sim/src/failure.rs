@@ -14,6 +14,8 @@ pub enum Violation {
     Lost(String),
     /// A call ended twice, too early or never.
     Call(String),
+    /// A dial by WebRTC ended twice or never, or a peer connection did.
+    Dial(String),
     /// A session ended although nothing forced it to.
     Needless(String),
     /// The wrong sessions were given up for want of room, or too many.

@@ -11,8 +11,10 @@
 
 mod app;
 mod device;
+mod envelopes;
 mod failure;
 mod net;
+mod peer_connection;
 mod pipe;
 mod plan;
 mod queue;

@@ -7,7 +7,9 @@ use peers_proto::network::{Medium, NetworkSnapshot};
 use peers_proto::time::Instant;
 use peers_proto::transport_kind::TransportKind;
 
-use crate::pipe::{Packet, Pipe, PipeId, Route};
+use crate::envelopes::Envelope;
+use crate::peer_connection::PeerConnections;
+use crate::pipe::{Packet, Pipe, PipeId, Profile, Route};
 use crate::plan::{Action, Fault, Place, Plan};
 use crate::queue::{Event, Queue};
 use crate::random::Rng;
@@ -16,6 +18,9 @@ use crate::random::Rng;
 const RETRANSMISSION: Duration = Duration::from_millis(200);
 /// NAT mappings are forgotten when a device says nothing for longer.
 const MAPPING_LIFE: Duration = Duration::from_secs(60);
+
+/// A relay, and how often it was restarted.
+pub(crate) type RelayRun = (usize, u32);
 
 #[derive(Debug)]
 struct Attachment {
@@ -47,6 +52,8 @@ pub(crate) struct Net {
     pub(crate) queue: Queue,
     pub(crate) plan: Plan,
     pub(crate) pipes: Vec<Pipe>,
+    pub(crate) envelopes: Vec<Envelope>,
+    pub(crate) connections: PeerConnections,
     attachments: Vec<Attachment>,
     relays: Vec<Relay>,
     turn_up: bool,
@@ -75,6 +82,8 @@ impl Net {
             rng,
             queue: Queue::default(),
             pipes: Vec::new(),
+            envelopes: Vec::new(),
+            connections: PeerConnections::default(),
             attachments: plan.places.iter().map(attach).collect(),
             relays: (0..plan.relays).map(|_| Relay { up: true, run: 0 }).collect(),
             turn_up: plan.turn,
@@ -144,24 +153,32 @@ impl Net {
         self.blocked.contains(&(a.min(b), a.max(b)))
     }
 
-    /// Begins a transport. WebRTC needs a relay for signaling; nothing tells the dialer why nothing comes of it.
-    pub(crate) fn dial(&mut self, from: usize, to: usize, kind: TransportKind) -> Option<PipeId> {
+    /// Relays that a device can use now.
+    pub(crate) fn relays_of(&self, device: usize) -> impl Iterator<Item = RelayRun> {
+        let usable = self.is_online(device) && self.attachments[device].registered;
+        let up = |(relay, at): (usize, &Relay)| at.up.then_some((relay, at.run));
+        self.relays.iter().enumerate().filter_map(up).filter(move |_| usable)
+    }
+
+    /// Begins a transport through a relay.
+    pub(crate) fn dial(&mut self, from: usize, to: usize) -> Option<PipeId> {
         let relay = self.common_relay(from, to).filter(|_| self.are_registered(from, to))?;
-        let found = if kind == TransportKind::Relay { Some(kind) } else { self.direct(from, to) };
-        let kind = found?;
-        let (at_from, at_to) = (&self.attachments[from], &self.attachments[to]);
+        let pipe = self.join([from, to], TransportKind::Relay, Some((relay, self.relays[relay].run)));
+        self.send(pipe, from, Packet::M1);
+        Some(pipe)
+    }
+
+    /// A new pipe between two devices.
+    pub(crate) fn join(&mut self, ends: [usize; 2], kind: TransportKind, relay: Option<RelayRun>) -> PipeId {
+        let [a, b] = ends.map(|device| &self.attachments[device]);
         let route = Route {
             kind,
-            relay: (kind == TransportKind::Relay).then_some((relay, self.relays[relay].run)),
-            turn: kind == TransportKind::WebRtc && !at_from.place.nat.reaches(at_to.place.nat),
-            addresses: [at_from.address, at_to.address],
+            relay,
+            turn: kind == TransportKind::WebRtc && !a.place.nat.reaches(b.place.nat),
+            addresses: [a.address, b.address],
         };
-        self.pipes.push(Pipe::new([from, to], route, self.plan.profile(kind)));
-        let pipe = self.pipes.len() - 1;
-        let signaling =
-            if kind == TransportKind::WebRtc { 3 * self.plan.relayed.delay } else { Duration::ZERO };
-        self.send_late(pipe, 0, Packet::M1, signaling);
-        Some(pipe)
+        self.pipes.push(Pipe::new(ends, route, self.plan.profile(kind)));
+        self.pipes.len() - 1
     }
 
     pub(crate) fn is_writable(&self, pipe: PipeId, device: usize) -> bool {
@@ -177,26 +194,31 @@ impl Net {
         if self.plan.fault == Fault::DropFrames && matches!(packet, Packet::Frame(_)) && self.rng.chance(1) {
             return;
         }
-        self.send_late(pipe, side, packet, Duration::ZERO);
+        self.deliver_late(pipe, side, packet);
     }
 
-    fn send_late(&mut self, pipe: PipeId, side: usize, packet: Packet, mut late: Duration) {
-        let profile = self.pipes[pipe].profile;
-        late += Duration::from_micros(self.rng.within(0..profile.jitter.as_micros() as u64 + 1));
+    fn deliver_late(&mut self, pipe: PipeId, side: usize, packet: Packet) {
+        let late = self.lateness(self.pipes[pipe].profile);
+        let due = self.pipes[pipe].send(side, packet, self.now, late);
+        self.queue.plan(due, Event::Arrival(pipe, 1 - side));
+    }
+
+    /// The time that jitter and retransmissions add to a path's delay.
+    pub(crate) fn lateness(&mut self, profile: Profile) -> Duration {
+        let mut late = Duration::from_micros(self.rng.within(0..profile.jitter.as_micros() as u64 + 1));
         let mut again = RETRANSMISSION.max(2 * profile.delay);
         while self.rng.chance(profile.loss) {
             late += again;
             again *= 2;
         }
-        let due = self.pipes[pipe].send(side, packet, self.now, late);
-        self.queue.plan(due, Event::Arrival(pipe, 1 - side));
+        late
     }
 
     /// A device closes its end; the other learns it if the network still carries.
     pub(crate) fn close(&mut self, pipe: PipeId, device: usize) {
         let side = self.pipes[pipe].side_of(device);
         if !self.pipes[pipe].closed[side] {
-            self.send_late(pipe, side, Packet::Close, Duration::ZERO);
+            self.deliver_late(pipe, side, Packet::Close);
             self.pipes[pipe].closed[side] = true;
         }
     }
@@ -263,7 +285,8 @@ impl Net {
                 }
             }
             Action::Wake(device) => self.wake(device),
-            Action::Jump(..) | Action::Crash(_) | Action::Close(..) | Action::Request(..) => {}
+            Action::Jump(..) | Action::Crash(_) => {}
+            Action::Close(..) | Action::Request(..) | Action::AskAgain => {}
             Action::Suspend(device) => self.attachments[device].suspended = true,
             Action::Resume(device) => self.attachments[device].suspended = false,
             Action::Metered(device, metered) => self.attachments[device].metered = metered,

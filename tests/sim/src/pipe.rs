@@ -9,6 +9,8 @@ use peers_proto::session::Resume;
 use peers_proto::time::Instant;
 use peers_proto::transport_kind::TransportKind;
 
+use crate::net::RelayRun;
+
 /// Index of a pipe in its world.
 pub(crate) type PipeId = usize;
 
@@ -50,7 +52,7 @@ pub(crate) struct Profile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) kind: TransportKind,
-    pub(crate) relay: Option<(usize, u32)>,
+    pub(crate) relay: Option<RelayRun>,
     pub(crate) turn: bool,
     /// The address generations of both ends.
     pub(crate) addresses: [u32; 2],

@@ -86,6 +86,8 @@ pub(crate) enum Action {
     Resume(usize),
     /// Everything works again.
     Heal,
+    /// Apps whose requests have failed ask again.
+    AskAgain,
 }
 
 /// What the apps do.

@@ -3,8 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use peers_proto::id::ConnectionId;
 use peers_proto::time::Instant;
 
+use crate::envelopes::EnvelopeId;
+use crate::net::RelayRun;
 use crate::pipe::PipeId;
 
 /// Something that happens at its time.
@@ -18,6 +21,10 @@ pub(crate) enum Event {
     Arrival(PipeId, usize),
     /// One end of a pipe learns that it is broken.
     Broken(PipeId, usize),
+    /// A copy of an envelope has passed through this relay.
+    Envelope(EnvelopeId, RelayRun),
+    /// The peer connections of these devices look for a way to each other.
+    Check(ConnectionId, [usize; 2]),
 }
 
 #[derive(Debug, Default)]

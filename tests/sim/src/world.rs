@@ -41,7 +41,6 @@ pub(crate) struct Tally {
     pub(crate) wakes: u64,
 }
 
-#[derive(Debug)]
 pub(crate) struct World {
     net: Net,
     devices: Vec<Device>,
@@ -122,7 +121,7 @@ impl World {
         let heal = self.net.plan.heal;
         // From then on nothing breaks any more: what would, breaks just before.
         self.net.plan.actions.iter_mut().for_each(|(at, _)| *at = (*at).min(heal));
-        self.net.plan.actions.push((heal, Action::Heal));
+        self.net.plan.actions.extend([(heal, Action::Heal), (heal + SETTLE / 2, Action::AskAgain)]);
         for (index, (at, _)) in self.net.plan.actions.clone().into_iter().enumerate() {
             self.net.queue.plan(Instant::ZERO + at, Event::Act(index));
         }
@@ -231,6 +230,22 @@ impl World {
                 }
                 Ok(())
             }
+            Event::Envelope(envelope, relay) => match self.net.recipient(envelope, relay) {
+                Some(to) => self.with(to, |device, world| {
+                    device.handle_envelope(envelope, world);
+                    Ok(())
+                }),
+                None => Ok(()),
+            },
+            Event::Check(connection, [a, b]) => {
+                if let Some(pipe) = self.net.connect(connection, [a, b]) {
+                    for (device, peer) in [(a, b), (b, a)] {
+                        self.devices[device].handle_way(peer, connection, pipe, &mut self.net);
+                        self.reschedule(device);
+                    }
+                }
+                Ok(())
+            }
             Event::Broken(pipe, side) => {
                 let device = self.net.pipes[pipe].ends[side];
                 self.with(device, |device, world| {
@@ -301,7 +316,8 @@ impl World {
                 }
             }
             Action::Close(device, peer) => {
-                let was_there = self.devices[device].has_session(peer);
+                let asked = self.devices[device].asks(peer) || self.devices[peer].asks(device);
+                let was_there = self.devices[device].has_session(peer) && !asked;
                 if let Some(pair) = self.pairs.iter_mut().find(|pair| pair.joins(device, peer)) {
                     pair.closed = pair.closed.or(was_there.then_some(now));
                     pair.was_closed = true;
@@ -324,6 +340,14 @@ impl World {
                     let [a, b] = pair.ends;
                     pair.closed = None;
                     self.devices[a].request(b, &mut self.net);
+                }
+            }
+            Action::AskAgain => {
+                for pair in self.pairs.iter().filter(|pair| pair.was_closed) {
+                    let [a, b] = pair.ends;
+                    if !self.devices[a].has_session(b) {
+                        self.devices[a].request(b, &mut self.net);
+                    }
                 }
             }
             _ => {}

@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::Purpose;
 use crate::network::AppState;
 use crate::time::Instant;
-use crate::timing::{RECONNECT_MAX, RECONNECT_MIN, REDIAL_UNSEEN, UPGRADE_MAX, UPGRADE_MIN};
+use crate::timing::{
+    RECONNECT_MAX, RECONNECT_MIN, REDIAL_UNSEEN, UPGRADE_MAX, UPGRADE_MIN, UPGRADE_TOGETHER,
+};
 
 /// Failures in a row, of each purpose by itself: a path that is found at once may be a detour that nothing better replaces.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,8 +45,13 @@ impl Backoff {
         let wait = |min, max, failures| now + full_jitter(min, max, failures, random);
         match (purpose, app) {
             (Purpose::Better, _) => {
-                let at = wait(UPGRADE_MIN, UPGRADE_MAX, self.better.saturating_add(1));
-                if self.better < SOON { at } else { at.next_beat() }
+                let failures = self.better.saturating_add(1);
+                if self.better < SOON {
+                    wait(UPGRADE_MIN, UPGRADE_MAX, failures)
+                } else {
+                    let longest = UPGRADE_MAX.saturating_sub(UPGRADE_TOGETHER);
+                    wait(UPGRADE_MIN, longest, failures).next_multiple_of(UPGRADE_TOGETHER)
+                }
             }
             (Purpose::Path, AppState::Foreground) => wait(RECONNECT_MIN, RECONNECT_MAX, self.path),
             (Purpose::Path, _) => wait(RECONNECT_MIN, REDIAL_UNSEEN, self.path),

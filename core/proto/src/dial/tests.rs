@@ -4,7 +4,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::timing::{BEAT, RECONNECT_MAX, REST_MAX, REST_MIN, UPGRADE_MAX, UPGRADE_MIN, UPGRADE_STABLE};
+use crate::timing::{
+    BEAT, RECONNECT_MAX, REST_MAX, REST_MIN, UPGRADE_MAX, UPGRADE_MIN, UPGRADE_STABLE, UPGRADE_TOGETHER,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -173,6 +175,22 @@ fn a_session_on_a_detour_is_dialed_for_something_better_now_and_then() {
     assert!(dials.windows(2).all(|pair| pair[1].0 - pair[0].0 <= UPGRADE_MAX));
     w.dialer.set_app_state(AppState::Background, w.now);
     assert_eq!(w.pass(3600 * SECOND), []);
+}
+
+#[test]
+fn sessions_on_detours_are_dialed_at_the_same_moments() {
+    let mut w = World::new();
+    for n in 1..=5 {
+        w.connect(n, Tier::Relay);
+        w.pass(7 * SECOND);
+    }
+    w.pass(200 * SECOND);
+    let begin = w.now;
+    let mut moments: Vec<_> = w.pass(3600 * SECOND).into_iter().map(|(after, _)| begin + after).collect();
+    let dials = moments.len();
+    moments.dedup();
+    assert!(moments.iter().all(|at| at.next_multiple_of(UPGRADE_TOGETHER) == *at), "{moments:?}");
+    assert!(moments.len() <= 13 && dials > 2 * moments.len(), "{dials} dials at {} moments", moments.len());
 }
 
 // proves S093: what the app prefers is not left for what it does not, however well that usually does.

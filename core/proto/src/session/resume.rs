@@ -25,8 +25,8 @@ pub enum Reconciled {
     },
     /// The peer has another instance: the session there was is lost, and a new one begins at frame 0.
     New,
-    /// This side has another epoch by now, the two epochs have had their session, or it was closed. The connection is closed,
-    /// the session there was has ended, and the next handshake begins a new one.
+    /// This side has another epoch or another session by now, the two epochs have had their session, or it was closed. The
+    /// connection is closed, and the next handshake decides.
     Stale,
 }
 
@@ -82,6 +82,10 @@ impl Epochs {
             return Reconciled::Resume { next: if theirs.with == self.epoch { theirs.next } else { 0 } };
         }
         if said.epoch != self.epoch {
+            return Reconciled::Stale;
+        }
+        // Another handshake has replaced the session meanwhile. The author of this READY may have died before that one.
+        if said.with != self.with.unwrap_or(0) {
             return Reconciled::Stale;
         }
         let (mine, its) = self.closed;

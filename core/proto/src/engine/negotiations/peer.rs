@@ -32,7 +32,7 @@ pub(super) struct PeerNegotiation {
     attempts: BTreeMap<ConnectionId, AttemptState>,
     /// The last refusal of an envelope since a dial was concluded: it explains why attempts end without an answer.
     trouble: Option<String>,
-    /// The negotiation is forgotten then, unless something is under way.
+    /// The negotiation is forgotten then, unless something is under way. On a beat: a phone does not wake up for it.
     idle_at: Instant,
     pub(super) outputs: VecDeque<NegotiationOutput>,
 }
@@ -54,6 +54,8 @@ struct AttemptState {
     epoch: Option<u64>,
     /// The session with the peer was closed after the attempt began.
     session_closed: bool,
+    /// The handshake has begun.
+    handshake: bool,
     /// The failure that the peer connection reported first.
     failure: Option<String>,
     turn_refusal: Option<String>,
@@ -78,7 +80,7 @@ impl PeerNegotiation {
             dials: Vec::new(),
             attempts: BTreeMap::new(),
             trouble: None,
-            idle_at: now + NEGOTIATION_IDLE,
+            idle_at: (now + NEGOTIATION_IDLE).next_beat(),
             outputs: VecDeque::new(),
         }
     }
@@ -109,7 +111,7 @@ impl PeerNegotiation {
     }
 
     fn queue(&mut self, input: QueuedInput, now: Instant) {
-        self.idle_at = now + NEGOTIATION_IDLE;
+        self.idle_at = (now + NEGOTIATION_IDLE).next_beat();
         self.inputs.push_back(input);
         self.take_inputs(now);
     }
@@ -195,9 +197,10 @@ impl PeerNegotiation {
     }
 
     pub(super) fn handle_connected(&mut self, connection: ConnectionId) {
-        if let Some(attempt) = self.attempts.get(&connection)
+        if let Some(attempt) = self.attempts.get_mut(&connection)
             && attempt.abandoned.is_none()
         {
+            attempt.handshake = true;
             let (peer, epoch) = (self.peer, attempt.epoch);
             self.outputs.push_back(NegotiationOutput::Handshake { peer, connection, epoch });
         }
@@ -226,7 +229,10 @@ impl PeerNegotiation {
             Ok(()) => self.machine.handle_connected(connection, now),
             Err(_) => self.machine.handle_closed(connection, now),
         }
-        self.conclude(outcome, &attempt, now);
+        // Otherwise the attempt that goes on concludes the dials.
+        if outcome.is_ok() || self.machine.current().is_none() {
+            self.conclude(outcome, &attempt, now);
+        }
         self.act(now);
     }
 
@@ -324,6 +330,7 @@ impl PeerNegotiation {
         let attempt = AttemptState {
             epoch,
             session_closed: false,
+            handshake: false,
             failure: None,
             turn_refusal: None,
             abandoned: None,
@@ -334,12 +341,14 @@ impl PeerNegotiation {
     }
 
     fn abandon(&mut self, connection: ConnectionId, reason: AbandonReason, now: Instant) {
+        let peer_failed = reason == AbandonReason::Remote(ByeReason::Failed);
         match self.attempts.get_mut(&connection) {
+            // The bye may overtake the peer's READY, which says more: that the peer has closed the session, for one.
+            Some(attempt) if attempt.handshake && peer_failed => {}
             Some(attempt) => {
                 attempt.abandoned = Some(reason);
                 let unexplained = attempt.failure.is_none() && attempt.turn_refusal.is_none();
-                if self.config.relay_only && unexplained && reason == AbandonReason::Remote(ByeReason::Failed)
-                {
+                if self.config.relay_only && unexplained && peer_failed {
                     attempt.awaits_turn = Some(now + TURN_VERDICT);
                 } else {
                     self.close(connection);

@@ -121,14 +121,20 @@ impl Device {
         made(&self.receive(PEER, contents(question, 0, Body::Retry { instance: REMOTE })))
     }
 
-    /// The same up to the open transport.
-    fn connected(&mut self, dial: u64) -> ConnectionId {
+    /// The same up to the answer.
+    fn answered(&mut self, dial: u64) -> ConnectionId {
         let connection = self.dialed(dial);
         self.machine.handle_made(PEER, connection, local(), NOW);
         let body = Body::Answer { instance: REMOTE, sdp: "answer".into() };
         self.outputs();
         let applied = self.receive(PEER, contents(connection, 1, body));
         assert_eq!(applied, [Apply { peer: PEER, connection, answer: remote("answer") }]);
+        connection
+    }
+
+    /// The same up to the open transport.
+    fn connected(&mut self, dial: u64) -> ConnectionId {
+        let connection = self.answered(dial);
         self.machine.handle_connected(PEER, connection);
         connection
     }
@@ -161,6 +167,36 @@ fn a_handshake_concludes_every_dial_that_waits() {
     device.machine.handle_settled(PEER, connection, Ok(()), NOW);
     assert_eq!(device.outputs(), [close(connection), concluded([1, 2], Ok(()))]);
     assert_eq!(device.closed(connection, None), []);
+}
+
+/// READY of the peer is on its way when the peer's failure arrives through a relay.
+#[test]
+fn a_peer_that_fails_does_not_end_the_handshake_here() {
+    for outcome in [Ok(()), failed("the session changed while connecting")] {
+        let mut device = Device::new();
+        let connection = device.connected(1);
+        device.outputs();
+        assert_eq!(device.receive(PEER, bye(connection)), []);
+        device.machine.handle_settled(PEER, connection, outcome.clone(), NOW);
+        assert_eq!(device.outputs(), [close(connection), concluded([1], outcome)]);
+        assert_eq!(device.closed(connection, None), []);
+    }
+}
+
+#[test]
+fn a_handshake_that_fails_leaves_the_dials_to_the_attempt_that_goes_on() {
+    let mut device = Device::new();
+    let connection = device.connected(1);
+    device.outputs();
+    device.receive(PEER, bye(connection));
+    device.machine.dial(PEER, DialId(2), EPOCH, NOW);
+    let next = made(&device.outputs());
+    device.machine.handle_settled(PEER, connection, failed("stale"), NOW);
+    assert_eq!(device.outputs(), [close(connection)]);
+    device.machine.handle_connected(PEER, next);
+    device.outputs();
+    device.machine.handle_settled(PEER, next, Ok(()), NOW);
+    assert_eq!(device.outputs(), [close(next), concluded([1, 2], Ok(()))]);
 }
 
 #[test]
@@ -374,8 +410,7 @@ fn the_failure_of_our_connection_outweighs_the_reason_of_the_peer() {
         (Some("ICE failed"), Some("DTLS failed"), "ICE failed"),
     ] {
         let mut device = Device::new();
-        let connection = device.connected(1);
-        device.outputs();
+        let connection = device.answered(1);
         assert_eq!(device.receive(PEER, bye(connection)), [close(connection)]);
         if let Some(reported) = reported {
             device.machine.handle_failed(PEER, connection, reported.into(), NOW);
@@ -400,16 +435,14 @@ fn a_refusal_of_turn_explains_a_failure_where_there_is_nothing_but_turn() {
 fn a_peer_that_gives_up_first_does_not_hide_the_refusal_of_turn() {
     let hidden = NegotiationConfig { relay_only: true, ..CONFIG };
     let mut device = Device::with(hidden);
-    let connection = device.connected(1);
-    device.outputs();
+    let connection = device.answered(1);
     assert_eq!(device.receive(PEER, bye(connection)), [], "its own server has not answered");
     device.machine.handle_turn_refusal(PEER, connection, 486, "full".into());
     assert_eq!(device.outputs(), [close(connection)]);
     assert_eq!(device.closed(connection, None), [concluded([1], failed("full"))]);
     // Without an answer it waits for a moment.
     let mut device = Device::with(hidden);
-    let connection = device.connected(1);
-    device.outputs();
+    let connection = device.answered(1);
     device.receive(PEER, bye(connection));
     assert_eq!(device.machine.poll_timeout(), Some(NOW + TURN_VERDICT));
     device.machine.handle_timeout(NOW + TURN_VERDICT);
@@ -603,12 +636,13 @@ fn candidates_of_both_sides_pass() {
 fn a_negotiation_without_an_attempt_is_forgotten() {
     let mut device = Device::new();
     let before = device.instance(PEER);
-    let idle = NOW + NEGOTIATION_IDLE;
+    let idle = (NOW + NEGOTIATION_IDLE).next_beat();
     assert_eq!(device.machine.poll_timeout(), Some(idle));
     let later = NOW + Duration::from_secs(30);
+    let idle_later = (later + NEGOTIATION_IDLE).next_beat();
     device.machine.session_closes(PEER, true, later);
-    assert_eq!(device.machine.poll_timeout(), Some(later + NEGOTIATION_IDLE));
-    device.machine.handle_timeout(later + NEGOTIATION_IDLE);
+    assert_eq!(device.machine.poll_timeout(), Some(idle_later));
+    device.machine.handle_timeout(idle_later);
     assert_eq!(device.machine.poll_timeout(), None);
     assert_ne!(device.instance(PEER), before, "a new instance");
 

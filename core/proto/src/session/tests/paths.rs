@@ -252,6 +252,21 @@ fn words_about_another_session_acknowledge_nothing() {
     assert_eq!(b.reconcile(said, a.ready(0), false, 9), Reconciled::Stale);
 }
 
+/// The peer is killed between its READY and the one here, and its next process connects first.
+#[test]
+fn a_handshake_with_an_instance_that_has_died_replaces_no_session() {
+    let (mut a, mut b) = (Epochs::new(1), Epochs::new(2));
+    let (said, ghost) = (b.ready(0), Epochs::new(3).ready(0));
+    assert_eq!(meet(&mut a, &mut b, 0), [Reconciled::New; 2]);
+    assert_eq!(b.reconcile(said, ghost, false, 9), Reconciled::Stale);
+    assert_eq!(meet(&mut a, &mut b, 5), [Reconciled::Resume { next: 5 }; 2]);
+    // If the session there is was the ghost's, the next handshake of the living one is believed.
+    let (said, next) = (b.ready(0), Epochs::new(4));
+    assert_eq!(b.reconcile(b.ready(0), ghost, false, 9), Reconciled::New);
+    assert_eq!(b.reconcile(said, next.ready(0), false, 9), Reconciled::Stale);
+    assert_eq!(b.reconcile(b.ready(0), next.ready(0), false, 9), Reconciled::New);
+}
+
 #[test]
 fn two_instances_never_have_a_second_session() {
     let (mut a, mut b) = (Epochs::new(1), Epochs::new(2));
