@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use peers_proto::end_reason::EndReason;
-use peers_proto::engine::negotiations::NegotiationConfig;
 use peers_proto::engine::{Engine as Control, EngineConfig};
 use peers_proto::id::{DeviceId, UserId};
 use peers_proto::network::{AppState, NetworkSnapshot};
@@ -15,12 +14,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::builder::ClientBuilder;
 use crate::clock::Clock;
-use crate::engine::control::{self, Controlled};
+use crate::engine::control::Controlled;
 use crate::engine::negotiations::NegotiationDriver;
 use crate::engine::{Engine, Lifeline};
 use crate::error::Error;
 use crate::event::{self, ClientState, Events};
 use crate::identity::Identity;
+use crate::random;
 use crate::relay_address::RelayAddress;
 use crate::relay_client::{RelayClient, RelayClientConfig, RelayEvent, RelayEvents, RelayStatus, RelayTask};
 use crate::relays::Relays;
@@ -92,12 +92,8 @@ impl Client {
             members: std::mem::take(&mut settings.members),
             open: settings.open,
         };
-        let machine = Control::new(config, control::seed(), clock.now());
-        let negotiation = NegotiationConfig {
-            local: certificate.device_id(),
-            webrtc: settings.transports.webrtc,
-            relay_only: settings.relay_only,
-        };
+        let machine = Control::new(config, random::array(), clock.now());
+        let (negotiations, outputs) = NegotiationDriver::new();
         let engine = Arc::new(Engine {
             settings,
             policy,
@@ -109,7 +105,7 @@ impl Client {
             events,
             controlled: Controlled::new(machine),
             relays: Relays::new(clients),
-            negotiations: NegotiationDriver::new(negotiation),
+            negotiations,
             app: watch::Sender::default(),
             tasks,
             over,
@@ -119,7 +115,7 @@ impl Client {
         engine.publish_state();
         engine.control(Control::handle_timeout);
         engine.spawn(engine.clone().follow_time());
-        engine.spawn(engine.clone().run_negotiations());
+        engine.spawn(engine.clone().run_negotiations(outputs));
         for (relay, (events, task)) in inputs.into_iter().enumerate() {
             engine.spawn_to_its_end(engine.clone().serve_relay(relay, events, task));
         }

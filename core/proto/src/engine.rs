@@ -1,4 +1,4 @@
-//! Control of a device: whom it dials, which session a connection joins, and what follows when one ends.
+//! Control of a device: dials, admission, the session that a connection joins, and the consequences of its end.
 //!
 //! ```text
 //!  app: request, set_trust, handle_answer ─┐                        ┌─> FindRelay .. Stop: dials
@@ -7,7 +7,7 @@
 //!  dials: handle_relay, handle_way ────────┼─> Engine ─ poll_output ┼─> Closing, Release: for the peer's negotiation
 //!  connections: handle_incoming, establish │                        ├─> Visible, Welcome, Relays: for relays
 //!  sessions: handle_session, time          │                        ├─> Sessions, RenewNames: network, suspension
-//!  ────────────────────────────────────────┘                        └─> Answer, Ask, Presence, Event: for the app
+//!  WebRTC: handle_envelopes, _opened ──────┘                        └─> Answer, Ask, Presence, Event: for the app
 //! ```
 //!
 //! A session's frames go through its [`Multipath`](crate::multipath::Multipath), which its driver owns. The engine knows a
@@ -21,6 +21,7 @@
 //! | connections before they are paths | `handshakes` | established, refused, failed |
 //! | questions to the app | `admission` | answered, or after half a minute |
 //! | devices at relays, copies of messages | `relays` | reported away; bounded |
+//! | negotiations, held envelopes | [`negotiations`] | after a minute without an attempt; bounded |
 //! | dials | `dials` | connected, failed, its session closed, another network |
 //! | requests of the app | `requests` | answered, or dropped by the app |
 //! | decisions to dial and to evict | [`Dialer`] | with the client |
@@ -37,6 +38,7 @@ mod relays;
 mod requests;
 mod trust_book;
 mod ways;
+mod webrtc;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
@@ -51,6 +53,7 @@ use admission::AppQuestion;
 use contacts::Contacts;
 use dials::Dial;
 use handshakes::{Arrivals, PendingHandshake};
+use negotiations::{Ids, NegotiationConfig, NegotiationOutput, Negotiations};
 use network::Suspension;
 use peers::Peers;
 use relays::RelayReports;
@@ -119,7 +122,8 @@ pub enum Output {
     FetchCertificate(DialId, DeviceId),
     /// Knock at this device.
     Knock(DeviceId),
-    /// Take a way to a device that is dialed; [`Engine::handle_way`] takes the result.
+    /// Take a way to a device that is dialed; [`Engine::handle_way`] takes the result. WebRTC is negotiated and does not come
+    /// here.
     Take(DialId, DeviceId, Way),
     /// The dial has ended: abandon what is under way for it.
     Stop(DialId),
@@ -131,8 +135,8 @@ pub enum Output {
     Scope(SessionId, Scope),
     /// End this session, to make room: there are too many, and this one is worth least.
     Evict(SessionId, DeviceId, EvictionReason),
-    /// A session with this device closes, by this device if true, and the peer does not know it yet.
-    Closing(DeviceId, bool),
+    /// A step of a negotiation. These are performed in their order; they may wait for each other.
+    Negotiation(NegotiationOutput),
     /// The level of this device may have changed: its envelopes that are held are delivered or dropped.
     Release(DeviceId),
     /// The devices that may reach this one have changed: [`Engine::visible`].
@@ -193,6 +197,7 @@ pub struct Engine {
     handshakes: BTreeMap<HandshakeId, PendingHandshake>,
     questions: BTreeMap<QuestionId, AppQuestion>,
     reports: RelayReports,
+    negotiations: Negotiations,
     dialer: Dialer,
     peers: Peers,
     dials: BTreeMap<DialId, Dial>,
@@ -207,8 +212,15 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// A device without a session. `random`: the seed of epochs and jitter.
-    pub fn new(config: EngineConfig, random: u64, now: Instant) -> Self {
+    /// A device without a session. `entropy`: 32 bytes from the operating system's generator.
+    pub fn new(config: EngineConfig, entropy: [u8; 32], now: Instant) -> Self {
+        let mut ids = Ids::new(entropy);
+        let random = u64::from_be_bytes(ids.fresh());
+        let negotiation = NegotiationConfig {
+            local: config.local,
+            webrtc: config.ways.webrtc,
+            relay_only: config.ways.relay_only,
+        };
         let EngineConfig { local, own_user, ways, levels, groups, members, open } = config;
         let mut engine = Self {
             dialer: Dialer::new(local, ways.preference, random, now),
@@ -222,6 +234,7 @@ impl Engine {
             handshakes: BTreeMap::new(),
             questions: BTreeMap::new(),
             reports: RelayReports::default(),
+            negotiations: Negotiations::new(negotiation, ids.fresh()),
             peers: Peers::new(!random),
             dials: BTreeMap::new(),
             requests: BTreeMap::new(),
@@ -260,6 +273,8 @@ impl Engine {
         self.handle_admission_timeout(now);
         self.handle_handshakes_timeout(now);
         self.handle_dials_timeout(now);
+        self.negotiations.handle_timeout(now);
+        self.follow_negotiations(now);
         self.dialer.handle_timeout(now);
         self.follow_dialer();
     }
@@ -271,6 +286,7 @@ impl Engine {
             self.admission_timeout(),
             self.handshakes_timeout(),
             self.dials_timeout(),
+            self.negotiations.poll_timeout(),
             self.dialer.poll_timeout(),
         ]
         .into_iter()
@@ -311,7 +327,8 @@ impl Engine {
         match change {
             // A session that was lost is wanted back: what is under way may be what replaces it.
             SessionChange::Ending(reason) if reason.is_close() => {
-                self.outputs.push_back(Output::Closing(device, reason.is_local()));
+                self.negotiations.session_closes(device, reason.is_local(), now);
+                self.follow_negotiations(now);
             }
             SessionChange::Status(status) => self.follow_suspension(session, status),
             SessionChange::Ended(_) => self.follow_suspension(session, Status::Down),

@@ -34,8 +34,8 @@ use crate::net::Net;
 use crate::pipe::{Packet, PipeId};
 use crate::timeline::Timeline;
 use checks::Wakes;
-use negotiations::Negotiating;
 use session::Live;
+use tasks::Tasks;
 
 /// What the world lends a device for one event.
 pub(crate) struct Surroundings<'a> {
@@ -88,7 +88,7 @@ pub(crate) struct Device {
     /// How far its clock is ahead of the world's.
     offset: Duration,
     engine: Engine,
-    negotiating: Negotiating,
+    tasks: Tasks,
     /// Its peers, and whether it looks for each by itself.
     peers: Vec<(usize, bool)>,
     sessions: BTreeMap<SessionId, Live>,
@@ -163,13 +163,15 @@ impl Device {
                 .collect(),
             open: false,
         };
-        let mut engine = Engine::new(config, net.rng.next(), now);
+        let mut entropy = [0; 32];
+        entropy.as_chunks_mut::<8>().0.iter_mut().for_each(|bytes| *bytes = net.rng.next().to_be_bytes());
+        let mut engine = Engine::new(config, entropy, now);
         engine.handle_network(net.snapshot(index), now);
         Self {
             index,
             offset,
             engine,
-            negotiating: Negotiating::new(index, net),
+            tasks: Tasks::default(),
             peers: peers.to_vec(),
             sessions: BTreeMap::new(),
             ends: BTreeMap::new(),
@@ -211,7 +213,7 @@ impl Device {
     pub(crate) fn poll_timeout(&self, net: &Net) -> Option<Instant> {
         let handshakes = self.ends.values().filter(|end| !matches!(end.phase, Phase::Path(_)));
         let mut next = earliest(handshakes.map(|end| end.deadline).min(), self.engine.poll_timeout());
-        next = earliest(next, self.negotiating.poll_timeout());
+        next = earliest(next, self.tasks.poll_timeout());
         for live in self.sessions.values() {
             next = earliest(next, live.poll_timeout(self.index, net));
         }
@@ -340,9 +342,6 @@ impl Device {
     fn take(&mut self, dial: DialId, to: usize, way: Way, world: &mut Surroundings<'_>) {
         let now = self.clock(world.net.now);
         let Some(epoch) = self.engine.epoch_of(dial) else { return };
-        if way == Way::WebRtc {
-            return self.negotiating.dial(to, dial, epoch, now);
-        }
         let Some(pipe) = world.net.dial(self.index, to) else {
             let failure = DialFailure::Unreachable("no network".into());
             return self.engine.handle_way(dial, &way, Err(failure), now);
@@ -379,13 +378,8 @@ impl Device {
     pub(crate) fn settle(&mut self, world: &mut Surroundings<'_>) -> Result<(), Violation> {
         loop {
             self.pump_touched(world)?;
-            if let Some(output) = self.engine.poll_output() {
-                self.perform(output, world)?;
-            } else if let Some(output) = self.negotiating.machine.poll_output() {
-                self.negotiate(output, world)?;
-            } else {
-                return Ok(());
-            }
+            let Some(output) = self.engine.poll_output() else { return Ok(()) };
+            self.perform(output, world)?;
         }
     }
 
@@ -422,7 +416,7 @@ impl Device {
             Output::Relays(RelayInput::Resume) => world.net.set_registered(index, true),
             Output::Relays(_) | Output::RenewNames | Output::Suspended => {}
             Output::Network(_) | Output::Metered(_) => {}
-            Output::Closing(device, own) => self.negotiating.machine.session_closes(device, own, now),
+            Output::Negotiation(output) => self.negotiate(output, world)?,
             Output::Answer(request, answer) => {
                 world.timeline.note(world.net.now, || format!("{index} has an answer: {answer:?}"));
                 if self.requests.remove(&request.0).is_none() {
@@ -449,7 +443,6 @@ impl Device {
 
     /// A dial has ended: what is under way for it is given up.
     fn stop(&mut self, dial: DialId, world: &mut Surroundings<'_>) {
-        self.negotiating.cancel(dial);
         let of_dial = |end: &End| matches!(&end.waiter, Some(Waiter::Dial(id, _)) if *id == dial);
         let pipes: Vec<_> = self.ends.iter().filter(|(_, end)| of_dial(end)).map(|(pipe, _)| *pipe).collect();
         for pipe in pipes {

@@ -25,7 +25,6 @@ use tokio_util::sync::CancellationToken;
 use super::Engine;
 use crate::event::Event;
 use crate::handshake::HandshakeCommand;
-use crate::random;
 use crate::session::{Driver, NewPath, PeerInfo, Session, Shared};
 use crate::transport::Transport;
 
@@ -78,11 +77,6 @@ impl Controlled {
     /// The relays that see a device.
     pub(crate) fn relays_seeing(&self, device: DeviceId) -> BTreeSet<usize> {
         self.lock().control.relays_seeing(device)
-    }
-
-    /// True if an offer of this device is worth an answer.
-    pub(crate) fn takes_offers(&self, device: DeviceId) -> bool {
-        self.lock().control.takes_offers(device)
     }
 
     fn lock(&self) -> MutexGuard<'_, ControlState> {
@@ -382,7 +376,7 @@ impl Engine {
                     tracing::info!(metered, "network cost changed");
                     self.events.send(Event::Metered(metered));
                 }
-                Output::Closing(device, own) => self.session_closes(device, own),
+                Output::Negotiation(output) => self.negotiations.perform(output),
                 Output::Answer(request, answer) => {
                     let session = |id| inner.sessions.get(&id).map(|entry: &Entry| entry.session.clone());
                     let answer = answer.map(session).transpose();
@@ -446,9 +440,4 @@ impl Drop for PendingRequest {
         inner.requests.remove(&self.id);
         inner.control.cancel_request(self.id);
     }
-}
-
-/// The seed of the machine's epochs and jitter.
-pub(crate) fn seed() -> u64 {
-    u64::from_be_bytes(random::array())
 }

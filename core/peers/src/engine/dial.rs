@@ -57,8 +57,9 @@ impl Engine {
     pub(super) async fn take(self: Arc<Self>, dial: DialId, device: DeviceId, epoch: u64, way: Way) {
         let outcome = match &way {
             Way::Relay => self.dial_relays(device, epoch).await,
-            Way::WebRtc => self.negotiate(device, dial, epoch).await,
             Way::Address(url) => self.dial_address(device, epoch, url).await,
+            // The machine negotiates it.
+            Way::WebRtc => return,
         };
         match &outcome {
             Ok(()) => tracing::debug!(%device, way = way.name(), "way connected"),

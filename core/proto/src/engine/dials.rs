@@ -160,7 +160,7 @@ impl Engine {
         match self.ways.to_dial(device, than) {
             Ok([at_once, later]) => {
                 dial.later = later;
-                self.take(id, at_once);
+                self.take(id, at_once, now);
             }
             Err(why) => self.fail(id, DialFailure::Unreachable(why.into()), now),
         }
@@ -208,7 +208,7 @@ impl Engine {
                 self.fail(id, DialFailure::Unreachable(failures), now);
             } else {
                 let later = std::mem::take(&mut dial.later);
-                self.take(id, later);
+                self.take(id, later, now);
             }
         }
         self.follow_dialer();
@@ -253,11 +253,17 @@ impl Engine {
         self.serve_all();
     }
 
-    fn take(&mut self, id: DialId, ways: Vec<Way>) {
+    fn take(&mut self, id: DialId, ways: Vec<Way>, now: Instant) {
         let Some(dial) = self.dials.get_mut(&id) else { return };
         dial.under_way += ways.len();
-        let device = dial.device;
-        self.outputs.extend(ways.into_iter().map(|way| Output::Take(id, device, way)));
+        let (device, epoch) = (dial.device, dial.epoch);
+        for way in ways {
+            match way {
+                Way::WebRtc => self.negotiations.dial(device, id, epoch, now),
+                way => self.outputs.push_back(Output::Take(id, device, way)),
+            }
+        }
+        self.follow_negotiations(now);
     }
 
     fn fail(&mut self, id: DialId, failure: DialFailure, now: Instant) {
@@ -266,7 +272,8 @@ impl Engine {
     }
 
     fn stop_dial(&mut self, id: DialId) {
-        if self.dials.remove(&id).is_some() {
+        if let Some(dial) = self.dials.remove(&id) {
+            self.negotiations.cancel_dial(dial.device, id);
             self.outputs.push_back(Output::Stop(id));
             self.leave_dial(id);
         }

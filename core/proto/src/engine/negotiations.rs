@@ -26,6 +26,7 @@ mod peer;
 #[cfg(test)]
 mod tests;
 
+pub(super) use ids::Ids;
 pub use output::{NegotiationError, NegotiationOutput, SignedDescription};
 
 use std::collections::{BTreeMap, VecDeque};
@@ -36,7 +37,6 @@ use crate::id::{ConnectionId, DeviceId};
 use crate::signaling::Contents;
 use crate::time::{Instant, earliest};
 use crate::trust::TrustLevel;
-use ids::Ids;
 use peer::PeerNegotiation;
 
 /// The settings of [`Negotiations`].
@@ -60,6 +60,12 @@ pub struct Negotiations {
     peers: BTreeMap<DeviceId, PeerNegotiation>,
     held: Held,
     outputs: VecDeque<NegotiationOutput>,
+}
+
+impl std::fmt::Debug for Negotiations {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Negotiations").field("peers", &self.peers.len()).finish_non_exhaustive()
+    }
 }
 
 impl Negotiations {

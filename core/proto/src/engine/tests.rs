@@ -49,7 +49,7 @@ impl World {
 
     fn with(config: EngineConfig) -> Self {
         let now = Instant::from_micros(3_600_000_000);
-        let mut engine = Engine::new(config, 7, now);
+        let mut engine = Engine::new(config, [7; 32], now);
         engine.handle_network(network(1), now);
         Self { engine, now }
     }
@@ -83,9 +83,7 @@ impl World {
     fn dial(&mut self) -> (DialId, Vec<Way>) {
         let id = begun(&self.outputs()).unwrap();
         self.fetch(id);
-        let taken =
-            |output| if let Output::Take(of, _, way) = output { (of == id).then_some(way) } else { None };
-        (id, self.outputs().into_iter().filter_map(taken).collect())
+        (id, self.outputs().iter().filter_map(taken).collect())
     }
 
     /// A connection of the peer, or one that was dialed in this epoch; the peer sends this READY.
@@ -141,6 +139,16 @@ fn network(number: u64) -> NetworkSnapshot {
     }
 }
 
+/// The way that an output takes.
+fn taken(output: &Output) -> Option<Way> {
+    match output {
+        Output::Take(_, _, way) => Some(way.clone()),
+        // A negotiation with a peer that it does not know begins with a question.
+        Output::Negotiation(NegotiationOutput::Send { .. }) => Some(Way::WebRtc),
+        _ => None,
+    }
+}
+
 /// The dial that begins in these outputs.
 fn begun(outputs: &[Output]) -> Option<DialId> {
     outputs.iter().find_map(|output| if let Output::FindRelay(id, _) = output { Some(*id) } else { None })
@@ -159,7 +167,7 @@ fn requests_for_one_device_share_a_dial_and_its_session() {
     let mut w = World::new();
     w.request(1, peer());
     let (dial, ways) = w.dial();
-    assert_eq!(ways, [Way::WebRtc, Way::Relay]);
+    assert_eq!(ways, [Way::Relay, Way::WebRtc]);
     w.request(2, peer());
     assert_eq!(w.outputs(), [], "the dial under way is its own");
     let epoch = w.engine.epoch_of(dial);
@@ -225,12 +233,26 @@ fn a_dial_ends_with_the_session_that_it_was_for_and_a_request_gets_another() {
     w.request(1, peer());
     let (first, _) = w.dial();
     w.report(session, SessionChange::Ending(EndReason::Closed));
-    assert!(w.outputs().contains(&Output::Closing(peer(), true)));
     w.report(session, SessionChange::Ended(EndReason::Closed));
     let outputs = w.outputs();
     assert!(outputs.contains(&Output::Stop(first)), "{outputs:?}");
     let again = begun(&outputs).is_some_and(|dial| dial != first);
     assert!(again && answers(&outputs).is_empty(), "{outputs:?}");
+}
+
+#[test]
+fn a_negotiation_for_a_session_that_is_closed_leads_nowhere() {
+    let mut w = World::new();
+    let session = w.session();
+    w.report(session, SessionChange::Down);
+    w.report(session, SessionChange::Status(Status::Down));
+    w.engine.handle_presence(0, peer(), true, w.now);
+    w.request(1, peer());
+    let (dial, _) = w.dial();
+    w.engine.handle_way(dial, &Way::Relay, Err(DialFailure::Unreachable("away".into())), w.now);
+    assert_eq!(answers(&w.outputs()), []);
+    w.report(session, SessionChange::Ending(EndReason::Closed));
+    assert!(matches!(answers(&w.outputs())[..], [(_, Err(DialFailure::Unreachable(_)))]));
 }
 
 #[test]

@@ -1,63 +1,18 @@
-//! WebRTC of a device: the negotiations of `peers-proto`, whose outputs are performed without cryptography, ICE and DTLS.
+//! WebRTC of a device: the outputs of its negotiations are performed without cryptography, ICE and DTLS.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use peers_proto::engine::negotiations::{
-    NegotiationConfig, NegotiationError, NegotiationOutput, Negotiations, SignedDescription,
-};
-use peers_proto::engine::{DialFailure, DialId, Way};
+use peers_proto::engine::negotiations::{NegotiationError, NegotiationOutput, SignedDescription};
 use peers_proto::id::ConnectionId;
-use peers_proto::signaling::{MessageId, SeenMessages};
-use peers_proto::time::{Instant, earliest};
+use peers_proto::signaling::MessageId;
 use peers_proto::timing::HANDSHAKE_TIMEOUT;
 
-use super::tasks::{Step, Task, Tasks};
-use super::{Device, End, Phase, Surroundings, Waiter, device_id, index_of};
+use super::tasks::{Step, Task};
+use super::{CERTIFICATES, Device, End, Phase, Surroundings, Waiter, device_id, index_of};
 use crate::envelopes::{Envelope, EnvelopeId};
 use crate::failure::Violation;
 use crate::net::Net;
 use crate::pipe::{Packet, PipeId};
-
-/// The machine, its dials and its tasks.
-pub(super) struct Negotiating {
-    pub(super) machine: Negotiations,
-    /// Dials without a conclusion, each with its peer.
-    dials: BTreeMap<DialId, usize>,
-    concluded: BTreeSet<DialId>,
-    seen: SeenMessages,
-    tasks: Tasks,
-}
-
-impl Negotiating {
-    pub(super) fn new(index: usize, net: &mut Net) -> Self {
-        let config = NegotiationConfig { local: device_id(index), webrtc: true, relay_only: false };
-        let mut entropy = [0; 32];
-        entropy.as_chunks_mut::<8>().0.iter_mut().for_each(|bytes| *bytes = net.rng.next().to_be_bytes());
-        Self {
-            machine: Negotiations::new(config, entropy),
-            dials: BTreeMap::new(),
-            concluded: BTreeSet::new(),
-            seen: SeenMessages::default(),
-            tasks: Tasks::default(),
-        }
-    }
-
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        earliest(self.machine.poll_timeout(), self.tasks.poll_timeout())
-    }
-
-    pub(super) fn dial(&mut self, peer: usize, dial: DialId, epoch: u64, now: Instant) {
-        self.dials.insert(dial, peer);
-        self.machine.dial(device_id(peer), dial, epoch, now);
-    }
-
-    pub(super) fn cancel(&mut self, dial: DialId) {
-        if let Some(peer) = self.dials.remove(&dial) {
-            self.machine.cancel_dial(device_id(peer), dial);
-        }
-    }
-}
 
 impl Device {
     /// A copy of an envelope arrives.
@@ -66,9 +21,9 @@ impl Device {
         let Envelope { from, contents, .. } = &world.net.envelopes[id];
         let (from, connection) = (*from, contents.connection_id);
         let message = MessageId::from_bytes((id as u128).to_be_bytes());
-        if self.negotiating.seen.first(device_id(from), message) {
+        if self.engine.is_first_copy(device_id(from), message) {
             let level = self.level(from, world.net);
-            self.negotiating.machine.handle_sealed(device_id(from), connection, id.to_string(), level, now);
+            self.engine.handle_envelopes(device_id(from), connection, vec![id.to_string()], level, now);
         }
     }
 
@@ -91,7 +46,7 @@ impl Device {
                 }
             }
             Packet::Close => {
-                self.negotiating.tasks.end(peer, connection);
+                self.tasks.end(peer, connection);
                 self.after(Duration::ZERO, Task::Connection(peer, connection, Step::Failed), world.net);
             }
             _ => {}
@@ -138,12 +93,7 @@ impl Device {
             NegotiationOutput::Send { peer, contents } => {
                 world.net.send_envelope(Envelope { from: index, to: index_of(peer), contents });
             }
-            NegotiationOutput::RenewCredentials => {}
-            NegotiationOutput::Concluded { dials, outcome } => {
-                for dial in dials {
-                    self.conclude(dial, &outcome, world)?;
-                }
-            }
+            NegotiationOutput::RenewCredentials | NegotiationOutput::Concluded { .. } => {}
         }
         Ok(())
     }
@@ -177,7 +127,7 @@ impl Device {
         let Some(end) = world.net.connections.remove(connection, self.index) else {
             return Err(Violation::Dial(format!("{connection} is closed twice")));
         };
-        self.negotiating.tasks.end(peer, connection);
+        self.tasks.end(peer, connection);
         let is_path =
             |pipe: &PipeId| self.ends.get(pipe).is_some_and(|end| matches!(end.phase, Phase::Path(_)));
         let (pipe, now) = (end.pipe.filter(|pipe| !is_path(pipe)), self.clock(world.net.now));
@@ -185,28 +135,9 @@ impl Device {
             self.remove_end(pipe, now);
             world.net.close(pipe, self.index);
         }
-        self.negotiating.machine.handle_closed(device_id(peer), connection, None, now);
-        Ok(())
-    }
-
-    fn conclude(
-        &mut self,
-        dial: DialId,
-        outcome: &Result<(), NegotiationError>,
-        world: &Surroundings<'_>,
-    ) -> Result<(), Violation> {
-        if !self.negotiating.concluded.insert(dial) {
-            return Err(Violation::Dial(format!("{dial:?} of {} is concluded twice", self.index)));
-        }
-        // Otherwise it was cancelled meanwhile.
-        if self.negotiating.dials.remove(&dial).is_none() {
-            return Ok(());
-        }
-        let outcome = outcome.clone().map_err(|error| match error {
-            NegotiationError::Denied => DialFailure::Denied,
-            error => DialFailure::Unreachable(error.to_string()),
+        self.engine.report_connection(now, |machine, now| {
+            machine.handle_closed(device_id(peer), connection, None, now);
         });
-        self.engine.handle_way(dial, &Way::WebRtc, outcome, self.clock(world.net.now));
         Ok(())
     }
 
@@ -229,52 +160,45 @@ impl Device {
     }
 
     fn after(&mut self, takes: Duration, task: Task, net: &Net) {
-        self.negotiating.tasks.begin(self.clock(net.now) + takes, task);
+        self.tasks.begin(self.clock(net.now) + takes, task);
     }
 
-    /// Ends the tasks that are due, and gives the machine the time.
+    /// Ends the tasks that are due.
     pub(super) fn run_tasks(&mut self, world: &mut Surroundings<'_>) {
         let now = self.clock(world.net.now);
-        while let Some(task) = self.negotiating.tasks.next(now) {
+        while let Some(task) = self.tasks.next(now) {
             match task {
                 Task::Open(id) => {
                     let Envelope { from, contents, .. } = &world.net.envelopes[id];
-                    let (peer, contents) = (device_id(*from), contents.clone());
-                    let takes_offers = self.engine.takes_offers(peer);
-                    self.negotiating.machine.handle_opened(peer, Ok(contents), takes_offers, now);
+                    let opened = (CERTIFICATES[*from].clone(), contents.clone());
+                    // An error is for logs.
+                    let _ = self.engine.handle_opened(device_id(*from), Ok(opened), now);
                 }
                 Task::Connection(peer, connection, step) => self.report(peer, connection, step, world),
             }
         }
-        self.negotiating.machine.handle_timeout(now);
     }
 
     fn report(&mut self, peer: usize, connection: ConnectionId, step: Step, world: &mut Surroundings<'_>) {
         let (now, device, index) = (self.clock(world.net.now), device_id(peer), self.index);
-        match step {
-            Step::Made => {
-                if let Some(end) = world.net.connections.end(connection, index) {
-                    end.described = true;
-                }
-                world.net.check(connection, [index, peer]);
-                for _ in 0..world.net.rng.within(1..4) {
-                    self.soon(200, Task::Connection(peer, connection, Step::Gathered), world.net);
-                }
-                let local = SignedDescription { sdp: "sdp".into(), fingerprint: [index as u8; 32] };
-                self.negotiating.machine.handle_made(device, connection, local, now);
+        if matches!(step, Step::Made) {
+            if let Some(end) = world.net.connections.end(connection, index) {
+                end.described = true;
             }
-            Step::Gathered => {
-                let candidate = "candidate".into();
-                self.negotiating.machine.handle_local_candidate(device, connection, candidate, now);
-            }
-            Step::Connected => self.negotiating.machine.handle_connected(device, connection),
-            Step::Failed => {
-                let reason = "the connection ended".into();
-                self.negotiating.machine.handle_failed(device, connection, reason, now);
-            }
-            Step::Settled(outcome) => {
-                self.negotiating.machine.handle_settled(device, connection, outcome, now);
+            world.net.check(connection, [index, peer]);
+            for _ in 0..world.net.rng.within(1..4) {
+                self.soon(200, Task::Connection(peer, connection, Step::Gathered), world.net);
             }
         }
+        self.engine.report_connection(now, |machine, now| match step {
+            Step::Made => {
+                let local = SignedDescription { sdp: "sdp".into(), fingerprint: [index as u8; 32] };
+                machine.handle_made(device, connection, local, now);
+            }
+            Step::Gathered => machine.handle_local_candidate(device, connection, "candidate".into(), now),
+            Step::Connected => machine.handle_connected(device, connection),
+            Step::Failed => machine.handle_failed(device, connection, "the connection ended".into(), now),
+            Step::Settled(outcome) => machine.handle_settled(device, connection, outcome, now),
+        });
     }
 }

@@ -177,7 +177,7 @@ impl Task {
     }
 
     fn report(&self, input: impl FnOnce(&mut Negotiations, Instant)) {
-        self.engine.with_negotiations(input);
+        self.engine.report_connection(input);
     }
 }
 

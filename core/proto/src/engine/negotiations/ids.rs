@@ -3,13 +3,13 @@
 use sha2::{Digest, Sha256};
 
 /// A generator of ids: SHA-256 of a secret and a counter. Ids that were seen do not tell the next ones.
-pub(super) struct Ids {
+pub(in crate::engine) struct Ids {
     secret: [u8; 32],
     drawn: u64,
 }
 
 impl Ids {
-    pub(super) fn new(secret: [u8; 32]) -> Self {
+    pub(in crate::engine) fn new(secret: [u8; 32]) -> Self {
         Self { secret, drawn: 0 }
     }
 
@@ -19,7 +19,7 @@ impl Ids {
     }
 
     /// `N` fresh bytes, at most 32.
-    pub(super) fn fresh<const N: usize>(&mut self) -> [u8; N] {
+    pub(in crate::engine) fn fresh<const N: usize>(&mut self) -> [u8; N] {
         let drawn = self.draw();
         std::array::from_fn(|at| drawn[at])
     }
