@@ -349,7 +349,7 @@ mod tests {
     async fn a_panic_on_a_clients_thread_is_in_the_logs_of_all_after_their_end() {
         let (one, other, silent) =
             (client(Some(LogLevel::Error)), client(Some(LogLevel::Info)), client(None));
-        let failed = one.runtime.tasks().run::<(), _>(None, async { panic!("a defect") }).await;
+        let failed = one.runtime.tasks().run::<()>(None, async { panic!("a defect") }).await;
         assert!(matches!(failed, Err(PeersError::Internal { .. })), "{failed:?}");
         assert_eq!(other.logs_ready(None).await, Ok(true));
         assert!(other.take_logs(64).iter().any(|record| record.text.ends_with(r#"message="a defect""#)));

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
@@ -85,11 +86,20 @@ pub(crate) struct Tasks(Arc<RwLock<Option<Handle>>>);
 
 impl Tasks {
     /// Runs `work` on the client's threads and waits for it, until `cancel` ends it or the caller goes away.
-    pub(crate) async fn run<T, W>(&self, cancel: Option<Arc<Cancellation>>, work: W) -> Result<T, PeersError>
-    where
-        T: Send + 'static,
-        W: Future<Output = Result<T, PeersError>> + Send + 'static,
-    {
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        cancel: Option<Arc<Cancellation>>,
+        work: impl Future<Output = Result<T, PeersError>> + Send + 'static,
+    ) -> impl Future<Output = Result<T, PeersError>> {
+        self.run_boxed(cancel, work.boxed())
+    }
+
+    /// Compiled once for each type of result: a task has 6 kB of code for each type of future.
+    async fn run_boxed<T: Send + 'static>(
+        &self,
+        cancel: Option<Arc<Cancellation>>,
+        work: BoxFuture<'static, Result<T, PeersError>>,
+    ) -> Result<T, PeersError> {
         let cancellable = async move {
             tokio::select! {
                 biased;
@@ -111,7 +121,7 @@ impl Tasks {
     /// Starts what ends by itself, at the latest with the runtime.
     pub(crate) fn start(&self, work: impl Future<Output = ()> + Send + 'static) {
         if let Some(handle) = self.handle() {
-            drop(handle.spawn(work));
+            drop(handle.spawn(work.boxed()));
         }
     }
 
@@ -120,7 +130,7 @@ impl Tasks {
         &self,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> Option<AbortOnDropHandle<()>> {
-        Some(AbortOnDropHandle::new(self.handle()?.spawn(work)))
+        Some(AbortOnDropHandle::new(self.handle()?.spawn(work.boxed())))
     }
 
     fn handle(&self) -> Option<Handle> {

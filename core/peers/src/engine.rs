@@ -16,6 +16,7 @@ pub(crate) mod network;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::future::{BoxFuture, FutureExt as _};
 use peers_proto::certificate::DeviceCertificate;
 use peers_proto::id::DeviceId;
 use peers_proto::keys::DeviceKeys;
@@ -62,17 +63,16 @@ impl Engine {
 
     /// Runs a task until it is done or the client is over, whichever thread asks.
     pub(crate) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
-        let over = self.over.clone();
-        self.spawn_to_its_end(async move {
-            tokio::select! {
-                () = over.cancelled() => {}
-                () = task => {}
-            }
-        });
+        self.start(until_over(self.over.clone(), task.boxed()));
     }
 
     /// Runs a task that ends by itself soon after the client is over.
     pub(crate) fn spawn_to_its_end(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.start(task.boxed());
+    }
+
+    /// Starts a task whose work is boxed already: see [`crate::runtime`].
+    fn start(&self, task: impl Future<Output = ()> + Send + 'static) {
         if let Some(runtime) = self.runtime.handle() {
             self.tasks.spawn_on(task, &runtime);
         }
@@ -81,6 +81,13 @@ impl Engine {
     /// The error of a client that has ended.
     pub(crate) fn closed(&self) -> Error {
         if self.orphaned.load(Ordering::Relaxed) { Error::NoRuntime } else { Error::Closed }
+    }
+}
+
+async fn until_over(over: CancellationToken, task: BoxFuture<'static, ()>) {
+    tokio::select! {
+        () = over.cancelled() => {}
+        () = task => {}
     }
 }
 

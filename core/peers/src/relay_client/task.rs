@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
+use futures_util::future::FutureExt as _;
 use peers_proto::signaling::{Challenge, IceServers};
 use peers_proto::time::Instant;
 use peers_proto::{limits, signaling, timing};
@@ -35,7 +36,7 @@ pub struct RelayTask {
 impl RelayTask {
     pub(super) fn spawn(dialer: RelayDialer, shared: Arc<RelayShared>) -> Self {
         let stop = CancellationToken::new();
-        let task = tokio::spawn(run(dialer, StopGuard(shared), stop.clone()));
+        let task = tokio::spawn(run(dialer, StopGuard(shared), stop.clone()).boxed());
         Self { stop, task }
     }
 

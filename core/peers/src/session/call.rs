@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::FutureExt as _;
 use peers_proto::id::{DeviceId, GroupId};
 use peers_proto::session::{CallError, CallId, FailureCode, InboundCallId, Object, Request, SendError};
 use peers_proto::time::Instant;
@@ -219,7 +220,7 @@ impl Answering {
             let answer = shared.handlers.answer(shared, request).await;
             pending.answer = Some(answer);
         };
-        let task = self.tasks.spawn_on(answer, runtime);
+        let task = self.tasks.spawn_on(answer.boxed(), runtime);
         self.running.insert(id, task);
     }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::FutureExt as _;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelMessage};
@@ -83,7 +84,7 @@ impl Connection {
     /// Starts the task. `opened` gets a message when the channel opens, and is dropped if it never does.
     pub(super) fn spawn(self, establishment: Duration, opened: oneshot::Sender<()>) -> Guard {
         let closed = self.shared.closed.clone();
-        let task = tokio::spawn(self.run(establishment, opened));
+        let task = tokio::spawn(self.run(establishment, opened).boxed());
         Guard { closed, task: Mutex::new(Some(task)) }
     }
 
