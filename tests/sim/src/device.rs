@@ -5,6 +5,7 @@
 
 mod checks;
 mod negotiations;
+mod outputs;
 mod session;
 mod tasks;
 
@@ -13,10 +14,7 @@ use std::time::Duration;
 
 use peers_proto::end_reason::EndReason;
 use peers_proto::engine::negotiations::NegotiationError;
-use peers_proto::engine::{
-    AppEvent, DialFailure, DialId, Engine, Output, ReadyConnection, RelayInput, RequestId, SessionId, Way,
-    Ways,
-};
+use peers_proto::engine::{DialFailure, DialId, Engine, ReadyConnection, RequestId, SessionId, Way, Ways};
 use peers_proto::id::{ConnectionId, DeviceId, UserId};
 use peers_proto::network::AppState;
 use peers_proto::path::{PathId, Route};
@@ -30,6 +28,7 @@ use crate::net::Net;
 use crate::pipe::{Packet, PipeId};
 use crate::plan::Fault;
 use crate::timeline::Timeline;
+pub(crate) use checks::Loss;
 use checks::Wakes;
 use negotiations::Negotiating;
 use session::Live;
@@ -38,15 +37,6 @@ use session::Live;
 pub(crate) struct Surroundings<'a> {
     pub(crate) net: &'a mut Net,
     pub(crate) timeline: &'a mut Timeline,
-}
-
-/// A session that the app was told is lost.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Loss {
-    pub(crate) peer: usize,
-    pub(crate) reason: EndReason,
-    /// The peer's epoch in the session that takes its place, if one does.
-    pub(crate) successor: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -187,10 +177,6 @@ impl Device {
             next = earliest(next, live.poll_timeout(self.index, net));
         }
         next.map(|at| Instant::from_micros(at.as_micros().saturating_sub(self.offset.as_micros() as u64)))
-    }
-
-    pub(crate) fn take_losses(&mut self) -> Vec<Loss> {
-        std::mem::take(&mut self.losses)
     }
 
     // ---- what the app and the system do ----
@@ -337,6 +323,9 @@ impl Device {
         let join = self.engine.establish(connection, || self.sessions.values().map(used).collect(), now);
         self.successor = join.map(|_| theirs.epoch);
         let Some(join) = join else {
+            if world.net.plan.fault == Fault::DropStale {
+                world.net.discard(pipe, self.index);
+            }
             self.fail(pipe, "the session changed while connecting", world);
             return Ok(());
         };
@@ -379,23 +368,6 @@ impl Device {
         }
     }
 
-    fn take(&mut self, dial: DialId, to: usize, way: Way, world: &mut Surroundings<'_>) {
-        let now = self.clock(world.net.now);
-        let Some(epoch) = self.engine.epoch_of(dial) else { return };
-        if way == Way::WebRtc {
-            return self.negotiating.dial(to, dial, epoch, now);
-        }
-        let Some(pipe) = world.net.dial(self.index, to) else {
-            let failure = DialFailure::Unreachable("no network".into());
-            return self.engine.handle_way(dial, &way, Err(failure), now);
-        };
-        world.timeline.note(world.net.now, || format!("{} dials {to} by {way:?}: pipe {pipe}", self.index));
-        let (_, route) = world.net.pipes[pipe].seen_by(self.index);
-        let (deadline, waiter) = (now + HANDSHAKE_TIMEOUT, Some(Waiter::Dial(dial, way)));
-        let end = End { peer: to, route, phase: Phase::Dialing, deadline, waiter, epoch: Some(epoch) };
-        self.ends.insert(pipe, end);
-    }
-
     /// Closes this end of a pipe: its session has one path less.
     fn close(&mut self, pipe: PipeId, world: &mut Surroundings<'_>) {
         self.fail(pipe, "closed", world);
@@ -412,81 +384,6 @@ impl Device {
         {
             live.multipath.remove_path(path_id(pipe), now);
             self.touched.insert(session);
-        }
-    }
-
-    // ---- what the engine decides ----
-
-    /// Lets everything happen that can happen now.
-    pub(crate) fn settle(&mut self, world: &mut Surroundings<'_>) -> Result<(), Violation> {
-        loop {
-            self.pump_touched(world)?;
-            if let Some(output) = self.engine.poll_output() {
-                self.perform(output, world)?;
-            } else if let Some(output) = self.negotiating.machine.poll_output() {
-                self.negotiate(output, world)?;
-            } else {
-                return Ok(());
-            }
-        }
-    }
-
-    fn perform(&mut self, output: Output, world: &mut Surroundings<'_>) -> Result<(), Violation> {
-        let (now, index) = (self.clock(world.net.now), self.index);
-        match output {
-            Output::LearnKeys(dial, _) => self.engine.handle_keys(dial, Ok(()), now),
-            Output::Take(dial, device, way) => self.take(dial, index_of(device), way, world),
-            Output::Stop(dial) => self.stop(dial, world),
-            Output::End(session, reason) => self.end_session(session, reason, world)?,
-            Output::Evict(session, device, why) => {
-                world
-                    .timeline
-                    .note(world.net.now, || format!("{index} gives up {}: {why}", index_of(device)));
-                self.end_session(session, EndReason::Evicted, world)?;
-            }
-            Output::Sessions(input) => {
-                self.sessions.values_mut().for_each(|live| live.instruct(input, now));
-                self.touch_all();
-            }
-            Output::Relays(RelayInput::Suspend) => world.net.set_registered(index, false),
-            Output::Relays(RelayInput::Resume) => world.net.set_registered(index, true),
-            Output::Relays(_) | Output::RenewNames | Output::Suspended => {}
-            Output::Network(_) | Output::Metered(_) => {}
-            Output::Closing(device, own) => self.negotiating.machine.session_closes(device, own, now),
-            Output::Answer(request, answer) => {
-                world.timeline.note(world.net.now, || format!("{index} has an answer: {answer:?}"));
-                if self.requests.remove(&request.0).is_none() {
-                    return Err(Violation::Call("a request was answered twice".into()));
-                }
-                if world.net.plan.calm && answer.is_err() {
-                    return Err(Violation::Needless(format!("{index}: a request failed: {answer:?}")));
-                }
-                if answer.is_ok_and(|session| self.running(session).is_none()) {
-                    return Err(Violation::Call("a request was answered with a session that ends".into()));
-                }
-            }
-            Output::Event(_, device, AppEvent::Disconnected(reason)) => {
-                let (peer, successor) = (index_of(device), self.successor);
-                self.losses.push(Loss { peer, reason, successor });
-                world
-                    .timeline
-                    .note(world.net.now, || format!("{index} lost its session with {peer}: {reason}"));
-            }
-            Output::Event(..) => {}
-        }
-        Ok(())
-    }
-
-    /// A dial has ended: what is under way for it is given up.
-    fn stop(&mut self, dial: DialId, world: &mut Surroundings<'_>) {
-        self.negotiating.cancel(dial);
-        let of_dial = |end: &End| matches!(&end.waiter, Some(Waiter::Dial(id, _)) if *id == dial);
-        let pipes: Vec<_> = self.ends.iter().filter(|(_, end)| of_dial(end)).map(|(pipe, _)| *pipe).collect();
-        for pipe in pipes {
-            if let Some(end) = self.ends.get_mut(&pipe) {
-                end.waiter = None;
-            }
-            self.close(pipe, world);
         }
     }
 }

@@ -65,6 +65,8 @@ pub(crate) enum Action {
     /// From now on the device loses what it sends directly if that has more bytes than this: a tunnel on its way says
     /// nothing about its MTU.
     Narrow(usize, usize),
+    /// The next READY from the first to the second is lost, and what follows it on the same pipe.
+    LoseReady(usize, usize),
     RelayDown(usize),
     RelayUp(usize),
     TurnDown,
@@ -117,6 +119,20 @@ pub enum Fault {
     ForgetEpoch,
     /// READY does not name the session that was closed last.
     HideClosed,
+    /// A connection that is stale is dropped with the READY that was not sent yet.
+    DropStale,
+    /// Negotiations do not learn that sessions close.
+    SilentCloses,
+    /// Negotiations learn that a session closes when the peer knows it already.
+    LateCloses,
+    /// A session that the peer closes counts as closed by this device for negotiations.
+    OwnCloses,
+    /// No dial by WebRTC learns its conclusion.
+    DropConclusions,
+    /// No peer connection is closed.
+    DropCloses,
+    /// A handshake ends when the peer says that it has failed.
+    ByeEndsHandshake,
 }
 
 #[derive(Debug, Clone)]

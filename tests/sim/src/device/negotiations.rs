@@ -7,8 +7,8 @@ use peers_proto::engine::negotiations::{
     NegotiationConfig, NegotiationError, NegotiationOutput, Negotiations, SignedDescription,
 };
 use peers_proto::engine::{DialFailure, DialId, Way};
-use peers_proto::id::ConnectionId;
-use peers_proto::signaling::{MessageId, SeenMessages};
+use peers_proto::id::{ConnectionId, DeviceId};
+use peers_proto::signaling::{Body, ByeReason, MessageId, SeenMessages};
 use peers_proto::time::{Instant, earliest};
 use peers_proto::timing::HANDSHAKE_TIMEOUT;
 
@@ -18,12 +18,13 @@ use crate::envelopes::{Envelope, EnvelopeId};
 use crate::failure::Violation;
 use crate::net::Net;
 use crate::pipe::{Packet, PipeId};
+use crate::plan::Fault;
 
 /// The machine, its dials and its tasks.
 pub(super) struct Negotiating {
     pub(super) machine: Negotiations,
-    /// Dials without a conclusion, each with its peer.
-    dials: BTreeMap<DialId, usize>,
+    /// Dials without a conclusion, each with its peer and its beginning.
+    dials: BTreeMap<DialId, (usize, Instant)>,
     concluded: BTreeSet<DialId>,
     seen: SeenMessages,
     tasks: Tasks,
@@ -48,12 +49,17 @@ impl Negotiating {
     }
 
     pub(super) fn dial(&mut self, peer: usize, dial: DialId, epoch: u64, now: Instant) {
-        self.dials.insert(dial, peer);
+        self.dials.insert(dial, (peer, now));
         self.machine.dial(device_id(peer), dial, epoch, now);
     }
 
+    /// The beginning of the oldest dial without a conclusion.
+    pub(super) fn oldest_dial(&self) -> Option<Instant> {
+        self.dials.values().map(|(_, since)| *since).min()
+    }
+
     pub(super) fn cancel(&mut self, dial: DialId) {
-        if let Some(peer) = self.dials.remove(&dial) {
+        if let Some((peer, _)) = self.dials.remove(&dial) {
             self.machine.cancel_dial(device_id(peer), dial);
         }
     }
@@ -98,13 +104,25 @@ impl Device {
         }
     }
 
+    /// A session closes, and its peer does not know it yet.
+    pub(super) fn session_closes(&mut self, peer: DeviceId, own: bool, world: &mut Surroundings<'_>) {
+        let now = self.clock(world.net.now);
+        match world.net.plan.fault {
+            Fault::SilentCloses => {}
+            Fault::LateCloses => self.soon(1000, Task::SessionCloses(peer, own), world.net),
+            fault => {
+                self.negotiating.machine.session_closes(peer, own || fault == Fault::OwnCloses, now);
+            }
+        }
+    }
+
     /// Performs what the negotiations have decided.
     pub(super) fn negotiate(
         &mut self,
         output: NegotiationOutput,
         world: &mut Surroundings<'_>,
     ) -> Result<(), Violation> {
-        let index = self.index;
+        let (index, fault) = (self.index, world.net.plan.fault);
         world.timeline.note(world.net.now, || format!("{index} negotiates: {output:?}"));
         match output {
             NegotiationOutput::Open { sealed, .. } => {
@@ -112,7 +130,7 @@ impl Device {
                 self.soon(10, Task::Open(id), world.net);
             }
             NegotiationOutput::Make { peer, connection, offer } => {
-                if !world.net.connections.make(connection, index, offer.is_some()) {
+                if !world.net.connections.make(connection, index, offer.is_some(), world.net.now) {
                     return Err(Violation::Dial(format!("two peer connections for {connection}")));
                 }
                 self.soon(100, Task::Connection(index_of(peer), connection, Step::Made), world.net);
@@ -132,6 +150,7 @@ impl Device {
             NegotiationOutput::Handshake { peer, connection, epoch } => {
                 self.begin_handshake(index_of(peer), connection, epoch, world);
             }
+            NegotiationOutput::Close { .. } if fault == Fault::DropCloses => {}
             NegotiationOutput::Close { peer, connection } => {
                 self.close_connection(index_of(peer), connection, world)?;
             }
@@ -139,6 +158,7 @@ impl Device {
                 world.net.send_envelope(Envelope { from: index, to: index_of(peer), contents });
             }
             NegotiationOutput::RenewCredentials => {}
+            NegotiationOutput::Concluded { .. } if fault == Fault::DropConclusions => {}
             NegotiationOutput::Concluded { dials, outcome } => {
                 for dial in dials {
                     self.conclude(dial, &outcome, world)?;
@@ -241,10 +261,15 @@ impl Device {
             match task {
                 Task::Open(id) => {
                     let Envelope { from, contents, .. } = &world.net.envelopes[id];
-                    let (peer, contents) = (device_id(*from), contents.clone());
+                    let (peer, mut contents) = (device_id(*from), contents.clone());
                     let takes_offers = self.engine.takes_offers(peer);
+                    let failed = contents.body == Body::Bye(ByeReason::Failed);
+                    if failed && world.net.plan.fault == Fault::ByeEndsHandshake {
+                        contents.body = Body::Bye(ByeReason::Cancelled);
+                    }
                     self.negotiating.machine.handle_opened(peer, Ok(contents), takes_offers, now);
                 }
+                Task::SessionCloses(peer, own) => self.negotiating.machine.session_closes(peer, own, now),
                 Task::Connection(peer, connection, step) => self.report(peer, connection, step, world),
             }
         }

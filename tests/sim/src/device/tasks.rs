@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use peers_proto::engine::negotiations::NegotiationError;
-use peers_proto::id::ConnectionId;
+use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::time::Instant;
 
 use crate::envelopes::EnvelopeId;
@@ -13,6 +13,8 @@ use crate::envelopes::EnvelopeId;
 pub(super) enum Task {
     /// An envelope is open.
     Open(EnvelopeId),
+    /// The negotiations learn that a session closes: a deliberate defect.
+    SessionCloses(DeviceId, bool),
     /// A step of the peer connection with this peer.
     Connection(usize, ConnectionId, Step),
 }
