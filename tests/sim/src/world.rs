@@ -177,7 +177,7 @@ impl World {
             Event::Check(connection, [a, b]) => {
                 if let Some(pipe) = self.net.connect(connection, [a, b]) {
                     for (device, peer) in [(a, b), (b, a)] {
-                        self.devices[device].handle_way(peer, connection, pipe, &mut self.net);
+                        self.devices[device].handle_joined(peer, connection, pipe, &mut self.net);
                         self.reschedule(device);
                     }
                 }

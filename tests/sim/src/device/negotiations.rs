@@ -79,7 +79,13 @@ impl Device {
     }
 
     /// A peer connection has a way to its peer.
-    pub(crate) fn handle_way(&mut self, peer: usize, connection: ConnectionId, pipe: PipeId, net: &mut Net) {
+    pub(crate) fn handle_joined(
+        &mut self,
+        peer: usize,
+        connection: ConnectionId,
+        pipe: PipeId,
+        net: &mut Net,
+    ) {
         // ICE and DTLS take some round trips.
         let round_trip = 2 * net.pipes[pipe].profile.delay;
         let takes = round_trip * net.rng.within(2..6) as u32 + net.rng.millis(0..50);
