@@ -43,9 +43,15 @@ impl World {
         for pair in &mut self.pairs {
             let [a, b] = pair.ends;
             pair.reachable = if self.net.can_meet(a, b) { pair.reachable.or(Some(now)) } else { None };
-            // Paths that were there may be gone without a word, and another one is needed now.
-            if matches!(action, Action::Move(..) | Action::OneWay(..) | Action::Block(..) | Action::Jump(..))
-            {
+            // Paths that were there, or those that are made next, may be gone without a word, and another one is needed now.
+            if matches!(
+                action,
+                Action::Move(..)
+                    | Action::OneWay(..)
+                    | Action::LoseReady(..)
+                    | Action::Block(..)
+                    | Action::Jump(..)
+            ) {
                 pair.reachable = pair.reachable.map(|_| now);
             }
         }
