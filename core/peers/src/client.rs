@@ -291,11 +291,8 @@ impl Engine {
                     self.handle_knock(from, connection, knock);
                 }
             }
-            RelayEvent::Online(device) => {
-                self.control(|control, now| control.handle_presence(relay, device, true, now));
-            }
-            RelayEvent::Offline(device) => {
-                self.control(|control, now| control.handle_presence(relay, device, false, now));
+            RelayEvent::Presence(device, presence) => {
+                self.control(|control, now| control.handle_presence(relay, device, presence, now));
             }
             RelayEvent::Rejected { code, .. } => tracing::info!(?code, "a relay refused a message"),
         }

@@ -43,7 +43,6 @@ use rustls::ClientConfig;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::random;
 use crate::transport::websocket::{Endpoint, public_roots};
 use crate::transport::{Transport, relay};
 
@@ -105,7 +104,7 @@ impl RelayClient {
 
     /// Sends sealed envelopes to a device: one with an offer or answer, up to `MAX_CANDIDATES` with candidates.
     /// While the relay is away they are held, up to `MAX_HELD_EXCHANGES` of them for `OFFER_TTL`, and go out in
-    /// order on registration.
+    /// order on registration. `message` is the same on every relay that the envelopes go through: the recipient drops copies.
     ///
     /// # Errors
     /// [`RelayError::Envelopes`], [`RelayError::Full`], and what ended the client.
@@ -114,11 +113,10 @@ impl RelayClient {
         kind: ExchangeKind,
         to: DeviceId,
         connection: ConnectionId,
+        message: MessageId,
         envelopes: Vec<String>,
-    ) -> Result<MessageId, RelayError> {
-        let id = MessageId::from_bytes(random::array());
-        self.shared.send_exchange(kind, to, connection, envelopes, id)?;
-        Ok(id)
+    ) -> Result<(), RelayError> {
+        self.shared.send_exchange(kind, to, connection, envelopes, message)
     }
 
     /// Knocks at a device that has not let this one in ([`peers_proto::signaling::knock`]); the relay answers nothing.

@@ -180,9 +180,9 @@ impl Relays {
         connection: ConnectionId,
         envelopes: Vec<String>,
     ) -> Result<(), Error> {
-        let mut sent = false;
+        let (message, mut sent) = (MessageId::from_bytes(random::array()), false);
         for client in &self.clients {
-            sent |= client.send_exchange(kind, to, connection, envelopes.clone()).is_ok();
+            sent |= client.send_exchange(kind, to, connection, message, envelopes.clone()).is_ok();
         }
         if sent { Ok(()) } else { Err(Error::Offline(self.problems())) }
     }

@@ -93,6 +93,17 @@ impl Standing {
     }
 }
 
+/// A device at the relays, as they report it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// A relay sees it.
+    Online,
+    /// It has left.
+    Offline,
+    /// This device has left the relay that saw it.
+    Unknown,
+}
+
 /// Decides for one device whom to dial, and when.
 #[derive(Debug)]
 pub struct Dialer {
@@ -201,13 +212,17 @@ impl Dialer {
         self.forget_idle(device);
     }
 
-    /// A relay says that a device came or went, which counts for devices that are looked for or connected.
-    pub fn handle_presence(&mut self, device: DeviceId, online: bool, now: Instant) {
+    /// The presence of a device has changed, which counts for devices that are looked for or connected.
+    pub fn handle_presence(&mut self, device: DeviceId, presence: Presence, now: Instant) {
         let Some(entry) = self.devices.get_mut(&device) else { return };
-        let before = entry.online.replace(online);
-        if online {
-            if before == Some(false) {
-                // It was away since it said goodbye.
+        let before = entry.presence;
+        // A device that is away stays away while this one cannot see it.
+        if (before, presence) != (Some(Presence::Offline), Presence::Unknown) {
+            entry.presence = Some(presence);
+        }
+        if presence == Presence::Online {
+            if before == Some(Presence::Offline) {
+                // It was away since its session was closed, and may be another process by now.
                 (entry.rests_until, entry.goodbyes) = (None, 0);
             }
             entry.backoff.reset();

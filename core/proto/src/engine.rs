@@ -59,6 +59,7 @@ use peers::Peers;
 use relays::RelayReports;
 use requests::SessionRequest;
 
+pub use crate::dial::Presence;
 pub use admission::{Admission, Applicant, QuestionId, Scope};
 pub use dials::{DialFailure, DialId};
 pub use handshakes::{HandshakeId, HandshakeStep};

@@ -6,6 +6,7 @@
 mod checks;
 mod handshakes;
 mod negotiations;
+mod outputs;
 mod session;
 mod tasks;
 
@@ -14,11 +15,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use peers_proto::certificate::DeviceCertificate;
+use peers_proto::dial::Presence;
 use peers_proto::end_reason::EndReason;
-use peers_proto::engine::{
-    AppEvent, DialFailure, DialId, Engine, EngineConfig, HandshakeId, Output, RelayInput, RequestId,
-    SessionId, Way, Ways,
-};
+use peers_proto::engine::{DialId, Engine, EngineConfig, HandshakeId, RequestId, SessionId, Way, Ways};
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::keys::{DeviceKeys, UserKeys};
 use peers_proto::network::AppState;
@@ -27,12 +26,14 @@ use peers_proto::session::{MemoryBudget, Resume};
 use peers_proto::time::{Instant, UnixTime, earliest};
 use peers_proto::timing::{HANDSHAKE_TIMEOUT, UPGRADE_TOGETHER};
 use peers_proto::transport_kind::TransportKind;
+use peers_proto::trust::TrustLevel;
 
 use crate::app;
 use crate::failure::Violation;
 use crate::net::Net;
 use crate::pipe::{Packet, PipeId};
 use crate::timeline::Timeline;
+pub(crate) use checks::Loss;
 use checks::Wakes;
 use session::Live;
 use tasks::Tasks;
@@ -41,15 +42,6 @@ use tasks::Tasks;
 pub(crate) struct Surroundings<'a> {
     pub(crate) net: &'a mut Net,
     pub(crate) timeline: &'a mut Timeline,
-}
-
-/// A session that the app was told is lost.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Loss {
-    pub(crate) peer: usize,
-    pub(crate) reason: EndReason,
-    /// The peer's epoch in the session that takes its place, if one does.
-    pub(crate) successor: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -89,6 +81,8 @@ pub(crate) struct Device {
     offset: Duration,
     engine: Engine,
     tasks: Tasks,
+    /// Dials that have not ended, each with its beginning.
+    dials: BTreeMap<DialId, Instant>,
     /// Its peers, and whether it looks for each by itself.
     peers: Vec<(usize, bool)>,
     sessions: BTreeMap<SessionId, Live>,
@@ -172,6 +166,7 @@ impl Device {
             offset,
             engine,
             tasks: Tasks::default(),
+            dials: BTreeMap::new(),
             peers: peers.to_vec(),
             sessions: BTreeMap::new(),
             ends: BTreeMap::new(),
@@ -220,10 +215,6 @@ impl Device {
         next.map(|at| Instant::from_micros(at.as_micros().saturating_sub(self.offset.as_micros() as u64)))
     }
 
-    pub(crate) fn take_losses(&mut self) -> Vec<Loss> {
-        std::mem::take(&mut self.losses)
-    }
-
     // ---- what the app and the system do ----
 
     /// The app says nothing new.
@@ -250,6 +241,12 @@ impl Device {
             Some(session) => self.end_session(session, EndReason::Closed, world),
             None => Ok(()),
         }
+    }
+
+    /// The app changes the level of a peer.
+    pub(crate) fn set_trust(&mut self, peer: usize, level: TrustLevel, world: &mut Surroundings<'_>) {
+        let now = self.clock(world.net.now);
+        self.engine.set_trust(device_id(peer), level, now);
     }
 
     /// The system describes the network.
@@ -337,21 +334,29 @@ impl Device {
         }
     }
 
-    // ---- connections ----
-
-    fn take(&mut self, dial: DialId, to: usize, way: Way, world: &mut Surroundings<'_>) {
+    /// A relay reports a peer.
+    pub(crate) fn handle_presence(
+        &mut self,
+        relay: usize,
+        peer: usize,
+        presence: Presence,
+        world: &mut Surroundings<'_>,
+    ) {
         let now = self.clock(world.net.now);
-        let Some(epoch) = self.engine.epoch_of(dial) else { return };
-        let Some(pipe) = world.net.dial(self.index, to) else {
-            let failure = DialFailure::Unreachable("no network".into());
-            return self.engine.handle_way(dial, &way, Err(failure), now);
-        };
-        world.timeline.note(world.net.now, || format!("{} dials {to} by {way:?}: pipe {pipe}", self.index));
-        let (_, route) = world.net.pipes[pipe].seen_by(self.index);
-        let (deadline, waiter) = (now + HANDSHAKE_TIMEOUT, Some(Waiter::Dial(dial, way)));
-        let end = End { peer: to, route, phase: Phase::Dialing, deadline, waiter, epoch: Some(epoch) };
-        self.ends.insert(pipe, end);
+        self.engine.handle_presence(relay, device_id(peer), presence, now);
     }
+
+    /// A device without consent asks to be let in.
+    pub(crate) fn handle_knock(&mut self, from: usize, world: &mut Surroundings<'_>) {
+        let (level, now) = (self.level(from, world.net), self.clock(world.net.now));
+        let connection = ConnectionId::from_bytes((u128::from(world.net.rng.next())).to_be_bytes());
+        if self.engine.admits_knock(now) {
+            // An error is for logs.
+            let _ = self.engine.handle_knock(&CERTIFICATES[from], connection, level, now);
+        }
+    }
+
+    // ---- connections ----
 
     /// Closes this end of a pipe: its session has one path less.
     fn close(&mut self, pipe: PipeId, world: &mut Surroundings<'_>) {
@@ -369,87 +374,6 @@ impl Device {
         {
             live.multipath.remove_path(path_id(pipe), now);
             self.touched.insert(session);
-        }
-    }
-
-    // ---- what the engine decides ----
-
-    /// Lets everything happen that can happen now.
-    pub(crate) fn settle(&mut self, world: &mut Surroundings<'_>) -> Result<(), Violation> {
-        loop {
-            self.pump_touched(world)?;
-            let Some(output) = self.engine.poll_output() else { return Ok(()) };
-            self.perform(output, world)?;
-        }
-    }
-
-    fn perform(&mut self, output: Output, world: &mut Surroundings<'_>) -> Result<(), Violation> {
-        let (now, index) = (self.clock(world.net.now), self.index);
-        match output {
-            Output::FindRelay(dial, _) => self.engine.handle_relay(dial, Ok(()), now),
-            Output::FetchCertificate(dial, device) => {
-                self.engine.handle_fetched(dial, Some(&CERTIFICATES[index_of(device)]), now);
-            }
-            Output::Handshake(id, step) => self.step(id, step, world)?,
-            Output::Scope(session, scope) => {
-                if let Some(live) = self.running(session) {
-                    live.multipath.session.set_groups(scope.groups);
-                    live.multipath.session.set_ungrouped(scope.ungrouped);
-                }
-            }
-            Output::Knock(_) | Output::Welcome(..) | Output::Presence(..) | Output::Ask(..) => {}
-            Output::Release(_) | Output::Visible => {}
-            Output::Take(dial, device, way) => self.take(dial, index_of(device), way, world),
-            Output::Stop(dial) => self.stop(dial, world),
-            Output::End(session, reason) => self.end_session(session, reason, world)?,
-            Output::Evict(session, device, why) => {
-                world
-                    .timeline
-                    .note(world.net.now, || format!("{index} gives up {}: {why}", index_of(device)));
-                self.end_session(session, EndReason::Evicted, world)?;
-            }
-            Output::Sessions(input) => {
-                self.sessions.values_mut().for_each(|live| live.instruct(input, now));
-                self.touch_all();
-            }
-            Output::Relays(RelayInput::Suspend) => world.net.set_registered(index, false),
-            Output::Relays(RelayInput::Resume) => world.net.set_registered(index, true),
-            Output::Relays(_) | Output::RenewNames | Output::Suspended => {}
-            Output::Network(_) | Output::Metered(_) => {}
-            Output::Negotiation(output) => self.negotiate(output, world)?,
-            Output::Answer(request, answer) => {
-                world.timeline.note(world.net.now, || format!("{index} has an answer: {answer:?}"));
-                if self.requests.remove(&request.0).is_none() {
-                    return Err(Violation::Call("a request was answered twice".into()));
-                }
-                if world.net.plan.calm && answer.is_err() {
-                    return Err(Violation::Needless(format!("{index}: a request failed: {answer:?}")));
-                }
-                if answer.is_ok_and(|session| self.running(session).is_none()) {
-                    return Err(Violation::Call("a request was answered with a session that ends".into()));
-                }
-            }
-            Output::Event(_, device, AppEvent::Disconnected(reason)) => {
-                let (peer, successor) = (index_of(device), self.successor);
-                self.losses.push(Loss { peer, reason, successor });
-                world
-                    .timeline
-                    .note(world.net.now, || format!("{index} lost its session with {peer}: {reason}"));
-            }
-            Output::Event(..) => {}
-        }
-        Ok(())
-    }
-
-    /// A dial has ended: what is under way for it is given up.
-    fn stop(&mut self, dial: DialId, world: &mut Surroundings<'_>) {
-        let of_dial = |end: &End| matches!(&end.waiter, Some(Waiter::Dial(id, _)) if *id == dial);
-        let pipes: Vec<_> = self.ends.iter().filter(|(_, end)| of_dial(end)).map(|(pipe, _)| *pipe).collect();
-        for pipe in pipes {
-            if let Some(end) = self.ends.get_mut(&pipe) {
-                end.waiter = None;
-            }
-            self.close(pipe, world);
         }
     }
 }

@@ -26,6 +26,13 @@ impl Net {
         self.envelopes.push(envelope);
     }
 
+    /// Knocks at a device, through the relays that both use.
+    pub(crate) fn knock(&mut self, from: usize, to: usize) {
+        let profile = self.plan.relayed;
+        let due = self.now + profile.delay + self.lateness(profile);
+        self.queue.plan(due, Event::Knock(from, to));
+    }
+
     /// The recipient of an envelope, if this relay still reaches it.
     pub(crate) fn recipient(&self, envelope: EnvelopeId, relay: RelayRun) -> Option<usize> {
         let to = self.envelopes[envelope].to;

@@ -1,7 +1,7 @@
 //! Seeded worlds of many devices around the sans-IO machines of `peers-proto`, in virtual time.
 //!
 //! ```text
-//!  Scenario + seed -> Plan ─> World ── earliest event ──> Device ─> peers_proto::session::Session
+//!  Scenario + seed -> Plan ─> World ── earliest event ──> Device ─> peers_proto: Engine, Negotiations, Multipath
 //!                               │  actions: outages, sleep, crashes      │        │
 //!                               └────── Net: pipes, NATs, relays <───────┘       App: what it sent, what it may expect
 //! ```
@@ -17,6 +17,7 @@ mod net;
 mod peer_connection;
 mod pipe;
 mod plan;
+mod presence;
 mod queue;
 mod random;
 mod run;

@@ -1,5 +1,7 @@
 //! The network between the devices: pipes, and what they run through.
 
+mod actions;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -10,7 +12,8 @@ use peers_proto::transport_kind::TransportKind;
 use crate::envelopes::Envelope;
 use crate::peer_connection::PeerConnections;
 use crate::pipe::{Packet, Pipe, PipeId, Profile, Route};
-use crate::plan::{Action, Fault, Place, Plan};
+use crate::plan::{Fault, Place, Plan};
+use crate::presence::Reported;
 use crate::queue::{Event, Queue};
 use crate::random::Rng;
 
@@ -54,12 +57,19 @@ pub(crate) struct Net {
     pub(crate) pipes: Vec<Pipe>,
     pub(crate) envelopes: Vec<Envelope>,
     pub(crate) connections: PeerConnections,
+    pub(crate) presence: Reported,
+    /// A device has registered or left since presence was reported.
+    pub(crate) registrations_changed: bool,
     attachments: Vec<Attachment>,
     relays: Vec<Relay>,
     turn_up: bool,
     blocked: BTreeSet<(usize, usize)>,
     /// Pipes that are deaf towards this end.
     deaf: BTreeSet<(PipeId, usize)>,
+    /// Whose next READY to whom is lost.
+    lost_readies: BTreeSet<(usize, usize)>,
+    /// Pipes that lose what this end sends: READY and what follows it.
+    cut: BTreeSet<(PipeId, usize)>,
     /// Bytes of the largest packet that each device gets through directly. What is larger is sent again and again, and
     /// whatever follows it waits.
     widths: Vec<usize>,
@@ -84,11 +94,15 @@ impl Net {
             pipes: Vec::new(),
             envelopes: Vec::new(),
             connections: PeerConnections::default(),
+            presence: Reported::default(),
+            registrations_changed: false,
             attachments: plan.places.iter().map(attach).collect(),
             relays: (0..plan.relays).map(|_| Relay { up: true, run: 0 }).collect(),
             turn_up: plan.turn,
             blocked: BTreeSet::new(),
             deaf: BTreeSet::new(),
+            lost_readies: BTreeSet::new(),
+            cut: BTreeSet::new(),
             widths: vec![usize::MAX; plan.places.len()],
             plan,
         }
@@ -139,6 +153,7 @@ impl Net {
     /// A device registers at the relays, or leaves them; then what went through them is reset.
     pub(crate) fn set_registered(&mut self, device: usize, registered: bool) {
         self.attachments[device].registered = registered;
+        self.registrations_changed = true;
     }
 
     fn are_registered(&self, a: usize, b: usize) -> bool {
@@ -194,10 +209,29 @@ impl Net {
         if self.plan.fault == Fault::DropFrames && matches!(packet, Packet::Frame(_)) && self.rng.chance(1) {
             return;
         }
+        if matches!(packet, Packet::Ready(_)) {
+            self.lose_ready(pipe, side);
+        }
         self.deliver_late(pipe, side, packet);
     }
 
+    /// Cuts the pipe if a READY of this end is to be lost. The other end waits for it in vain, or learns soon that the pipe is
+    /// broken.
+    fn lose_ready(&mut self, pipe: PipeId, side: usize) {
+        let ends = self.pipes[pipe].ends;
+        if self.lost_readies.remove(&(ends[side], ends[1 - side])) {
+            self.cut.insert((pipe, side));
+            if self.rng.chance(50) {
+                let delay = self.pipes[pipe].profile.delay * 2 + self.rng.millis(0..500);
+                self.queue.plan(self.now + delay, Event::Broken(pipe, 1 - side));
+            }
+        }
+    }
+
     fn deliver_late(&mut self, pipe: PipeId, side: usize, packet: Packet) {
+        if self.cut.contains(&(pipe, side)) {
+            return;
+        }
         let late = self.lateness(self.pipes[pipe].profile);
         let due = self.pipes[pipe].send(side, packet, self.now, late);
         self.queue.plan(due, Event::Arrival(pipe, 1 - side));
@@ -221,6 +255,19 @@ impl Net {
             self.deliver_late(pipe, side, Packet::Close);
             self.pipes[pipe].closed[side] = true;
         }
+    }
+
+    /// READYs between two devices that were lost.
+    pub(crate) fn readies_lost(&self, ends: [usize; 2]) -> u32 {
+        let between =
+            |(pipe, _): &&(PipeId, usize)| self.pipes[*pipe].ends.iter().all(|end| ends.contains(end));
+        self.cut.iter().filter(between).count() as u32
+    }
+
+    /// What a device has sent and its peer has not received is lost.
+    pub(crate) fn discard(&mut self, pipe: PipeId, device: usize) {
+        let side = self.pipes[pipe].side_of(device);
+        while self.pipes[pipe].deliver(1 - side).is_some() {}
     }
 
     /// An end disappears without a word.
@@ -256,112 +303,5 @@ impl Net {
     fn fits(&self, pipe: PipeId, to: usize) -> bool {
         let pipe = &self.pipes[pipe];
         pipe.next_len(to) <= self.widths[pipe.ends[1 - to]]
-    }
-
-    /// Changes the network. What devices themselves must do is up to the world.
-    pub(crate) fn act(&mut self, action: Action) {
-        match action {
-            Action::Down(device) => self.attachments[device].up = false,
-            Action::Up(device) => self.attachments[device].up = true,
-            Action::Move(device, place) => self.relocate(device, place),
-            Action::Block(a, b) => drop(self.blocked.insert((a.min(b), a.max(b)))),
-            Action::Unblock(a, b) => drop(self.blocked.remove(&(a.min(b), a.max(b)))),
-            Action::OneWay(from, to) => {
-                for (id, pipe) in self.pipes.iter().enumerate() {
-                    if pipe.ends == [from, to] || pipe.ends == [to, from] {
-                        self.deaf.insert((id, pipe.side_of(to)));
-                    }
-                }
-            }
-            Action::Narrow(device, width) => self.widths[device] = width,
-            Action::RelayDown(relay) => self.stop_relay(relay),
-            Action::RelayUp(relay) => self.start_relay(relay),
-            Action::TurnDown => self.turn_up = false,
-            Action::TurnUp => self.turn_up = true,
-            Action::Sleep(device) => {
-                let attachment = &mut self.attachments[device];
-                if attachment.awake {
-                    (attachment.awake, attachment.slept) = (false, self.now);
-                }
-            }
-            Action::Wake(device) => self.wake(device),
-            Action::Jump(..) | Action::Crash(_) => {}
-            Action::Close(..) | Action::Request(..) | Action::AskAgain => {}
-            Action::Suspend(device) => self.attachments[device].suspended = true,
-            Action::Resume(device) => self.attachments[device].suspended = false,
-            Action::Metered(device, metered) => self.attachments[device].metered = metered,
-            Action::Heal => {
-                (0..self.attachments.len()).for_each(|device| {
-                    self.wake(device);
-                    self.attachments[device].up = true;
-                });
-                (0..self.relays.len()).for_each(|relay| self.start_relay(relay));
-                self.turn_up = true;
-                self.blocked.clear();
-            }
-        }
-        self.flush();
-    }
-
-    fn relocate(&mut self, device: usize, place: Place) {
-        let attachment = &mut self.attachments[device];
-        attachment.place = place;
-        attachment.address += 1;
-    }
-
-    fn wake(&mut self, device: usize) {
-        let attachment = &mut self.attachments[device];
-        if !attachment.awake && self.now - attachment.slept > MAPPING_LIFE {
-            attachment.address += 1;
-        }
-        attachment.awake = true;
-    }
-
-    /// A relay that is stopped resets its sockets; one that loses its power says nothing until it is back.
-    fn stop_relay(&mut self, relay: usize) {
-        self.relays[relay].up = false;
-        if self.rng.chance(50) {
-            self.reset_pipes_of(relay);
-        }
-    }
-
-    fn start_relay(&mut self, relay: usize) {
-        if !self.relays[relay].up {
-            self.reset_pipes_of(relay);
-            self.relays[relay].up = true;
-            self.relays[relay].run += 1;
-        }
-    }
-
-    fn reset_pipes_of(&mut self, relay: usize) {
-        for pipe in 0..self.pipes.len() {
-            let is_its = self.pipes[pipe]
-                .route
-                .relay
-                .is_some_and(|(of, run)| of == relay && run == self.relays[relay].run);
-            for side in (0..2).filter(|_| is_its) {
-                let device = self.pipes[pipe].ends[side];
-                if !self.pipes[pipe].closed[side] && self.is_online(device) {
-                    let delay = self.rng.millis(5..200);
-                    self.queue.plan(self.now + delay, Event::Broken(pipe, side));
-                }
-            }
-        }
-    }
-
-    /// What was held back moves again where the network carries again.
-    fn flush(&mut self) {
-        for pipe in 0..self.pipes.len() {
-            for to in 0..2 {
-                if self.pipes[pipe].closed[to] || !self.carries(pipe, to) {
-                    continue;
-                }
-                let due = self.pipes[pipe].release(to);
-                if due > 0 {
-                    let delay = self.rng.millis(1..2000);
-                    (0..due).for_each(|_| self.queue.plan(self.now + delay, Event::Arrival(pipe, to)));
-                }
-            }
-        }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use peers_proto::id::ConnectionId;
+use peers_proto::time::Instant;
 
 use crate::net::Net;
 use crate::pipe::PipeId;
@@ -16,6 +17,7 @@ const CHECK_AGAIN: Duration = Duration::from_secs(1);
 /// One end of a peer connection.
 #[derive(Debug, Default)]
 pub(crate) struct PeerConnection {
+    made: Instant,
     /// Its own description is made.
     pub(crate) described: bool,
     /// The peer's description is applied.
@@ -35,8 +37,14 @@ pub(crate) struct PeerConnections(BTreeMap<(ConnectionId, usize), PeerConnection
 
 impl PeerConnections {
     /// Makes an end, with the peer's description if it `answers` one. False if there is one already.
-    pub(crate) fn make(&mut self, connection: ConnectionId, device: usize, answers: bool) -> bool {
-        let end = PeerConnection { applied: answers, ..PeerConnection::default() };
+    pub(crate) fn make(
+        &mut self,
+        connection: ConnectionId,
+        device: usize,
+        answers: bool,
+        now: Instant,
+    ) -> bool {
+        let end = PeerConnection { made: now, applied: answers, ..PeerConnection::default() };
         self.0.insert((connection, device), end).is_none()
     }
 
@@ -54,6 +62,11 @@ impl PeerConnections {
             (at.1 == device && end.pipe == Some(pipe)).then_some(at.0)
         };
         self.0.iter().find_map(is_its)
+    }
+
+    /// The time at which the oldest end was made.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.0.values().map(|end| end.made).min()
     }
 
     /// A device is killed: returns the pipes of its ends.

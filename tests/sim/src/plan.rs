@@ -65,6 +65,8 @@ pub(crate) enum Action {
     /// From now on the device loses what it sends directly if that has more bytes than this: a tunnel on its way says
     /// nothing about its MTU.
     Narrow(usize, usize),
+    /// The next READY from the first to the second is lost, and what follows it on the same pipe.
+    LoseReady(usize, usize),
     RelayDown(usize),
     RelayUp(usize),
     TurnDown,
@@ -79,6 +81,8 @@ pub(crate) enum Action {
     Close(usize, usize),
     /// The app asks for the session with a peer.
     Request(usize, usize),
+    /// The app gives the second device this level.
+    Trust(usize, usize, TrustLevel),
     /// Data costs money for a device from now on, or does not.
     Metered(usize, bool),
     /// The system suspends the app, which says so to its peers, and brings it back.
@@ -117,6 +121,18 @@ pub enum Fault {
     ForgetEpoch,
     /// READY does not name the session that was closed last.
     HideClosed,
+    /// A connection that is stale is dropped with the READY that was not sent yet.
+    DropStale,
+    /// The engine does not learn that a session closes before it has.
+    SilentCloses,
+    /// The engine learns that a session closes when the peer knows it already.
+    LateCloses,
+    /// A session that the peer closes is reported as closed by this device.
+    OwnCloses,
+    /// No peer connection is closed.
+    DropCloses,
+    /// A handshake ends when the peer says that it has failed.
+    ByeEndsHandshake,
 }
 
 #[derive(Debug, Clone)]
@@ -132,6 +148,8 @@ pub(crate) struct Plan {
     pub(crate) turn: bool,
     /// Frames may pass through relays, which signal in any case.
     pub(crate) relayed_paths: bool,
+    /// Percent of questions about an unknown device that the app accepts.
+    pub(crate) accepts: u64,
     /// Nothing breaks: every request of an app gets a session.
     pub(crate) calm: bool,
     pub(crate) lan: Profile,

@@ -9,6 +9,7 @@ use peers_proto::time::Instant;
 use crate::envelopes::EnvelopeId;
 use crate::net::RelayRun;
 use crate::pipe::PipeId;
+use crate::presence::View;
 
 /// Something that happens at its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +24,10 @@ pub(crate) enum Event {
     Broken(PipeId, usize),
     /// A copy of an envelope has passed through this relay.
     Envelope(EnvelopeId, RelayRun),
+    /// A relay reports whether it sees a device.
+    Presence(View),
+    /// A knock arrives at the second device.
+    Knock(usize, usize),
     /// The peer connections of these devices look for a way to each other.
     Check(ConnectionId, [usize; 2]),
 }

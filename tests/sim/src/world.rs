@@ -1,12 +1,12 @@
 //! The loop: the earliest event, the device it concerns, the invariants.
 
+mod actions;
+mod checks;
+
 use std::time::Duration;
 
-use peers_proto::limits::MAX_CONNECTIONS;
+use peers_proto::dial::Presence;
 use peers_proto::time::Instant;
-
-use peers_proto::end_reason::EndReason;
-use peers_proto::network::AppState;
 
 use crate::device::{Device, Surroundings};
 use crate::failure::{Failure, Violation};
@@ -19,14 +19,6 @@ use crate::timeline::Timeline;
 /// Time in which a healed world settles: a dead path is noticed (25 s), dialed again (8 s and a handshake), and the frames that
 /// waited are sent. Calls end by their deadlines.
 const SETTLE: Duration = Duration::from_secs(90);
-/// A session must not be lost for want of a path if there could have been one for this long.
-const PATIENCE: Duration = Duration::from_secs(40);
-/// What a goodbye needs to arrive.
-const TOLD: Duration = Duration::from_secs(5);
-/// A device that finds no room tries again, but rarely; and one more trusted that comes later costs another its place.
-const EVICTIONS_EACH: usize = 6;
-/// The first device of a world that is left alone may wake up no more often.
-const WAKES_AN_HOUR: u64 = 150;
 /// More events than any scenario needs.
 const MAX_EVENTS: u64 = 2_000_000;
 
@@ -125,6 +117,7 @@ impl World {
         for (index, (at, _)) in self.net.plan.actions.clone().into_iter().enumerate() {
             self.net.queue.plan(Instant::ZERO + at, Event::Act(index));
         }
+        self.net.report_presence();
         for device in 0..self.devices.len() {
             self.reschedule(device);
         }
@@ -136,19 +129,8 @@ impl World {
         })?;
         (0..self.devices.len()).try_for_each(|device| self.check_choice(device))?;
         self.check_moves()?;
+        self.check_negotiations()?;
         self.rest(settled + self.net.plan.idle)
-    }
-
-    /// Nobody does anything, and devices may sleep.
-    fn rest(&mut self, end: Instant) -> Result<(), Violation> {
-        let (begin, before) = (self.net.now, self.devices[0].wakes());
-        self.run_until(end)?;
-        let wakes = u64::from(self.devices[0].wakes() - before);
-        self.tally.wakes = wakes * 3600 / (end - begin).as_secs().max(1);
-        if self.tally.wakes > WAKES_AN_HOUR {
-            return Err(Violation::Restless(format!("{wakes} wake-ups in {:?}", end - begin)));
-        }
-        Ok(())
     }
 
     fn run_until(&mut self, end: Instant) -> Result<(), Violation> {
@@ -161,49 +143,6 @@ impl World {
             self.handle(event)?;
         }
         self.net.now = end;
-        Ok(())
-    }
-
-    /// Whether there was no room for it. Both ends know that.
-    fn is_left_out(&self, pair: &Pair) -> bool {
-        pair.ends.into_iter().any(|end| {
-            let [other] = pair.ends.into_iter().filter(|e| *e != end).collect::<Vec<_>>()[..] else {
-                return false;
-            };
-            let full = self.devices[end].is_full();
-            let meet = |a: usize, b: usize, age| self.devices[a].partners(age, &self.net).contains(&b);
-            full && !meet(end, other, Duration::ZERO) && !meet(other, end, TOLD)
-        })
-    }
-
-    /// Of too many peers the right ones were kept, and not in turns.
-    fn check_choice(&self, device: usize) -> Result<(), Violation> {
-        let kept = self.devices[device].partners(Duration::ZERO, &self.net);
-        let wanted: Vec<_> = self.pairs.iter().filter_map(|pair| pair.other(device)).collect();
-        let fail = |what: String| Err(Violation::Choice(format!("{device} {what}")));
-        if wanted.len() <= MAX_CONNECTIONS {
-            return Ok(());
-        }
-        if kept.len() != MAX_CONNECTIONS {
-            return fail(format!("has {} sessions, {} want one", kept.len(), wanted.len()));
-        }
-        let level = |peer: &usize| self.net.plan.levels[*peer];
-        let left_out = wanted.iter().filter(|peer| !kept.contains(peer)).map(level).max();
-        if left_out > kept.iter().map(level).min() {
-            return fail("left out a more trusted device".into());
-        }
-        if self.evictions[device] > EVICTIONS_EACH * (wanted.len() - kept.len()) {
-            return fail(format!("gave up {} sessions for {} places", self.evictions[device], kept.len()));
-        }
-        Ok(())
-    }
-
-    /// No session was moved to and fro.
-    fn check_moves(&self) -> Result<(), Violation> {
-        let most = self.devices.iter().map(Device::moves).max().unwrap_or(0);
-        if most > self.net.plan.moves {
-            return Err(Violation::Restless(format!("a session got a path {most} times")));
-        }
         Ok(())
     }
 
@@ -237,10 +176,34 @@ impl World {
                 }),
                 None => Ok(()),
             },
+            Event::Presence((relay, device, peer)) if self.net.is_awake(device) => {
+                let Some(presence) = self.net.presence_of((relay, device, peer)) else { return Ok(()) };
+                if presence == Presence::Offline {
+                    // It may be another process when it is back.
+                    let pair = self.pairs.iter_mut().find(|pair| pair.joins(device, peer));
+                    pair.into_iter().for_each(|pair| pair.closed = None);
+                }
+                self.with(device, |device, world| {
+                    device.handle_presence(relay, peer, presence, world);
+                    Ok(())
+                })?;
+                self.net.report_presence();
+                Ok(())
+            }
+            // It is reported when the device is awake.
+            Event::Presence(view) => {
+                self.net.presence.delay(view);
+                Ok(())
+            }
+            Event::Knock(from, to) if self.net.can_meet(from, to) => self.with(to, |device, world| {
+                device.handle_knock(from, world);
+                Ok(())
+            }),
+            Event::Knock(..) => Ok(()),
             Event::Check(connection, [a, b]) => {
                 if let Some(pipe) = self.net.connect(connection, [a, b]) {
                     for (device, peer) in [(a, b), (b, a)] {
-                        self.devices[device].handle_way(peer, connection, pipe, &mut self.net);
+                        self.devices[device].handle_joined(peer, connection, pipe, &mut self.net);
                         self.reschedule(device);
                     }
                 }
@@ -273,6 +236,9 @@ impl World {
         let mut world = Surroundings { net: &mut self.net, timeline: &mut self.timeline };
         act(&mut self.devices[index], &mut world)?;
         self.devices[index].settle(&mut world)?;
+        if std::mem::take(&mut self.net.registrations_changed) {
+            self.net.report_presence();
+        }
         self.count_losses(index)?;
         self.check_closed(index)?;
         self.reschedule(index);
@@ -287,162 +253,5 @@ impl World {
             device.timer = Some(at);
             self.net.queue.plan(at, Event::Timer(index));
         }
-    }
-
-    fn act(&mut self, index: usize) -> Result<(), Violation> {
-        let (_, action) = self.net.plan.actions[index];
-        self.timeline.note(self.net.now, || format!("-- {action:?}"));
-        self.net.act(action);
-        let now = self.net.now;
-        for pair in &mut self.pairs {
-            let [a, b] = pair.ends;
-            pair.reachable = if self.net.can_meet(a, b) { pair.reachable.or(Some(now)) } else { None };
-            // Paths that were there may be gone without a word, and another one is needed now.
-            if matches!(action, Action::Move(..) | Action::OneWay(..) | Action::Block(..) | Action::Jump(..))
-            {
-                pair.reachable = pair.reachable.map(|_| now);
-            }
-        }
-        match action {
-            Action::Jump(device, by) => self.devices[device].leap(by),
-            Action::Crash(device) => {
-                self.devices[device] = self.devices[device].restarted(&mut self.net);
-                for pair in &mut self.pairs {
-                    // It does not know that the session was closed.
-                    pair.closed = pair.closed.filter(|_| !pair.ends.contains(&device));
-                    for side in 0..2 {
-                        pair.crashes[side] += u32::from(pair.ends[side] == device);
-                    }
-                }
-            }
-            Action::Close(device, peer) => {
-                let asked = self.devices[device].asks(peer) || self.devices[peer].asks(device);
-                let was_there = self.devices[device].has_session(peer) && !asked;
-                if let Some(pair) = self.pairs.iter_mut().find(|pair| pair.joins(device, peer)) {
-                    pair.closed = pair.closed.or(was_there.then_some(now));
-                    pair.was_closed = true;
-                }
-                self.with(device, |device, world| device.close_session(peer, world))?;
-            }
-            Action::Request(device, peer) => {
-                let pair = self.pairs.iter_mut().find(|pair| pair.joins(device, peer));
-                pair.into_iter().for_each(|pair| pair.closed = None);
-                self.with(device, |device, world| {
-                    device.request(peer, world.net);
-                    Ok(())
-                })?;
-            }
-            Action::Suspend(device) => self.set_app_state(device, AppState::Suspended)?,
-            Action::Resume(device) => self.set_app_state(device, AppState::Foreground)?,
-            Action::Heal => {
-                self.devices.iter_mut().for_each(Device::hush);
-                for pair in self.pairs.iter_mut().filter(|pair| pair.was_closed) {
-                    let [a, b] = pair.ends;
-                    pair.closed = None;
-                    self.devices[a].request(b, &mut self.net);
-                }
-            }
-            Action::AskAgain => {
-                for pair in self.pairs.iter().filter(|pair| pair.was_closed) {
-                    let [a, b] = pair.ends;
-                    if !self.devices[a].has_session(b) {
-                        self.devices[a].request(b, &mut self.net);
-                    }
-                }
-            }
-            _ => {}
-        }
-        // Timers that came while a device slept are due now, and all others look at the new world.
-        for device in 0..self.devices.len() {
-            let told = match action {
-                Action::Down(who) | Action::Up(who) | Action::Metered(who, _) => who == device,
-                Action::Move(who, _) | Action::Wake(who) => who == device,
-                Action::Heal => true,
-                _ => false,
-            };
-            if told {
-                self.with(device, |device, world| {
-                    device.network_changed(world);
-                    Ok(())
-                })?;
-            }
-            self.devices[device].timer = None;
-            self.wake(device)?;
-        }
-        Ok(())
-    }
-
-    /// Nothing brings a session back that an app has closed, but an app.
-    fn check_closed(&self, index: usize) -> Result<(), Violation> {
-        for pair in self.pairs.iter().filter(|pair| pair.ends.contains(&index)) {
-            let [a, b] = pair.ends;
-            let heard = pair.closed.is_some_and(|at| self.net.now >= at + TOLD);
-            if heard && self.devices[a].has_session(b) && self.devices[b].has_session(a) {
-                return Err(Violation::Needless(format!("{a} and {b} have a session that was closed")));
-            }
-        }
-        Ok(())
-    }
-
-    fn set_app_state(&mut self, device: usize, state: AppState) -> Result<(), Violation> {
-        self.with(device, |device, world| {
-            device.set_app_state(state, world);
-            Ok(())
-        })
-    }
-
-    /// Every loss has a reason: the peer was killed, or lost the session itself, or no path could be had.
-    fn count_losses(&mut self, index: usize) -> Result<(), Violation> {
-        let now = self.net.now;
-        for loss in self.devices[index].take_losses() {
-            self.tally.losses += 1;
-            let of = |pair: &&mut Pair| pair.ends.contains(&index) && pair.ends.contains(&loss.peer);
-            let Some(pair) = self.pairs.iter_mut().find(of) else { continue };
-            let side = usize::from(pair.ends[1] == index);
-            let text = format!("{index} lost its session with {}", loss.peer);
-            match loss.reason {
-                EndReason::NoPath => {
-                    pair.expiries[side] += 1;
-                    if pair.reachable.is_some_and(|since| now >= since + PATIENCE) {
-                        return Err(Violation::Needless(format!(
-                            "{text}: there was a way since {:?}",
-                            pair.reachable
-                        )));
-                    }
-                }
-                EndReason::Evicted => {
-                    self.evictions[index] += 1;
-                    pair.expiries[side] += 1;
-                    let all = self.pairs.iter().filter(|pair| pair.ends.contains(&index)).count();
-                    if all <= MAX_CONNECTIONS {
-                        return Err(Violation::Needless(format!("{text}: there was room for all")));
-                    }
-                }
-                EndReason::Closed | EndReason::ClosedByPeer => pair.expiries[side] += 1,
-                EndReason::PeerRestarted => {
-                    let Some(successor) = loss.successor else {
-                        pair.ghosts[side] += 1;
-                        continue;
-                    };
-                    pair.forgotten[side] += 1;
-                    if self.devices[loss.peer].epoch(index) != successor {
-                        pair.ghosts[side] += 1;
-                    }
-                    // One for each life of the peer's session that ended, and no more. A ghost takes a session, and
-                    // its successor takes one back.
-                    let ghosts = 2 * (pair.ghosts[0] + pair.ghosts[1]);
-                    let reasons = pair.crashes[1 - side] + pair.expiries[1 - side] + ghosts;
-                    if pair.forgotten[side] > reasons {
-                        return Err(Violation::Needless(format!(
-                            "{text}: the peer had no reason to forget it"
-                        )));
-                    }
-                }
-                EndReason::Protocol | EndReason::Overloaded | EndReason::NoRuntime => {
-                    return Err(Violation::Needless(format!("{text}: {}", loss.reason)));
-                }
-            }
-        }
-        Ok(())
     }
 }

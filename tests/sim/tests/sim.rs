@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use peers_sim::{Fault, SCENARIOS, Violation, replay, scenario, sweep};
 
 fn first_failure(name: &str, fault: Fault) -> Option<Violation> {
-    sweep(scenario(name)?, 0..300, fault, 2).err().map(|(_, failure)| failure.what)
+    sweep(scenario(name)?, 0..2000, fault, 2).err().map(|(_, failure)| failure.what)
 }
 
 #[test]
@@ -47,10 +47,32 @@ fn a_transport_that_loses_frames_is_found() {
 /// Each of these rules was once broken in the tasks, where no simulation saw it.
 #[test]
 fn what_outlives_a_closed_session_is_found() {
-    for fault in [Fault::ForgetEpoch, Fault::HideClosed] {
-        let found = ["close", "close-in-outage"].into_iter().find_map(|name| first_failure(name, fault));
-        assert!(matches!(found, Some(Violation::Needless(_) | Violation::Stuck(_))), "{fault:?}: {found:?}");
+    for (fault, name) in [
+        (Fault::ForgetEpoch, "close-in-outage"),
+        (Fault::HideClosed, "close-in-outage"),
+        (Fault::DropStale, "lost-ready"),
+        (Fault::SilentCloses, "close-in-outage"),
+        (Fault::LateCloses, "close"),
+        (Fault::OwnCloses, "close"),
+    ] {
+        let found = first_failure(name, fault);
+        let is_found =
+            matches!(found, Some(Violation::Needless(_) | Violation::Stuck(_) | Violation::Call(_)));
+        assert!(is_found, "{fault:?}: {found:?}");
     }
+}
+
+#[test]
+fn peer_connections_that_stay_open_are_found() {
+    let found = first_failure("quiet", Fault::DropCloses);
+    assert!(matches!(found, Some(Violation::Dial(_))), "{found:?}");
+}
+
+/// The simulator found it as soon as it drove the negotiations.
+#[test]
+fn a_handshake_that_ends_with_the_bye_of_its_peer_is_found() {
+    let found = first_failure("webrtc-glare", Fault::ByeEndsHandshake);
+    assert!(matches!(found, Some(Violation::Needless(_))), "{found:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use peers_proto::dial::Presence;
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::limits;
 use peers_proto::signaling::{ErrorCode, ExchangeKind, MessageId};
@@ -48,10 +49,8 @@ pub enum RelayEvent {
         /// Ready to use.
         transport: Transport,
     },
-    /// A watched device is at the relay.
-    Online(DeviceId),
-    /// A watched device left the relay, or this device did.
-    Offline(DeviceId),
+    /// A watched device came to the relay or left it, or this device has lost the relay.
+    Presence(DeviceId, Presence),
     /// The relay did not accept something this device sent.
     Rejected {
         /// The kind of error.
@@ -89,8 +88,7 @@ impl RelayEvents {
                 connection: key.connection,
                 transport: relay::transport(self.shared.clone(), key, signals),
             },
-            Queued::Presence(device, true) => RelayEvent::Online(device),
-            Queued::Presence(device, false) => RelayEvent::Offline(device),
+            Queued::Presence(device, presence) => RelayEvent::Presence(device, presence),
             Queued::Other(event) => event,
         }
     }
@@ -107,7 +105,7 @@ impl Drop for RelayEvents {
 pub(super) enum Queued {
     /// With whether the device that opened it is let in.
     Incoming(TransportKey, Arc<TransportSignals>, bool),
-    Presence(DeviceId, bool),
+    Presence(DeviceId, Presence),
     Other(RelayEvent),
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use peers_proto::dial::Presence;
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::limits;
 use peers_proto::signaling::{
@@ -286,12 +287,12 @@ impl RelayShared {
         self.work.notify_one();
     }
 
-    /// The socket is gone. The presence of watched devices is not known any more: as good as offline.
+    /// The socket is gone. The presence of watched devices is not known any more.
     pub(super) fn handle_lost(&self, reason: &CloseReason) {
         let mut inner = self.lock();
         inner.transports.handle_lost(reason);
         for device in inner.signaling.handle_lost() {
-            inner.inbox.push(Queued::Presence(device, false));
+            inner.inbox.push(Queued::Presence(device, Presence::Unknown));
         }
         drop(inner);
         self.events.notify_one();
@@ -393,10 +394,10 @@ impl RelayShared {
             ServerMessage::IceCandidate(exchange) => self.exchanged(ExchangeKind::IceCandidate, exchange),
             ServerMessage::Knock(knock) => self.knocked(knock),
             ServerMessage::DeviceOnline { device_id } if inner.signaling.watches(device_id) => {
-                Some(Queued::Presence(device_id, true))
+                Some(Queued::Presence(device_id, Presence::Online))
             }
             ServerMessage::DeviceOffline { device_id } if inner.signaling.watches(device_id) => {
-                Some(Queued::Presence(device_id, false))
+                Some(Queued::Presence(device_id, Presence::Offline))
             }
             ServerMessage::Error { code, about, .. } => {
                 Some(Queued::Other(RelayEvent::Rejected { code, about }))

@@ -2,12 +2,14 @@ use std::time::Duration;
 
 use peers::clock::Clock;
 use peers::relay_client::{RelayError, RelayEvent, RelayState};
+use peers::{Client, Transports, TrustLevel};
+use peers_proto::dial::Presence;
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::limits;
 use peers_proto::signaling::{ClientMessage, ExchangeKind, IceServer, IceServers, MessageId, ServerMessage};
 use peers_relay::Relay;
 
-use super::fake::FakeRelay;
+use super::fake::{FakeRelay, FakeSocket};
 use super::{Device, Online, acquainted, connection, free_address, relay, relay_config};
 
 #[derive(Debug, PartialEq)]
@@ -26,7 +28,7 @@ async fn heard(online: &mut Online) -> Heard {
             RelayEvent::Exchange { kind, from, connection, message, envelopes, queued } => {
                 return Heard { kind, from, connection, message, envelopes, queued };
             }
-            RelayEvent::Online(_) => {}
+            RelayEvent::Presence(_, Presence::Online) => {}
             _ => panic!("an exchange was expected"),
         }
     }
@@ -34,6 +36,10 @@ async fn heard(online: &mut Online) -> Heard {
 
 fn sealed(text: &str) -> Vec<String> {
     vec![peers_proto::signaling::base64::encode(text.as_bytes())]
+}
+
+fn message(n: u8) -> MessageId {
+    MessageId::from_bytes([n; 16])
 }
 
 // proves S023 S024 S057 S066 S067 S103
@@ -50,13 +56,21 @@ async fn offer_answer_and_candidates_cross_the_relay() {
         envelopes: sealed(text),
         queued: false,
     };
-    let m = a.client.send_exchange(ExchangeKind::Offer, idb, id, sealed("offer")).unwrap();
+    let m = message(1);
+    a.client.send_exchange(ExchangeKind::Offer, idb, id, m, sealed("offer")).unwrap();
     assert_eq!(heard(&mut b).await, expect(ExchangeKind::Offer, ida, m, "offer"));
-    let m = b.client.send_exchange(ExchangeKind::Answer, ida, id, sealed("answer")).unwrap();
+    let m = message(2);
+    b.client.send_exchange(ExchangeKind::Answer, ida, id, m, sealed("answer")).unwrap();
     assert_eq!(heard(&mut a).await, expect(ExchangeKind::Answer, idb, m, "answer"));
     for (from, to) in [(&a, idb), (&b, ida)] {
         from.client
-            .send_exchange(ExchangeKind::IceCandidate, to, id, [sealed("1"), sealed("2")].concat())
+            .send_exchange(
+                ExchangeKind::IceCandidate,
+                to,
+                id,
+                message(3),
+                [sealed("1"), sealed("2")].concat(),
+            )
             .unwrap();
     }
     for side in [&mut a, &mut b] {
@@ -70,8 +84,10 @@ async fn messages_wait_at_the_relay_for_an_absent_device() {
     let relay = relay().await;
     let b = Device::new(2);
     let a = Device::new(1).register_for(&relay.url(), b.id()).await;
-    a.client.send_exchange(ExchangeKind::Offer, b.id(), connection(1), sealed("offer")).unwrap();
-    a.client.send_exchange(ExchangeKind::IceCandidate, b.id(), connection(1), sealed("candidate")).unwrap();
+    a.client.send_exchange(ExchangeKind::Offer, b.id(), connection(1), message(1), sealed("offer")).unwrap();
+    a.client
+        .send_exchange(ExchangeKind::IceCandidate, b.id(), connection(1), message(2), sealed("candidate"))
+        .unwrap();
     // The relay answers in order: after this it has both.
     assert_eq!(a.client.certificate(DeviceId::derive(b"?")).await, Err(RelayError::UnknownDevice));
     assert_eq!(relay.stats().queued_messages, 2);
@@ -92,7 +108,13 @@ async fn messages_wait_here_for_an_absent_relay_and_go_out_in_order() {
     a.client.watch_devices(vec![b.id()]);
     for n in 0..3 {
         a.client
-            .send_exchange(ExchangeKind::IceCandidate, b.id(), connection(1), sealed(&n.to_string()))
+            .send_exchange(
+                ExchangeKind::IceCandidate,
+                b.id(),
+                connection(1),
+                message(n),
+                sealed(&n.to_string()),
+            )
             .unwrap();
     }
     let relay = Relay::start(peers_relay::RelayConfig { bind, ..relay_config() }).await.unwrap();
@@ -108,7 +130,7 @@ async fn what_is_held_is_bounded_and_grows_old() {
     let clock = Clock::manual();
     let a = Device::new(1).start(&format!("ws://{}", free_address().await), &clock);
     let b = Device::new(2).id();
-    let send = |kind, envelopes| a.client.send_exchange(kind, b, connection(1), envelopes);
+    let send = |kind, envelopes| a.client.send_exchange(kind, b, connection(1), message(1), envelopes);
     let (one, many) = (sealed("x"), vec![String::new(); limits::MAX_CANDIDATES + 1]);
     assert_eq!(send(ExchangeKind::Offer, vec![]).err(), Some(RelayError::Envelopes));
     assert_eq!(send(ExchangeKind::Answer, many[..2].to_vec()).err(), Some(RelayError::Envelopes));
@@ -134,12 +156,15 @@ async fn devices_that_watch_each_other_see_each_other_come_and_go() {
     a.client.watch_devices(vec![b.id()]);
     let mut b = b.register(&relay.url()).await;
     b.client.watch_devices(vec![a.id]);
-    assert!(matches!(a.event().await, RelayEvent::Online(d) if d == b.id));
-    assert!(matches!(b.event().await, RelayEvent::Online(d) if d == a.id));
+    assert!(matches!(a.event().await, RelayEvent::Presence(d, Presence::Online) if d == b.id));
+    assert!(matches!(b.event().await, RelayEvent::Presence(d, Presence::Online) if d == a.id));
     b.task.shutdown().await;
-    assert!(matches!(a.event().await, RelayEvent::Offline(d) if d == b.id));
+    assert!(matches!(a.event().await, RelayEvent::Presence(d, Presence::Offline) if d == b.id));
     relay.shutdown().await;
-    assert!(matches!(a.event().await, RelayEvent::Offline(d) if d == b.id), "who is away knows of nobody");
+    assert!(
+        matches!(a.event().await, RelayEvent::Presence(d, Presence::Unknown) if d == b.id),
+        "who is away knows of nobody"
+    );
 }
 
 #[tokio::test]
@@ -217,4 +242,37 @@ async fn turn_credentials_are_renewed_before_they_end_and_never_used_after() {
     assert_eq!(device.client.ice_servers(), servers("second").ice_servers);
     clock.advance(Duration::from_secs(600));
     assert_eq!(device.client.ice_servers(), servers("second").ice_servers[..1], "credentials ended");
+}
+
+/// Copies of one message have one id, by which the recipient drops all but the first.
+#[tokio::test]
+async fn every_relay_carries_the_same_message() {
+    let (x, y) = (FakeRelay::start().await, FakeRelay::start().await);
+    let peer = Device::new(2);
+    let builder = Client::builder().relay(x.url()).relay(y.url());
+    let builder = builder.transports(Transports { relay: false, ..Transports::default() });
+    let (client, _events) = builder.trust(peer.id(), TrustLevel::Known).start().await.unwrap();
+    let ice = IceServers::default;
+    let (mut x, mut y) = tokio::join!(x.register(ice()), y.register(ice()));
+    let (heard_by_x, heard_by_y) = tokio::join!(first_exchange(&mut x, &peer), first_exchange(&mut y, &peer));
+    assert_eq!(heard_by_x, heard_by_y);
+    client.shutdown().await;
+}
+
+/// The id of the first message with an envelope. The relay knows the peer.
+async fn first_exchange(socket: &mut FakeSocket, peer: &Device) -> MessageId {
+    loop {
+        match socket.hear().await {
+            ClientMessage::GetCertificate { device_id } => {
+                let certificate = Some(peer.certificate.as_bytes().to_vec());
+                socket.say(&ServerMessage::Certificate { device_id, certificate }).await;
+            }
+            ClientMessage::Offer(exchange)
+            | ClientMessage::Answer(exchange)
+            | ClientMessage::IceCandidate(exchange) => {
+                return exchange.message_id;
+            }
+            _ => {}
+        }
+    }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use peers::clock::Clock;
 use peers::relay_client::{RelayClient, RelayClientConfig, RelayEvent, RelayEvents, RelayState, RelayTask};
 use peers_proto::certificate::DeviceCertificate;
+use peers_proto::dial::Presence;
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::keys::{DeviceKeys, UserKeys};
 use peers_proto::time::UnixTime;
@@ -79,7 +80,7 @@ async fn acquainted(url: &str) -> (Online, Online) {
     a.client.watch_devices(vec![b.id]);
     b.client.watch_devices(vec![a.id]);
     for side in [&mut a, &mut b] {
-        assert!(matches!(side.event().await, RelayEvent::Online(_)));
+        assert!(matches!(side.event().await, RelayEvent::Presence(_, Presence::Online)));
     }
     (a, b)
 }

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use peers::clock::Clock;
 use peers::relay_client::{Disconnect, RelayError, RelayEvent, RelayState};
+use peers_proto::dial::Presence;
 use peers_proto::signaling::{ClientMessage, ErrorCode, IceServers, ServerMessage};
 use peers_proto::timing;
 use peers_relay::{IceConfig, Relay};
@@ -150,7 +151,9 @@ async fn events_of_a_newer_relay_are_ignored() {
     let mut socket = fake.register(IceServers::default()).await;
     socket.send(Message::text(r#"{"event":"weather","sunny":true}"#)).await;
     socket.say(&ServerMessage::DeviceOnline { device_id: other }).await;
-    assert!(matches!(device.event().await, peers::relay_client::RelayEvent::Online(d) if d == other));
+    assert!(
+        matches!(device.event().await, peers::relay_client::RelayEvent::Presence(d, Presence::Online) if d == other)
+    );
     assert_eq!(*device.client.state().borrow(), RelayState::Registered);
 }
 
@@ -207,7 +210,7 @@ async fn a_relay_behind_something_that_closes_idle_connections_is_pinged_more_of
     let mut socket = fake.register(IceServers::default()).await;
     let hear = async |device: &mut super::Online, socket: &mut FakeSocket| {
         socket.say(&ServerMessage::DeviceOnline { device_id: other }).await;
-        while !matches!(device.event().await, RelayEvent::Online(_)) {}
+        while !matches!(device.event().await, RelayEvent::Presence(_, Presence::Online)) {}
     };
     // The longest silence there is: pings go out on beats, and not before two thirds of one have passed.
     clock.advance(timing::BEAT / 3 + Duration::from_secs(1));

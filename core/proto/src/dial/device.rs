@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::backoff::{Backoff, full_jitter};
-use super::{Purpose, Standing};
+use super::{Presence, Purpose, Standing};
 use crate::id::{GroupId, UserId};
 use crate::network::AppState;
 use crate::path::Status;
@@ -22,7 +22,7 @@ pub(super) struct Device {
     pub(super) asked: bool,
     pub(super) session: Option<Session>,
     /// As far as relays say.
-    pub(super) online: Option<bool>,
+    pub(super) presence: Option<Presence>,
     pub(super) dialing: Option<Purpose>,
     pub(super) backoff: Backoff,
     /// It is not looked for before.
@@ -52,7 +52,7 @@ impl Device {
             known: false,
             asked: false,
             session: None,
-            online: None,
+            presence: None,
             dialing: None,
             backoff: Backoff::default(),
             rests_until: None,
@@ -93,13 +93,15 @@ impl Device {
     /// The purpose of a dial now; `upgrades`: whether something better is looked for.
     pub(super) fn purpose(&self, app: AppState, upgrades: bool) -> Option<Purpose> {
         let Some(session) = &self.session else {
-            let worth_it = self.known && self.online != Some(false) && app == AppState::Foreground;
+            let worth_it = self.known
+                && !matches!(self.presence, Some(Presence::Offline | Presence::Unknown))
+                && app == AppState::Foreground;
             return worth_it.then_some(Purpose::Path);
         };
         match session.standing.status {
             Status::Down | Status::Verifying => Some(Purpose::Path),
             // It said so; a relay tells when it is back.
-            Status::Away => (self.online == Some(true)).then_some(Purpose::Path),
+            Status::Away => (self.presence == Some(Presence::Online)).then_some(Purpose::Path),
             Status::Usable => (upgrades && session.standing.improvable).then_some(Purpose::Better),
         }
     }

@@ -291,17 +291,17 @@ fn a_suspended_app_dials_nobody_and_wakes_for_nothing() {
 fn presence_says_when_a_device_is_worth_dialing() {
     let mut w = World::knows(1);
     w.pass(SECOND);
-    w.dialer.handle_presence(device(1), false, w.now);
+    w.dialer.handle_presence(device(1), Presence::Offline, w.now);
     assert_eq!(w.pass(600 * SECOND), []);
-    w.dialer.handle_presence(device(1), true, w.now);
+    w.dialer.handle_presence(device(1), Presence::Online, w.now);
     assert_eq!(w.outputs(), [DialOutput::Dial(device(1), Purpose::Path)]);
     // A peer that went away is dialed when it is back.
     let mut w = World::new();
     w.connect(1, Tier::Relay);
-    w.dialer.handle_presence(device(1), false, w.now);
+    w.dialer.handle_presence(device(1), Presence::Offline, w.now);
     w.dialer.handle_standing(device(1), standing(Status::Away, None), w.now);
     assert_eq!(w.pass(600 * SECOND), []);
-    w.dialer.handle_presence(device(1), true, w.now);
+    w.dialer.handle_presence(device(1), Presence::Online, w.now);
     assert_eq!(w.outputs(), [DialOutput::Dial(device(1), Purpose::Path)]);
 }
 
@@ -344,7 +344,9 @@ fn a_peer_that_said_goodbye_is_left_in_peace_longer_and_longer_but_not_for_ever(
     for _ in 0..3 {
         w.connect(1, Tier::Direct);
         w.dialer.handle_ended(device(1), EndReason::ClosedByPeer, w.now);
-        w.dialer.handle_presence(device(1), true, w.now);
+        // The network of this device says nothing about the peer.
+        w.dialer.handle_presence(device(1), Presence::Unknown, w.now);
+        w.dialer.handle_presence(device(1), Presence::Online, w.now);
         w.dialer.handle_network_change(true, w.now);
         let dials = w.pass(REST_MAX + SCAN + BEAT);
         assert!(dials[0].0 >= REST_MIN, "{:?}", dials[0]);
@@ -352,8 +354,9 @@ fn a_peer_that_said_goodbye_is_left_in_peace_longer_and_longer_but_not_for_ever(
     // It was started anew.
     w.connect(1, Tier::Direct);
     w.dialer.handle_ended(device(1), EndReason::ClosedByPeer, w.now);
-    w.dialer.handle_presence(device(1), false, w.now);
-    w.dialer.handle_presence(device(1), true, w.now);
+    for presence in [Presence::Offline, Presence::Unknown, Presence::Online] {
+        w.dialer.handle_presence(device(1), presence, w.now);
+    }
     assert_eq!(w.outputs(), [DialOutput::Dial(device(1), Purpose::Path)]);
 }
 
@@ -478,7 +481,7 @@ fn a_crowd_of_devices_shares_one_bucket() {
 fn presence_of_devices_that_nobody_looks_for_leaves_nothing() {
     let mut w = World::knows(1);
     for n in 2..=255 {
-        w.dialer.handle_presence(device(n), true, w.now);
+        w.dialer.handle_presence(device(n), Presence::Online, w.now);
         w.dialer.handle_standing(device(n), standing(Status::Down, None), w.now);
         w.dialer.handle_outcome(device(n), Purpose::Path, Outcome::Failed, w.now);
         w.dialer.handle_ended(device(n), EndReason::ClosedByPeer, w.now);
@@ -536,10 +539,14 @@ enum Step {
     Connect(u8, u8, u8),
     Stand(u8, u8),
     End(u8, u8),
-    Presence(u8, bool),
+    Presence(u8, Presence),
     Network(bool),
     App(u8),
     Pass(u32),
+}
+
+fn any_presence() -> impl Strategy<Value = Presence> {
+    prop_oneof![Just(Presence::Online), Just(Presence::Offline), Just(Presence::Unknown)]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -548,7 +555,7 @@ fn step() -> impl Strategy<Value = Step> {
         (0..60_u8, 0..3_u8, 0..8_u8).prop_map(|(n, level, group)| Step::Connect(n, level, group)),
         (0..60_u8, 0..4_u8).prop_map(|(n, s)| Step::Stand(n, s)),
         (0..60_u8, 0..4_u8).prop_map(|(n, how)| Step::End(n, how)),
-        (0..60_u8, any::<bool>()).prop_map(|(n, o)| Step::Presence(n, o)),
+        (0..60_u8, any_presence()).prop_map(|(n, presence)| Step::Presence(n, presence)),
         any::<bool>().prop_map(Step::Network),
         (0..3_u8).prop_map(Step::App),
         (0..100_000_u32).prop_map(Step::Pass),
@@ -596,7 +603,7 @@ proptest! {
                     connected.remove(&n);
                     w.dialer.handle_ended(device(n), how, w.now);
                 }
-                Step::Presence(n, online) => w.dialer.handle_presence(device(n), online, w.now),
+                Step::Presence(n, presence) => w.dialer.handle_presence(device(n), presence, w.now),
                 Step::Network(another) => w.dialer.handle_network_change(another, w.now),
                 Step::App(n) => {
                     suspended = n == 2;

@@ -14,7 +14,8 @@
 //! * **Closed sessions.** A session that is being closed concludes the dials for it. An attempt that began for it neither
 //!   restores it nor concludes a later dial. The attempt of this side is given up, and so is the peer's if this side closed the
 //!   session. If the peer closed it, the peer gives up its own attempt; an offer that overtook the end is for the next session.
-//! * **Handshakes.** A handshake ends by its own outcome, even if the peer has failed: the bye may overtake the peer's READY.
+//! * **Handshakes.** A handshake ends by its own outcome, even if the peer has failed: the bye may overtake the peer's READY. A
+//!   dial outlives one failed handshake that the peer began or that began in another epoch: that was for another session.
 //! * **Reasons.** The failure of this side's own connection outweighs the reason that the peer or the clock gives.
 //!
 //! [`Negotiation`]: crate::signaling::Negotiation

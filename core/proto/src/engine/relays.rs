@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Engine, Output};
+use crate::dial::Presence;
 use crate::id::DeviceId;
 use crate::signaling::{MessageId, SeenMessages};
 use crate::time::Instant;
@@ -16,8 +17,9 @@ pub(super) struct RelayReports {
 }
 
 impl Engine {
-    /// A relay reports that a device came or went. [`Output::Presence`] says what holds of all relays.
-    pub fn handle_presence(&mut self, relay: usize, device: DeviceId, online: bool, now: Instant) {
+    /// A relay reports a device, or is lost. [`Output::Presence`] says what holds of all relays.
+    pub fn handle_presence(&mut self, relay: usize, device: DeviceId, presence: Presence, now: Instant) {
+        let online = presence == Presence::Online;
         let relays = self.reports.present.entry(device).or_default();
         if online {
             relays.insert(relay);
@@ -32,7 +34,7 @@ impl Engine {
         if online {
             self.dial_with_consent(device, now);
         }
-        self.dialer.handle_presence(device, online, now);
+        self.dialer.handle_presence(device, presence, now);
         self.follow_dialer();
     }
 

@@ -246,7 +246,7 @@ fn a_negotiation_for_a_session_that_is_closed_leads_nowhere() {
     let session = w.session();
     w.report(session, SessionChange::Down);
     w.report(session, SessionChange::Status(Status::Down));
-    w.engine.handle_presence(0, peer(), true, w.now);
+    w.engine.handle_presence(0, peer(), Presence::Online, w.now);
     w.request(1, peer());
     let (dial, _) = w.dial();
     w.engine.handle_way(dial, &Way::Relay, Err(DialFailure::Unreachable("away".into())), w.now);

@@ -90,8 +90,9 @@ impl Epochs {
         }
         let (mine, its) = self.closed;
         // The peer dials for a session that was closed here, or began to before it had that session; what was said tells
-        // it so.
-        if !dialed && its != 0 && (theirs.with == mine || theirs.epoch == its) {
+        // it so. A peer with a session for the present epoch dials for that one: its last READY was lost.
+        let before = theirs.epoch == its && theirs.with != self.epoch;
+        if !dialed && its != 0 && (theirs.with == mine || before) {
             return Reconciled::Stale;
         }
         // This side dials for a session that the peer has closed, or under a name that was used for one: the last word of a

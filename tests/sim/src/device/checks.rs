@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use peers_proto::end_reason::EndReason;
 use peers_proto::limits::MAX_CONNECTIONS;
 use peers_proto::time::Instant;
 
@@ -9,6 +10,15 @@ use super::session::Live;
 use super::{Device, device_id};
 use crate::failure::Violation;
 use crate::net::Net;
+
+/// A session that was lost, as its app sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Loss {
+    pub(crate) peer: usize,
+    pub(crate) reason: EndReason,
+    /// The peer's epoch in the session that takes its place, if one does.
+    pub(crate) successor: Option<u64>,
+}
 
 /// The times that a device was woken.
 #[derive(Debug, Clone, Copy, Default)]
@@ -18,13 +28,18 @@ pub(super) struct Wakes {
 }
 
 impl Device {
+    /// Sessions lost since the world last asked.
+    pub(crate) fn take_losses(&mut self) -> Vec<Loss> {
+        std::mem::take(&mut self.losses)
+    }
+
     /// Peers it has a session with that is older than `age`.
     pub(crate) fn partners(&self, age: Duration, net: &Net) -> Vec<usize> {
         let now = self.clock(net.now);
         self.lives().filter(|live| now - live.begun >= age).map(|live| live.peer).collect()
     }
 
-    /// Whether this device and `other` share one session on a path that works, with nothing left to say.
+    /// Checks that this device and `other` share one session on a path that works, with nothing left to say.
     pub(crate) fn settled_with(&self, other: &Self) -> Result<(), Violation> {
         let names = format!("{} and {}", self.index, other.index);
         let stuck = |what: &str| Err(Violation::Stuck(format!("{names}: {what}")));
@@ -43,6 +58,14 @@ impl Device {
             return stuck("a request has no answer");
         }
         Ok(())
+    }
+
+    /// No dial has gone on for longer than this.
+    pub(crate) fn check_dials(&self, patience: Duration, net: &Net) -> Result<(), Violation> {
+        match self.dials.values().find(|since| self.clock(net.now) - **since > patience) {
+            Some(_) => Err(Violation::Dial(format!("a dial of {} does not end", self.index))),
+            None => Ok(()),
+        }
     }
 
     fn lives(&self) -> impl Iterator<Item = &Live> {
@@ -84,7 +107,7 @@ impl Device {
         self.wakes.count += u32::from(!awake);
     }
 
-    /// How often it was woken until now.
+    /// The number of times that it was woken.
     pub(crate) fn wakes(&self) -> u32 {
         self.wakes.count
     }

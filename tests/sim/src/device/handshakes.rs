@@ -96,6 +96,9 @@ impl Device {
         let join = self.engine.establish(id, theirs, level, route, used, now);
         self.successor = join.as_ref().map(|_| theirs.epoch);
         let Some(join) = join else {
+            if world.net.plan.fault == Fault::DropStale {
+                world.net.discard(pipe, self.index);
+            }
             self.fail(pipe, "the session changed while connecting", world);
             return Ok(());
         };

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use peers_proto::engine::QuestionId;
 use peers_proto::engine::negotiations::{NegotiationError, NegotiationOutput, SignedDescription};
 use peers_proto::id::ConnectionId;
-use peers_proto::signaling::MessageId;
+use peers_proto::signaling::{Body, ByeReason, MessageId};
 use peers_proto::timing::HANDSHAKE_TIMEOUT;
 
 use super::tasks::{Step, Task};
@@ -13,6 +14,7 @@ use crate::envelopes::{Envelope, EnvelopeId};
 use crate::failure::Violation;
 use crate::net::Net;
 use crate::pipe::{Packet, PipeId};
+use crate::plan::Fault;
 
 impl Device {
     /// A copy of an envelope arrives.
@@ -28,7 +30,13 @@ impl Device {
     }
 
     /// A peer connection has a way to its peer.
-    pub(crate) fn handle_way(&mut self, peer: usize, connection: ConnectionId, pipe: PipeId, net: &mut Net) {
+    pub(crate) fn handle_joined(
+        &mut self,
+        peer: usize,
+        connection: ConnectionId,
+        pipe: PipeId,
+        net: &mut Net,
+    ) {
         // ICE and DTLS take some round trips.
         let round_trip = 2 * net.pipes[pipe].profile.delay;
         let takes = round_trip * net.rng.within(2..6) as u32 + net.rng.millis(0..50);
@@ -59,7 +67,7 @@ impl Device {
         output: NegotiationOutput,
         world: &mut Surroundings<'_>,
     ) -> Result<(), Violation> {
-        let index = self.index;
+        let (index, fault) = (self.index, world.net.plan.fault);
         world.timeline.note(world.net.now, || format!("{index} negotiates: {output:?}"));
         match output {
             NegotiationOutput::Open { sealed, .. } => {
@@ -67,7 +75,7 @@ impl Device {
                 self.soon(10, Task::Open(id), world.net);
             }
             NegotiationOutput::Make { peer, connection, offer } => {
-                if !world.net.connections.make(connection, index, offer.is_some()) {
+                if !world.net.connections.make(connection, index, offer.is_some(), world.net.now) {
                     return Err(Violation::Dial(format!("two peer connections for {connection}")));
                 }
                 self.soon(100, Task::Connection(index_of(peer), connection, Step::Made), world.net);
@@ -87,6 +95,7 @@ impl Device {
             NegotiationOutput::Handshake { peer, connection, epoch } => {
                 self.begin_handshake(index_of(peer), connection, epoch, world);
             }
+            NegotiationOutput::Close { .. } if fault == Fault::DropCloses => {}
             NegotiationOutput::Close { peer, connection } => {
                 self.close_connection(index_of(peer), connection, world)?;
             }
@@ -143,6 +152,13 @@ impl Device {
 
     // ---- tasks ----
 
+    /// The app is asked about a device, and accepts it in the end: it may refuse it before, or be too late.
+    pub(super) fn ask(&mut self, question: QuestionId, net: &mut Net) {
+        let (accepts, takes) = (net.plan.accepts, net.rng.millis(200..40_000));
+        let accepted = net.rng.chance(accepts);
+        self.after(takes, Task::Answer(question, accepted), net);
+    }
+
     /// The handshake of a peer connection is over.
     pub(super) fn settle_attempt(
         &mut self,
@@ -170,10 +186,15 @@ impl Device {
             match task {
                 Task::Open(id) => {
                     let Envelope { from, contents, .. } = &world.net.envelopes[id];
-                    let opened = (CERTIFICATES[*from].clone(), contents.clone());
+                    let (certificate, mut contents) = (CERTIFICATES[*from].clone(), contents.clone());
+                    let failed = contents.body == Body::Bye(ByeReason::Failed);
+                    if failed && world.net.plan.fault == Fault::ByeEndsHandshake {
+                        contents.body = Body::Bye(ByeReason::Cancelled);
+                    }
                     // An error is for logs.
-                    let _ = self.engine.handle_opened(device_id(*from), Ok(opened), now);
+                    let _ = self.engine.handle_opened(device_id(*from), Ok((certificate, contents)), now);
                 }
+                Task::Answer(question, accepted) => self.engine.handle_answer(question, accepted, now),
                 Task::Connection(peer, connection, step) => self.report(peer, connection, step, world),
             }
         }

@@ -233,7 +233,9 @@ impl Device {
         live.app.finish(&mut live.multipath.session, &mut world.net.rng, now)?;
         live.multipath.close_paths();
         live.ends_at = Some((now + Duration::from_millis(world.net.rng.within(0..200)), reason));
-        self.report_end(session, SessionChange::Ending(reason), world);
+        if let Some(ending) = reported_ending(reason, world.net.plan.fault) {
+            self.report_end(session, SessionChange::Ending(ending), world);
+        }
         for id in self
             .sessions
             .get(&session)
@@ -251,6 +253,9 @@ impl Device {
     }
 
     fn finish_session(&mut self, session: SessionId, reason: EndReason, world: &mut Surroundings<'_>) {
+        if world.net.plan.fault == Fault::LateCloses {
+            self.report_end(session, SessionChange::Ending(reason), world);
+        }
         self.report_end(session, SessionChange::Ended(reason), world);
         let pipes = self.sessions.remove(&session).into_iter();
         let pipes: Vec<_> = pipes.flat_map(|live| live.multipath.open_paths().collect::<Vec<_>>()).collect();
@@ -262,6 +267,15 @@ impl Device {
         let Some(live) = self.sessions.get(&session) else { return };
         let state = SessionState { status: live.multipath.status(), route: live.multipath.route() };
         self.engine.handle_session(session, device_id(live.peer), change, state, now);
+    }
+}
+
+/// The end of a session as the engine learns of it before the peer does.
+fn reported_ending(reason: EndReason, fault: Fault) -> Option<EndReason> {
+    match fault {
+        Fault::SilentCloses | Fault::LateCloses => None,
+        Fault::OwnCloses if reason.is_close() => Some(EndReason::Closed),
+        _ => Some(reason),
     }
 }
 

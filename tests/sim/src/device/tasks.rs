@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use peers_proto::engine::QuestionId;
 use peers_proto::engine::negotiations::NegotiationError;
 use peers_proto::id::ConnectionId;
 use peers_proto::time::Instant;
@@ -13,6 +14,8 @@ use crate::envelopes::EnvelopeId;
 pub(super) enum Task {
     /// An envelope is open.
     Open(EnvelopeId),
+    /// The app answers a question.
+    Answer(QuestionId, bool),
     /// A step of the peer connection with this peer.
     Connection(usize, ConnectionId, Step),
 }

@@ -48,6 +48,7 @@ pub(super) fn plan(rng: &mut Rng, places: Vec<Place>) -> Plan {
         relays: 1,
         turn: false,
         relayed_paths: true,
+        accepts: 70,
         calm: false,
         lan: profile(rng, 1..5),
         direct: profile(rng, 5..80),

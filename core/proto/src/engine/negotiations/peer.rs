@@ -1,5 +1,7 @@
 //! The negotiation with one peer: its dials, its envelopes and its attempts.
 
+mod dials;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use super::super::DialId;
@@ -11,6 +13,7 @@ use crate::limits::{ENVELOPE_BURST, ENVELOPES_PER_SECOND, MAX_UNOPENED_ENVELOPES
 use crate::signaling::{AbandonReason, Action, Body, ByeReason, Contents, Fingerprint, Negotiation};
 use crate::time::{Instant, earliest};
 use crate::timing::{NEGOTIATION_IDLE, TURN_VERDICT};
+use dials::WaitingDial;
 
 /// The code of a TURN server that does not accept the credentials (RFC 8489 section 14.8).
 const UNAUTHORIZED: u16 = 401;
@@ -41,11 +44,6 @@ enum QueuedInput {
     Dial(WaitingDial),
     Envelope { connection: ConnectionId, sealed: String },
     SessionCloses { own: bool },
-}
-
-struct WaitingDial {
-    id: DialId,
-    epoch: u64,
 }
 
 /// The state of an attempt beside that of [`Negotiation`].
@@ -88,7 +86,7 @@ impl PeerNegotiation {
     // ---- inputs that keep their order ----
 
     pub(super) fn dial(&mut self, id: DialId, epoch: u64, now: Instant) {
-        self.queue(QueuedInput::Dial(WaitingDial { id, epoch }), now);
+        self.queue(QueuedInput::Dial(WaitingDial::new(id, epoch)), now);
     }
 
     pub(super) fn cancel_dial(&mut self, dial: DialId) {
@@ -359,23 +357,6 @@ impl PeerNegotiation {
                 self.conclude_dials(Err(self.failed(reason.to_string())));
             }
             None => {}
-        }
-    }
-
-    /// Concludes the dials, unless the attempt was not for them: they dial again.
-    fn conclude(&mut self, outcome: Result<(), NegotiationError>, attempt: &AttemptState, now: Instant) {
-        if attempt.session_closed && !self.dials.is_empty() {
-            self.begin(now);
-        } else {
-            self.conclude_dials(outcome);
-        }
-    }
-
-    fn conclude_dials(&mut self, outcome: Result<(), NegotiationError>) {
-        self.trouble = None;
-        if !self.dials.is_empty() {
-            let dials = self.dials.drain(..).map(|dial| dial.id).collect();
-            self.outputs.push_back(NegotiationOutput::Concluded { dials, outcome });
         }
     }
 

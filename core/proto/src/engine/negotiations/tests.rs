@@ -224,6 +224,47 @@ fn an_attempt_of_the_peer_serves_a_dial() {
     assert_eq!(device.outputs(), [close(conn(1)), denied, Send { peer: PEER, contents: bye }]);
 }
 
+/// The peer does not know yet that this device has closed the session that it dials for.
+#[test]
+fn a_dial_outlives_one_handshake_of_the_peer_that_fails() {
+    let mut device = Device::new();
+    device.offered(PEER, conn(1), 1);
+    device.machine.dial(PEER, DialId(1), EPOCH, NOW);
+    device.machine.handle_connected(PEER, conn(1));
+    device.outputs();
+    device.machine.handle_settled(PEER, conn(1), failed("stale"), NOW);
+    let outputs = device.outputs();
+    assert_eq!(outputs[0], close(conn(1)));
+    let own = made(&outputs[outputs.len() - 1..]);
+    // The next one of the peer is parked, and takes the place of the attempt that fails.
+    let to = Some(device.instance(PEER));
+    let offer = Body::Offer { instance: REMOTE, to, sdp: "offer".into() };
+    assert_eq!(device.receive(PEER, contents(conn(2), 2, offer)), []);
+    device.machine.handle_failed(PEER, own, "ICE failed".into(), NOW);
+    device.machine.handle_connected(PEER, conn(2));
+    device.outputs();
+    assert_eq!(device.closed(own, None), []);
+    device.machine.handle_settled(PEER, conn(2), failed("stale"), NOW);
+    assert!(device.outputs().contains(&concluded([1], failed("stale"))));
+}
+
+/// READY has named the session of the first dial as closed, and the next dial is quicker than the outcome.
+#[test]
+fn a_dial_outlives_one_handshake_of_another_epoch_that_fails() {
+    let mut device = Device::new();
+    let connection = device.connected(1);
+    device.machine.dial(PEER, DialId(2), EPOCH + 1, NOW);
+    device.outputs();
+    device.machine.handle_settled(PEER, connection, failed("stale"), NOW);
+    let outputs = device.outputs();
+    assert_eq!(outputs[..2], [close(connection), concluded([1], failed("stale"))]);
+    let next = made(&outputs[outputs.len() - 1..]);
+    device.machine.handle_connected(PEER, next);
+    assert_eq!(device.outputs(), [Handshake { peer: PEER, connection: next, epoch: Some(EPOCH + 1) }]);
+    device.machine.handle_settled(PEER, next, failed("stale"), NOW);
+    assert_eq!(device.outputs()[..2], [close(next), concluded([2], failed("stale"))]);
+}
+
 #[test]
 fn glare_leaves_one_attempt_and_concludes_the_dial_with_it() {
     // This device loses against one with a greater id.

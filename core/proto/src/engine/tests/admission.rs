@@ -231,7 +231,7 @@ fn a_known_device_that_no_relay_sees_is_knocked_at_and_has_a_moment_to_come() {
         w.engine.handle_relay(dial, Ok(()), w.now);
         assert_eq!(w.outputs(), [Output::Knock(peer())]);
         if comes {
-            w.engine.handle_presence(0, peer(), true, w.now);
+            w.engine.handle_presence(0, peer(), Presence::Online, w.now);
         } else {
             w.pass(KNOCK_PATIENCE);
         }
@@ -250,7 +250,8 @@ fn a_device_is_gone_when_no_relay_sees_it() {
         (0, false, vec![1], None),
         (1, false, vec![], Some(false)),
     ] {
-        w.engine.handle_presence(relay, peer(), online, w.now);
+        let presence = if online { Presence::Online } else { Presence::Offline };
+        w.engine.handle_presence(relay, peer(), presence, w.now);
         assert_eq!(w.engine.relays_seeing(peer()).into_iter().collect::<Vec<_>>(), seeing);
         let expected: Vec<_> = reported.map(|online| Output::Presence(peer(), online)).into_iter().collect();
         assert_eq!(w.all_outputs(), expected);

@@ -226,6 +226,17 @@ fn a_side_that_never_had_the_closed_session_gets_one() {
     assert_eq!(meet(&mut a, &mut b, 5), [Reconciled::Resume { next: 5 }; 2]);
 }
 
+/// Of two handshakes one READY each is lost: one side has closed the first session, and the other has the second one.
+#[test]
+fn a_side_that_never_had_the_session_after_a_closed_one_joins_it() {
+    let (mut a, mut b) = (Epochs::new(1), Epochs::new(2));
+    assert_eq!(a.reconcile(a.ready(0), b.ready(0), true, 9), Reconciled::New);
+    a.close(3);
+    assert_eq!(b.reconcile(b.ready(0), a.ready(0), false, 9), Reconciled::New);
+    assert_eq!(meet(&mut b, &mut a, 0), [Reconciled::Resume { next: 0 }, Reconciled::New]);
+    assert_eq!(meet(&mut b, &mut a, 5), [Reconciled::Resume { next: 5 }; 2]);
+}
+
 #[test]
 fn a_session_goes_on_until_one_side_has_forgotten_it() {
     let (mut a, mut b) = (Epochs::new(1), Epochs::new(2));
