@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use peers_proto::end_reason::EndReason;
-use peers_proto::engine::{Engine as Control, EngineConfig};
+use peers_proto::engine::{Engine, EngineConfig};
 use peers_proto::id::{DeviceId, UserId};
 use peers_proto::network::{AppState, NetworkSnapshot};
 use peers_proto::trust::TrustLevel;
@@ -16,7 +16,7 @@ use crate::builder::ClientBuilder;
 use crate::clock::Clock;
 use crate::engine::control::Controlled;
 use crate::engine::negotiations::NegotiationDriver;
-use crate::engine::{Engine, Lifeline};
+use crate::engine::{EngineDriver, Lifeline};
 use crate::error::Error;
 use crate::event::{self, ClientState, Events};
 use crate::identity::Identity;
@@ -37,7 +37,7 @@ pub struct Client {
 }
 
 struct Owner {
-    engine: Arc<Engine>,
+    engine: Arc<EngineDriver>,
 }
 
 impl Drop for Owner {
@@ -92,9 +92,9 @@ impl Client {
             members: std::mem::take(&mut settings.members),
             open: settings.open,
         };
-        let machine = Control::new(config, random::array(), clock.now());
+        let machine = Engine::new(config, random::array(), clock.now());
         let (negotiations, outputs) = NegotiationDriver::new();
-        let engine = Arc::new(Engine {
+        let engine = Arc::new(EngineDriver {
             settings,
             policy,
             keys,
@@ -113,7 +113,7 @@ impl Client {
         });
         engine.spawn_to_its_end(Lifeline::new(engine.clone()).hold());
         engine.publish_state();
-        engine.control(Control::handle_timeout);
+        engine.control(Engine::handle_timeout);
         engine.spawn(engine.clone().follow_time());
         engine.spawn(engine.clone().run_negotiations(outputs));
         for (relay, (events, task)) in inputs.into_iter().enumerate() {
@@ -201,7 +201,7 @@ impl Client {
         engine.state.send_replace(ClientState::Closed);
     }
 
-    fn engine(&self) -> &Arc<Engine> {
+    fn engine(&self) -> &Arc<EngineDriver> {
         &self.owner.engine
     }
 }
@@ -212,7 +212,7 @@ impl std::fmt::Debug for Client {
     }
 }
 
-impl Engine {
+impl EngineDriver {
     fn end_sessions(&self) {
         for session in self.controlled.sessions() {
             session.shared.end(EndReason::Closed.into());

@@ -36,7 +36,7 @@ use control::Controlled;
 use negotiations::NegotiationDriver;
 
 /// Everything the tasks of one client share.
-pub(crate) struct Engine {
+pub(crate) struct EngineDriver {
     pub(crate) settings: Settings,
     pub(crate) keys: Arc<DeviceKeys>,
     pub(crate) certificate: DeviceCertificate,
@@ -56,7 +56,7 @@ pub(crate) struct Engine {
     pub(crate) orphaned: AtomicBool,
 }
 
-impl Engine {
+impl EngineDriver {
     pub(crate) fn device_id(&self) -> DeviceId {
         self.certificate.device_id()
     }
@@ -93,10 +93,10 @@ async fn until_over(over: CancellationToken, task: BoxFuture<'static, ()>) {
 
 /// A task's guard: it is dropped when the client is over, or else with the runtime. Then it ends the client, since no task
 /// is left to do it.
-pub(crate) struct Lifeline(Arc<Engine>);
+pub(crate) struct Lifeline(Arc<EngineDriver>);
 
 impl Lifeline {
-    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+    pub(crate) fn new(engine: Arc<EngineDriver>) -> Self {
         Self(engine)
     }
 

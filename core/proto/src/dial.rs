@@ -29,7 +29,7 @@ use crate::random::SplitMix;
 use crate::time::{Instant, earliest};
 use crate::timing::{DIAL_REFILL, FOLLOWER_PATIENCE, SCAN};
 use crate::trust::TrustLevel;
-use device::{Device, Session};
+use device::{Device, SessionRecord};
 
 pub use backoff::full_jitter;
 pub use eviction::EvictionReason;
@@ -163,7 +163,7 @@ impl Dialer {
         let ConnectedPeer { level, user, groups } = peer;
         let entry = self.entry(device);
         (entry.level, entry.known) = (level, level >= TrustLevel::Known);
-        entry.session = Some(Session { standing, user, groups, used: now, best_since: None });
+        entry.session = Some(SessionRecord { standing, user, groups, used: now, best_since: None });
         entry.backoff.reset();
         (entry.due, entry.rests_until) = (None, None);
         self.evict(device, now);

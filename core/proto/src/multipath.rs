@@ -7,7 +7,7 @@
 //!  a path can write ─ poll_frame ────┘                          └─> Status, Quality, Lost: for the driver and the app
 //! ```
 //!
-//! [`Session`] numbers frames and knows no path; [`Paths`] chooses a path and knows no frame. This machine moves the session
+//! [`SessionMachine`] numbers frames and knows no path; [`Paths`] chooses a path and knows no frame. This machine moves the session
 //! at the moment the choice falls, so that no frame leaves on the former path in between.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,14 +18,14 @@ use bytes::Bytes;
 use crate::network::AppState;
 use crate::path::{Beat, PathEvent, PathId, PathInfo, Paths, Quality, Route, Status};
 use crate::session::wire::{FrameKind, Header};
-use crate::session::{Session, SessionError};
+use crate::session::{SessionError, SessionMachine};
 use crate::time::{Instant, earliest};
 
 /// A session and the paths that carry it.
 #[derive(Debug)]
 pub struct Multipath {
     /// Its messages, calls and streams.
-    pub session: Session,
+    pub session: SessionMachine,
     paths: Paths,
     /// Paths whose transport is open.
     open: BTreeSet<PathId>,
@@ -95,7 +95,7 @@ pub enum Transmit {
 
 impl Multipath {
     /// A session without a path.
-    pub fn new(session: Session, paths: Paths) -> Self {
+    pub fn new(session: SessionMachine, paths: Paths) -> Self {
         let reported = paths.status();
         Self {
             session,

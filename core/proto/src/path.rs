@@ -8,7 +8,7 @@
 //! ```
 //!
 //! `Standing` is the whole policy: paths are compared by it, field by field. A path that does not answer is suspect long
-//! before it is dead, and a path in reserve takes over meanwhile; the session follows ([`crate::session::Session::switch`]).
+//! before it is dead, and a path in reserve takes over meanwhile; the session follows ([`crate::session::SessionMachine::switch`]).
 
 mod liveness;
 mod metrics;

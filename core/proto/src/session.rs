@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A session numbers its DATA frames and keeps each until the peer has acknowledged it. A path is any reliable pipe. When it is
-//! replaced ([`Session::attach`]) the peer names the frame it expects. Everything from there on is sent again, and frames that
+//! replaced ([`SessionMachine::attach`]) the peer names the frame it expects. Everything from there on is sent again, and frames that
 //! arrive twice are dropped by their number. So every object arrives exactly once and in order, whatever happens to the paths
 //! below. All queues are bounded by credit that the receiver gives as its app takes what arrived. The bytes that a session
 //! holds for its peer are counted against the memory of the process ([`MemoryBudget`]).
@@ -34,8 +34,8 @@ pub mod wire;
 pub use account::MemoryBudget;
 pub use calls::{CallId, InboundCallId};
 pub use error::{SendError, SessionError, StreamError};
-pub use event::{CallError, Message, Request, SessionEvent};
-pub use machine::{Session, SessionConfig};
+pub use event::{CallError, ReceivedMessage, Request, SessionEvent};
+pub use machine::{SessionConfig, SessionMachine};
 pub use object::{Encoding, Object};
 pub use resume::{Epochs, Reconciled, Resume};
 pub use streams::{STREAM_DROPPED, STREAM_REFUSED};

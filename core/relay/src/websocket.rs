@@ -38,7 +38,7 @@ impl Opcode {
 
 /// A message or control frame of a client.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum ReceivedMessage {
+pub(crate) enum InboundMessage {
     Text(String),
     Binary(Bytes),
     Ping(Bytes),
@@ -105,7 +105,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`FrameError`]: nothing that follows makes sense.
-    pub(crate) fn next(&mut self, input: &mut &[u8]) -> Result<Option<ReceivedMessage>, FrameError> {
+    pub(crate) fn next(&mut self, input: &mut &[u8]) -> Result<Option<InboundMessage>, FrameError> {
         loop {
             if self.frame.is_none() {
                 self.frame = self.begin(input)?;
@@ -182,20 +182,20 @@ impl Decoder {
     }
 
     /// A frame is complete.
-    fn end(&mut self, opcode: Opcode, last: bool) -> Result<Option<ReceivedMessage>, FrameError> {
+    fn end(&mut self, opcode: Opcode, last: bool) -> Result<Option<InboundMessage>, FrameError> {
         if opcode.is_control() {
             let payload = std::mem::take(&mut self.control);
             return Ok(Some(match opcode {
-                Opcode::Ping => ReceivedMessage::Ping(payload.into()),
-                Opcode::Pong => ReceivedMessage::Pong,
-                _ => ReceivedMessage::Close,
+                Opcode::Ping => InboundMessage::Ping(payload.into()),
+                Opcode::Pong => InboundMessage::Pong,
+                _ => InboundMessage::Close,
             }));
         }
         match self.message.take_if(|_| last) {
             Some((Opcode::Text, text)) => String::from_utf8(text)
-                .map(|text| Some(ReceivedMessage::Text(text)))
+                .map(|text| Some(InboundMessage::Text(text)))
                 .map_err(|_| FrameError::NotUtf8),
-            Some((_, bytes)) => Ok(Some(ReceivedMessage::Binary(bytes.into()))),
+            Some((_, bytes)) => Ok(Some(InboundMessage::Binary(bytes.into()))),
             None => Ok(None),
         }
     }
@@ -256,7 +256,7 @@ mod tests {
         bytes
     }
 
-    fn decode(pieces: &[&[u8]]) -> Result<Vec<ReceivedMessage>, FrameError> {
+    fn decode(pieces: &[&[u8]]) -> Result<Vec<InboundMessage>, FrameError> {
         let (mut decoder, mut messages) = (Decoder::new(LIMIT), Vec::new());
         for mut piece in pieces.iter().copied() {
             while let Some(message) = decoder.next(&mut piece)? {
@@ -293,11 +293,11 @@ mod tests {
                         break;
                     }
                     bytes.extend(frame(true, PING, key, b"still there?"));
-                    expected.push(ReceivedMessage::Ping(Bytes::from_static(b"still there?")));
+                    expected.push(InboundMessage::Ping(Bytes::from_static(b"still there?")));
                 }
                 expected.push(match text {
-                    true => ReceivedMessage::Text(String::from_utf8(payload).unwrap()),
-                    false => ReceivedMessage::Binary(payload.into()),
+                    true => InboundMessage::Text(String::from_utf8(payload).unwrap()),
+                    false => InboundMessage::Binary(payload.into()),
                 });
             }
             let pieces: Vec<_> = bytes.chunks(piece).collect();
@@ -361,7 +361,7 @@ mod tests {
         let (mut first, mut second) = bytes.split_at(20_000);
         assert_eq!(decoder.next(&mut first), Ok(None));
         assert_eq!(decoder.message.as_ref().map(|(_, message)| message.capacity()), Some(50_000));
-        assert!(matches!(decoder.next(&mut second), Ok(Some(ReceivedMessage::Binary(_)))));
+        assert!(matches!(decoder.next(&mut second), Ok(Some(InboundMessage::Binary(_)))));
         assert_eq!((decoder.message, decoder.control.capacity()), (None, 0));
     }
 }

@@ -13,7 +13,7 @@ use peers_proto::envelope::{self, Content};
 use peers_proto::id::{ConnectionId, DeviceId, GroupId};
 use peers_proto::keys::UserKeys;
 use peers_proto::session::wire::Header;
-use peers_proto::session::{MemoryBudget, Object, Session, SessionConfig};
+use peers_proto::session::{MemoryBudget, Object, SessionMachine, SessionConfig};
 use peers_proto::signaling::{Body, Challenge, Contents, NONCE_LEN, RelayFrame};
 use peers_proto::time::Instant;
 use peers_proto::trust::KnownKeys;
@@ -180,7 +180,7 @@ fn relay_frame() -> Seeds {
 fn frames() -> Vec<Bytes> {
     let now = Instant::from_micros(1);
     let group = GroupId::from_bytes([0; 20]);
-    let mut session = Session::new(SessionConfig {
+    let mut session = SessionMachine::new(SessionConfig {
         local: DeviceId::from_bytes([2; 20]),
         remote: DeviceId::from_bytes([1; 20]),
         groups: HashSet::from([group]),

@@ -13,14 +13,14 @@ use peers_fuzz::chunks;
 use peers_proto::id::{DeviceId, GroupId};
 use peers_proto::limits::{MAX_FRAME_CONTENT, RECEIVED_POOL, SENT_POOL};
 use peers_proto::session::wire::{FrameKind, Header};
-use peers_proto::session::{MemoryBudget, Object, Request, Session, SessionConfig, SessionEvent};
+use peers_proto::session::{MemoryBudget, Object, Request, SessionMachine, SessionConfig, SessionEvent};
 use peers_proto::time::Instant;
 
 fuzz_target!(|data: &[u8]| {
     let budget = MemoryBudget::default();
     let group = GroupId::from_bytes([0; 20]);
     let mut now = Instant::from_micros(1);
-    let mut session = Session::new(SessionConfig {
+    let mut session = SessionMachine::new(SessionConfig {
         local: DeviceId::from_bytes([1; 20]),
         remote: DeviceId::from_bytes([2; 20]),
         groups: HashSet::from([group]),
@@ -55,7 +55,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 /// So that answers, cancels and credit of the peer find something they are about.
-fn something_of_everything(session: &mut Session, group: GroupId, now: Instant) {
+fn something_of_everything(session: &mut SessionMachine, group: GroupId, now: Instant) {
     let request = Request {
         group: Some(group),
         service: "files".into(),
@@ -70,7 +70,7 @@ fn something_of_everything(session: &mut Session, group: GroupId, now: Instant) 
 }
 
 /// Actions of an app, or of one that takes nothing of what arrives.
-fn drain(session: &mut Session, now: Instant, takes: bool) {
+fn drain(session: &mut SessionMachine, now: Instant, takes: bool) {
     while let Some(event) = session.poll_event() {
         match event {
             SessionEvent::Request(call, request) if takes => session.respond(call, Ok(request.object)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use peers_proto::id::GroupId;
 use peers_proto::limits::MAX_FRAME;
-use peers_proto::session::{CallError, CallId, InboundCallId, Object, Request, Session, SessionEvent};
+use peers_proto::session::{CallError, CallId, InboundCallId, Object, Request, SessionEvent, SessionMachine};
 use peers_proto::time::{Instant, earliest};
 
 use crate::failure::Violation;
@@ -103,7 +103,7 @@ impl App {
     /// Does what is due, and takes what has arrived.
     pub(crate) fn run(
         &mut self,
-        session: &mut Session,
+        session: &mut SessionMachine,
         rng: &mut Rng,
         now: Instant,
     ) -> Result<(), Violation> {
@@ -130,7 +130,7 @@ impl App {
     /// The session is over: the calls that waited must have been told.
     pub(crate) fn finish(
         &mut self,
-        session: &mut Session,
+        session: &mut SessionMachine,
         rng: &mut Rng,
         now: Instant,
     ) -> Result<(), Violation> {
@@ -160,7 +160,7 @@ impl App {
 
     // ---- its own deeds ----
 
-    fn act(&mut self, session: &mut Session, rng: &mut Rng, now: Instant) -> Result<(), Violation> {
+    fn act(&mut self, session: &mut SessionMachine, rng: &mut Rng, now: Instant) -> Result<(), Violation> {
         match rng.within(0..10) {
             0..6 => self.send(session, rng),
             6..9 => self.call(session, rng, now),
@@ -173,7 +173,7 @@ impl App {
         self.first_lane + rng.below(LANES - self.first_lane)
     }
 
-    fn send(&mut self, session: &mut Session, rng: &mut Rng) {
+    fn send(&mut self, session: &mut SessionMachine, rng: &mut Rng) {
         for _ in 0..rng.within(1..5) {
             let lane = self.lane(rng);
             let len = if rng.chance(self.traffic.large) {
@@ -188,7 +188,7 @@ impl App {
         }
     }
 
-    fn call(&mut self, session: &mut Session, rng: &mut Rng, now: Instant) {
+    fn call(&mut self, session: &mut SessionMachine, rng: &mut Rng, now: Instant) {
         let lane = self.lane(rng);
         let timeout = rng.millis(100..30_000);
         let len = if rng.chance(self.traffic.large) { 3 * MAX_FRAME } else { 20 };
@@ -209,7 +209,7 @@ impl App {
         }
     }
 
-    fn open(&mut self, session: &mut Session, rng: &mut Rng) -> Result<(), Violation> {
+    fn open(&mut self, session: &mut SessionMachine, rng: &mut Rng) -> Result<(), Violation> {
         let total = rng.within(0..self.traffic.stream);
         let group = group(self.lane(rng));
         let Ok(id) = session.open_stream(&total.to_string(), group) else { return Ok(()) };
@@ -219,7 +219,7 @@ impl App {
         self.write_on(session)
     }
 
-    fn write_on(&mut self, session: &mut Session) -> Result<(), Violation> {
+    fn write_on(&mut self, session: &mut SessionMachine) -> Result<(), Violation> {
         let mut done = Vec::new();
         for (id, writing) in &mut self.writing {
             while writing.written < writing.total {
@@ -242,7 +242,12 @@ impl App {
 
     // ---- what arrives ----
 
-    fn handle_events(&mut self, session: &mut Session, rng: &mut Rng, now: Instant) -> Result<(), Violation> {
+    fn handle_events(
+        &mut self,
+        session: &mut SessionMachine,
+        rng: &mut Rng,
+        now: Instant,
+    ) -> Result<(), Violation> {
         while let Some(event) = session.poll_event() {
             match event {
                 SessionEvent::Request(call, request) => {
@@ -292,7 +297,7 @@ impl App {
         }
     }
 
-    fn take(&mut self, session: &mut Session) -> Result<(), Violation> {
+    fn take(&mut self, session: &mut SessionMachine) -> Result<(), Violation> {
         while let Some(message) = session.next_message() {
             let number = self.check_stamp(&message.object)?;
             let lane = (0..LANES).find(|lane| group(*lane) == message.group);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use peers_proto::certificate::DeviceCertificate;
-use peers_proto::engine::{Applicant, Engine as Control, HandshakeId, QuestionId};
+use peers_proto::engine::{Applicant, Engine, HandshakeId, QuestionId};
 use peers_proto::handshake::{Authenticated, Config, Expected, Handshake};
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::keys::DeviceKeys;
@@ -14,7 +14,7 @@ use peers_proto::timing::APPROVAL_TIMEOUT;
 use peers_proto::trust::TrustLevel;
 use tokio::sync::{mpsc, oneshot};
 
-use super::Engine;
+use super::EngineDriver;
 use crate::event::Event;
 use crate::handshake::{self, Failure, HandshakeCommand, HandshakeReports};
 use crate::incoming::Incoming;
@@ -29,11 +29,11 @@ const COMMANDS: usize = 4;
 struct HandshakeGuard {
     id: HandshakeId,
     commands: mpsc::Receiver<HandshakeCommand>,
-    engine: Arc<Engine>,
+    engine: Arc<EngineDriver>,
 }
 
 impl HandshakeGuard {
-    fn new(engine: &Arc<Engine>, input: impl FnOnce(&mut Control, Instant) -> HandshakeId) -> Self {
+    fn new(engine: &Arc<EngineDriver>, input: impl FnOnce(&mut Engine, Instant) -> HandshakeId) -> Self {
         let (sender, commands) = mpsc::channel(COMMANDS);
         let id = engine.begin_handshake(sender, input);
         Self { id, commands, engine: engine.clone() }
@@ -46,7 +46,7 @@ impl Drop for HandshakeGuard {
     }
 }
 
-impl Engine {
+impl EngineDriver {
     /// Runs the responder's side on a transport that another device dialed. `from`: the device that the transport's carrier
     /// names.
     pub(crate) async fn accept(

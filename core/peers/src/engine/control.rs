@@ -1,4 +1,4 @@
-//! Drives the sans-IO [`Control`] of this device: performs its outputs, and keeps what stands behind its ids.
+//! Drives the sans-IO [`Engine`] of this device: performs its outputs, and keeps what stands behind its ids.
 //!
 //! One lock guards the machine and these tables. Outputs are performed under it, so events about sessions have the order in
 //! which sessions lived. A session's own lock is taken after it, never before it.
@@ -8,21 +8,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use peers_proto::end_reason::EndReason;
 use peers_proto::engine::{
-    AppEvent, DialFailure, DialId, Engine as Control, HandshakeId, HandshakeStep, Join, Output, RequestId,
-    Scope, SessionChange, SessionId, SessionState,
+    AppEvent, DialFailure, DialId, Engine, HandshakeId, HandshakeStep, Join, Output, RequestId, Scope,
+    SessionChange, SessionId, SessionState,
 };
 use peers_proto::handshake::Established;
 use peers_proto::id::{DeviceId, UserId};
 use peers_proto::multipath::Multipath;
 use peers_proto::network::AppState;
 use peers_proto::path::Paths;
-use peers_proto::session::{MemoryBudget, Resume, Session as Machine, SessionConfig};
+use peers_proto::session::{MemoryBudget, Resume, SessionConfig, SessionMachine};
 use peers_proto::time::Instant;
 use peers_proto::trust::{KnownKeys, TrustLevel};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::Engine;
+use super::EngineDriver;
 use crate::event::Event;
 use crate::handshake::HandshakeCommand;
 use crate::session::{Driver, NewPath, PeerInfo, Session, Shared};
@@ -40,7 +40,7 @@ pub(crate) struct Controlled {
 }
 
 struct ControlState {
-    control: Control,
+    control: Engine,
     sessions: HashMap<SessionId, Entry>,
     dials: HashMap<DialId, CancellationToken>,
     handshakes: HashMap<HandshakeId, mpsc::Sender<HandshakeCommand>>,
@@ -56,7 +56,7 @@ struct Entry {
 }
 
 impl Controlled {
-    pub(crate) fn new(control: Control) -> Self {
+    pub(crate) fn new(control: Engine) -> Self {
         let inner = ControlState {
             control,
             sessions: HashMap::new(),
@@ -117,21 +117,21 @@ impl ControlState {
     }
 }
 
-impl Engine {
+impl EngineDriver {
     /// Gives the machine an input and performs what follows.
-    pub(crate) fn control<R>(self: &Arc<Self>, input: impl FnOnce(&mut Control, Instant) -> R) -> R {
+    pub(crate) fn control<R>(self: &Arc<Self>, input: impl FnOnce(&mut Engine, Instant) -> R) -> R {
         let mut inner = self.controlled.lock();
         let result = input(&mut inner.control, self.clock.now());
         self.perform(&mut inner);
         result
     }
 
-    /// As [`Engine::control`], for an input about a device: it gets the device's level at that moment.
+    /// As [`EngineDriver::control`], for an input about a device: it gets the device's level at that moment.
     pub(crate) fn control_judged<R>(
         self: &Arc<Self>,
         device: DeviceId,
         user: Option<UserId>,
-        input: impl FnOnce(&mut Control, TrustLevel, Instant) -> R,
+        input: impl FnOnce(&mut Engine, TrustLevel, Instant) -> R,
     ) -> R {
         let (mut inner, level) = self.lock_judged(device, user);
         let result = input(&mut inner.control, level, self.clock.now());
@@ -154,7 +154,7 @@ impl Engine {
         loop {
             let due = self.controlled.lock().control.poll_timeout();
             tokio::select! {
-                () = self.clock.sleep_until_any(due) => self.control(Control::handle_timeout),
+                () = self.clock.sleep_until_any(due) => self.control(Engine::handle_timeout),
                 () = self.controlled.changed.notified() => {}
             }
         }
@@ -191,7 +191,7 @@ impl Engine {
     pub(super) fn begin_handshake(
         self: &Arc<Self>,
         commands: mpsc::Sender<HandshakeCommand>,
-        input: impl FnOnce(&mut Control, Instant) -> HandshakeId,
+        input: impl FnOnce(&mut Engine, Instant) -> HandshakeId,
     ) -> HandshakeId {
         let mut inner = self.controlled.lock();
         let id = input(&mut inner.control, self.clock.now());
@@ -286,7 +286,7 @@ impl Engine {
             user: certificate.user_id(),
             name: certificate.name().to_owned(),
         };
-        let machine = Machine::new(SessionConfig {
+        let machine = SessionMachine::new(SessionConfig {
             local: self.device_id(),
             remote: peer.device,
             groups: scope.groups,
@@ -430,7 +430,7 @@ impl Engine {
 /// A request that waits for its answer. It is dropped with its caller.
 pub(crate) struct PendingRequest {
     id: RequestId,
-    engine: Arc<Engine>,
+    engine: Arc<EngineDriver>,
     pub(crate) answer: oneshot::Receiver<Result<Session, DialFailure>>,
 }
 

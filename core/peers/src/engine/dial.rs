@@ -6,7 +6,7 @@ use peers_proto::engine::{DialFailure, DialId, Way};
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::timing::{HANDSHAKE_TIMEOUT, REGISTRATION_TIMEOUT};
 
-use super::Engine;
+use super::EngineDriver;
 use crate::error::Error;
 use crate::handshake::Failure;
 use crate::random;
@@ -16,7 +16,7 @@ use crate::transport::websocket::{self, DialOptions};
 /// Tries of one dial through relays that end while it is under way.
 const RELAY_TRIES: usize = 3;
 
-impl Engine {
+impl EngineDriver {
     /// The session with a device, dialing it if there is no path.
     pub(crate) async fn session(self: &Arc<Self>, device: DeviceId) -> Result<Session, Error> {
         if device == self.device_id() {

@@ -1,7 +1,7 @@
 //! The driver of WebRTC negotiations: one task performs their outputs, in their order.
 //!
 //! ```text
-//!  Engine ── Output::Negotiation ── run_negotiations ─┬─> a task per envelope: open it
+//!  EngineDriver ── Output::Negotiation ── run_negotiations ─┬─> a task per envelope: open it
 //!    ^                                                ├─> a task per peer connection (rtc_task)
 //!    └────────── results of the tasks ────────────────┴─> relays: seal and send
 //! ```
@@ -19,7 +19,7 @@ use peers_proto::signaling::{Contents, IceServer};
 use peers_proto::time::Instant;
 use tokio::sync::mpsc;
 
-use super::Engine;
+use super::EngineDriver;
 use crate::random;
 use crate::relay_client::RelayClient;
 use crate::transport::webrtc::{Names, WebRtcConfig};
@@ -36,7 +36,7 @@ pub(crate) struct NegotiationDriver {
 type RtcTasks = HashMap<(DeviceId, ConnectionId), RtcTask>;
 
 impl NegotiationDriver {
-    /// The driver, and the outputs for [`Engine::run_negotiations`].
+    /// The driver, and the outputs for [`EngineDriver::run_negotiations`].
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<NegotiationOutput>) {
         let (outputs, performed) = mpsc::unbounded_channel();
         (Self { outputs, names: Names::default() }, performed)
@@ -48,7 +48,7 @@ impl NegotiationDriver {
     }
 }
 
-impl Engine {
+impl EngineDriver {
     /// Takes sealed envelopes that a relay delivered.
     pub(crate) fn handle_envelopes(
         self: &Arc<Self>,

@@ -7,11 +7,11 @@ use peers_proto::network::{AppState, NetworkSnapshot};
 use peers_proto::timing::{AWAY, GOODBYE};
 use tokio::sync::oneshot;
 
-use super::Engine;
+use super::EngineDriver;
 use crate::relay_client::{RelayClient, RelayState};
 use crate::session::{Session, Shared};
 
-impl Engine {
+impl EngineDriver {
     /// A fact about the network. What follows from it happens when the facts have settled.
     pub(crate) fn network_changed(self: &Arc<Self>, snapshot: NetworkSnapshot) {
         self.control(|control, now| control.handle_network(snapshot, now));

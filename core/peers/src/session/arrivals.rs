@@ -11,9 +11,9 @@ use crate::error::Error;
 
 /// The next message for an app that wants one.
 enum Next {
-    Plain(session::Message),
+    Plain(session::ReceivedMessage),
     /// It waits in the session until it is decompressed, so that nothing is lost if the app stops waiting.
-    Packed(session::Message),
+    Packed(session::ReceivedMessage),
     /// Another task of the app decompresses it.
     Taken,
     Nothing,
@@ -67,7 +67,7 @@ pub(super) fn take_plain(shared: &Shared, max: usize) -> Vec<Message> {
         let mut messages = Vec::new();
         while messages.len() < max
             && plain(s)
-            && let Some(session::Message { group, object }) = s.multipath.session.next_message()
+            && let Some(session::ReceivedMessage { group, object }) = s.multipath.session.next_message()
         {
             messages.push(Message { group, body: object.content });
         }
@@ -75,18 +75,18 @@ pub(super) fn take_plain(shared: &Shared, max: usize) -> Vec<Message> {
     })
 }
 
-fn is_plain(message: &session::Message) -> bool {
+fn is_plain(message: &session::ReceivedMessage) -> bool {
     message.object.encoding == Encoding::Plain
 }
 
 /// Decompresses the message that is next, and takes it. `None` if its group was withdrawn meanwhile.
-async fn unpack_front(shared: &Shared, message: session::Message) -> Result<Option<Message>, Error> {
+async fn unpack_front(shared: &Shared, message: session::ReceivedMessage) -> Result<Option<Message>, Error> {
     let _place = Place(shared);
-    let session::Message { group, object } = message;
+    let session::ReceivedMessage { group, object } = message;
     let content = object.content.clone();
     let body = unpack(shared, object).await;
     let taken = shared.inspect(|s| {
-        let same = |front: &session::Message| front.object.content.as_ptr() == content.as_ptr();
+        let same = |front: &session::ReceivedMessage| front.object.content.as_ptr() == content.as_ptr();
         s.multipath.session.peek_message().is_some_and(same) && s.multipath.session.next_message().is_some()
     });
     if taken { body.map(|body| Some(Message { group, body })) } else { Ok(None) }

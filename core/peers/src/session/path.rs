@@ -236,7 +236,7 @@ mod tests {
     use peers_proto::multipath::Multipath;
     use peers_proto::path::{Paths, Preference, Route};
     use peers_proto::session::wire::FrameKind;
-    use peers_proto::session::{MemoryBudget, Session, SessionConfig};
+    use peers_proto::session::{MemoryBudget, SessionConfig, SessionMachine};
     use peers_proto::timing::RESUME_WINDOW;
     use peers_proto::transport_kind::TransportKind;
 
@@ -271,7 +271,13 @@ mod tests {
         let (here, there) = (DeviceId::derive(b"here"), DeviceId::derive(b"there"));
         let machine = |local, remote| {
             let budget = MemoryBudget::default();
-            Session::new(SessionConfig { local, remote, groups: Default::default(), ungrouped: true, budget })
+            SessionMachine::new(SessionConfig {
+                local,
+                remote,
+                groups: Default::default(),
+                ungrouped: true,
+                budget,
+            })
         };
         let clock = Clock::manual();
         let peer = PeerInfo { device: there, user: UserId::derive(b"user"), name: String::new() };

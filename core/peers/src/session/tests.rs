@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use peers_proto::multipath::Multipath;
 use peers_proto::path::{Paths, Preference};
 use peers_proto::session::wire::{FrameKind, Header, ObjectHead, Piece, RequestHead, Segment};
-use peers_proto::session::{Encoding, Object, Session as Machine, SessionConfig};
+use peers_proto::session::{Encoding, Object, SessionConfig, SessionMachine};
 use peers_proto::timing::RESUME_WINDOW;
 
 use super::*;
@@ -19,10 +19,10 @@ use crate::runtime::Runtime;
 
 const MIB: usize = 1024 * 1024;
 
-fn machine(local: u8, remote: u8) -> Machine {
+fn machine(local: u8, remote: u8) -> SessionMachine {
     let [local, remote] = [local, remote].map(|n| DeviceId::derive(&[n]));
     let (groups, budget) = Default::default();
-    let mut machine = Machine::new(SessionConfig { local, remote, groups, ungrouped: true, budget });
+    let mut machine = SessionMachine::new(SessionConfig { local, remote, groups, ungrouped: true, budget });
     machine.attach(0).unwrap();
     machine
 }
@@ -37,7 +37,7 @@ fn session(clock: &Clock, handlers: Handlers) -> Session {
 }
 
 /// The peer sends what it has to, and learns what there is to learn.
-fn exchange(session: &Session, peer: &mut Machine, clock: &Clock) {
+fn exchange(session: &Session, peer: &mut SessionMachine, clock: &Clock) {
     let now = clock.now();
     session.shared.inspect(|s| {
         loop {

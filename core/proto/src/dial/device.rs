@@ -20,7 +20,7 @@ pub(super) struct Device {
     pub(super) known: bool,
     /// The app asked for it.
     pub(super) asked: bool,
-    pub(super) session: Option<Session>,
+    pub(super) session: Option<SessionRecord>,
     /// As far as relays say.
     pub(super) presence: Option<Presence>,
     pub(super) dialing: Option<Purpose>,
@@ -34,7 +34,7 @@ pub(super) struct Device {
 }
 
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct SessionRecord {
     pub(super) standing: Standing,
     pub(super) user: UserId,
     pub(super) groups: HashSet<GroupId>,

@@ -20,7 +20,7 @@ impl Pair {
         let now = Instant::from_micros(3_600_000_000);
         let devices = [DeviceId::from_bytes([1; 20]), DeviceId::from_bytes([2; 20])];
         let end = |here: usize| {
-            let session = Session::new(SessionConfig {
+            let session = SessionMachine::new(SessionConfig {
                 local: devices[here],
                 remote: devices[1 - here],
                 groups: Default::default(),

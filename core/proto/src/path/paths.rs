@@ -15,7 +15,7 @@ use super::liveness::{Beat, Liveness, Pace, Verdict};
 use super::metrics::Metrics;
 use super::quality::{Level, Quality};
 use super::route::{Preference, Route, Tier};
-use standing::Standing;
+use standing::PathStanding;
 
 pub use event::{PathEvent, PathId, PathInfo, Status};
 
@@ -330,8 +330,8 @@ impl Paths {
         self.down.map(|since| since + self.away.unwrap_or(self.window).max(self.window))
     }
 
-    fn standing(&self, path: &Path) -> Standing {
-        Standing {
+    fn standing(&self, path: &Path) -> PathStanding {
+        PathStanding {
             unreliable: path.suspect || path.shaky_until.is_some() || path.liveness.is_on_trial(),
             on_trial: path.liveness.is_on_trial(),
             bad: path.quality.level() == Level::Bad,

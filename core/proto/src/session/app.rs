@@ -13,14 +13,14 @@ use super::assembly::Key;
 use super::calls::{CallId, InboundCallId};
 use super::control::Control;
 use super::error::{SendError, StreamError};
-use super::event::{Message, Request};
-use super::machine::Session;
+use super::event::{ReceivedMessage, Request};
+use super::machine::SessionMachine;
 use super::object::Object;
 use super::outbox::{RequestLine, Seen};
 use super::streams::Origin;
 use super::wire::FailureCode;
 
-impl Session {
+impl SessionMachine {
     /// Queues a message.
     pub fn send_message(&mut self, group: Option<GroupId>, object: Object) -> Result<(), SendError> {
         check_size(&object)?;
@@ -34,7 +34,7 @@ impl Session {
     }
 
     /// Takes the next message.
-    pub fn next_message(&mut self) -> Option<Message> {
+    pub fn next_message(&mut self) -> Option<ReceivedMessage> {
         let message = self.inbox.pop()?;
         self.release_message(message.object.cost());
         self.settle();
@@ -42,7 +42,7 @@ impl Session {
     }
 
     /// The next message, which still waits and keeps its credit.
-    pub fn peek_message(&self) -> Option<&Message> {
+    pub fn peek_message(&self) -> Option<&ReceivedMessage> {
         self.inbox.front()
     }
 

@@ -8,13 +8,13 @@ use crate::limits::MAX_NAME;
 
 use super::calls::{CallId, InboundCallId};
 #[cfg(doc)]
-use super::machine::Session;
+use super::machine::SessionMachine;
 use super::object::Object;
 use super::wire::FailureCode;
 
 /// A message from the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
+pub struct ReceivedMessage {
     /// The group it belongs to.
     pub group: Option<GroupId>,
     /// What it says.
@@ -58,9 +58,9 @@ pub struct Request {
 /// What the app is to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionEvent {
-    /// [`Session::next_message`] has something.
+    /// [`SessionMachine::next_message`] has something.
     MessagesReady,
-    /// The peer asks for something; answer with [`Session::respond`].
+    /// The peer asks for something; answer with [`SessionMachine::respond`].
     Request(InboundCallId, Request),
     /// The peer no longer waits for this answer.
     RequestCancelled(InboundCallId),

@@ -14,9 +14,9 @@ use super::assembly::Key;
 use super::calls::{CallId, InboundCallId, Pending};
 use super::control::Control;
 use super::error::SessionError;
-use super::event::{CallError, Message, Request, SessionEvent};
+use super::event::{CallError, ReceivedMessage, Request, SessionEvent};
 use super::kept::keep;
-use super::machine::Session;
+use super::machine::SessionMachine;
 use super::object::Object;
 use super::outbox::Seen;
 use super::streams::{Origin, STREAM_REFUSED};
@@ -92,7 +92,7 @@ impl InboundCalls {
     }
 }
 
-impl Session {
+impl SessionMachine {
     pub(super) fn handle_segments(
         &mut self,
         frame: &Bytes,
@@ -201,7 +201,7 @@ impl Session {
             if self.inbox.is_empty() {
                 self.events.push_back(SessionEvent::MessagesReady);
             }
-            self.inbox.push(Message { group, object });
+            self.inbox.push(ReceivedMessage { group, object });
         } else {
             self.vain.take(1, self.heard);
             self.release_message(object.cost());

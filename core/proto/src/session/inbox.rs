@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::limits::OBJECT_COST;
 
-use super::event::Message;
+use super::event::ReceivedMessage;
 use super::kept::fills_a_frame;
 
 /// Places that an empty inbox keeps for the next messages.
@@ -14,7 +14,7 @@ const IDLE_PLACES: usize = 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
-    messages: VecDeque<Message>,
+    messages: VecDeque<ReceivedMessage>,
     /// Of content.
     bytes: usize,
     /// Messages at the back that came with the frame being handled.
@@ -31,18 +31,18 @@ impl Inbox {
         self.bytes + self.messages.len() * OBJECT_COST
     }
 
-    pub(super) fn front(&self) -> Option<&Message> {
+    pub(super) fn front(&self) -> Option<&ReceivedMessage> {
         self.messages.front()
     }
 
     /// Adds a message whose content may be a part of the frame being handled.
-    pub(super) fn push(&mut self, message: Message) {
+    pub(super) fn push(&mut self, message: ReceivedMessage) {
         self.bytes += message.object.content.len();
         self.messages.push_back(message);
         self.fresh += 1;
     }
 
-    pub(super) fn pop(&mut self) -> Option<Message> {
+    pub(super) fn pop(&mut self) -> Option<ReceivedMessage> {
         let message = self.messages.pop_front()?;
         self.bytes -= message.object.content.len();
         if self.messages.is_empty() && self.messages.capacity() > IDLE_PLACES {
@@ -57,9 +57,9 @@ impl Inbox {
         let fresh = self.messages.len().saturating_sub(std::mem::take(&mut self.fresh));
         let parts = || {
             let within = frame.as_ptr_range();
-            move |message: &&mut Message| within.contains(&message.object.content.as_ptr())
+            move |message: &&mut ReceivedMessage| within.contains(&message.object.content.as_ptr())
         };
-        let part_len = |message: &mut Message| message.object.content.len();
+        let part_len = |message: &mut ReceivedMessage| message.object.content.len();
         let kept: usize = self.messages.range_mut(fresh..).filter(parts()).map(part_len).sum();
         if kept == 0 || fills_a_frame(kept) {
             return;
@@ -72,7 +72,7 @@ impl Inbox {
     }
 
     /// Keeps the messages that `may_stay`; returns the credit of the others.
-    pub(super) fn retain(&mut self, may_stay: impl Fn(&Message) -> bool) -> u64 {
+    pub(super) fn retain(&mut self, may_stay: impl Fn(&ReceivedMessage) -> bool) -> u64 {
         let mut released = 0;
         self.messages.retain(|message| {
             let stays = may_stay(message);

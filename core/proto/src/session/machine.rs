@@ -44,7 +44,7 @@ pub struct SessionConfig {
 
 /// What two devices share across connections: messages, calls and streams, each exactly once and in order.
 #[derive(Debug)]
-pub struct Session {
+pub struct SessionMachine {
     pub(super) config: SessionConfig,
     pub(super) retained: Retained,
     attached: bool,
@@ -86,7 +86,7 @@ pub struct Session {
     pub(super) vain: Bucket,
 }
 
-impl Session {
+impl SessionMachine {
     /// A session that has no connection yet.
     pub fn new(config: SessionConfig) -> Self {
         let ours_is_odd = u64::from(config.local > config.remote);
@@ -162,7 +162,7 @@ impl Session {
         self.attached = false;
     }
 
-    /// Whether [`Session::poll_frame`] may have something new.
+    /// Whether [`SessionMachine::poll_frame`] may have something new.
     pub fn has_work(&self) -> bool {
         self.attached
             && (self.retained.has_repeats()
@@ -324,12 +324,12 @@ impl Session {
         self.events.pop_front()
     }
 
-    /// When [`Session::handle_timeout`] wants to be called.
+    /// When [`SessionMachine::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         earliest(self.calls.timeout(), self.inbound.timeout())
     }
 
-    /// When [`Session::poll_frame`] has an acknowledgement to send even if nothing else happens.
+    /// When [`SessionMachine::poll_frame`] has an acknowledgement to send even if nothing else happens.
     pub fn ack_timeout(&self) -> Option<Instant> {
         self.ack_due.filter(|_| self.attached)
     }

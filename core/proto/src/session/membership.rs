@@ -10,7 +10,7 @@ use super::calls::{CallId, InboundCallId};
 use super::control::Control;
 use super::error::{SendError, SessionError};
 use super::event::{CallError, SessionEvent};
-use super::machine::{Session, SessionConfig};
+use super::machine::{SessionConfig, SessionMachine};
 use super::streams::Origin;
 use super::wire::FailureCode;
 
@@ -26,7 +26,7 @@ impl SessionConfig {
     }
 }
 
-impl Session {
+impl SessionMachine {
     /// Replaces the groups both are members of. What belongs to others is refused from now on, also what has arrived and was
     /// not taken, and what waits to be sent: messages are dropped, calls denied, streams ended. Only a message whose
     /// beginning was sent is sent to its end.
@@ -36,7 +36,7 @@ impl Session {
     }
 
     /// Changes whether the peer may send what belongs to no group. If it may not, what has arrived and was not taken is
-    /// refused as in [`Session::set_groups`].
+    /// refused as in [`SessionMachine::set_groups`].
     pub fn set_ungrouped(&mut self, allowed: bool) {
         self.config.ungrouped = allowed;
         self.withdraw();

@@ -16,7 +16,7 @@ mod halves;
 mod unread;
 mod unsent;
 
-use halves::{End, Incoming, Outgoing, Stream};
+use halves::{End, IncomingHalf, Outgoing, Stream};
 use unsent::Unsent;
 
 pub(super) use halves::Origin;
@@ -338,13 +338,13 @@ fn fail(id: u64, out: &mut Outgoing, error: StreamError, code: u64, control: &mu
     open
 }
 
-fn drop_unread(id: u64, inc: &mut Incoming, all: &mut Grant, held: &mut usize, control: &mut Controls) {
+fn drop_unread(id: u64, inc: &mut IncomingHalf, all: &mut Grant, held: &mut usize, control: &mut Controls) {
     *held -= inc.unread.held();
     let unread = std::mem::take(&mut inc.unread).len();
     release(id, unread, inc, all, control);
 }
 
-fn release(id: u64, bytes: usize, inc: &mut Incoming, all: &mut Grant, control: &mut Controls) {
+fn release(id: u64, bytes: usize, inc: &mut IncomingHalf, all: &mut Grant, control: &mut Controls) {
     // A stream that has ended needs no more credit of its own; the session's share is returned all the same.
     if let Some(limit) = inc.grant.release(bytes as u64)
         && matches!(inc.end, End::Open)

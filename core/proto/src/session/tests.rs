@@ -18,7 +18,7 @@ use crate::time::Instant;
 const MS: Duration = Duration::from_millis(1);
 
 struct End {
-    session: Session,
+    session: SessionMachine,
     /// Frames on their way to the other end.
     wire: VecDeque<Bytes>,
     events: Vec<SessionEvent>,
@@ -26,7 +26,7 @@ struct End {
 
 impl End {
     fn new(local: u8, remote: u8) -> Self {
-        let session = Session::new(SessionConfig {
+        let session = SessionMachine::new(SessionConfig {
             local: device(local),
             remote: device(remote),
             groups: HashSet::from([group(1), group(2)]),

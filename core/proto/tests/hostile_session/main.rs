@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use peers_proto::id::{DeviceId, GroupId};
 use peers_proto::limits::MAX_FRAME_CONTENT;
 use peers_proto::session::wire::{FrameKind, Header, ObjectHead, Piece, RequestHead, Segment};
-use peers_proto::session::{Encoding, Session, SessionConfig, SessionError};
+use peers_proto::session::{Encoding, SessionConfig, SessionError, SessionMachine};
 use peers_proto::time::Instant;
 
 const MIB: usize = 1024 * 1024;
@@ -30,7 +30,7 @@ fn group(n: u8) -> GroupId {
 
 /// A session under attack, and how far the peer is.
 struct Victim {
-    session: Session,
+    session: SessionMachine,
     seq: u64,
     /// The acknowledgement of the peer.
     ack: u64,
@@ -40,7 +40,7 @@ struct Victim {
 
 impl Victim {
     fn new(config: SessionConfig) -> Self {
-        let mut session = Session::new(config);
+        let mut session = SessionMachine::new(config);
         session.attach(0).unwrap();
         Self { session, seq: 0, ack: 0, sent: 0 }
     }

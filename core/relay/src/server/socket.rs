@@ -21,7 +21,7 @@ use super::App;
 use super::connection::Upgraded;
 use super::shared::ConnectionSignals;
 use crate::broker::{Inbound, Outbound, Proof, SocketId};
-use crate::websocket::{Decoder, Opcode, ReceivedMessage, encode, encode_close};
+use crate::websocket::{Decoder, InboundMessage, Opcode, encode, encode_close};
 
 /// Bytes read at once: several relayed frames for one system call.
 const READ: usize = 64 * 1024;
@@ -91,7 +91,7 @@ async fn read(open: &OpenSocket<'_>, mut tcp: ReadHalf<'_>, early: Vec<u8>) {
         loop {
             match decoder.next(&mut rest) {
                 Ok(Some(message)) => {
-                    closed |= message == ReceivedMessage::Close;
+                    closed |= message == InboundMessage::Close;
                     take(open, message).await;
                 }
                 Ok(None) => break,
@@ -119,9 +119,9 @@ async fn arrived(tcp: &mut ReadHalf<'_>) -> io::Result<Vec<u8>> {
     .await
 }
 
-async fn take(open: &OpenSocket<'_>, message: ReceivedMessage) {
+async fn take(open: &OpenSocket<'_>, message: InboundMessage) {
     let inbound = match message {
-        ReceivedMessage::Text(text) => match ClientMessage::from_json(&text) {
+        InboundMessage::Text(text) => match ClientMessage::from_json(&text) {
             // On the heap, like the request: it happens once.
             Ok(ClientMessage::DeviceRegistered(registration)) => {
                 return Box::pin(register(open, registration)).await;
@@ -129,11 +129,11 @@ async fn take(open: &OpenSocket<'_>, message: ReceivedMessage) {
             Err(MessageError::TooLarge) => Inbound::TooLarge,
             message => Inbound::Text { len: text.len(), message },
         },
-        ReceivedMessage::Binary(bytes) if bytes.len() > limits::MAX_SIGNALING => Inbound::TooLarge,
-        ReceivedMessage::Binary(bytes) => Inbound::Binary(bytes),
-        ReceivedMessage::Ping(bytes) => Inbound::Ping(bytes),
-        ReceivedMessage::Pong => Inbound::Pong,
-        ReceivedMessage::Close => {
+        InboundMessage::Binary(bytes) if bytes.len() > limits::MAX_SIGNALING => Inbound::TooLarge,
+        InboundMessage::Binary(bytes) => Inbound::Binary(bytes),
+        InboundMessage::Ping(bytes) => Inbound::Ping(bytes),
+        InboundMessage::Pong => Inbound::Pong,
+        InboundMessage::Close => {
             open.closed.notify_one();
             Inbound::Close
         }

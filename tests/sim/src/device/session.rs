@@ -7,7 +7,7 @@ use peers_proto::engine::{Scope, SessionChange, SessionId, SessionInput, Session
 use peers_proto::multipath::{Multipath, MultipathEvent, Received, Transmit};
 use peers_proto::path::{PathId, Paths, Preference};
 use peers_proto::session::wire::{FrameKind, Header};
-use peers_proto::session::{MemoryBudget, Session, SessionConfig};
+use peers_proto::session::{MemoryBudget, SessionConfig, SessionMachine};
 use peers_proto::time::{Instant, earliest};
 use peers_proto::timing::{AWAY, RESUME_WINDOW};
 use peers_proto::trust::{Capability, allows};
@@ -46,7 +46,7 @@ impl Live {
         if hushed {
             app.hush();
         }
-        let session = Session::new(SessionConfig {
+        let session = SessionMachine::new(SessionConfig {
             local: device_id(local),
             remote: device_id(peer),
             groups: scope.groups,

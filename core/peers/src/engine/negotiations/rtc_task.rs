@@ -8,7 +8,7 @@ use peers_proto::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::super::Engine;
+use super::super::EngineDriver;
 use super::super::dial::settled;
 use crate::error::Error;
 use crate::transport::webrtc::{self, Connecting, TurnRefusal, WebRtcAttempt};
@@ -31,7 +31,7 @@ pub(super) struct RtcTask {
 
 impl RtcTask {
     pub(super) fn spawn(
-        engine: &Arc<Engine>,
+        engine: &Arc<EngineDriver>,
         peer: DeviceId,
         connection: ConnectionId,
         offer: Option<SignedDescription>,
@@ -66,7 +66,7 @@ impl RtcTask {
 }
 
 struct Task {
-    engine: Arc<Engine>,
+    engine: Arc<EngineDriver>,
     peer: DeviceId,
     connection: ConnectionId,
 }

@@ -103,7 +103,7 @@ struct Server {
     /// It relays no IPv4.
     ipv6: bool,
     /// Requests without an answer, the oldest first.
-    pending: VecDeque<PendingRequest>,
+    pending: VecDeque<TurnRequest>,
     /// Peers it does not forward to.
     forbidden: BTreeSet<IpAddr>,
     allocation: Option<Allocation>,
@@ -112,7 +112,7 @@ struct Server {
 }
 
 #[derive(Debug)]
-struct PendingRequest {
+struct TurnRequest {
     /// The number by which the stack knows it.
     known: Id,
     /// As it was sent last.
@@ -276,7 +276,7 @@ impl Server {
     fn answered(
         &mut self,
         answer: &StunMessage<'_>,
-        pending: &mut PendingRequest,
+        pending: &mut TurnRequest,
         ip: IpAddr,
         accounts: &Accounts,
         fresh: impl FnOnce() -> Id,
@@ -326,7 +326,7 @@ impl Server {
         if self.pending.len() >= MAX_PENDING {
             self.pending.pop_front();
         }
-        self.pending.push_back(PendingRequest { known: id, request: request.to_vec(), id, again: 0 });
+        self.pending.push_back(TurnRequest { known: id, request: request.to_vec(), id, again: 0 });
     }
 
     fn granted(

@@ -2,7 +2,7 @@
 
 /// The rank of a path among others; less is better. The order of the fields is the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Standing {
+pub(super) struct PathStanding {
     /// It does not answer, did not a moment ago, or is on trial.
     pub(super) unreliable: bool,
     /// It has to show that it carries full packets: until then it is the last resort.

@@ -31,7 +31,7 @@ pub(super) struct Outgoing {
 }
 
 #[derive(Debug)]
-pub(super) struct Incoming {
+pub(super) struct IncomingHalf {
     pub(super) unread: Unread,
     pub(super) grant: Grant,
     pub(super) end: End,
@@ -47,7 +47,7 @@ pub(super) struct Incoming {
 pub(super) struct Stream {
     pub(super) origin: Origin,
     pub(super) outgoing: Outgoing,
-    pub(super) incoming: Incoming,
+    pub(super) incoming: IncomingHalf,
 }
 
 /// Where a stream comes from.
@@ -69,7 +69,7 @@ impl Stream {
             parked: false,
             starved: false,
         };
-        let incoming = Incoming {
+        let incoming = IncomingHalf {
             unread: Unread::default(),
             grant: Grant::new(STREAM_WINDOW as u64),
             end: End::Open,

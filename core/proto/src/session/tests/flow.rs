@@ -54,7 +54,7 @@ fn received_frames_are_acknowledged_within_the_delay() {
 /// A writer that waited for a time that has passed would never rest.
 #[test]
 fn nobody_waits_for_an_acknowledgement_that_cannot_leave() {
-    for stop in [Session::end, Session::detach] {
+    for stop in [SessionMachine::end, SessionMachine::detach] {
         let mut pair = Pair::new();
         pair.a.session.send_message(None, object(10)).unwrap();
         pair.settle();
@@ -183,7 +183,7 @@ fn reassembly_memory_is_shared_by_the_process_and_given_back() {
             ungrouped: true,
             budget: budget.clone(),
         };
-        Session::new(config)
+        SessionMachine::new(config)
     };
     let now = Instant::from_micros(1);
     let mut sessions: Vec<_> = (0..20).map(make).collect();
