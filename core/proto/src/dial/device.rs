@@ -116,9 +116,13 @@ impl Device {
         }
     }
 
-    /// It said goodbye, or was told so: both may have better to do than to meet again and again.
+    /// Its session was closed by either side: both may have better to do than to meet again and again.
     pub(super) fn rest(&mut self, random: u32, now: Instant) {
-        // Told twice of the same end?
+        // It was there to close the session. An absence that was reported before is not one since then.
+        if self.presence == Some(Presence::Offline) {
+            self.presence = Some(Presence::Unknown);
+        }
+        // An end may be reported twice.
         if !self.rests(now) {
             self.goodbyes = self.goodbyes.saturating_add(1);
             self.rests_until = Some(now + full_jitter(REST_MIN, REST_MAX, self.goodbyes, random));

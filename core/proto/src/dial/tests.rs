@@ -343,7 +343,10 @@ fn a_peer_that_said_goodbye_is_left_in_peace_longer_and_longer_but_not_for_ever(
     let mut w = World::new();
     for _ in 0..3 {
         w.connect(1, Tier::Direct);
+        // Its network was lost before, and brings the last frame when it is back.
+        w.dialer.handle_presence(device(1), Presence::Offline, w.now);
         w.dialer.handle_ended(device(1), EndReason::ClosedByPeer, w.now);
+        w.dialer.handle_presence(device(1), Presence::Online, w.now);
         // The network of this device says nothing about the peer.
         w.dialer.handle_presence(device(1), Presence::Unknown, w.now);
         w.dialer.handle_presence(device(1), Presence::Online, w.now);
