@@ -27,6 +27,7 @@ mod relay_address;
 pub mod relay_client;
 mod relays;
 mod resolver;
+mod rtc_task;
 mod runtime;
 mod session;
 pub mod transport;

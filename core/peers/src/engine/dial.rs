@@ -115,7 +115,7 @@ impl EngineDriver {
 }
 
 /// The result of a connection's handshake.
-pub(super) fn settled(outcome: Result<Option<Session>, Failure>) -> Result<(), Error> {
+pub(crate) fn settled(outcome: Result<Option<Session>, Failure>) -> Result<(), Error> {
     match outcome {
         Ok(Some(_)) => Ok(()),
         Ok(None) => Err(Error::Unreachable("the session changed while connecting".into())),

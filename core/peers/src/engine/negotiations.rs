@@ -8,8 +8,6 @@
 //!
 //! Envelopes are opened and sealed without the lock of the engine.
 
-mod rtc_task;
-
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -22,8 +20,8 @@ use tokio::sync::mpsc;
 use super::EngineDriver;
 use crate::random;
 use crate::relay_client::RelayClient;
+use crate::rtc_task::{RtcCommand, RtcTask};
 use crate::transport::webrtc::{Names, WebRtcConfig};
-use rtc_task::{RtcCommand, RtcTask};
 
 /// The negotiations' way to the task that performs them.
 pub(crate) struct NegotiationDriver {
@@ -128,7 +126,7 @@ impl EngineDriver {
     }
 
     /// Reports what a peer connection does.
-    fn report_connection(self: &Arc<Self>, report: impl FnOnce(&mut Negotiations, Instant)) {
+    pub(crate) fn report_connection(self: &Arc<Self>, report: impl FnOnce(&mut Negotiations, Instant)) {
         self.control(|control, now| control.report_connection(now, report));
     }
 
@@ -168,7 +166,7 @@ impl EngineDriver {
         self.settings.ice_servers.iter().cloned().chain(self.relays.ice_servers())
     }
 
-    fn webrtc_config(&self) -> WebRtcConfig {
+    pub(crate) fn webrtc_config(&self) -> WebRtcConfig {
         WebRtcConfig {
             ice_servers: self.ice_servers().collect(),
             names: self.negotiations.names.clone(),

@@ -8,13 +8,13 @@ use peers_proto::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::super::EngineDriver;
-use super::super::dial::settled;
+use crate::engine::EngineDriver;
+use crate::engine::dial::settled;
 use crate::error::Error;
 use crate::transport::webrtc::{self, Connecting, TurnRefusal, WebRtcAttempt};
 
 /// A step of an attempt after its peer connection was made.
-pub(super) enum RtcCommand {
+pub(crate) enum RtcCommand {
     Apply(SignedDescription),
     AddCandidates(Vec<String>),
     Handshake { epoch: Option<u64> },
@@ -22,7 +22,7 @@ pub(super) enum RtcCommand {
 
 /// The handle of a peer connection's task. Dropping it ends the task, and the peer connection unless a session has taken its
 /// transport.
-pub(super) struct RtcTask {
+pub(crate) struct RtcTask {
     /// Commands wait while the peer connection is made. The machine bounds them.
     commands: mpsc::UnboundedSender<RtcCommand>,
     negotiation: Arc<OnceLock<webrtc::WebRtcNegotiation>>,
@@ -30,7 +30,7 @@ pub(super) struct RtcTask {
 }
 
 impl RtcTask {
-    pub(super) fn spawn(
+    pub(crate) fn spawn(
         engine: &Arc<EngineDriver>,
         peer: DeviceId,
         connection: ConnectionId,
@@ -49,18 +49,18 @@ impl RtcTask {
         Self { commands, negotiation, _end: end.drop_guard() }
     }
 
-    pub(super) fn send(&self, command: RtcCommand) {
+    pub(crate) fn send(&self, command: RtcCommand) {
         // An error: the task has reported its end.
         let _ = self.commands.send(command);
     }
 
     /// The reason why the connection has ended, if it has.
-    pub(super) fn ended(&self) -> Option<String> {
+    pub(crate) fn ended(&self) -> Option<String> {
         Some(self.negotiation.get()?.end()?.to_string())
     }
 
     /// The refusal of a TURN server, if one refused.
-    pub(super) fn turn_refusal(&self) -> Option<TurnRefusal> {
+    pub(crate) fn turn_refusal(&self) -> Option<TurnRefusal> {
         self.negotiation.get()?.turn_refusal()
     }
 }
