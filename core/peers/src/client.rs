@@ -282,12 +282,12 @@ impl EngineDriver {
             }
             RelayEvent::Exchange { from, connection, message, envelopes, .. } => {
                 // The same message comes through every relay both devices share.
-                if self.control(|control, _| control.is_first_copy(from, message)) {
+                if self.controlled.is_first_copy(from, message) {
                     self.handle_envelopes(from, connection, envelopes);
                 }
             }
             RelayEvent::Knock { from, connection, message, knock } => {
-                if self.control(|control, _| control.is_first_copy(from, message)) {
+                if self.controlled.is_first_copy(from, message) {
                     self.handle_knock(from, connection, knock);
                 }
             }

@@ -58,6 +58,7 @@ use network::Suspension;
 use peers::Peers;
 use relays::RelayReports;
 use requests::SessionRequest;
+use trust_book::TrustBook;
 
 pub use crate::dial::Presence;
 pub use admission::{Admission, Applicant, QuestionId, Scope};
@@ -66,7 +67,7 @@ pub use handshakes::{HandshakeId, HandshakeStep};
 pub use network::{RelayInput, SessionInput};
 pub use peers::Join;
 pub use requests::RequestId;
-pub use trust_book::{Judgement, TrustBook};
+pub use trust_book::Judgement;
 pub use ways::{Way, Ways};
 
 /// Identifies a session among all sessions of a client.

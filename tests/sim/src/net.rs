@@ -66,7 +66,7 @@ pub(crate) struct Net {
     blocked: BTreeSet<(usize, usize)>,
     /// Pipes that are deaf towards this end.
     deaf: BTreeSet<(PipeId, usize)>,
-    /// Whose next READY to whom is lost.
+    /// Senders and recipients of READYs that are to be lost.
     lost_readies: BTreeSet<(usize, usize)>,
     /// Pipes that lose what this end sends: READY and what follows it.
     cut: BTreeSet<(PipeId, usize)>,
@@ -264,7 +264,7 @@ impl Net {
         self.cut.iter().filter(between).count() as u32
     }
 
-    /// What a device has sent and its peer has not received is lost.
+    /// Packets that a device has sent and its peer has not received are lost.
     pub(crate) fn discard(&mut self, pipe: PipeId, device: usize) {
         let side = self.pipes[pipe].side_of(device);
         while self.pipes[pipe].deliver(1 - side).is_some() {}

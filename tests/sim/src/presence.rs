@@ -1,4 +1,4 @@
-//! Reports of relays: the devices that each of them sees, told apart from what it saw before.
+//! Reports of relays about the devices that each of them sees; only changes are reported.
 
 use std::collections::BTreeSet;
 

@@ -17,6 +17,7 @@ use peers_proto::multipath::Multipath;
 use peers_proto::network::AppState;
 use peers_proto::path::Paths;
 use peers_proto::session::{MemoryBudget, Resume, SessionConfig, SessionMachine};
+use peers_proto::signaling::MessageId;
 use peers_proto::time::Instant;
 use peers_proto::trust::{KnownKeys, TrustLevel};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -72,6 +73,11 @@ impl Controlled {
     /// All sessions.
     pub(crate) fn sessions(&self) -> Vec<Session> {
         self.lock().sessions.values().map(|entry| entry.session.clone()).collect()
+    }
+
+    /// False for the copy of a message that came through another relay.
+    pub(crate) fn is_first_copy(&self, from: DeviceId, message: MessageId) -> bool {
+        self.lock().control.is_first_copy(from, message)
     }
 
     /// The relays that see a device.

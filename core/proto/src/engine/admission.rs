@@ -10,10 +10,10 @@
 
 use std::collections::HashSet;
 
+use super::trust_book::Judgement;
 use super::{Engine, HandshakeId, HandshakeStep, Output};
 use crate::certificate::DeviceCertificate;
 use crate::end_reason::EndReason;
-use crate::engine::trust_book::Judgement;
 use crate::handshake::Sas;
 use crate::id::{ConnectionId, DeviceId, GroupId, UserId};
 use crate::limits::MAX_DECISIONS;
@@ -136,9 +136,13 @@ impl Engine {
         now: Instant,
     ) -> Result<(), KeyChanged> {
         self.book.check(certificate)?;
+        self.learn_keys(certificate, now);
+        Ok(())
+    }
+
+    fn learn_keys(&mut self, certificate: &DeviceCertificate, now: Instant) {
         self.contacts.add(certificate);
         self.dial_with_keys(certificate.device_id(), now);
-        Ok(())
     }
 
     /// The data that a session with a device at this level may carry. Groups are those that this device carries and the app
@@ -218,8 +222,7 @@ impl Engine {
     /// Answers a knock: the device learns the keys of this one.
     fn welcome(&mut self, certificate: &DeviceCertificate, connection: ConnectionId, now: Instant) {
         let device = certificate.device_id();
-        self.contacts.add(certificate);
-        self.dial_with_keys(device, now);
+        self.learn_keys(certificate, now);
         self.outputs.push_back(Output::Release(device));
         self.outputs.push_back(Output::Welcome(device, connection));
     }

@@ -113,7 +113,6 @@ impl Engine {
         let device = dial.device;
         // It proves itself against the id, so no other keys can be pinned yet.
         if certificate.is_some_and(|certificate| self.handle_certificate(certificate, now).is_ok()) {
-            self.follow_dialer();
             return;
         }
         if self.is_wanted(device) {
@@ -141,6 +140,7 @@ impl Engine {
         for id in of_device.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.take_ways(id, now);
         }
+        self.follow_dialer();
     }
 
     fn advance(&mut self, id: DialId, stage: Stage) {

@@ -154,7 +154,7 @@ impl Engine {
         self.give_places();
     }
 
-    /// The peer of a handshake that this device has consented to.
+    /// The peer of a handshake, once it has proven who it is.
     pub fn peer_of(&self, id: HandshakeId) -> Option<DeviceId> {
         Some(self.handshakes.get(&id)?.peer?.0)
     }

@@ -118,9 +118,7 @@ impl Negotiations {
     ) {
         if level >= TrustLevel::NewDevice {
             // Those that came before the decision are older.
-            for (connection, sealed) in self.held.take(peer) {
-                self.with_new(peer, now, |negotiation| negotiation.handle_sealed(connection, sealed, now));
-            }
+            self.release(peer, level, now);
             self.with_new(peer, now, |negotiation| negotiation.handle_sealed(connection, sealed, now));
         } else if level > TrustLevel::Untrusted {
             self.held.push(peer, connection, sealed);

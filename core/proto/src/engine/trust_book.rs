@@ -20,7 +20,7 @@ pub struct Judgement {
 
 /// Levels given by the app, devices met without one, and pinned keys.
 #[derive(Debug)]
-pub struct TrustBook {
+pub(super) struct TrustBook {
     own_user: UserId,
     levels: BTreeMap<DeviceId, TrustLevel>,
     /// Devices without a level of the app's that may reach this one, the latest last: at most [`MAX_WATCHED`].
@@ -49,12 +49,12 @@ enum How {
 
 impl TrustBook {
     /// The levels that the app gave. Devices of `own_user` are this device's own.
-    pub fn new(levels: BTreeMap<DeviceId, TrustLevel>, own_user: UserId) -> Self {
+    pub(super) fn new(levels: BTreeMap<DeviceId, TrustLevel>, own_user: UserId) -> Self {
         Self { own_user, levels, met: VecDeque::new(), pins: Pins::default(), edition: 0 }
     }
 
     /// Sets the level of a device.
-    pub fn set(&mut self, device: DeviceId, level: TrustLevel) {
+    pub(super) fn set(&mut self, device: DeviceId, level: TrustLevel) {
         self.met.retain(|met| met.device != device);
         // A policy that sets the level it answers with comes to an end.
         if self.levels.insert(device, level) != Some(level) {
@@ -64,27 +64,27 @@ impl TrustBook {
 
     /// The app asks for a session with this device: it is trusted where no rule says something else. Returns whether it
     /// may reach this one only now.
-    pub fn handle_dialed(&mut self, device: DeviceId) -> bool {
+    pub(super) fn handle_dialed(&mut self, device: DeviceId) -> bool {
         self.meet(device, How::Dialed)
     }
 
     /// A rule lets this device in: from now on it may reach this one. Returns whether that is new.
-    pub fn handle_admitted(&mut self, device: DeviceId) -> bool {
+    pub(super) fn handle_admitted(&mut self, device: DeviceId) -> bool {
         self.meet(device, How::Admitted)
     }
 
     /// A knock of this device was accepted: until then it may reach this one.
-    pub fn handle_knock(&mut self, device: DeviceId, until: Instant) {
+    pub(super) fn handle_knock(&mut self, device: DeviceId, until: Instant) {
         self.meet(device, How::Knocked(until));
     }
 
     /// True if its knock was accepted, and the digits are not compared yet.
-    pub fn compares(&self, device: DeviceId) -> bool {
+    pub(super) fn compares(&self, device: DeviceId) -> bool {
         self.met.iter().any(|met| met.device == device && matches!(met.how, How::Knocked(_)))
     }
 
     /// The device came to be compared and was refused: it may reach this one until then, for the refusal to arrive.
-    pub fn handle_refused(&mut self, device: DeviceId, until: Instant) {
+    pub(super) fn handle_refused(&mut self, device: DeviceId, until: Instant) {
         for met in self.met.iter_mut().filter(|met| met.device == device) {
             if let How::Knocked(at) = &mut met.how {
                 *at = until.min(*at);
@@ -93,14 +93,14 @@ impl TrustBook {
     }
 
     /// Time has passed. Returns true if the time of a device that came to be compared is over.
-    pub fn handle_timeout(&mut self, now: Instant) -> bool {
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> bool {
         let before = self.met.len();
         self.met.retain(|met| !matches!(met.how, How::Knocked(until) if until <= now));
         self.met.len() != before
     }
 
     /// The time of the next [`TrustBook::handle_timeout`].
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let until = |met: &Met| if let How::Knocked(until) = met.how { Some(until) } else { None };
         self.met.iter().filter_map(until).min()
     }
@@ -121,7 +121,7 @@ impl TrustBook {
     }
 
     /// Judges a device. Without its user neither the app's rule nor the own user's devices count.
-    pub fn judge(&self, device: DeviceId, user: Option<UserId>) -> Judgement {
+    pub(super) fn judge(&self, device: DeviceId, user: Option<UserId>) -> Judgement {
         let dialed = self.met.iter().any(|met| met.device == device && met.how == How::Dialed);
         let otherwise = if dialed { TrustLevel::Trusted } else { TrustLevel::Unknown };
         let level = match (self.levels.get(&device), user) {
@@ -133,12 +133,12 @@ impl TrustBook {
     }
 
     /// True if nothing has changed since this judgement.
-    pub fn stands(&self, judgement: Judgement) -> bool {
+    pub(super) fn stands(&self, judgement: Judgement) -> bool {
         self.edition == judgement.edition
     }
 
     /// The keys a device was first seen with.
-    pub fn known_keys(&self, device: DeviceId) -> Option<KnownKeys> {
+    pub(super) fn known_keys(&self, device: DeviceId) -> Option<KnownKeys> {
         self.pins.get(&device).copied()
     }
 
@@ -146,7 +146,7 @@ impl TrustBook {
     ///
     /// # Errors
     /// It is known with others: whatever it proved, it is refused (D06).
-    pub fn pin(&mut self, certificate: &DeviceCertificate) -> Result<(), KeyChanged> {
+    pub(super) fn pin(&mut self, certificate: &DeviceCertificate) -> Result<(), KeyChanged> {
         let Self { levels, met, pins, own_user, .. } = self;
         let dialed: HashSet<_> =
             met.iter().filter(|met| met.how == How::Dialed).map(|met| met.device).collect();
@@ -163,13 +163,13 @@ impl TrustBook {
     ///
     /// # Errors
     /// See [`TrustBook::pin`].
-    pub fn check(&self, certificate: &DeviceCertificate) -> Result<bool, KeyChanged> {
+    pub(super) fn check(&self, certificate: &DeviceCertificate) -> Result<bool, KeyChanged> {
         self.pins.check(certificate)
     }
 
     /// Devices that may reach this one through a relay and see its presence: the most trusted first, since a relay
     /// takes [`MAX_WATCHED`] at most.
-    pub fn visible(&self) -> Vec<DeviceId> {
+    pub(super) fn visible(&self) -> Vec<DeviceId> {
         let mut named: Vec<_> = self
             .levels
             .iter()

@@ -98,7 +98,7 @@ impl Net {
         }
     }
 
-    /// What was held back moves again where the network carries again.
+    /// Packets that were held back move again where the network carries again.
     fn flush(&mut self) {
         for pipe in 0..self.pipes.len() {
             for to in 0..2 {

@@ -40,7 +40,7 @@ impl World {
         self.wake_all(action)
     }
 
-    /// Since when two devices could have met.
+    /// Notes the time since which two devices could have met.
     fn follow_reach(&mut self, action: Action) {
         let now = self.net.now;
         for pair in &mut self.pairs {

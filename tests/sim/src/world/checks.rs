@@ -13,7 +13,7 @@ use crate::failure::Violation;
 
 /// A session must not be lost for want of a path if there could have been one for this long.
 const PATIENCE: Duration = Duration::from_secs(40);
-/// What a goodbye needs to arrive.
+/// The time that a closing frame needs to arrive.
 const TOLD: Duration = Duration::from_secs(5);
 /// An answer to a question, an attempt, and the same for another one if that was not for the dial.
 const CONCLUDED: Duration = WEBRTC_ESTABLISHMENT.saturating_mul(4).saturating_add(Duration::from_secs(5));
@@ -26,7 +26,7 @@ const EVICTIONS_EACH: usize = 6;
 const WAKES_AN_HOUR: u64 = 150;
 
 impl World {
-    /// Nobody does anything, and devices may sleep.
+    /// The apps do nothing, and devices may sleep.
     pub(super) fn rest(&mut self, end: Instant) -> Result<(), Violation> {
         let (begin, before) = (self.net.now, self.devices[0].wakes());
         self.run_until(end)?;
@@ -38,7 +38,7 @@ impl World {
         Ok(())
     }
 
-    /// Whether there was no room for it. Both ends know that.
+    /// True if there was no room for the pair's session, which both ends know.
     pub(super) fn is_left_out(&self, pair: &Pair) -> bool {
         pair.ends.into_iter().any(|end| {
             let [other] = pair.ends.into_iter().filter(|e| *e != end).collect::<Vec<_>>()[..] else {
