@@ -17,7 +17,9 @@ use std::time::Duration;
 use peers_proto::certificate::DeviceCertificate;
 use peers_proto::dial::Presence;
 use peers_proto::end_reason::EndReason;
-use peers_proto::engine::{DialId, Engine, EngineConfig, HandshakeId, RequestId, SessionId, Way, Ways};
+use peers_proto::engine::{
+    DialFailure, DialId, Engine, EngineConfig, HandshakeId, RequestId, SessionId, Way, Ways,
+};
 use peers_proto::id::{ConnectionId, DeviceId};
 use peers_proto::keys::{DeviceKeys, UserKeys};
 use peers_proto::network::AppState;
@@ -368,7 +370,12 @@ impl Device {
         let now = self.clock(world.net.now);
         world.net.close(pipe, self.index);
         let Some(end) = self.remove_end(pipe, now) else { return };
-        self.report_handshake(end.peer, end.waiter, Err(why), world);
+        let relay = world.net.pipes[pipe].route.relay;
+        let failure = match relay.filter(|run| !world.net.relays_of(self.index).any(|relay| relay == *run)) {
+            Some(_) => DialFailure::Offline(why.into()),
+            None => DialFailure::Unreachable(why.into()),
+        };
+        self.report_handshake(end.peer, end.waiter, Err(failure), world);
         if let Phase::Path(session) = end.phase
             && let Some(live) = self.sessions.get_mut(&session)
         {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use peers_proto::engine::{DialFailure, DialId, Way};
 use peers_proto::id::{ConnectionId, DeviceId};
-use peers_proto::timing::{HANDSHAKE_TIMEOUT, REGISTRATION_TIMEOUT};
+use peers_proto::timing::REGISTRATION_TIMEOUT;
 
 use super::EngineDriver;
 use crate::error::Error;
@@ -12,9 +12,6 @@ use crate::handshake::Failure;
 use crate::random;
 use crate::session::Session;
 use crate::transport::websocket::{self, DialOptions};
-
-/// Tries of one dial through relays that end while it is under way.
-const RELAY_TRIES: usize = 3;
 
 impl EngineDriver {
     /// The session with a device, dialing it if there is no path.
@@ -69,21 +66,15 @@ impl EngineDriver {
         self.control(|control, now| control.handle_way(dial, &way, outcome, now));
     }
 
-    /// Dials through the relays there are; again if a relay has ended or the network loses what is sent, and not if the peer
-    /// fails.
+    /// Dials through the relays there are, once one has registered this device. [`Error::Offline`] if a relay has ended
+    /// meanwhile.
     async fn dial_relays(self: &Arc<Self>, device: DeviceId, epoch: u64) -> Result<(), Error> {
-        let mut tries = 1;
-        loop {
-            let (edition, began) = (self.relays.edition(), self.clock.now());
-            let outcome = self.dial_relay(device, epoch).await;
-            let gone = self.relays.edition() != edition;
-            let silent = tries == 1 && self.clock.now() - began >= HANDSHAKE_TIMEOUT;
-            let lost = matches!(outcome, Err(Error::Unreachable(_) | Error::Offline(_))) && (gone || silent);
-            if !lost || tries == RELAY_TRIES {
-                return outcome;
-            }
-            tries += 1;
-            self.relays.online(&self.clock, REGISTRATION_TIMEOUT).await?;
+        let online = self.relays.online(&self.clock, REGISTRATION_TIMEOUT).await;
+        online.map_err(|error| Error::Unreachable(error.to_string()))?;
+        let edition = self.relays.edition();
+        match self.dial_relay(device, epoch).await {
+            Err(Error::Unreachable(why)) if self.relays.edition() != edition => Err(Error::Offline(why)),
+            outcome => outcome,
         }
     }
 
@@ -129,6 +120,7 @@ impl From<Error> for DialFailure {
     fn from(e: Error) -> Self {
         match e {
             Error::Denied => Self::Denied,
+            Error::Offline(why) => Self::Offline(why),
             Error::Unreachable(why) => Self::Unreachable(why),
             other => Self::Unreachable(other.to_string()),
         }

@@ -18,7 +18,10 @@ use crate::dial::{Outcome, Purpose};
 use crate::id::DeviceId;
 use crate::path::Route;
 use crate::time::Instant;
-use crate::timing::{APPROVAL_TIMEOUT, KNOCK_PATIENCE};
+use crate::timing::{APPROVAL_TIMEOUT, HANDSHAKE_TIMEOUT, KNOCK_PATIENCE};
+
+/// Tries of one dial through relays that end while it is under way.
+const RELAY_TRIES: u32 = 3;
 
 /// Identifies a dial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +63,10 @@ pub(super) struct Dial {
     pub(super) for_dialer: bool,
     /// Ways that are being taken.
     under_way: usize,
+    /// The tries of the way through relays.
+    relay_tries: u32,
+    /// The time of the last of them.
+    relay_taken: Instant,
     /// Ways that wait until those have failed.
     later: Vec<Way>,
     failures: Vec<String>,
@@ -78,6 +85,14 @@ enum Stage {
     Consent { until: Instant },
     /// The ways that it takes.
     Ways,
+}
+
+impl Dial {
+    /// True if the way through relays is worth another try after this failure.
+    fn tries_again(&self, failure: &DialFailure, now: Instant) -> bool {
+        let silent = self.relay_tries == 1 && now - self.relay_taken >= HANDSHAKE_TIMEOUT;
+        self.relay_tries < RELAY_TRIES && (silent || matches!(failure, DialFailure::Offline(_)))
+    }
 }
 
 impl Engine {
@@ -190,7 +205,8 @@ impl Engine {
         }
     }
 
-    /// A way has led to a path, or has failed.
+    /// A way has led to a path, or has failed. Through relays the dial tries again if a relay has ended meanwhile
+    /// ([`DialFailure::Offline`]) or the network has lost what was sent, and not if the peer fails.
     pub fn handle_way(&mut self, id: DialId, way: &Way, outcome: Result<(), DialFailure>, now: Instant) {
         let Some(dial) = self.dials.get_mut(&id) else { return };
         dial.under_way = dial.under_way.saturating_sub(1);
@@ -198,6 +214,9 @@ impl Engine {
             Ok(()) => self.decide(id, Ok(()), now),
             // The peer itself has answered: other ways lead to the same answer.
             Err(DialFailure::Denied) => self.fail(id, DialFailure::Denied, now),
+            Err(failure) if *way == Way::Relay && dial.tries_again(&failure, now) => {
+                self.take(id, vec![Way::Relay], now);
+            }
             Err(failure) => dial.failures.push(format!("{}: {failure}", way.name())),
         }
         if let Some(dial) = self.dials.get_mut(&id).filter(|dial| dial.under_way == 0) {
@@ -229,6 +248,8 @@ impl Engine {
             decided: false,
             for_dialer: false,
             under_way: 0,
+            relay_tries: 0,
+            relay_taken: Instant::ZERO,
             later: Vec::new(),
             failures: Vec::new(),
         };
@@ -260,7 +281,12 @@ impl Engine {
         for way in ways {
             match way {
                 Way::WebRtc => self.negotiations.dial(device, id, epoch, now),
-                way => self.outputs.push_back(Output::Take(id, device, way)),
+                way => {
+                    if way == Way::Relay {
+                        (dial.relay_tries, dial.relay_taken) = (dial.relay_tries + 1, now);
+                    }
+                    self.outputs.push_back(Output::Take(id, device, way));
+                }
             }
         }
         self.follow_negotiations(now);

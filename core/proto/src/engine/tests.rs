@@ -10,7 +10,7 @@ use crate::keys::{DeviceKeys, UserKeys};
 use crate::network::{Medium, NetworkSnapshot};
 use crate::session::Resume;
 use crate::time::UnixTime;
-use crate::timing::{GOODBYE, NETWORK_SETTLE};
+use crate::timing::{GOODBYE, HANDSHAKE_TIMEOUT, NETWORK_SETTLE};
 use crate::transport_kind::TransportKind;
 
 /// A device in the foreground, and the outputs that were not looked at.
@@ -195,6 +195,31 @@ fn a_request_fails_when_every_way_has_failed_and_says_why_of_each() {
         [(RequestId(1), failure("relay: away; webrtc: blocked").map(|()| SessionId(0)))]
     );
     assert!(outputs.contains(&Output::Stop(dial)));
+}
+
+#[test]
+fn the_way_through_relays_is_tried_again_when_a_relay_has_ended_or_lost_what_was_sent() {
+    let offline = || Err(DialFailure::Offline("the relay has ended".into()));
+    let unreachable = || Err(DialFailure::Unreachable("timed out".into()));
+    for (first, wait, tries) in [
+        (offline(), Duration::ZERO, 3),
+        (unreachable(), HANDSHAKE_TIMEOUT, 2),
+        (unreachable(), HANDSHAKE_TIMEOUT - Duration::from_micros(1), 1),
+    ] {
+        let mut w = World::new();
+        w.request(1, peer());
+        let (dial, _) = w.dial();
+        for _ in 1..tries {
+            w.pass(wait);
+            w.engine.handle_way(dial, &Way::Relay, first.clone(), w.now);
+            assert_eq!(w.outputs().iter().filter_map(taken).collect::<Vec<_>>(), [Way::Relay]);
+        }
+        w.now += wait;
+        w.engine.handle_way(dial, &Way::Relay, first, w.now);
+        assert!(!w.outputs().iter().any(|output| taken(output) == Some(Way::Relay)));
+        w.engine.handle_way(dial, &Way::WebRtc, unreachable(), w.now);
+        assert!(matches!(answers(&w.outputs())[..], [(RequestId(1), Err(DialFailure::Unreachable(_)))]));
+    }
 }
 
 #[test]

@@ -124,17 +124,16 @@ impl Device {
         &mut self,
         peer: usize,
         waiter: Option<Waiter>,
-        outcome: Result<(), &str>,
+        outcome: Result<(), DialFailure>,
         world: &mut Surroundings<'_>,
     ) {
         let now = self.clock(world.net.now);
         match waiter {
             Some(Waiter::Dial(dial, way)) => {
-                let outcome = outcome.map_err(|why| DialFailure::Unreachable(why.into()));
                 self.engine.handle_way(dial, &way, outcome, now);
             }
             Some(Waiter::Attempt(connection)) => {
-                let outcome = outcome.map_err(|why| NegotiationError::Failed(why.into()));
+                let outcome = outcome.map_err(|why| NegotiationError::Failed(why.to_string()));
                 self.settle_attempt(peer, connection, outcome, world.net);
             }
             None => {}
