@@ -28,6 +28,11 @@ pub enum Event {
         /// As [`Incoming::sas`] there.
         sas: String,
     },
+    /// The digits of [`Event::Comparing`] are of no use any more. It comes after each of those, before [`Event::Connected`].
+    Compared {
+        /// The device that has answered, or whose connection has ended.
+        device: DeviceId,
+    },
     /// A session can be used. It may be one that the peer asked for.
     Connected {
         /// The session.
@@ -92,6 +97,7 @@ impl Event {
             peers::Event::State(state) => Self::State { state: state.into() },
             peers::Event::Incoming(incoming) => Self::Incoming { incoming: Incoming::new(incoming) },
             peers::Event::Comparing { device, sas } => Self::Comparing { device, sas },
+            peers::Event::Compared(device) => Self::Compared { device },
             peers::Event::Connected { session, path } => {
                 Self::Connected { session: sessions.handle(session), path }
             }

@@ -61,6 +61,9 @@ pub enum Event {
         /// Six digits, as in [`Incoming::sas`] there.
         sas: String,
     },
+    /// The digits of [`Event::Comparing`] are of no use any more: the other side has answered, or the connection has ended. It
+    /// comes after each of those, and before [`Event::Connected`] if the answer was yes.
+    Compared(DeviceId),
     /// A session is there.
     Connected {
         /// The session.

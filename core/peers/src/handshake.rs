@@ -52,7 +52,7 @@ pub(crate) async fn run(
     transport: &mut Transport,
     mut handshake: Handshake,
     clock: &Clock,
-    reports: HandshakeReports<'_, impl AsyncFnOnce(Authenticated), impl Fn(Authenticated)>,
+    reports: HandshakeReports<'_, impl AsyncFnOnce(Authenticated), impl FnMut(Authenticated)>,
 ) -> Result<Established, Failure> {
     let outcome = drive(transport, &mut handshake, clock, reports).await;
     if outcome.is_err() {
@@ -68,9 +68,9 @@ async fn drive(
     transport: &mut Transport,
     handshake: &mut Handshake,
     clock: &Clock,
-    reports: HandshakeReports<'_, impl AsyncFnOnce(Authenticated), impl Fn(Authenticated)>,
+    reports: HandshakeReports<'_, impl AsyncFnOnce(Authenticated), impl FnMut(Authenticated)>,
 ) -> Result<(), Failure> {
-    let HandshakeReports { commands, authenticated, peer_asks } = reports;
+    let HandshakeReports { commands, authenticated, mut peer_asks } = reports;
     let (mut authenticated, mut asks) = (Some(authenticated), false);
     loop {
         if let Err(reason) = send_output(transport, handshake).await {

@@ -42,6 +42,7 @@ async fn a_stranger_waits_for_a_decision() {
     assert_eq!((incoming.device(), incoming.name()), (a.client.device_id(), "a"));
     assert!(b.client.sessions().is_empty() && a.client.sessions().is_empty() && !dialing.is_finished());
     incoming.accept();
+    assert!(matches!(a.events.next().await, Some(Event::Compared(device)) if device == b.client.device_id()));
     let session = dialing.await.unwrap().unwrap();
     talk(&session, &b.connected().await).await;
 }
@@ -57,6 +58,7 @@ async fn a_stranger_whose_digits_differ_is_turned_away_and_has_to_knock_again() 
     b.incoming().await.accept();
     a.comparing().await;
     b.incoming().await.reject();
+    assert_eq!(a.compared().await, target);
     assert_eq!(dialing.await.unwrap().unwrap_err(), Error::Denied);
     while !matches!(a.events.next().await, Some(Event::Offline(device)) if device == target) {}
     let again = dial(&a, target);

@@ -15,7 +15,7 @@ use peers_proto::trust::TrustLevel;
 use tokio::sync::{mpsc, oneshot};
 
 use super::EngineDriver;
-use crate::event::Event;
+use crate::event::{Event, EventSender};
 use crate::handshake::{self, Failure, HandshakeCommand, HandshakeReports};
 use crate::incoming::Incoming;
 use crate::random;
@@ -43,6 +43,18 @@ impl HandshakeGuard {
 impl Drop for HandshakeGuard {
     fn drop(&mut self) {
         self.engine.end_handshake(self.id);
+    }
+}
+
+/// The digits of a handshake that the app shows, until the peer has answered or the handshake has failed.
+struct Comparison<'a> {
+    events: &'a EventSender,
+    device: DeviceId,
+}
+
+impl Drop for Comparison<'_> {
+    fn drop(&mut self) {
+        self.events.send(Event::Compared(self.device));
     }
 }
 
@@ -88,7 +100,7 @@ impl EngineDriver {
         mut pending: HandshakeGuard,
         incoming: bool,
     ) -> Result<Option<Session>, Failure> {
-        let id = pending.id;
+        let (id, mut comparison) = (pending.id, None);
         let reports = HandshakeReports {
             commands: &mut pending.commands,
             authenticated: async |peer: Authenticated| {
@@ -107,9 +119,11 @@ impl EngineDriver {
             peer_asks: |peer: Authenticated| {
                 let device = peer.certificate.device_id();
                 self.events.send(Event::Comparing { device, sas: peer.sas.to_string() });
+                comparison = Some(Comparison { events: &self.events, device });
             },
         };
         let established = handshake::run(&mut transport, handshake, &self.clock, reports).await?;
+        drop(comparison);
         Ok(self.establish(id, established, transport))
     }
 

@@ -104,6 +104,14 @@ impl Device {
         }
     }
 
+    pub async fn compared(&mut self) -> DeviceId {
+        loop {
+            if let Event::Compared(device) = self.events.next().await.unwrap() {
+                return device;
+            }
+        }
+    }
+
     pub async fn disconnected(&mut self) -> EndReason {
         loop {
             if let Event::Disconnected { reason, .. } = self.events.next().await.unwrap() {

@@ -13,6 +13,9 @@ public enum PeerEvent: Sendable {
     /// The device that this one connects to asks its person, who sees the same six digits: show them. If the two are not the same,
     /// `Peers.trust` with `.untrusted` ends it from this side.
     case comparing(DeviceID, sas: String)
+    /// The digits of `.comparing` are of no use any more: the other side has answered, or the connection has ended. It comes after
+    /// each of those, and before `.connected` if the answer was yes.
+    case compared(DeviceID)
     /// A session can be used, whoever asked for it.
     case connected(Session, PathKind)
     /// A session moved to a path of another kind, or from or to a TURN server; nil while one is looked for.
@@ -74,7 +77,7 @@ extension PeerEvent {
         case .connected(let session, _), .pathChanged(let session, _), .statusChanged(let session, _),
             .qualityChanged(let session, _), .disconnected(let session, _):
             session
-        case .state, .incoming, .comparing, .online, .offline, .metered, .missed: nil
+        case .state, .incoming, .comparing, .compared, .online, .offline, .metered, .missed: nil
         }
     }
 
@@ -83,6 +86,7 @@ extension PeerEvent {
         case .state(let state): self = .state(PeersState(state))
         case .incoming(let incoming): self = .incoming(IncomingRequest(incoming))
         case .comparing(let device, let sas): self = .comparing(DeviceID(device), sas: sas)
+        case .compared(let device): self = .compared(DeviceID(device))
         case .connected(let session, let path): self = .connected(Session(session), PathKind(path))
         case .pathChanged(let session, let path): self = .pathChanged(Session(session), path.map(PathKind.init))
         case .statusChanged(let session, let status): self = .statusChanged(Session(session), SessionStatus(status))

@@ -115,6 +115,7 @@ final class PeersTests: XCTestCase {
             XCTAssertEqual(digits.count, 6)
             XCTAssertEqual(request.sas, digits)
             try request.accept()
+            try await guest.event("the end of comparing") { if case .compared(id) = $0 { () } else { nil } }
             let session = try await dialing.value
             XCTAssertEqual(session.device, id)
         }
@@ -152,6 +153,7 @@ final class PeersTests: XCTestCase {
             XCTAssertEqual(digits.count, 6)
             XCTAssertEqual(request.sas, digits)
             request.reject()
+            try await guest.event("the end of comparing") { if case .compared(id) = $0 { () } else { nil } }
             await XCTAssertThrown(.denied) { try await dialing.value }
             XCTAssertEqual(host.sessions, [])
         }

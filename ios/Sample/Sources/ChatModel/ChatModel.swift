@@ -136,6 +136,7 @@ public final class ChatModel {
         switch event {
         case .incoming(let request): await ask(JoinRequest(incoming: request))
         case .comparing(let device, let digits): comparisons[device] = digits
+        case .compared(let device): comparisons[device] = nil
         case .connected(let session, _): follow(session)
         case .disconnected(let session, _):
             guard sessions[session.device] == session else { return }
@@ -159,7 +160,6 @@ public final class ChatModel {
     private func follow(_ session: Session) {
         let device = session.device
         guard sessions.updateValue(session, forKey: device) != session else { return }
-        comparisons[device] = nil
         problems[device] = nil
         show(session)
         deliveries[device]?.wake()
@@ -206,7 +206,6 @@ public final class ChatModel {
         } catch is CancellationError {
         } catch {
             problems[device] = error.localizedDescription
-            comparisons[device] = nil
             if case PeersError.denied = error { return .refused }
         }
         return .done

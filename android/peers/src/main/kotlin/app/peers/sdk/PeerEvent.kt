@@ -70,6 +70,18 @@ public sealed interface PeerEvent {
         override fun toString(): String = "Comparing(device=$device, sas=$sas)"
     }
 
+    /**
+     * The digits of [Comparing] are of no use any more: the other side has answered, or the connection has ended. It comes after
+     * each of those, and before [Connected] if the answer was yes.
+     */
+    public class Compared internal constructor(public val device: DeviceId) : PeerEvent {
+        override fun equals(other: Any?): Boolean = other is Compared && device == other.device
+
+        override fun hashCode(): Int = device.hashCode()
+
+        override fun toString(): String = "Compared(device=$device)"
+    }
+
     /** A session can be used, whoever asked for it. */
     public class Connected internal constructor(override val session: Session, public val path: PathKind) : OfSession {
         override fun equals(other: Any?): Boolean = other is Connected && session == other.session && path == other.path
@@ -163,6 +175,7 @@ internal fun Event.toEvent(): PeerEvent = when (this) {
     is Event.State -> PeerEvent.State(state.toState())
     is Event.Incoming -> PeerEvent.Incoming(incoming)
     is Event.Comparing -> PeerEvent.Comparing(DeviceId(device), sas)
+    is Event.Compared -> PeerEvent.Compared(DeviceId(device))
     is Event.Connected -> PeerEvent.Connected(Session(session), path.toPath())
     is Event.PathChanged -> PeerEvent.PathChanged(Session(session), path?.toPath())
     is Event.StatusChanged -> PeerEvent.StatusChanged(Session(session), status.toStatus())

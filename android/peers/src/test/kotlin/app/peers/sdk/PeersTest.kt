@@ -119,6 +119,7 @@ class PeersTest {
             val shown = guest.events.first { it is PeerEvent.Comparing }
             assertEquals(PeerEvent.Comparing(host.deviceId, asked.sas!!), shown)
             asked.accept()
+            assertEquals(PeerEvent.Compared(host.deviceId), guest.events.first { it is PeerEvent.Compared })
             assertEquals(host.deviceId, dialing.await().device)
         }
     }

@@ -129,6 +129,7 @@ class ChatModel(private val peers: Peers, private val store: ChatStore) {
         when (event) {
             is PeerEvent.Incoming -> reporting { ask(event) }
             is PeerEvent.Comparing -> states.update { it.copy(comparisons = it.comparisons + (event.device to event.sas)) }
+            is PeerEvent.Compared -> states.update { it.copy(comparisons = it.comparisons - event.device) }
             is PeerEvent.Connected -> follow(event.session, followed)
             is PeerEvent.Disconnected -> if (followed.remove(event.device, event.session)) {
                 states.update { it.copy(connections = it.connections - event.device) }
@@ -154,7 +155,7 @@ class ChatModel(private val peers: Peers, private val store: ChatStore) {
 
     private fun CoroutineScope.follow(session: Session, followed: MutableMap<DeviceId, Session>) {
         if (followed.put(session.device, session) == session) return
-        states.update { it.copy(comparisons = it.comparisons - session.device, problems = it.problems - session.device) }
+        states.update { it.copy(problems = it.problems - session.device) }
         show(session)
         contactsMayBeReachable()
         launch { reporting { session.messages.collect { receive(session.device, it) } } }
@@ -204,9 +205,8 @@ class ChatModel(private val peers: Peers, private val store: ChatStore) {
         }
     }
 
-    private fun unreachable(device: DeviceId, error: PeersException) = states.update { state ->
-        state.copy(problems = state.problems + (device to error.message.orEmpty()), comparisons = state.comparisons - device)
-    }
+    private fun unreachable(device: DeviceId, error: PeersException) = 
+        states.update { it.copy(problems = it.problems + (device to error.message.orEmpty())) }
 
     private suspend fun sendWaiting(device: DeviceId) {
         val session = peers.session(device)
