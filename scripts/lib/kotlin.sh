@@ -102,12 +102,13 @@ kotlin_compile() {
 }
 
 # run_junit NAME JARS FILTER JAVA…: the tests of the jars whose class or method has FILTER in its name; JAVA is a function or a
-# command that runs java with their classpath.
+# command that runs java with their classpath. PEERS_QUICK leaves out tests of long runs.
 run_junit() {
-  local log=$LOGS/$1-test.log reports=$BUILD/kotlin/$1-reports jars=$2 filter=$3 status=0
+  local log=$LOGS/$1-test.log reports=$BUILD/kotlin/$1-reports jars=$2 filter=$3 status=0 quick=()
   shift 3
+  [[ -z ${PEERS_QUICK:-} ]] || quick=(--exclude-tag=long)
   "$@" org.junit.platform.console.ConsoleLauncher execute --scan-classpath="$jars" --disable-banner --disable-ansi-colors \
-    --details=testfeed --fail-if-no-tests --reports-dir="$reports" --include-methodname ".*$filter.*" 2>&1 |
+    --details=testfeed --fail-if-no-tests --reports-dir="$reports" --include-methodname ".*$filter.*" "${quick[@]}" 2>&1 |
     tee "$log" || status=$?
   awk '/tests successful/ {p = $2} /(tests|containers) failed/ {f += $2} END {printf "%d passed, %d failed\n", p, f}' "$log"
   return "$status"

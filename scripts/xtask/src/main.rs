@@ -10,9 +10,11 @@ mod metadata;
 mod package;
 mod process;
 mod requirements;
+mod rust_tests;
 mod sim;
 mod size;
 mod targets;
+
 mod words;
 mod workspace;
 
@@ -48,6 +50,8 @@ enum Task {
     Size,
     /// Type-check the library for the phones' targets.
     Targets(targets::Args),
+    /// Run the tests of the workspace, several executables at a time.
+    RustTests,
     /// Count prose that is hard to read.
     Words(words::Args),
 }
@@ -72,6 +76,7 @@ fn run(task: &Task) -> Result<(), Error> {
         Task::Sim(args) => sim::run(args),
         Task::Size => size::run(),
         Task::Targets(args) => targets::run(args),
+        Task::RustTests => rust_tests::run(),
         Task::Words(args) => words::run(args),
     }
 }

@@ -47,7 +47,7 @@ fn a_relay_with_other_names_is_told_to_both_sides() {
 
 #[test]
 fn a_device_that_is_not_admitted_is_told_to_both_sides() {
-    let folder = Folder::new("token");
+    let folder = Folder::new("refused-token");
     let (relay, url) = relay(&["access.rule=token", "access.tokens=hush"]);
     let said = fails_soon(&mut send(&folder, &url));
     assert!(said.contains("does not admit this device") && said.contains("--relay-token"), "{said}");
@@ -59,7 +59,7 @@ fn a_device_that_is_not_admitted_is_told_to_both_sides() {
 
 #[test]
 fn a_socket_too_many_is_logged() {
-    let folder = Folder::new("full");
+    let folder = Folder::new("full-relay");
     let (relay, url) = relay(&["limits.max_sockets=1"]);
     let mut first = peers(["listen", "--relay", &url, "--identity"]);
     let first = Running::new(first.arg(folder.path("b.key")));

@@ -18,7 +18,8 @@ pub(crate) struct Folder(PathBuf);
 impl Folder {
     pub(crate) fn new(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("peers-cli-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        // Two tests that run at the same time must not share one.
+        fs::create_dir(&folder).unwrap();
         Self(folder)
     }
 

@@ -1,5 +1,6 @@
 package app.peers.sdk
 
+import org.junit.jupiter.api.Tag
 import kotlin.test.Test
 import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.minutes
@@ -7,6 +8,7 @@ import kotlin.time.Duration.Companion.minutes
 class CyclesTest {
     // proves S035 S145
     @Test
+    @Tag("long")
     fun `a thousand starts and stops leave nothing behind`() = network(limit = 10.minutes) {
         // What the JVM and the library keep for good, counting included, is there after some.
         repeat(CYCLES / 2) { cycle() }
