@@ -3,7 +3,8 @@
 /// Crates of ours that each crate may depend on, apart from its tests.
 pub(super) const EDGES: &[(&str, &[&str])] = &[
     ("peers-proto", &[]),
-    ("peers", &["peers-proto"]),
+    ("peers-store", &["peers-proto"]),
+    ("peers", &["peers-proto", "peers-store"]),
     ("peers-relay", &["peers-proto"]),
     ("peers-cli", &["peers", "peers-relay"]),
     ("peers-ffi", &["peers"]),
@@ -40,6 +41,7 @@ pub(super) struct SourceRules {
 /// Every crate whose sources are checked.
 pub(super) const SOURCES: &[SourceRules] = &[
     SourceRules { folder: "core/proto/src", name: "peers_proto", order: PROTO_ORDER, forbidden: SANS_IO },
+    SourceRules { folder: "core/store/src", name: "peers_store", order: &[], forbidden: NO_TASKS },
     SourceRules { folder: "core/peers/src", name: "peers", order: &[], forbidden: NO_UNIFFI },
     SourceRules { folder: "core/relay/src", name: "peers_relay", order: &[], forbidden: NO_UNIFFI },
     SourceRules { folder: "core/cli/src", name: "peers_cli", order: &[], forbidden: NO_UNIFFI },
@@ -80,6 +82,14 @@ const PROTO_ORDER: &[&str] = &[
 ];
 
 const NO_UNIFFI: &[(&str, &str)] = &[("uniffi", "only bindings/ knows UniFFI")];
+
+const NO_TASKS: &[(&str, &str)] = &[
+    ("uniffi", "only bindings/ knows UniFFI"),
+    ("tokio", "tasks live in core/peers"),
+    ("std::thread", "tasks live in core/peers"),
+    ("std::time::Instant", "time is an argument: peers_proto::time::UnixTime"),
+    ("std::time::SystemTime", "time is an argument: peers_proto::time::UnixTime"),
+];
 
 const SANS_IO: &[(&str, &str)] = &[
     ("uniffi", "only bindings/ knows UniFFI"),
