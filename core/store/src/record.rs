@@ -1,7 +1,7 @@
 //! The records that a store keeps, with their keys.
 //!
-//! A block has no record of its own: a device or user whose level is [`TrustLevel::Untrusted`] or below is blocked for as
-//! long as its record is there. Nothing in a store removes a record to make room for another one.
+//! A block has no record of its own: a device or user whose level is [`TrustLevel::Untrusted`] or below is blocked for
+//! as long as its record is there. Nothing in a store removes a record to make room for another one.
 
 mod codec;
 
@@ -208,7 +208,8 @@ impl RecordTable {
         }
     }
 
-    /// Checks a change of the number of records. One with too many, of a build with a higher limit, may still lose some.
+    /// Checks a change of the number of records. One with too many, of a build with a higher limit, may still lose
+    /// some.
     pub(crate) fn check_count(self, before: usize, after: usize) -> Result<(), RecordError> {
         if after > before && after > self.limit() { Err(RecordError::TooMany(self)) } else { Ok(()) }
     }

@@ -15,12 +15,12 @@ pub trait PeerStore: Send + Sync {
     /// [`StoreError::Damaged`], and [`StoreError::Io`] if the disk cannot be read.
     fn load(&self) -> Result<Records, StoreError>;
 
-    /// Makes all of the changes in their order, or none. They are durable when this returns. A change that removes what is not
-    /// there does nothing.
+    /// Makes all of the changes in their order, or none. They are durable when this returns. A change that removes what
+    /// is not there does nothing.
     ///
     /// # Errors
     /// [`StoreError::Record`] for a change beyond the limits, [`StoreError::Full`], [`StoreError::ReadOnly`] and
-    /// [`StoreError::Io`]. The store then holds what it held, and takes the next write. One case is open: a disk that fails
-    /// in the last step of a write may still have kept it.
+    /// [`StoreError::Io`]. The store then holds what it held, and takes the next write. One case is open: a disk that
+    /// fails in the last step of a write may still have kept it.
     fn write(&self, changes: &[Change]) -> Result<(), StoreError>;
 }

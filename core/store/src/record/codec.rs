@@ -9,7 +9,8 @@
 //! | list    | serial, 8; signed bytes to the end                                                         |
 //! | pending | device, 20; received, 8; request to the end                                                |
 //!
-//! A new version of a record is a new version of the whole file: an older build refuses the file, and loses nothing of it.
+//! A new version of a record is a new version of the whole file: an older build refuses the file, and loses nothing of
+//! it.
 
 use peers_proto::certificate::MAX_CERTIFICATE;
 use peers_proto::id::{CONNECTION_ID_LEN, ConnectionId, DeviceId, ID_LEN, UserId};

@@ -17,8 +17,11 @@ pub(super) const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// Crates of others that only some of ours may depend on, tests included.
-pub(super) const RESERVED: &[(&str, &[&str])] =
-    &[("uniffi", &["peers-ffi", "peers-bindgen"]), ("webrtc", &["peers", "peers-tests"])];
+pub(super) const RESERVED: &[(&str, &[&str])] = &[
+    ("uniffi", &["peers-ffi", "peers-bindgen"]),
+    ("webrtc", &["peers", "peers-tests"]),
+    ("redb", &["peers-store"]),
+];
 
 /// Crates of others that a sans-IO crate must never see, not even in its tests.
 pub(super) const NOT_SANS_IO: &[(&str, &[&str])] = &[(
