@@ -193,6 +193,7 @@ mod unix {
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::{Path, PathBuf};
     use std::process::Command;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
     use support::{given_path, passes, skip};
@@ -260,6 +261,23 @@ mod unix {
     fn child_opens_the_file() {
         let Some(path) = given_path() else { return };
         FileStore::open(path).unwrap();
+    }
+
+    // A process that is being started has the descriptors of this one until it runs its program.
+    #[test]
+    fn a_store_that_was_closed_opens_again_while_processes_are_started() {
+        let folder = Folder::new("started");
+        let opened = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !opened.load(Ordering::Relaxed) {
+                    Command::new("true").status().unwrap();
+                }
+            });
+            let failed = (0..200).find_map(|_| FileStore::open(folder.file()).err());
+            opened.store(true, Ordering::Relaxed);
+            assert!(failed.is_none(), "{failed:?}");
+        });
     }
 
     #[test]
