@@ -101,6 +101,12 @@ impl PeersClient {
         }
     }
 
+    /// The address at which this device listens now: none without `listen`, before `start`, and while the app is suspended.
+    pub fn listening(&self) -> Option<String> {
+        let client = self.shared.client().ok()?;
+        Some(client.listening()?.to_string())
+    }
+
     /// The state of each relay, and the problem of one that is not reached, in the configuration's order. Empty before `start`.
     pub fn relays(&self) -> Vec<RelayStatus> {
         self.shared.relays.borrow().clone()
@@ -190,10 +196,10 @@ impl PeersClient {
         client.sessions().into_iter().map(|session| self.shared.sessions.handle(session)).collect()
     }
 
-    /// Sets how far a device is trusted, for this run. From `Known` on it is connected by itself.
+    /// Sets how far a device is trusted. From `Known` on it is connected by itself. With a store the level is on the disk when
+    /// this returns.
     pub fn trust(&self, device: DeviceId, level: TrustLevel) -> Result<(), PeersError> {
-        self.shared.client()?.trust(device, level);
-        Ok(())
+        Ok(self.shared.client()?.trust(device, level)?)
     }
 
     /// A fact about the network, as often as the operating system has one. Fails with [`PeersError::Config`] for an address

@@ -1,10 +1,11 @@
 //! The configuration of a client.
 
 use std::fmt;
+use std::net::AddrParseError;
 use std::sync::Arc;
 use std::time::Duration;
 
-use peers::{ClientBuilder, Identity, RelayAddress, SEED_LEN, Transports};
+use peers::{ClientBuilder, FileStore, Identity, RelayAddress, SEED_LEN, Transports};
 use tokio::task::block_in_place;
 
 use crate::handler::Bridge;
@@ -17,7 +18,7 @@ use crate::{
 /// The settings of a client. Malformed ids fail as they cross; `start` checks and uses the rest.
 #[derive(Clone, Default, uniffi::Record)]
 pub struct ClientConfig {
-    /// Relays to register at, at least one.
+    /// Relays to register at: at least one, unless other devices have an address.
     pub relays: Vec<RelayEndpoint>,
     /// The place of the device's keys.
     pub identity: IdentitySource,
@@ -64,6 +65,14 @@ pub struct ClientConfig {
     /// Lets streams marked as bulk go on while data costs money; without it they wait.
     #[uniffi(default = false)]
     pub bulk_on_metered: bool,
+    /// The address at which it listens for devices, as `192.168.1.2:0`; port 0 picks one. The port is closed while the app is
+    /// suspended.
+    #[uniffi(default = None)]
+    pub listen: Option<String>,
+    /// The file that remembers levels and keys of devices between two runs; without it they last as long as the client. Its
+    /// folder exists. One client at a time uses it.
+    #[uniffi(default = None)]
+    pub store: Option<String>,
     /// Only relayed candidates: peers never learn this device's addresses.
     #[uniffi(default = false)]
     pub relay_only: bool,
@@ -192,7 +201,16 @@ impl ClientConfig {
             .relay_only(self.relay_only)
             .require_sealing(self.require_sealing)
             .loopback(self.loopback);
-        if self.relays.is_empty() {
+        if let Some(path) = self.store {
+            let opened =
+                Tasks::run_blocking(move || Ok(FileStore::open(path).map_err(peers::Error::from)?)).await?;
+            builder = builder.store(opened);
+        }
+        if let Some(address) = self.listen {
+            let parsed = address.parse();
+            let reason = |e: AddrParseError| format!("listen {address}: {e}");
+            builder = builder.listen(parsed.map_err(|e| PeersError::Config { reason: reason(e) })?);
+        } else if self.relays.is_empty() && self.addresses.is_empty() {
             return Err(PeersError::Config { reason: "relays: name at least one".into() });
         }
         for relay in self.relays {

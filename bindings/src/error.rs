@@ -23,6 +23,12 @@ pub enum PeersError {
         /// The message of the file system or the store.
         reason: String,
     },
+    /// The store of levels and keys could not be read or written. Make room, or see to the file.
+    #[error("store: {reason}")]
+    Store {
+        /// The message of the store.
+        reason: String,
+    },
     /// No relay answers, so peers cannot be found. Wait for the state to be online; the client tries by itself.
     #[error("offline: {reason}")]
     Offline {
@@ -97,6 +103,7 @@ impl From<peers::Error> for PeersError {
             peers::Error::Closed | peers::Error::NoRuntime => Self::Closed,
             peers::Error::Config(reason) => Self::Config { reason },
             peers::Error::Identity(reason) => Self::Identity { reason },
+            peers::Error::Store(reason) => Self::Store { reason },
             peers::Error::Offline(reason) => Self::Offline { reason },
             peers::Error::Unreachable(reason) => Self::Unreachable { reason },
             peers::Error::TimedOut => Self::TimedOut,

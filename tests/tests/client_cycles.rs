@@ -62,7 +62,7 @@ async fn cycle() {
     let relay = relay.await.unwrap();
     let url = format!("ws://{}", relay.local_addr());
     let ((first, _first_events), (second, mut second_events)) = tokio::join!(device(&url), device(&url));
-    second.trust(first.device_id(), TrustLevel::Trusted);
+    second.trust(first.device_id(), TrustLevel::Trusted).unwrap();
     let session = first.session(second.device_id()).await.unwrap();
     let accepted = loop {
         if let Event::Connected { session, .. } = second_events.next().await.unwrap() {

@@ -1,6 +1,7 @@
 //! Settings of a client, made before it starts.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use peers_proto::path::{Preference, Tier};
 use peers_proto::signaling::IceServer;
 use peers_proto::timing::{MAX_AWAY, RESUME_WINDOW};
 use peers_proto::trust::TrustLevel;
+use peers_store::PeerStore;
 
 use crate::client::Client;
 use crate::clock::Clock;
@@ -48,6 +50,7 @@ pub(crate) struct Settings {
     pub(crate) groups: HashSet<GroupId>,
     pub(crate) members: HashMap<DeviceId, HashSet<GroupId>>,
     pub(crate) addresses: HashMap<DeviceId, Vec<String>>,
+    pub(crate) listen: Option<SocketAddr>,
     pub(crate) handlers: Handlers,
     pub(crate) preference: Preference,
     pub(crate) resume_window: Duration,
@@ -81,6 +84,7 @@ pub struct ClientBuilder {
     pub(crate) levels: BTreeMap<DeviceId, TrustLevel>,
     pub(crate) policy: Option<Arc<dyn TrustPolicy>>,
     pub(crate) handlers: HashMap<String, Arc<dyn RequestHandler>>,
+    pub(crate) store: Option<Arc<dyn PeerStore>>,
     pub(crate) settings: Settings,
 }
 
@@ -93,6 +97,7 @@ impl ClientBuilder {
             levels: BTreeMap::new(),
             policy: None,
             handlers: HashMap::new(),
+            store: None,
             settings: Settings {
                 transports: Transports::default(),
                 open: false,
@@ -104,6 +109,7 @@ impl ClientBuilder {
                 groups: HashSet::new(),
                 members: HashMap::new(),
                 addresses: HashMap::new(),
+                listen: None,
                 handlers: Handlers::default(),
                 preference: Preference::default(),
                 resume_window: RESUME_WINDOW,
@@ -130,13 +136,23 @@ impl ClientBuilder {
         self
     }
 
+    /// Remembers levels and keys of devices between two runs, in [`FileStore`] or in a store of the app's. Without one they
+    /// last as long as the client. The store is let go when [`Client::shutdown`] returns.
+    ///
+    /// [`FileStore`]: crate::FileStore
+    pub fn store(mut self, store: impl PeerStore + 'static) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
     /// Sets the name of this device, at most 64 bytes; peers show it.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Sets the trust in a device. From [`TrustLevel::Known`] on it is connected by itself whenever it can be reached and a
+    /// Sets the trust in a device. It counts instead of the level in the [store](ClientBuilder::store), except that a device
+    /// that was blocked there ([`TrustLevel::Untrusted`] and below) stays so. From [`TrustLevel::Known`] on it is connected by itself whenever it can be reached and a
     /// person looks (S072–S074).
     pub fn trust(mut self, device: DeviceId, level: TrustLevel) -> Self {
         self.levels.insert(device, level);
@@ -173,6 +189,14 @@ impl ClientBuilder {
     /// [`ClientBuilder::relay_only`], since what listens there sees this device's address.
     pub fn address(mut self, device: DeviceId, url: impl Into<String>) -> Self {
         self.settings.addresses.entry(device).or_default().push(url.into());
+        self
+    }
+
+    /// Listens for devices at this address, port 0 for any: those that have it dial it without a relay
+    /// ([`ClientBuilder::address`]). The port is closed while the app is suspended. A device that dials has to know the keys of
+    /// this one, or it gets no answer (S080). Behind a proxy with TLS it serves the internet too.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.settings.listen = Some(address);
         self
     }
 
@@ -233,8 +257,8 @@ impl ClientBuilder {
     /// Starts the client. It connects to its relays in the background.
     ///
     /// # Errors
-    /// [`Error::Config`] for a URL that is not a relay's or a device's, for an authority or a pin that is none, or a name that is
-    /// too long.
+    /// [`Error::Config`] for a URL that is not a relay's or a device's, and for an authority or a pin that is none. The same for a
+    /// name that is too long, and for an address at which it cannot listen. [`Error::Store`] if the store cannot be read.
     pub async fn start(self) -> Result<(Client, Events), Error> {
         self.start_with(Clock::system()).await
     }

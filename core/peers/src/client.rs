@@ -1,5 +1,6 @@
 //! The client: one per app.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -8,6 +9,7 @@ use peers_proto::engine::{Engine, EngineConfig};
 use peers_proto::id::{DeviceId, UserId};
 use peers_proto::network::{AppState, NetworkSnapshot};
 use peers_proto::trust::TrustLevel;
+use peers_store::PeerStore;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,6 +22,8 @@ use crate::engine::{EngineDriver, Lifeline};
 use crate::error::Error;
 use crate::event::{self, ClientState, Events};
 use crate::identity::Identity;
+use crate::listen::{self, Listening};
+use crate::memory::Memory;
 use crate::random;
 use crate::relay_address::RelayAddress;
 use crate::relay_client::{RelayClient, RelayClientConfig, RelayEvent, RelayEvents, RelayStatus, RelayTask};
@@ -55,7 +59,13 @@ impl Client {
 
     pub(crate) async fn start(builder: ClientBuilder, clock: Clock) -> Result<(Self, Events), Error> {
         let runtime = Runtime::current()?;
-        let ClientBuilder { relays: urls, identity, name, levels, policy, handlers, mut settings } = builder;
+        let ClientBuilder { relays: urls, identity, name, mut levels, policy, handlers, store, mut settings } =
+            builder;
+        let memory = load(store, &runtime).await?;
+        let listener = match settings.listen {
+            Some(address) => Some(listen::bind(address).await?),
+            None => None,
+        };
         let identity = identity.unwrap_or_else(Identity::generate);
         let certificate = identity.certify(&name, clock.unix_now())?;
         let keys = Arc::new(identity.device_keys());
@@ -83,11 +93,19 @@ impl Client {
         settings.handlers = Handlers(Arc::new(handlers));
         let (state, watched) = watch::channel(ClientState::Connecting);
         let (events, receiver) = event::channel(watched);
+        for (device, level) in memory.levels(clock.unix_now()) {
+            // A device that was blocked stays blocked. Otherwise the app's word of today counts.
+            if level <= TrustLevel::Untrusted {
+                levels.insert(device, level);
+            }
+            levels.entry(device).or_insert(level);
+        }
         let config = EngineConfig {
             local: certificate.device_id(),
             own_user: identity.user_id(),
             ways: settings.ways(),
             levels,
+            pins: memory.pins(),
             groups: std::mem::take(&mut settings.groups),
             members: std::mem::take(&mut settings.members),
             open: settings.open,
@@ -105,6 +123,8 @@ impl Client {
             events,
             controlled: Controlled::new(machine),
             relays: Relays::new(clients),
+            memory,
+            listening: Listening::default(),
             negotiations,
             app: watch::Sender::default(),
             tasks,
@@ -116,6 +136,10 @@ impl Client {
         engine.control(Engine::handle_timeout);
         engine.spawn(engine.clone().follow_time());
         engine.spawn(engine.clone().run_negotiations(outputs));
+        if let Some(listener) = listener {
+            engine.listening.at.send_replace(listener.local_addr().ok());
+            engine.spawn(engine.clone().listen(listener));
+        }
         for (relay, (events, task)) in inputs.into_iter().enumerate() {
             engine.spawn_to_its_end(engine.clone().serve_relay(relay, events, task));
         }
@@ -155,6 +179,11 @@ impl Client {
         self.engine().relays.statuses()
     }
 
+    /// The address at which this device listens ([`ClientBuilder::listen`]). `None` without that, and while the app is suspended.
+    pub fn listening(&self) -> Option<SocketAddr> {
+        *self.engine().listening.at.borrow()
+    }
+
     /// The session with a device. Connects if there is no path; returns as soon as it is usable. A device without a level of
     /// its own, and of which the trust policy says nothing, counts as [`TrustLevel::Trusted`] from now on. Cancel safe.
     ///
@@ -171,9 +200,14 @@ impl Client {
 
     /// Changes how far a device is trusted. At [`TrustLevel::Untrusted`] and below its session ends at once.
     ///
-    /// From [`TrustLevel::Known`] on it is connected by itself whenever it can be reached and a person looks.
-    pub fn trust(&self, device: DeviceId, level: TrustLevel) {
-        self.engine().control(|control, now| control.set_trust(device, level, now));
+    /// From [`TrustLevel::Known`] on it is connected by itself whenever it can be reached and a person looks. With a
+    /// [store](ClientBuilder::store) the level is on the disk when this returns, which blocks for that long.
+    ///
+    /// # Errors
+    /// [`Error::Store`]: the level counts until the client ends, and the next write to the store takes it too, unless the store
+    /// has no room for another device. Then it does not count.
+    pub fn trust(&self, device: DeviceId, level: TrustLevel) -> Result<(), Error> {
+        self.engine().trust(device, level)
     }
 
     /// A fact about the network, as often as the operating system has one. They are acted on when they have settled for a
@@ -197,6 +231,8 @@ impl Client {
         engine.end_sessions();
         engine.tasks.close();
         engine.tasks.wait().await;
+        let (memory, runtime) = (engine.clone(), engine.runtime.clone());
+        runtime.run_blocking(move || memory.memory.close()).await;
         engine.relays.refresh_statuses();
         engine.state.send_replace(ClientState::Closed);
     }
@@ -204,6 +240,13 @@ impl Client {
     fn engine(&self) -> &Arc<EngineDriver> {
         &self.owner.engine
     }
+}
+
+/// Reads the store where no task waits for the thread.
+async fn load(store: Option<Arc<dyn PeerStore>>, runtime: &Runtime) -> Result<Memory, Error> {
+    let Some(store) = store else { return Ok(Memory::default()) };
+    let read = move || store.load().map(|records| Memory::new(store, records));
+    Ok(runtime.run_blocking(read).await.ok_or(Error::NoRuntime)??)
 }
 
 impl std::fmt::Debug for Client {
@@ -275,7 +318,7 @@ impl EngineDriver {
             RelayEvent::Incoming { peer, connection, transport } => {
                 let engine = self.clone();
                 self.spawn(async move {
-                    if let Err(e) = engine.accept(transport, connection, Some(peer)).await {
+                    if let Err(e) = engine.accept(transport, connection, Some(peer), None).await {
                         tracing::info!(%peer, error = %e, "an incoming connection failed");
                     }
                 });

@@ -4,7 +4,9 @@
 //! |---|---|---|---|
 //! | all that the machine decides, and what stands behind its ids | `control` | the engine | with the session, the dial, the answer |
 //! | handshakes | `connections` | a task each | when it is a path, or failed |
+//! | the socket that listens, and connections that prove nothing yet | `listening` | one task, and one each | with the client |
 //! | relay connections | `relays` | one task each | with the client |
+//! | levels and keys, and the store of them | `memory` | the engine | with the client |
 //! | negotiations, held envelopes | `negotiations` | one task, and one per peer connection | after a minute without an attempt |
 
 pub(crate) mod connections;
@@ -30,6 +32,8 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::{ClientState, EventSender};
 use crate::incoming::TrustPolicy;
+use crate::listen::Listening;
+use crate::memory::Memory;
 use crate::relays::Relays;
 use crate::runtime::Runtime;
 use control::Controlled;
@@ -47,6 +51,8 @@ pub(crate) struct EngineDriver {
     pub(crate) policy: Option<Arc<dyn TrustPolicy>>,
     pub(crate) controlled: Controlled,
     pub(crate) relays: Relays,
+    pub(crate) memory: Memory,
+    pub(crate) listening: Listening,
     pub(crate) negotiations: NegotiationDriver,
     /// The app's state, as it was set last. It is changed under the lock of `controlled`.
     pub(crate) app: watch::Sender<AppState>,

@@ -1,6 +1,7 @@
 //! One error type for apps: each variant says what to do about it.
 
 use peers_proto::session::{CallError, FailureCode, SendError, StreamError};
+use peers_store::StoreError;
 
 /// What an operation failed with. Nothing is lost by a failed `send` or `call`: the caller still has its value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +19,9 @@ pub enum Error {
     /// The identity could not be read or stored; the text says why.
     #[error("identity: {0}")]
     Identity(String),
+    /// The store could not be read or written; the text says why. Make room or repair it.
+    #[error("store: {0}")]
+    Store(String),
     /// No relay is connected; the text says of each why, as [`Client::relays`](crate::Client::relays) does. Retry when the
     /// state says so.
     #[error("no relay is reachable: {0}")]
@@ -70,6 +74,7 @@ impl Error {
             Self::NoRuntime => "no-runtime",
             Self::Config(_) => "config",
             Self::Identity(_) => "identity",
+            Self::Store(_) => "store",
             Self::Offline(_) => "offline",
             Self::Unreachable(_) => "unreachable",
             Self::TimedOut => "timed-out",
@@ -83,6 +88,12 @@ impl Error {
             Self::CallFailed { .. } => "call-failed",
             Self::Stream(_) => "stream",
         }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(e: StoreError) -> Self {
+        Self::Store(e.to_string())
     }
 }
 

@@ -9,10 +9,10 @@ use peers_proto::certificate::DeviceCertificate;
 use peers_proto::id::{DeviceId, UserId};
 use peers_proto::keys::{DeviceKeys, UserKeys};
 use peers_proto::time::UnixTime;
+use peers_store::NewFile;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::new_file::NewFile;
 use crate::random;
 
 /// Bytes of an identity at rest: the device's seed, then its user's.

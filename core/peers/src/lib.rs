@@ -21,7 +21,8 @@ mod event;
 mod handshake;
 mod identity;
 mod incoming;
-mod new_file;
+mod listen;
+mod memory;
 pub mod random;
 mod relay_address;
 pub mod relay_client;
@@ -38,7 +39,6 @@ pub use error::Error;
 pub use event::{ClientState, Event, Events};
 pub use identity::{Identity, SEED_LEN};
 pub use incoming::{Incoming, TrustPolicy};
-pub use new_file::NewFile;
 pub use peers_proto::end_reason::EndReason;
 pub use peers_proto::id::{ConnectionId, DeviceId, GroupId, IdError, UserId};
 pub use peers_proto::network::{AppState, Medium, NetworkSnapshot};
@@ -46,6 +46,7 @@ pub use peers_proto::path::{Level as QualityLevel, PathInfo, Quality, Route, Sta
 pub use peers_proto::session::{FailureCode, StreamError};
 pub use peers_proto::transport_kind::TransportKind as PathKind;
 pub use peers_proto::trust::TrustLevel;
+pub use peers_store::{FileStore, MemoryStore, NewFile, PeerStore, StoreError};
 pub use relay_address::RelayAddress;
 pub use relay_client::{Disconnect, RelayState, RelayStatus};
 pub use session::{

@@ -124,7 +124,7 @@ impl Task {
         self.report(|machine, _| machine.handle_connected(peer, connection));
         let outcome = match begins.await {
             Ok(Some(epoch)) => engine.initiate(transport, connection, peer, epoch).await,
-            Ok(None) => engine.accept(transport, connection, Some(peer)).await,
+            Ok(None) => engine.accept(transport, connection, Some(peer), None).await,
             Err(_) => return,
         };
         let outcome = settled(outcome).map_err(|error| match error {

@@ -11,7 +11,7 @@ use peers::{
     Client, ClientBuilder, DeviceId, Error, Event, GroupId, Identity, Session, Transports, TrustLevel,
     TrustPolicy, UserId,
 };
-use support::{Device, Echo, World, everybody};
+use support::{Device, Echo, World, everybody, talk};
 use tokio::task::JoinHandle;
 
 const RELAY: Transports = Transports { webrtc: false, relay: true };
@@ -19,11 +19,6 @@ const RELAY: Transports = Transports { webrtc: false, relay: true };
 fn dial(from: &Device, to: DeviceId) -> JoinHandle<Result<Session, Error>> {
     let client = from.client.clone();
     tokio::spawn(async move { client.session(to).await })
-}
-
-async fn talk(here: &Session, there: &Session) {
-    here.send("in").await.unwrap();
-    assert_eq!(there.recv().await.unwrap().decode::<String>().unwrap(), "in");
 }
 
 // proves S127, S135, D25: a stranger is shown to the app, and gets nowhere without its word. Both have the digits when it is
@@ -180,7 +175,7 @@ struct Overtaken(OnceLock<Client>);
 impl TrustPolicy for Overtaken {
     fn trust(&self, device: DeviceId, _: UserId) -> Option<TrustLevel> {
         if let Some(client) = self.0.get() {
-            client.trust(device, TrustLevel::Malicious);
+            client.trust(device, TrustLevel::Malicious).unwrap();
         }
         Some(TrustLevel::Trusted)
     }

@@ -73,7 +73,7 @@ fn a_thread_without_a_runtime_uses_a_client_as_any_other() {
     let (_rest, _world, b, _own, a) = meet(Transports::default());
     let id = b.client.device_id();
     let uses = on_a_thread(move || {
-        a.client.trust(id, TrustLevel::Trusted);
+        a.client.trust(id, TrustLevel::Trusted).unwrap();
         let session = block_on(a.client.session(id)).unwrap();
         assert_eq!(block_on(session.call("echo", "echo", "hello")).unwrap(), "hello");
         // Large enough to be decompressed apart, and often enough to be paced.

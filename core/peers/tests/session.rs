@@ -334,8 +334,8 @@ async fn shutdown_amid_dials_of_both_ends_ends() {
     for n in 0..30 {
         let (a, b) = world.pair(Transports::default()).await;
         let (ida, idb) = (a.client.device_id(), b.client.device_id());
-        a.client.trust(idb, TrustLevel::Trusted);
-        b.client.trust(ida, TrustLevel::Trusted);
+        a.client.trust(idb, TrustLevel::Trusted).unwrap();
+        b.client.trust(ida, TrustLevel::Trusted).unwrap();
         if n % 2 == 0 {
             a.client.session(idb).await.unwrap();
         }

@@ -11,7 +11,8 @@ use peers::transport::{CloseReason, MAX_TRANSPORT_FRAME, Transport, TransportKin
 use peers_proto::limits::MAX_HANDSHAKES;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -45,6 +46,20 @@ fn pattern(n: u64) -> BytesMut {
     frame[..8].copy_from_slice(&n.to_be_bytes());
     frame[16 * 1024 - 8..].copy_from_slice(&(n * 31).to_be_bytes());
     frame
+}
+
+// proves S132
+#[tokio::test]
+async fn a_page_in_a_browser_is_refused() {
+    let (mut listener, url) = listen().await;
+    let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let mut request = format!("{url}/v1/peer/lan/{}", "00".repeat(16)).into_client_request().unwrap();
+    request.headers_mut().insert("origin", "https://example.com".parse().unwrap());
+    let refused = tokio::select! {
+        refused = tokio_tungstenite::client_async(request, tcp) => refused,
+        _ = listener.accept() => unreachable!(),
+    };
+    assert!(matches!(refused, Err(tungstenite::Error::Http(response)) if response.status() == 403));
 }
 
 // proves S051 S102

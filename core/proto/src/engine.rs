@@ -48,7 +48,7 @@ use crate::id::{ConnectionId, DeviceId, GroupId, UserId};
 use crate::network::{AppState, Monitor, NetworkChange};
 use crate::path::{Quality, Route, Status};
 use crate::time::{Instant, earliest};
-use crate::trust::TrustLevel;
+use crate::trust::{KnownKeys, Pins, TrustLevel};
 use admission::AppQuestion;
 use contacts::Contacts;
 use dials::Dial;
@@ -145,6 +145,10 @@ pub enum Output {
     Visible,
     /// The knock of this device, with this connection, is answered by an envelope.
     Welcome(DeviceId, ConnectionId),
+    /// To be stored: the app, or its answer about a device, has set this level.
+    Level(DeviceId, TrustLevel),
+    /// To be stored: this device was admitted with these keys, or its keys have lost their place.
+    Keys(DeviceId, Option<Box<KnownKeys>>),
     /// For the app: a device asks to connect. [`Engine::handle_answer`] takes the answer.
     Ask(QuestionId, Box<Applicant>),
     /// For the app: a relay sees this device, or none does any more.
@@ -178,6 +182,8 @@ pub struct EngineConfig {
     pub ways: Ways,
     /// The levels that the app gives to devices.
     pub levels: BTreeMap<DeviceId, TrustLevel>,
+    /// The keys of devices that were met in an earlier run.
+    pub pins: Pins,
     /// The groups that this device carries.
     pub groups: HashSet<GroupId>,
     /// The groups of other devices, as far as the app knows.
@@ -223,14 +229,14 @@ impl Engine {
             webrtc: config.ways.webrtc,
             relay_only: config.ways.relay_only,
         };
-        let EngineConfig { local, own_user, ways, levels, groups, members, open } = config;
+        let EngineConfig { local, own_user, ways, levels, pins, groups, members, open } = config;
         let mut engine = Self {
             dialer: Dialer::new(local, ways.preference, random, now),
             ways,
             groups,
             members,
             open,
-            book: TrustBook::new(levels.clone(), own_user),
+            book: TrustBook::new(levels.clone(), pins, own_user),
             contacts: Contacts::default(),
             arrivals: Arrivals::default(),
             handshakes: BTreeMap::new(),

@@ -133,6 +133,10 @@ pub const MAX_READY: usize = 256;
 pub const MAX_HANDSHAKES: usize = 16;
 /// The same for all other devices together: a device id costs nothing to make, so they share.
 pub const MAX_STRANGER_HANDSHAKES: usize = 8;
+/// Connections to a device that listens whose peers have not proven who they are: as many as handshakes with known devices.
+pub const MAX_HALF_OPEN: usize = MAX_HANDSHAKES;
+/// Of those, from one address: a device has one connection, a household behind one address has several devices.
+pub const MAX_HALF_OPEN_PER_SOURCE: usize = 8;
 /// Devices that may wait at once for the app to decide about them. Beyond it a device is refused.
 pub const MAX_DECISIONS: usize = 16;
 /// Handshakes a second that one device may pass as initiator, one after the other. A handshake takes about a

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::timing::NEW_DEVICE_AGE;
 
 pub use capability::{Capability, allows};
-pub use pins::{KeyChanged, KnownKeys, PinnedKey, Pins};
+pub use pins::{KeyChanged, KnownKeys, PinOutcome, PinnedKey, Pins};
 
 /// The ladder, lowest first. Gaps between the numbers leave room for levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

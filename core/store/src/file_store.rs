@@ -20,9 +20,9 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::StoreError;
+use crate::files::LockedFile;
 use crate::records::{Change, Records};
 use crate::store::PeerStore;
-use disk::Locked;
 use schema::Schema;
 use tables::Tables;
 
@@ -36,7 +36,7 @@ pub struct FileStore {
     tables: Mutex<Option<Tables>>,
     schema: Schema,
     /// After the tables: what the engine writes at its end is still under the lock.
-    file: Locked,
+    file: LockedFile,
 }
 
 impl FileStore {
@@ -59,7 +59,7 @@ impl FileStore {
                 break file;
             }
         };
-        let tables = Mutex::new(Some(Tables::open(file.file(), schema)?));
+        let tables = Mutex::new(Some(Tables::open(file.file().clone(), schema)?));
         Ok(Self { tables, schema, file })
     }
 
@@ -68,7 +68,7 @@ impl FileStore {
         let mut slot = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         let tables = match slot.take() {
             Some(tables) => tables,
-            None => Tables::open(self.file.file(), self.schema)?,
+            None => Tables::open(self.file.file().clone(), self.schema)?,
         };
         let outcome = call(&tables);
         match outcome {

@@ -14,6 +14,7 @@ pub mod limits;
 
 mod error;
 mod file_store;
+mod files;
 mod memory_store;
 mod record;
 mod records;
@@ -21,6 +22,7 @@ mod store;
 
 pub use error::StoreError;
 pub use file_store::FileStore;
+pub use files::NewFile;
 pub use memory_store::MemoryStore;
 pub use record::{
     DeviceRecord, GivenLevel, PendingRecord, RecordError, RecordKey, RecordTable, RevocationRecord,

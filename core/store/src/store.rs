@@ -1,5 +1,7 @@
 //! The interface of all stores.
 
+use std::sync::Arc;
+
 use crate::error::StoreError;
 use crate::records::{Change, Records};
 
@@ -23,4 +25,14 @@ pub trait PeerStore: Send + Sync {
     /// [`StoreError::Io`]. The store then holds what it held, and takes the next write. One case is open: a disk that
     /// fails in the last step of a write may still have kept it.
     fn write(&self, changes: &[Change]) -> Result<(), StoreError>;
+}
+
+impl<T: PeerStore + ?Sized> PeerStore for Arc<T> {
+    fn load(&self) -> Result<Records, StoreError> {
+        (**self).load()
+    }
+
+    fn write(&self, changes: &[Change]) -> Result<(), StoreError> {
+        (**self).write(changes)
+    }
 }

@@ -11,8 +11,8 @@ use crate::library::{found_paths, machine_paths};
 use crate::size;
 use elf::Library;
 
-/// 6.0 MB, for arm64; decimal, as app stores count.
-const LIMIT_BYTES: u64 = 6_000_000;
+/// 6.6 MB, for arm64; decimal, as app stores count.
+const LIMIT_BYTES: u64 = 6_600_000;
 
 const LIBRARY: &str = "libpeers_ffi.so";
 const RULES: &str = "META-INF/proguard/peers.pro";

@@ -6,8 +6,8 @@ use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::{process, workspace};
 
-/// 6.5 MB, as core/docs/guide/size-and-battery.md says; decimal, as app stores count.
-const LIMIT_BYTES: u64 = 6_500_000;
+/// 7.2 MB, as core/docs/guide/size-and-battery.md says; decimal, as app stores count.
+const LIMIT_BYTES: u64 = 7_200_000;
 
 /// The sizes of the last commit. It is committed with a change that moves one of them.
 const NOTED: &str = "scripts/xtask/sizes.txt";

@@ -28,7 +28,7 @@ use peers_proto::session::{MemoryBudget, Resume};
 use peers_proto::time::{Instant, UnixTime, earliest};
 use peers_proto::timing::{HANDSHAKE_TIMEOUT, UPGRADE_TOGETHER};
 use peers_proto::transport_kind::TransportKind;
-use peers_proto::trust::TrustLevel;
+use peers_proto::trust::{Pins, TrustLevel};
 
 use crate::app;
 use crate::failure::Violation;
@@ -157,6 +157,7 @@ impl Device {
                 .iter()
                 .map(|(peer, _)| (device_id(*peer), app::groups().into_iter().collect()))
                 .collect(),
+            pins: Pins::default(),
             open: false,
         };
         let mut entropy = [0; 32];

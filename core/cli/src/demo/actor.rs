@@ -62,7 +62,7 @@ impl Actor {
         match command["do"].as_str() {
             Some("start") => self.start(command).await,
             Some("trust") => {
-                self.client()?.trust(device()?, TrustLevel::Trusted);
+                self.client()?.trust(device()?, TrustLevel::Trusted)?;
                 Ok(json!({ "trusted": device()?.to_string() }))
             }
             Some("connect") => connect(self.client()?, device()?).await,

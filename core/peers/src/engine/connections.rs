@@ -18,6 +18,7 @@ use super::EngineDriver;
 use crate::event::{Event, EventSender};
 use crate::handshake::{self, Failure, HandshakeCommand, HandshakeReports};
 use crate::incoming::Incoming;
+use crate::listen::HalfOpenPlace;
 use crate::random;
 use crate::session::Session;
 use crate::transport::Transport;
@@ -46,6 +47,12 @@ impl Drop for HandshakeGuard {
     }
 }
 
+/// The role of this device in a handshake.
+enum HandshakeRole {
+    Initiator,
+    Responder(Option<HalfOpenPlace>),
+}
+
 /// The digits of a handshake that the app shows, until the peer has answered or the handshake has failed.
 struct Comparison<'a> {
     events: &'a EventSender,
@@ -60,12 +67,13 @@ impl Drop for Comparison<'_> {
 
 impl EngineDriver {
     /// Runs the responder's side on a transport that another device dialed. `from`: the device that the transport's carrier
-    /// names.
+    /// names. `place`: given back when the peer has proven who it is.
     pub(crate) async fn accept(
         self: &Arc<Self>,
         mut transport: Transport,
         connection: ConnectionId,
         from: Option<DeviceId>,
+        place: Option<HalfOpenPlace>,
     ) -> Result<Option<Session>, Failure> {
         let level = from.map_or(TrustLevel::Unknown, |device| self.level_of(device));
         let mut pending = HandshakeGuard::new(self, |control, now| control.handle_incoming(level, now));
@@ -75,7 +83,7 @@ impl EngineDriver {
         }
         let config = self.handshake_config(&transport, connection);
         let handshake = Handshake::responder(config, self.clock.now())?;
-        self.shake_hands(transport, handshake, pending, true).await
+        self.shake_hands(transport, handshake, pending, HandshakeRole::Responder(place)).await
     }
 
     /// Runs the initiator's side on a transport that this device dialed in this epoch.
@@ -90,7 +98,7 @@ impl EngineDriver {
         let expected = Expected { device, keys: self.keys_of(device) };
         let config = self.handshake_config(&transport, connection);
         let handshake = Handshake::initiator(config, expected, self.clock.now())?;
-        self.shake_hands(transport, handshake, pending, false).await
+        self.shake_hands(transport, handshake, pending, HandshakeRole::Initiator).await
     }
 
     async fn shake_hands(
@@ -98,14 +106,15 @@ impl EngineDriver {
         mut transport: Transport,
         handshake: Handshake,
         mut pending: HandshakeGuard,
-        incoming: bool,
+        role: HandshakeRole,
     ) -> Result<Option<Session>, Failure> {
         let (id, mut comparison) = (pending.id, None);
         let reports = HandshakeReports {
             commands: &mut pending.commands,
             authenticated: async |peer: Authenticated| {
                 let (device, user) = (peer.certificate.device_id(), peer.certificate.user_id());
-                if incoming {
+                if let HandshakeRole::Responder(place) = role {
+                    drop(place);
                     let ready = self.control(|control, now| control.handle_arrival(device, now));
                     if ready.is_some() {
                         self.clock.sleep_until_any(ready).await;

@@ -354,6 +354,8 @@ impl EngineDriver {
                     let visible = inner.control.visible();
                     self.relays.iter().for_each(|relay| relay.watch_devices(visible.clone()));
                 }
+                Output::Level(device, level) => self.note_level(device, level),
+                Output::Keys(device, keys) => self.note_keys(device, keys.map(|keys| *keys)),
                 Output::Welcome(device, connection) => self.welcome(device, connection),
                 Output::Ask(question, applicant) => self.ask(question, &applicant),
                 Output::Presence(device, true) => self.events.send(Event::Online(device)),

@@ -121,6 +121,12 @@ impl Device {
     }
 }
 
+/// Sends a word from one end to the other.
+pub async fn talk(here: &Session, there: &Session) {
+    here.send("in").await.unwrap();
+    assert_eq!(there.recv().await.unwrap().decode::<String>().unwrap(), "in");
+}
+
 struct Everybody;
 
 impl TrustPolicy for Everybody {

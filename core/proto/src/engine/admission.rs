@@ -98,6 +98,7 @@ impl Engine {
     /// it follows at once: it carries what the level allows, and ends at [`TrustLevel::Untrusted`] and below.
     pub fn set_trust(&mut self, device: DeviceId, level: TrustLevel, now: Instant) {
         self.book.set(device, level);
+        self.outputs.push_back(Output::Level(device, level));
         self.dialer.set_trust(device, level, now);
         let refused = Admission::from(level) == Admission::Refuse;
         let scope = self.scope(device, level);

@@ -7,11 +7,14 @@
 //!                             └─ none: knock, wait ──────┘
 //! ```
 //!
+//! Where the keys are known, the device's addresses are dialed beside all this: they need no relay.
+//!
 //! A relay gives the certificate of a device, and reports its presence, only with that device's consent. If the app waits for
 //! the device, the device is asked by a knock, about which a person may have to decide. The first way that connects decides a
 //! dial; the others go on, since they may lead to something better. A dial belongs to the epoch in which it began: when that
 //! session closes, the dial ends with it.
 
+use super::peers::Live;
 use super::{Engine, Output, Way};
 use crate::certificate::DeviceCertificate;
 use crate::dial::{Outcome, Purpose};
@@ -61,6 +64,8 @@ pub(super) struct Dial {
     decided: bool,
     /// The dialer wants to know the outcome.
     pub(super) for_dialer: bool,
+    /// The addresses of the device were taken already.
+    addresses_taken: bool,
     /// Ways that are being taken.
     under_way: usize,
     /// The tries of the way through relays.
@@ -106,7 +111,15 @@ impl Engine {
         let Some(dial) = self.dials.get_mut(&id).filter(|dial| dial.stage == Stage::Relay) else { return };
         let device = dial.device;
         match relay {
-            Err(why) => self.fail(id, DialFailure::Offline(why), now),
+            Err(why) if dial.under_way > 0 => {
+                dial.failures.push(format!("relay: {why}"));
+                dial.stage = Stage::Ways;
+            }
+            Err(why) if dial.failures.is_empty() => self.fail(id, DialFailure::Offline(why), now),
+            Err(why) => {
+                let failures = format!("{}; relay: {why}", dial.failures.join("; "));
+                self.fail(id, DialFailure::Unreachable(failures), now);
+            }
             Ok(()) if self.keys_of(device).is_none() => {
                 self.advance(id, Stage::Certificate);
                 self.outputs.push_back(Output::FetchCertificate(id, device));
@@ -166,19 +179,43 @@ impl Engine {
 
     fn take_ways(&mut self, id: DialId, now: Instant) {
         self.advance(id, Stage::Ways);
+        let Some(dial) = self.dials.get(&id) else { return };
+        let to_dial = self.ways_of(dial.device, dial.purpose);
         let Some(dial) = self.dials.get_mut(&id) else { return };
-        let device = dial.device;
-        let than = match dial.purpose {
-            Purpose::Path => None,
-            Purpose::Better => self.peers.live_of(device).and_then(|live| live.state.route).map(Route::tier),
-        };
-        match self.ways.to_dial(device, than) {
+        let addresses_taken = dial.addresses_taken;
+        match to_dial {
             Ok([at_once, later]) => {
+                let taken = |way: &Way| addresses_taken && way.is_address();
                 dial.later = later;
-                self.take(id, at_once, now);
+                self.take(id, at_once.into_iter().filter(|way| !taken(way)).collect(), now);
+                self.go_on(id, now);
             }
             Err(why) => self.fail(id, DialFailure::Unreachable(why.into()), now),
         }
+    }
+
+    /// The ways that a dial takes at once, and those that can wait.
+    fn ways_of(&self, device: DeviceId, purpose: Purpose) -> Result<[Vec<Way>; 2], &'static str> {
+        let route = |live: &Live| live.state.route;
+        let than = match purpose {
+            Purpose::Path => None,
+            Purpose::Better => self.peers.live_of(device).and_then(route).map(Route::tier),
+        };
+        self.ways.to_dial(device, than)
+    }
+
+    /// Takes the addresses of a device whose keys are known.
+    fn take_addresses(&mut self, id: DialId) {
+        let Some(dial) = self.dials.get(&id).filter(|dial| self.keys_of(dial.device).is_some()) else {
+            return;
+        };
+        let device = dial.device;
+        let Ok([mut at_once, _]) = self.ways_of(device, dial.purpose) else { return };
+        at_once.retain(Way::is_address);
+        if let Some(dial) = self.dials.get_mut(&id) {
+            (dial.addresses_taken, dial.under_way) = (true, at_once.len());
+        }
+        self.outputs.extend(at_once.into_iter().map(|way| Output::Take(id, device, way)));
     }
 
     fn fail_away(&mut self, id: DialId, now: Instant) {
@@ -219,18 +256,24 @@ impl Engine {
             }
             Err(failure) => dial.failures.push(format!("{}: {failure}", way.name())),
         }
-        if let Some(dial) = self.dials.get_mut(&id).filter(|dial| dial.under_way == 0) {
-            if dial.decided {
-                self.stop_dial(id);
-            } else if dial.later.is_empty() {
+        self.go_on(id, now);
+        self.follow_dialer();
+    }
+
+    /// Once no way is under way: ends a decided dial, takes the ways that could wait, or fails.
+    fn go_on(&mut self, id: DialId, now: Instant) {
+        let Some(dial) = self.dials.get_mut(&id).filter(|dial| dial.under_way == 0) else { return };
+        let waits = dial.stage != Stage::Ways;
+        match std::mem::take(&mut dial.later) {
+            _ if dial.decided => self.stop_dial(id),
+            // The addresses have failed, and the relay may know more.
+            later if waits => dial.later = later,
+            later if later.is_empty() => {
                 let failures = dial.failures.join("; ");
                 self.fail(id, DialFailure::Unreachable(failures), now);
-            } else {
-                let later = std::mem::take(&mut dial.later);
-                self.take(id, later, now);
             }
+            later => self.take(id, later, now),
         }
-        self.follow_dialer();
     }
 
     /// Dials a device, unless a dial for this purpose is under way and undecided.
@@ -247,6 +290,7 @@ impl Engine {
             stage: Stage::Relay,
             decided: false,
             for_dialer: false,
+            addresses_taken: false,
             under_way: 0,
             relay_tries: 0,
             relay_taken: Instant::ZERO,
@@ -255,6 +299,7 @@ impl Engine {
         };
         self.dials.insert(id, dial);
         self.outputs.push_back(Output::FindRelay(id, device));
+        self.take_addresses(id);
         id
     }
 

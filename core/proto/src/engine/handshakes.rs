@@ -22,7 +22,7 @@ use crate::limits::{
 use crate::session::Resume;
 use crate::time::Instant;
 use crate::timing::{GOODBYE, HANDSHAKE_TIMEOUT};
-use crate::trust::TrustLevel;
+use crate::trust::{KnownKeys, PinOutcome, TrustLevel};
 
 /// Identifies a handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -127,11 +127,22 @@ impl Engine {
     /// Consents to the peer of a handshake or refuses it. A peer that is known with other keys is refused, whatever it has
     /// proven (D06).
     pub(super) fn settle(&mut self, id: HandshakeId, certificate: &DeviceCertificate, accepted: bool) {
-        let consented = accepted && self.book.pin(certificate).is_ok();
+        let consented = accepted && self.pin(certificate);
         if let Some(pending) = self.handshakes.get_mut(&id) {
             pending.consented = consented;
             self.step(id, if consented { HandshakeStep::Consent } else { HandshakeStep::Refuse });
         }
+    }
+
+    /// Remembers the keys of a device. False if it is known with others.
+    fn pin(&mut self, certificate: &DeviceCertificate) -> bool {
+        let Ok(PinOutcome { kept, removed }) = self.book.pin(certificate) else { return false };
+        self.outputs.extend(removed.map(|device| Output::Keys(device, None)));
+        if kept {
+            let keys = Box::new(KnownKeys::of(certificate));
+            self.outputs.push_back(Output::Keys(certificate.device_id(), Some(keys)));
+        }
+        true
     }
 
     /// READY of this device in a handshake. `next`: the first frame that the session with the peer has not received, 0 without

@@ -8,10 +8,12 @@ use super::*;
 use crate::certificate::DeviceCertificate;
 use crate::keys::{DeviceKeys, UserKeys};
 use crate::network::{Medium, NetworkSnapshot};
+use crate::path::Tier;
 use crate::session::Resume;
 use crate::time::UnixTime;
-use crate::timing::{GOODBYE, HANDSHAKE_TIMEOUT, NETWORK_SETTLE};
+use crate::timing::{GOODBYE, HANDSHAKE_TIMEOUT, KNOCK_PATIENCE, NETWORK_SETTLE};
 use crate::transport_kind::TransportKind;
+use crate::trust::{KnownKeys, Pins};
 
 /// A device in the foreground, and the outputs that were not looked at.
 struct World {
@@ -38,6 +40,7 @@ fn config() -> EngineConfig {
         levels: BTreeMap::new(),
         groups: HashSet::new(),
         members: HashMap::new(),
+        pins: Pins::default(),
         open: false,
     }
 }
@@ -56,8 +59,10 @@ impl World {
 
     /// The outputs, but those about admission.
     fn outputs(&mut self) -> Vec<Output> {
-        let admission =
-            |output: &Output| matches!(output, Output::Handshake(..) | Output::Visible | Output::Release(_));
+        let admission = |output: &Output| {
+            matches!(output, Output::Handshake(..) | Output::Visible | Output::Release(_))
+                || matches!(output, Output::Level(..) | Output::Keys(..))
+        };
         self.all_outputs().into_iter().filter(|output| !admission(output)).collect()
     }
 
@@ -220,6 +225,62 @@ fn the_way_through_relays_is_tried_again_when_a_relay_has_ended_or_lost_what_was
         w.engine.handle_way(dial, &Way::WebRtc, unreachable(), w.now);
         assert!(matches!(answers(&w.outputs())[..], [(RequestId(1), Err(DialFailure::Unreachable(_)))]));
     }
+}
+
+/// An address of the peer, whose keys are known from an earlier run.
+fn with_address() -> (World, Way) {
+    let (url, pins) =
+        ("ws://192.168.1.2:7000".to_owned(), Pins::load([(peer(), KnownKeys::of(&certificate(2)))]));
+    let addresses = HashMap::from([(peer(), vec![(url.clone(), Tier::Lan)])]);
+    let ways = Ways { addresses, ..config().ways };
+    (World::with(EngineConfig { ways, pins, ..config() }), Way::Address(url))
+}
+
+// proves S191
+#[test]
+fn an_address_of_a_known_device_is_dialed_without_a_relay() {
+    let (mut w, address) = with_address();
+    w.request(1, peer());
+    let outputs = w.outputs();
+    let dial = begun(&outputs).unwrap();
+    assert_eq!(outputs.iter().filter_map(taken).collect::<Vec<_>>(), std::slice::from_ref(&address));
+    w.engine.handle_relay(dial, Err("it sleeps".into()), w.now);
+    assert_eq!(answers(&w.outputs()), []);
+    let session = w.join(w.engine.epoch_of(dial), resume(5, 0)).unwrap().session;
+    w.engine.handle_way(dial, &address, Ok(()), w.now);
+    w.report(session, SessionChange::Path(TransportKind::Lan.into()));
+    let outputs = w.outputs();
+    assert_eq!(answers(&outputs), [(RequestId(1), Ok(session))]);
+    assert!(outputs.contains(&Output::Stop(dial)));
+}
+
+#[test]
+fn addresses_that_fail_leave_the_other_ways_to_the_relay_and_a_failure_names_both() {
+    let failed = || Err(DialFailure::Unreachable("refused".into()));
+    let relay = || Err("it sleeps".to_owned());
+    let expected = |why: &str| vec![(RequestId(1), Err(DialFailure::Unreachable(why.into())))];
+    for address_first in [true, false] {
+        let (mut w, address) = with_address();
+        w.request(1, peer());
+        let dial = begun(&w.outputs()).unwrap();
+        if address_first {
+            w.engine.handle_way(dial, &address, failed(), w.now);
+            assert_eq!(answers(&w.outputs()), []);
+            w.engine.handle_relay(dial, relay(), w.now);
+            assert_eq!(answers(&w.outputs()), expected("address: refused; relay: it sleeps"));
+        } else {
+            w.engine.handle_relay(dial, relay(), w.now);
+            w.engine.handle_way(dial, &address, failed(), w.now);
+            assert_eq!(answers(&w.outputs()), expected("relay: it sleeps; address: refused"));
+        }
+    }
+    let (mut w, address) = with_address();
+    w.request(1, peer());
+    let dial = begun(&w.outputs()).unwrap();
+    w.engine.handle_way(dial, &address, failed(), w.now);
+    w.engine.handle_relay(dial, Ok(()), w.now);
+    w.pass(KNOCK_PATIENCE);
+    assert_eq!(w.outputs().iter().filter_map(taken).collect::<Vec<_>>(), [Way::Relay, Way::WebRtc]);
 }
 
 #[test]

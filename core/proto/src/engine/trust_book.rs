@@ -6,7 +6,7 @@ use crate::certificate::DeviceCertificate;
 use crate::id::{DeviceId, UserId};
 use crate::limits::MAX_WATCHED;
 use crate::time::Instant;
-use crate::trust::{KeyChanged, KnownKeys, Pins, TrustLevel};
+use crate::trust::{KeyChanged, KnownKeys, PinOutcome, Pins, TrustLevel};
 
 /// A level, and the state of the book in which it was read.
 #[derive(Debug, Clone, Copy)]
@@ -48,9 +48,9 @@ enum How {
 }
 
 impl TrustBook {
-    /// The levels that the app gave. Devices of `own_user` are this device's own.
-    pub(super) fn new(levels: BTreeMap<DeviceId, TrustLevel>, own_user: UserId) -> Self {
-        Self { own_user, levels, met: VecDeque::new(), pins: Pins::default(), edition: 0 }
+    /// The levels that the app gave, and the keys of an earlier run. Devices of `own_user` are this device's own.
+    pub(super) fn new(levels: BTreeMap<DeviceId, TrustLevel>, pins: Pins, own_user: UserId) -> Self {
+        Self { own_user, levels, met: VecDeque::new(), pins, edition: 0 }
     }
 
     /// Sets the level of a device.
@@ -146,7 +146,7 @@ impl TrustBook {
     ///
     /// # Errors
     /// It is known with others: whatever it proved, it is refused (D06).
-    pub(super) fn pin(&mut self, certificate: &DeviceCertificate) -> Result<(), KeyChanged> {
+    pub(super) fn pin(&mut self, certificate: &DeviceCertificate) -> Result<PinOutcome, KeyChanged> {
         let Self { levels, met, pins, own_user, .. } = self;
         let dialed: HashSet<_> =
             met.iter().filter(|met| met.how == How::Dialed).map(|met| met.device).collect();
@@ -189,7 +189,7 @@ mod tests {
     const OWN: &[u8] = b"own";
 
     fn book() -> TrustBook {
-        TrustBook::new(BTreeMap::new(), UserId::derive(OWN))
+        TrustBook::new(BTreeMap::new(), Pins::default(), UserId::derive(OWN))
     }
 
     /// The level, where the app's rule says this.

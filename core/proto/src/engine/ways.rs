@@ -23,6 +23,11 @@ pub enum Way {
 }
 
 impl Way {
+    /// True for an address of the device, which takes no relay.
+    pub fn is_address(&self) -> bool {
+        matches!(self, Self::Address(_))
+    }
+
     /// Its name in errors and logs.
     pub fn name(&self) -> &'static str {
         match self {

@@ -103,7 +103,26 @@ struct Pin {
     used: u64,
 }
 
+/// The result of storing keys.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PinOutcome {
+    /// The device has a place.
+    pub kept: bool,
+    /// The device that has lost its place.
+    pub removed: Option<DeviceId>,
+}
+
 impl Pins {
+    /// Pins of an earlier run, the least recently used first. Those beyond [`MAX_PINNED`] are left out.
+    pub fn load(pins: impl IntoIterator<Item = (DeviceId, KnownKeys)>) -> Self {
+        let pins: Vec<_> = pins.into_iter().collect();
+        let kept = &pins[pins.len().saturating_sub(MAX_PINNED)..];
+        let numbered =
+            kept.iter().zip(1..).map(|((device, keys), used)| (*device, Pin { keys: *keys, used }));
+        let all: BTreeMap<_, _> = numbered.collect();
+        Self { uses: all.len() as u64, all }
+    }
+
     /// The keys stored for `device`.
     pub fn get(&self, device: &DeviceId) -> Option<&KnownKeys> {
         self.all.get(device).map(|pin| &pin.keys)
@@ -130,22 +149,24 @@ impl Pins {
         &mut self,
         accepted: &DeviceCertificate,
         level: impl Fn(DeviceId, UserId) -> TrustLevel,
-    ) -> Result<(), KeyChanged> {
+    ) -> Result<PinOutcome, KeyChanged> {
         let (device, keys) = (accepted.device_id(), KnownKeys::of(accepted));
+        let mut removed = None;
         if !self.check(accepted)? && self.all.len() >= MAX_PINNED {
             let kept = |device, keys: &KnownKeys| level(device, keys.user_id()) >= TrustLevel::Trusted;
             let places = self.all.iter().map(|(device, pin)| (kept(*device, &pin.keys), pin.used, *device));
             let least = places.min();
             if least.is_some_and(|(trusted, ..)| trusted) && !kept(device, &keys) {
-                return Ok(());
+                return Ok(PinOutcome::default());
             }
             if let Some((.., oldest)) = least {
                 self.all.remove(&oldest);
+                removed = Some(oldest);
             }
         }
         self.uses += 1;
         self.all.insert(device, Pin { keys, used: self.uses });
-        Ok(())
+        Ok(PinOutcome { kept: true, removed })
     }
 
     /// Forgets a device, by decision of the user.

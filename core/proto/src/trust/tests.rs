@@ -90,7 +90,8 @@ fn a_full_book_forgets_who_was_used_least_recently_and_never_a_trusted_device_fo
         pins.pin(stranger, trusted).unwrap();
     }
     pins.pin(&strangers[0], trusted).unwrap(); // used again
-    pins.pin(&newcomer, trusted).unwrap();
+    let pinned = pins.pin(&newcomer, trusted).unwrap();
+    assert_eq!(pinned, PinOutcome { kept: true, removed: Some(strangers[1].device_id()) });
     let kept = |pins: &Pins, of: &DeviceCertificate| pins.get(&of.device_id()).is_some();
     assert!([&friend, &newcomer, &strangers[0], &strangers[2]].iter().all(|of| kept(&pins, of)));
     assert!(!kept(&pins, &strangers[1]));
@@ -100,10 +101,19 @@ fn a_full_book_forgets_who_was_used_least_recently_and_never_a_trusted_device_fo
     let but_one = |device, _| {
         if device == strangers[1].device_id() { TrustLevel::Known } else { TrustLevel::Trusted }
     };
-    pins.pin(&strangers[1], but_one).unwrap();
+    assert_eq!(pins.pin(&strangers[1], but_one).unwrap(), PinOutcome::default());
     assert!(!kept(&pins, &strangers[1]) && kept(&pins, &friend));
     pins.pin(&strangers[1], all).unwrap();
     assert!(kept(&pins, &strangers[1]) && !kept(&pins, &friend));
+}
+
+#[test]
+fn pins_of_an_earlier_run_are_as_old_as_their_order_says_and_no_more_than_fit() {
+    let all: Vec<_> = (0..=MAX_PINNED as u16).map(one_of_many).collect();
+    let mut pins = Pins::load(all.iter().map(|of| (of.device_id(), KnownKeys::of(of))));
+    assert_eq!(pins.get(&all[0].device_id()), None);
+    let pinned = pins.pin(&all[0], |_, _| TrustLevel::Known).unwrap();
+    assert_eq!(pinned, PinOutcome { kept: true, removed: Some(all[1].device_id()) });
 }
 
 // proves D06

@@ -78,6 +78,9 @@ public final class Peers: Sendable {
         get throws { DeviceID(try translating { try client.deviceId() }) }
     }
 
+    /// The address at which this device listens now; nil without `PeersConfig.listen`, and while the app is suspended.
+    public var listening: String? { client.listening() }
+
     /// This device's user. `PeersError.notStarted` before `start()`.
     public var userID: UserID {
         get throws { UserID(try translating { try client.userId() }) }
@@ -105,8 +108,8 @@ public final class Peers: Sendable {
         Session(try await cancellable { try await client.session(device: device.text, cancel: $0) })
     }
 
-    /// Sets how far a device is trusted, for this run. From `.known` on it is connected by itself whenever it can be reached and
-    /// a person looks.
+    /// Sets how far a device is trusted. From `.known` on it is connected by itself whenever it can be reached and a person looks.
+    /// With `PeersConfig.store` the level is on the disk when this returns, in some milliseconds.
     public func trust(_ device: DeviceID, _ level: TrustLevel = .trusted) throws {
         try translating { try client.trust(device: device.text, level: level.generated) }
     }

@@ -3,13 +3,13 @@ internal import PeersGenerated
 
 /// The settings of `Peers`.
 public struct PeersConfig: Sendable {
-    /// Relays to register at; at least one.
+    /// Relays to register at: at least one, unless other devices have an address.
     public var relays: [Relay]
     /// Where the device's keys live.
     public var identity: Identity
     /// Shown to peers, at most 64 bytes.
     public var name = ""
-    /// Devices whose trust is known now.
+    /// Devices whose trust is known now. It counts instead of the level in the `store`, where a device that was blocked stays so.
     public var trusted: [DeviceID: TrustLevel] = [:]
     /// Judges all others; nil makes one an `.incoming` event. Called on a thread of the library; must not block for long.
     public var trustPolicy: (@Sendable (DeviceID, UserID) -> TrustLevel?)?
@@ -45,6 +45,14 @@ public struct PeersConfig: Sendable {
     /// tells by `Peers.networkChanged` and `Peers.setAppState`. In an app that the system launched in the background, the first
     /// `setAppState(.background)` is the app's to tell: no notification does.
     public var systemSources: Set<SystemSource> = Set(SystemSource.allCases)
+    /// The address at which this device listens for others, as `192.168.1.2:0`; port 0 picks one, which `Peers.listening` tells.
+    /// Those dial it without a relay (`addresses`). The port is closed while the app is suspended. A device that does not know the
+    /// keys of this one gets no answer there.
+    public var listen: String?
+    /// The file that remembers levels and keys of devices between two runs of the app; nil forgets them. Its folder exists. One
+    /// `Peers` at a time uses it, from `start` to `shutdown`. It belongs into a folder of the app alone, such as Application
+    /// Support. In the folder of an app group the system ends an app that is suspended with a locked file.
+    public var store: URL?
     /// Only relayed candidates: peers never learn this device's addresses.
     public var relayOnly = false
     /// Encrypt on WebRTC as well, where DTLS already does.
@@ -124,6 +132,8 @@ extension PeersConfig {
             },
             resumeWindowMs: resumeWindow.milliseconds,
             bulkOnMetered: bulkOnMetered,
+            listen: listen,
+            store: store?.path,
             relayOnly: relayOnly,
             requireSealing: requireSealing,
             loopback: loopback,

@@ -15,6 +15,8 @@ public enum PeersError: Error, Sendable, Hashable {
     case config(String)
     /// The device's keys could not be read or kept. Check the file or the store.
     case identity(String)
+    /// The store of levels and keys (`PeersConfig.store`) could not be read or written. Make room, or see to the file.
+    case store(String)
     /// No relay answers; the text says of each why. Wait for `.online`; it is tried again by itself.
     case offline(String)
     /// The peer cannot be reached now; the text says of each way why. Try again when it comes online.
@@ -48,6 +50,7 @@ public enum PeersError: Error, Sendable, Hashable {
         case .notStarted: "not-started"
         case .config: "config"
         case .identity: "identity"
+        case .store: "store"
         case .offline: "offline"
         case .unreachable: "unreachable"
         case .timedOut: "timed-out"
@@ -68,8 +71,8 @@ public enum PeersError: Error, Sendable, Hashable {
 extension PeersError: LocalizedError {
     public var errorDescription: String? {
         switch self {
-        case .config(let text), .identity(let text), .offline(let text), .unreachable(let text), .sessionLost(let text),
-            .codec(let text), .callFailed(_, let text), .internal(let text):
+        case .config(let text), .identity(let text), .store(let text), .offline(let text), .unreachable(let text),
+            .sessionLost(let text), .codec(let text), .callFailed(_, let text), .internal(let text):
             "\(code): \(text)"
         default: code
         }
@@ -125,6 +128,7 @@ extension PeersGenerated.PeersError {
         case .NotStarted: PeersError.notStarted
         case .Config(let reason): PeersError.config(reason)
         case .Identity(let reason): PeersError.identity(reason)
+        case .Store(let reason): PeersError.store(reason)
         case .Offline(let reason): PeersError.offline(reason)
         case .Unreachable(let reason): PeersError.unreachable(reason)
         case .TimedOut: PeersError.timedOut

@@ -121,6 +121,50 @@ final class PeersTests: XCTestCase {
         }
     }
 
+    // proves S010 S080 S127 S191
+    func testDevicesThatHaveMetFindEachOtherAgainAtAnAddressWithoutARelayAndWithoutAQuestion() async throws {
+        try await network { network in
+            let folder = FileManager.default.temporaryDirectory.appendingPathComponent("peers-\(UUID().uuidString)")
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(at: folder) }
+            let kept: @Sendable (inout PeersConfig, String) -> Void = { config, name in
+                config.identity = .file(folder.appendingPathComponent("\(name).key"))
+                config.store = folder.appendingPathComponent("\(name).store")
+            }
+            let host = try await network.device { kept(&$0, "host") }
+            let guest = try await network.device { kept(&$0, "guest") }
+            let (hostID, guestID) = (try host.deviceID, try guest.deviceID)
+            try host.trust(guestID)
+            try guest.trust(hostID)
+            try await guest.session(with: hostID).send("met")
+            try await host.event("the session") { if case .connected = $0 { () } else { nil } }
+            await host.shutdown()
+            await guest.shutdown()
+
+            let listens: @Sendable (inout PeersConfig) -> Void = { config in
+                kept(&config, "host")
+                config.relays = []
+                config.listen = "127.0.0.1:0"
+            }
+            let listening = try await network.stopped(listens)
+            try await listening.start()
+            let url = try XCTUnwrap(URL(string: "ws://\(try XCTUnwrap(listening.listening))"))
+            let dialing = try await network.stopped { config in
+                kept(&config, "guest")
+                config.relays = []
+                config.addresses = [hostID: [url]]
+            }
+            try await dialing.start()
+            let path = try await dialing.session(with: hostID).path
+            XCTAssertEqual(path, .lan)
+            try listening.trust(guestID, .untrusted)
+            try await dialing.event("the end") { if case .disconnected = $0 { () } else { nil } }
+            await XCTAssertThrown(.store("the store is in use")) {
+                try await network.stopped(listens).start()
+            }
+        }
+    }
+
     // proves S010 S127
     func testAStrangerThatTheAppTurnsAwayGetsNoAnswer() async throws {
         try await network { network in

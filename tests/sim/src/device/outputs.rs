@@ -46,7 +46,7 @@ impl Device {
                 let level = self.level(index_of(device), world.net);
                 self.engine.release(device, level, now);
             }
-            Output::Presence(..) | Output::Visible => {}
+            Output::Presence(..) | Output::Visible | Output::Level(..) | Output::Keys(..) => {}
             Output::Take(dial, device, way) => self.take(dial, index_of(device), way, world),
             Output::Stop(dial) => self.stop(dial, world),
             Output::End(session, reason) => self.end_session(session, reason, world)?,

@@ -118,7 +118,7 @@ async fn obey(client: &Client, counts: &Mutex<Counts>, order: Order) -> Outcome<
             serde_json::to_value(counts)?
         }
         Order::Trust { device, yes } => {
-            client.trust(device, if yes { TrustLevel::Trusted } else { TrustLevel::Malicious });
+            client.trust(device, if yes { TrustLevel::Trusted } else { TrustLevel::Malicious })?;
             json!({})
         }
         Order::Dial { to, within_ms } => {

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
-use tokio_tungstenite::tungstenite::http::StatusCode;
+use tokio_tungstenite::tungstenite::http::{StatusCode, header::ORIGIN};
 
 use super::connect::READ_BUFFER;
 use super::{halves, is_local, parse_path};
@@ -100,6 +100,8 @@ async fn upgrade(tcp: TcpStream, remote: SocketAddr) -> Option<AcceptedSocket> {
     let check = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
         asked = parse_path(request.uri().path());
         match asked {
+            // A page in a browser, which anybody may have written. No device of this protocol is one.
+            Some(_) if request.headers().contains_key(ORIGIN) => Err(refusal(StatusCode::FORBIDDEN)),
             // The dialer sees a local address where this side sees a public one: a proxy or a lie.
             Some((TransportKind::Lan, _)) if !is_local(remote.ip()) => Err(refusal(StatusCode::FORBIDDEN)),
             Some(_) => Ok(response),

@@ -128,6 +128,34 @@ fn an_untrusted_device_is_refused_and_one_with_other_keys_as_well() {
     assert_eq!((join, w.engine.session(peer())), (None, None));
 }
 
+#[test]
+fn levels_and_keys_are_to_be_stored() {
+    let mut w = World::new();
+    let stored = |w: &mut World| {
+        let outputs = w.all_outputs().into_iter();
+        outputs.filter(|o| matches!(o, Output::Level(..) | Output::Keys(..))).collect::<Vec<_>>()
+    };
+    let keys =
+        |seed| Output::Keys(certificate(seed).device_id(), Some(KnownKeys::of(&certificate(seed)).into()));
+    w.authenticated(2, TrustLevel::Unknown);
+    let question = w.question().unwrap();
+    w.engine.handle_answer(question, true, w.now);
+    assert_eq!(stored(&mut w), [Output::Level(peer(), TrustLevel::Trusted), keys(2)]);
+    w.authenticated(3, TrustLevel::Known);
+    assert_eq!(stored(&mut w), [keys(3)], "a rule's level is the rule's");
+    w.authenticated(4, TrustLevel::Untrusted);
+    assert_eq!(stored(&mut w), []);
+}
+
+// proves D06
+#[test]
+fn a_device_with_other_keys_than_in_an_earlier_run_is_refused() {
+    let known = KnownKeys { noise_pk: [1; 32], ..KnownKeys::of(&certificate(2)) };
+    let mut w = World::with(EngineConfig { pins: Pins::load([(peer(), known)]), ..config() });
+    let id = w.authenticated(2, TrustLevel::Trusted);
+    assert_eq!(w.steps(), [(id, HandshakeStep::Begin), (id, HandshakeStep::Refuse)]);
+}
+
 // proves S127
 #[test]
 fn trust_that_is_withdrawn_ends_the_session_and_refuses_requests() {

@@ -7,6 +7,7 @@ import app.peers.sdk.generated.IceServer
 import app.peers.sdk.generated.RelayEndpoint
 import app.peers.sdk.generated.TrustPolicy
 import app.peers.sdk.generated.TrustedDevice
+import java.io.File
 import java.util.concurrent.TimeUnit
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
@@ -71,6 +72,19 @@ public class PeersConfig internal constructor() {
      */
     public var open: Boolean = false
 
+    /**
+     * The address at which this device listens for others, as `192.168.1.2:0`; port 0 picks one, which [Peers.listening] tells.
+     * Those dial it without a relay ([address]). The port is closed while the app is suspended. A device that does not know the
+     * keys of this one gets no answer there.
+     */
+    public var listen: String? = null
+
+    /**
+     * The file that remembers levels and keys of devices between two runs of the app; null forgets them. Its folder exists. One
+     * [Peers] at a time uses it, from [Peers.start] to [Peers.shutdown]. On Android there is one by default.
+     */
+    public var store: File? = null
+
     /** Only relayed candidates: peers never learn this device's addresses. */
     public var relayOnly: Boolean = false
 
@@ -124,7 +138,7 @@ public class PeersConfig internal constructor() {
         logSinks = sinks.toList()
     }
 
-    /** How far [device] is trusted. */
+    /** How far [device] is trusted. It counts instead of the level in the [store], where a device that was blocked stays so. */
     @JvmOverloads
     public fun trust(device: DeviceId, level: TrustLevel = TrustLevel.TRUSTED) {
         trusted += TrustedDevice(device.text, level.toGenerated())
@@ -195,6 +209,8 @@ public class PeersConfig internal constructor() {
             addresses = addresses.toList(),
             resumeWindowMs = resumeWindow.inWholeMilliseconds.coerceAtLeast(0).toULong(),
             bulkOnMetered = bulkOnMetered,
+            listen = listen,
+            store = store?.path,
             relayOnly = relayOnly,
             requireSealing = requireSealing,
             loopback = loopback,

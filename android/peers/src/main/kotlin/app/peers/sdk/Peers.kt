@@ -87,6 +87,9 @@ public class Peers @Throws(PeersException::class) constructor(configure: PeersCo
     @get:Throws(PeersException::class)
     public val userId: UserId get() = UserId(translating { client.userId() })
 
+    /** The address at which this device listens now; null without [PeersConfig.listen], and while the app is suspended. */
+    public val listening: String? get() = client.listening()
+
     /** Sessions that can be used now. */
     public val sessions: List<Session> get() = client.sessions().map(::Session)
 
@@ -104,8 +107,8 @@ public class Peers @Throws(PeersException::class) constructor(configure: PeersCo
         Session(translating { client.session(device.text, null) })
 
     /**
-     * Sets how far [device] is trusted, for this run. From [TrustLevel.KNOWN] on it is connected by itself whenever it can be
-     * reached and a person looks.
+     * Sets how far [device] is trusted. From [TrustLevel.KNOWN] on it is connected by itself whenever it can be reached and a
+     * person looks. With [PeersConfig.store] the level is on the disk when this returns, in some milliseconds.
      */
     @JvmOverloads
     @Throws(PeersException::class)

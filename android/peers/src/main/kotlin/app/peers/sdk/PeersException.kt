@@ -24,6 +24,10 @@ public sealed class PeersException(
     public class Identity internal constructor(reason: String, cause: Throwable?) :
         PeersException("identity", reason, cause)
 
+    /** The store of levels and keys ([PeersConfig.store]) could not be read or written. Make room, or see to the file. */
+    public class Store internal constructor(reason: String, cause: Throwable?) :
+        PeersException("store", reason, cause)
+
     /** No relay answers; the message says of each why. Wait for [PeersState.ONLINE]; it is tried again by itself. */
     public class Offline internal constructor(reason: String, cause: Throwable?) :
         PeersException("offline", reason, cause)
@@ -114,6 +118,7 @@ internal fun GeneratedException.translated(): Exception = when (this) {
     is GeneratedException.NotStarted -> PeersException.NotStarted(this)
     is GeneratedException.Config -> PeersException.Config(reason, this)
     is GeneratedException.Identity -> PeersException.Identity(reason, this)
+    is GeneratedException.Store -> PeersException.Store(reason, this)
     is GeneratedException.Offline -> PeersException.Offline(reason, this)
     is GeneratedException.Unreachable -> PeersException.Unreachable(reason, this)
     is GeneratedException.TimedOut -> PeersException.TimedOut(this)

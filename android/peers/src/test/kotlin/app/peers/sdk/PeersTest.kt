@@ -1,5 +1,6 @@
 package app.peers.sdk
 
+import java.io.File
 import kotlin.io.path.createTempDirectory
 import kotlin.test.Test
 import kotlin.test.assertEquals
@@ -122,6 +123,33 @@ class PeersTest {
             assertEquals(PeerEvent.Compared(host.deviceId), guest.events.first { it is PeerEvent.Compared })
             assertEquals(host.deviceId, dialing.await().device)
         }
+    }
+
+    // proves S010 S080 S127 S191
+    @Test
+    fun `devices that have met find each other again at an address, without a relay and without a question`() = network {
+        val folder = createTempDirectory("peers-store").toFile()
+        fun kept(name: String): PeersConfig.() -> Unit = {
+            identity(FileIdentity(File(folder, "$name.key")))
+            store = File(folder, "$name.store")
+        }
+        val (host, guest) = device(kept("host")) to device(kept("guest"))
+        val (hostId, guestId) = host.deviceId to guest.deviceId
+        host.trust(guestId)
+        guest.trust(hostId)
+        guest.session(hostId).send("met")
+        host.events.first { it is PeerEvent.Connected }
+        host.shutdown()
+        guest.shutdown()
+
+        val listening = stopped({ listen = "127.0.0.1:0" }, kept("host")).also { it.start() }
+        val url = "ws://${listening.listening}"
+        val dialing = stopped({ address(hostId, url) }, kept("guest")).also { it.start() }
+        assertEquals(PathKind.LAN, dialing.session(hostId).path)
+        listening.trust(guestId, TrustLevel.UNTRUSTED)
+        dialing.events.first { it is PeerEvent.Disconnected }
+        assertFailsWith<PeersException.Store> { stopped({ listen = "127.0.0.1:0" }, kept("host")).start() }
+        assertTrue(folder.deleteRecursively())
     }
 
     // proves S010 S127

@@ -7,6 +7,7 @@ import app.peers.sdk.LogLevel
 import app.peers.sdk.Peers
 import app.peers.sdk.PeersConfig
 import app.peers.sdk.PeersException
+import java.io.File
 
 /**
  * This phone among its peers.
@@ -17,7 +18,7 @@ import app.peers.sdk.PeersException
  * ```
  * Installs what a phone needs, before [configure] runs: [AndroidNetwork] as [PeersConfig.network], [ProcessLifecycle] as
  * [PeersConfig.appState], [KeystoreIdentity] as [PeersConfig.identity], [AndroidLog] as [PeersConfig.logTo], and
- * [LogLevel.INFO]. A setting in [configure] replaces the one installed.
+ * [LogLevel.INFO]. A file that is not backed up is [PeersConfig.store]. A setting in [configure] replaces the one installed.
  *
  * One for the process, made in `Application.onCreate` or on first use: two with the same identity supersede each other.
  */
@@ -27,6 +28,8 @@ public fun Peers(context: Context, configure: PeersConfig.() -> Unit): Peers = P
     network(AndroidNetwork(context).snapshots)
     appState(ProcessLifecycle().states)
     identity(KeystoreIdentity(context))
+    // The keys do not leave the phone, so what is known by them does not either.
+    store = File(context.noBackupFilesDir, "peers.store")
     logTo(AndroidLog())
     logLevel = LogLevel.INFO
     configure()
