@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::error::CommandError;
+use crate::pair::pair;
 use crate::print;
 
 /// Without `--device` this conducts: it starts a relay, one Rust device of its own and those of the commands given.
@@ -31,8 +32,8 @@ pub(crate) struct DemoArgs {
     #[arg(long)]
     device: bool,
     /// Another device, as `NAME=COMMAND`, run by the shell. May be given several times.
-    #[arg(long = "with", value_name = "NAME=COMMAND")]
-    with: Vec<String>,
+    #[arg(long = "with", value_name = "NAME=COMMAND", value_parser = pair)]
+    with: Vec<(String, String)>,
     /// MiB each pair streams.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
     mb: u64,

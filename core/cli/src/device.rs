@@ -1,13 +1,14 @@
 //! A device at a terminal.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use peers::{
-    Client, ClientBuilder, ClientState, DeviceId, Event, Events, Identity, RelayAddress, Session, TrustLevel,
-    TrustPolicy, UserId,
+    Client, ClientBuilder, ClientState, DeviceId, Event, Events, IdError, Identity, RelayAddress, Session,
+    TrustLevel, TrustPolicy, UserId,
 };
 
 use crate::answer::Echo;
@@ -48,7 +49,7 @@ pub(crate) struct DeviceArgs {
     name: String,
     /// The devices that may connect: `any`, or a device's id; others are refused. May be given several times.
     #[arg(long, value_name = "any|DEVICE")]
-    trust: Vec<String>,
+    trust: Vec<Trusted>,
     /// Uses loopback addresses too, to try things on one machine.
     #[arg(long)]
     loopback: bool,
@@ -62,6 +63,21 @@ enum WayChoice {
     All,
     Webrtc,
     Relay,
+}
+
+/// A value of `--trust`.
+#[derive(Debug, Clone, Copy)]
+enum Trusted {
+    Any,
+    Device(DeviceId),
+}
+
+impl FromStr for Trusted {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        if text == "any" { Ok(Self::Any) } else { text.parse().map(Self::Device) }
+    }
 }
 
 struct Anybody;
@@ -124,12 +140,10 @@ fn builder(args: &DeviceArgs, open: bool) -> Result<ClientBuilder, CommandError>
         }
         builder = builder.relay(relay);
     }
-    for who in &args.trust {
-        builder = if who == "any" {
-            builder.trust_policy(Arc::new(Anybody))
-        } else {
-            let device = who.parse().map_err(|e| CommandError::Failed(format!("--trust {who}: {e}")))?;
-            builder.trust(device, TrustLevel::Trusted)
+    for trusted in &args.trust {
+        builder = match trusted {
+            Trusted::Any => builder.trust_policy(Arc::new(Anybody)),
+            Trusted::Device(device) => builder.trust(*device, TrustLevel::Trusted),
         };
     }
     Ok(builder)
@@ -140,10 +154,7 @@ async fn superseded(client: &Client, args: &DeviceArgs) -> CommandError {
     if client.watch_state().wait_for(|state| *state == ClientState::Superseded).await.is_err() {
         return std::future::pending().await;
     }
-    CommandError::Failed(format!(
-        "another process has registered with the identity {}: each that runs needs its own, see --identity",
-        args.identity.display()
-    ))
+    CommandError::Superseded(args.identity.clone())
 }
 
 /// The session with a device. Fails as soon as no relay is worth waiting for.
@@ -156,10 +167,8 @@ pub(crate) async fn session(client: &Client, to: DeviceId) -> Result<Session, Co
     tokio::select! {
         session = client.session(to) => session.map_err(|error| match error {
             peers::Error::Offline(_) => problems::unreachable(&client.relays()),
-            // The two look the same on purpose: a device that does not want to be found is not.
             error @ (peers::Error::Denied | peers::Error::Unreachable(_)) => {
-                let own = client.device_id();
-                CommandError::Failed(format!("{to}: {error}. There, `--trust {own}` lets this device in"))
+                CommandError::NotReached { device: to, error, own: client.device_id() }
             }
             error => error.into(),
         }),
@@ -198,7 +207,7 @@ pub(crate) async fn round_trip(session: &Session, service: &str) -> Result<f64, 
     for _ in 0..20 {
         let begun = Instant::now();
         if session.call(service, "echo", vec![7; 64]).await? != vec![7; 64] {
-            return Err(CommandError::Failed("the call came back changed".into()));
+            return Err(CommandError::Damaged("the call came back changed"));
         }
         samples.push(begun.elapsed().as_secs_f64());
     }

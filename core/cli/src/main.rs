@@ -7,12 +7,14 @@ mod device;
 mod error;
 mod listen;
 mod log;
+mod pair;
 mod print;
 mod problems;
 mod receive;
 mod relay;
 mod send;
 mod signals;
+mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,7 +28,7 @@ use error::CommandError;
 
 /// Sessions between devices: try them, test them, host the relay.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_help = status::help())]
 struct Cli {
     #[command(subcommand)]
     command: PeersCommand,
@@ -92,7 +94,7 @@ fn main() -> ExitCode {
         print::note(format!("{name}{line}"));
         name = "";
     }
-    error.exit_code().into()
+    error.exit_status().into()
 }
 
 fn start(command: PeersCommand) -> Result<(), CommandError> {

@@ -54,7 +54,7 @@ fn fails(relay: &RelayStatus, for_good: impl FnOnce(&Disconnect) -> bool) -> boo
 /// The reason of each relay.
 pub(crate) fn unreachable(relays: &[RelayStatus]) -> CommandError {
     let reasons: Vec<_> = relays.iter().map(explain).collect();
-    CommandError::Failed(format!("no relay is reachable: {}", reasons.join("; ")))
+    peers::Error::Offline(reasons.join("; ")).into()
 }
 
 /// True if the relay's host has decided. A host that is not found or not reached may be there in a moment: after a wake-up, while

@@ -7,6 +7,7 @@ use clap::Args;
 use peers_relay::{Relay, RelayConfig};
 
 use crate::error::CommandError;
+use crate::pair::pair;
 use crate::print;
 use crate::signals::StopSignals;
 
@@ -20,8 +21,8 @@ pub(crate) struct RelayArgs {
     #[arg(long)]
     listen: Option<SocketAddr>,
     /// Any setting of the file, as `limits.max_sockets=1000`. May be given several times.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = pair)]
+    set: Vec<(String, String)>,
 }
 
 pub(crate) async fn run(args: RelayArgs) -> Result<(), CommandError> {
@@ -35,13 +36,7 @@ pub(crate) async fn run(args: RelayArgs) -> Result<(), CommandError> {
 }
 
 fn config(args: RelayArgs) -> Result<RelayConfig, CommandError> {
-    let mut overrides = Vec::new();
-    for pair in &args.set {
-        let (key, value) = pair
-            .split_once('=')
-            .ok_or_else(|| CommandError::Failed(format!("--set {pair}: expected KEY=VALUE")))?;
-        overrides.push((key.to_owned(), value.to_owned()));
-    }
+    let mut overrides = args.set;
     overrides.extend(args.listen.map(|addr| ("bind".to_owned(), addr.to_string())));
     Ok(RelayConfig::from_sources(args.config.as_deref(), std::env::vars(), overrides)?)
 }

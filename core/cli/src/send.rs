@@ -43,9 +43,7 @@ async fn open(path: &Path) -> io::Result<(File, u64)> {
 async fn transfer(session: &Session, path: &Path, file: &mut File, length: u64) -> Result<u64, CommandError> {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let (mut send, recv) = session.open_stream(&name).map_err(|error| match error {
-        peers::Error::NameTooLong => {
-            CommandError::Failed(format!("{name:?} has {} bytes: {error}", name.len()))
-        }
+        peers::Error::NameTooLong => CommandError::NameTooLong { name: name.clone() },
         error => error.into(),
     })?;
     let bar = ProgressBar::new(length).with_style(style());
@@ -58,11 +56,11 @@ async fn transfer(session: &Session, path: &Path, file: &mut File, length: u64) 
     let answer = read(recv).await;
     let answer = if sent.is_ok() { answer? } else { answer.unwrap_or_default() };
     if let Ok(FileRefusal { refused }) = serde_json::from_slice(&answer) {
-        return Err(CommandError::Failed(format!("{} does not take {name:?}: {refused}", session.device())));
+        return Err(CommandError::NotTaken { device: session.device(), name, reason: refused });
     }
     let (count, hash) = sent?;
     if answer != receive::receipt(count, hash) {
-        return Err(CommandError::Failed("the other side received something else".into()));
+        return Err(CommandError::Damaged("the other side received something else"));
     }
     Ok(count)
 }

@@ -58,10 +58,7 @@ fn start(args: &DemoArgs) -> Result<Vec<Process>, CommandError> {
     let mut own = Command::new(std::env::current_exe().map_err(CommandError::io("this command"))?);
     own.args(["demo", "--device"]);
     let mut devices = vec![Process::start("rust", own)?];
-    for with in &args.with {
-        let (name, command) = with
-            .split_once('=')
-            .ok_or_else(|| CommandError::Failed(format!("--with {with}: expected NAME=COMMAND")))?;
+    for (name, command) in &args.with {
         let mut shell = Command::new("sh");
         shell.args(["-c", command]);
         devices.push(Process::start(name, shell)?);

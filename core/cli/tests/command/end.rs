@@ -73,7 +73,7 @@ fn output_that_nothing_reads_ends_a_command_without_a_panic() {
     assert!(!said(&help).contains("panicked"), "{}", said(&help));
     // Also where its errors are not read.
     let failed = peers(["id", "--identity", "/dev/null"]).stdout(closed()).stderr(closed()).status().unwrap();
-    assert_eq!(failed.code(), Some(1));
+    assert_eq!(failed.code(), Some(5));
 }
 
 #[test]

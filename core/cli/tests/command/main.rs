@@ -7,4 +7,5 @@ mod end;
 mod files;
 mod reasons;
 mod settings;
+mod status;
 mod support;

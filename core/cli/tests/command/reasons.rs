@@ -21,7 +21,7 @@ fn send(folder: &Folder, relay: &str) -> Command {
 fn fails_soon(command: &mut Command) -> String {
     let begun = Instant::now();
     let (status, said) = Running::new(command).end();
-    assert_eq!(status.code(), Some(1), "{said}");
+    assert_eq!(status.code(), Some(4), "{said}");
     assert!(begun.elapsed() < SOON, "{:?}: {said}", begun.elapsed());
     said
 }
@@ -108,7 +108,7 @@ fn a_command_whose_identity_another_one_takes_over_says_so_and_ends() {
     let second = Running::new(&mut listen);
     second.line("Online");
     let (status, said) = first.end();
-    assert_eq!(status.code(), Some(1), "{said}");
+    assert_eq!(status.code(), Some(5), "{said}");
     assert!(
         said.contains("another process has registered with the identity") && said.contains("a.key"),
         "{said}"

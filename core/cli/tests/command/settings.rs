@@ -4,10 +4,15 @@ use std::process::Command;
 
 use crate::support::{Folder, Running, peers, said};
 
-/// The words of a command that does not succeed.
-fn refusal(command: &mut Command) -> String {
+/// A file or an identity is at fault.
+const FILE: Option<i32> = Some(5);
+/// A setting is at fault.
+const SETTING: Option<i32> = Some(6);
+
+/// The words of a command that ends with this status.
+fn refusal(command: &mut Command, expected: Option<i32>) -> String {
     let (status, said) = Running::new(command).end();
-    assert_eq!(status.code(), Some(1), "{said}");
+    assert_eq!(status.code(), expected, "{said}");
     said
 }
 
@@ -17,7 +22,7 @@ fn an_identity_that_is_no_regular_file_is_refused_as_such() {
     let pipe = folder.path("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for irregular in [&folder.path(""), &pipe, &"/dev/null".into()] {
-        let said = refusal(peers(["id", "--identity"]).arg(irregular));
+        let said = refusal(peers(["id", "--identity"]).arg(irregular), FILE);
         assert!(said.contains("it is not a regular file") && !said.contains("chmod"), "{said}");
     }
 }
@@ -28,7 +33,7 @@ fn a_folder_for_received_files_that_is_none_is_refused_at_the_start() {
     std::fs::write(folder.path("file"), "").unwrap();
     for (save, why) in [("missing", "No such file or directory"), ("file", "not a directory")] {
         let mut listen = peers(["listen", "--relay", "ws://127.0.0.1:1", "--identity"]);
-        let said = refusal(listen.arg(folder.path("a.key")).arg("--save").arg(folder.path(save)));
+        let said = refusal(listen.arg(folder.path("a.key")).arg("--save").arg(folder.path(save)), FILE);
         assert!(said.starts_with("peers: --save ") && said.contains(save) && said.contains(why), "{said}");
     }
 }
@@ -41,7 +46,7 @@ fn what_is_no_regular_file_is_not_sent() {
     for (path, why) in [(folder.path(""), "is a directory"), (pipe, "not a regular file")] {
         let id = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
         let mut send = peers(["send", "--relay", "ws://127.0.0.1:1", "--identity"]);
-        let said = refusal(send.arg(folder.path("a.key")).arg(id).arg(path));
+        let said = refusal(send.arg(folder.path("a.key")).arg(id).arg(path), FILE);
         assert!(said.contains(why), "{said}");
     }
 }
@@ -53,14 +58,14 @@ fn a_pin_or_an_authority_that_would_not_be_used_is_refused() {
     std::fs::write(&authority, "?").unwrap();
     for (flag, value) in [("--relay-pin", "00".repeat(32)), ("--relay-ca", authority.display().to_string())] {
         let mut listen = peers(["listen", "--relay", "ws://127.0.0.1:1", flag, &value, "--identity"]);
-        let said = refusal(listen.arg(folder.path("a.key")));
+        let said = refusal(listen.arg(folder.path("a.key")), SETTING);
         assert!(said.contains("an authority or a pin takes wss://"), "{said}");
     }
 }
 
 #[test]
 fn a_limit_of_zero_is_refused_with_its_name_and_its_range() {
-    let said = refusal(&mut peers(["relay", "--set", "limits.max_sockets=0"]));
+    let said = refusal(&mut peers(["relay", "--set", "limits.max_sockets=0"]), SETTING);
     assert_eq!(said, "peers: command line: `limits.max_sockets`: 0 is too small, expected 1 or more\n");
 }
 
@@ -82,6 +87,8 @@ fn help_is_true() {
     let listen = help("listen");
     assert!(listen.contains("others are refused") && listen.contains("openssl x509"), "{listen}");
     assert!(help("demo").contains("two of this command"));
+    let all = said(&peers(["--help"]).output().unwrap());
+    assert!(all.contains("3    the other device says no (denied, not-taken)"), "{all}");
 }
 
 #[test]
