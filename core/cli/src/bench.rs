@@ -10,7 +10,7 @@ use peers_relay::{Relay, RelayConfig};
 use crate::answer::Echo;
 use crate::device::round_trip;
 use crate::error::CommandError;
-use crate::print;
+use crate::print::{self, Printer};
 use crate::receive::receive_files;
 
 pub(crate) async fn run(mb: u32) -> Result<(), CommandError> {
@@ -23,7 +23,7 @@ pub(crate) async fn run(mb: u32) -> Result<(), CommandError> {
     tokio::spawn(async move {
         while let Some(event) = events.next().await {
             if let peers::Event::Connected { session, .. } = event {
-                tokio::spawn(receive_files(session, None));
+                tokio::spawn(receive_files(session, None, Printer::Text));
             }
         }
     });

@@ -13,8 +13,10 @@ use peers::{
 
 use crate::answer::Echo;
 use crate::error::CommandError;
+use crate::event::CommandEvent;
+use crate::print::Printer;
+use crate::problems;
 use crate::signals::StopSignals;
-use crate::{print, problems};
 
 /// The time to close sessions and to leave relays: a person waits for the prompt.
 const END_PATIENCE: Duration = Duration::from_secs(2);
@@ -158,10 +160,14 @@ async fn superseded(client: &Client, args: &DeviceArgs) -> CommandError {
 }
 
 /// The session with a device. Fails as soon as no relay is worth waiting for.
-pub(crate) async fn session(client: &Client, to: DeviceId) -> Result<Session, CommandError> {
+pub(crate) async fn session(
+    client: &Client,
+    printer: Printer,
+    to: DeviceId,
+) -> Result<Session, CommandError> {
     let waiting = async {
         tokio::time::sleep(SILENCE).await;
-        print::note(format!("waiting for {to}"));
+        printer.note(&CommandEvent::Waiting { device: to });
         std::future::pending().await
     };
     tokio::select! {
@@ -178,25 +184,29 @@ pub(crate) async fn session(client: &Client, to: DeviceId) -> Result<Session, Co
 }
 
 /// Shows what two people compare when the other one is asked about this device.
-pub(crate) async fn show_digits(mut events: Events) {
+pub(crate) async fn show_digits(mut events: Events, printer: Printer) {
     while let Some(event) = events.next().await {
         if let Event::Comparing { device, sas } = event {
-            print::note(format!("{device} asks its owner: both see {sas}, or somebody sits in between"));
+            printer.note(&CommandEvent::Comparing { device, digits: sas.to_string() });
         }
     }
 }
 
 /// `peers connect`
-pub(crate) async fn connect(args: &DeviceArgs, to: DeviceId) -> Result<(), CommandError> {
+pub(crate) async fn connect(args: &DeviceArgs, printer: Printer, to: DeviceId) -> Result<(), CommandError> {
     run(args, false, async |client, events| {
-        tokio::spawn(show_digits(events));
+        tokio::spawn(show_digits(events, printer));
         let begun = Instant::now();
-        let session = session(client, to).await?;
-        let setup = begun.elapsed().as_secs_f64() * 1e3;
-        print::result(format!("connected to {} in {setup:.1} ms", session.peer_name()))?;
-        let rtt = round_trip(&session, "echo").await?;
-        let path = session.path().map_or("none".into(), |path| format!("{path:?}"));
-        print::result(format!("path {path}, a call takes {:.0} µs", rtt * 1e6))
+        let session = session(client, printer, to).await?;
+        let tenths = (begun.elapsed().as_secs_f64() * 1e4).round();
+        printer.print(&CommandEvent::Connected {
+            device: session.device(),
+            name: session.peer_name().to_owned(),
+            path: session.path(),
+            ms: Some(tenths / 10.0),
+        })?;
+        let call_us = (round_trip(&session, "echo").await? * 1e6).round() as u64;
+        printer.print(&CommandEvent::Measured { device: session.device(), path: session.path(), call_us })
     })
     .await
 }

@@ -7,17 +7,24 @@ use peers::{ClientState, Event, Events};
 
 use crate::device::{self, DeviceArgs};
 use crate::error::CommandError;
+use crate::event::CommandEvent;
+use crate::print::Printer;
 use crate::receive::receive_files;
-use crate::{answer, print, problems};
+use crate::{answer, problems};
 
-pub(crate) async fn run(args: &DeviceArgs, open: bool, save: Option<PathBuf>) -> Result<(), CommandError> {
+pub(crate) async fn run(
+    args: &DeviceArgs,
+    printer: Printer,
+    open: bool,
+    save: Option<PathBuf>,
+) -> Result<(), CommandError> {
     save.as_deref().map_or(Ok(()), check_folder)?;
     device::run(args, open, async |client, events| {
-        print::result(format!("device {}", client.device_id()))?;
-        let listener = ListeningDevice { save, state: None };
+        printer.print(&CommandEvent::Listening { device: client.device_id() })?;
+        let listener = ListeningDevice { printer, save, state: None };
         tokio::select! {
-            () = problems::show(client) => Ok(()),
-            () = listener.listen(events) => Ok(()),
+            () = problems::show(client, printer) => Ok(()),
+            outcome = listener.listen(events) => outcome,
         }
     })
     .await
@@ -34,44 +41,49 @@ fn check_folder(folder: &Path) -> Result<(), CommandError> {
 }
 
 struct ListeningDevice {
+    printer: Printer,
     save: Option<PathBuf>,
     /// The last one shown.
     state: Option<ClientState>,
 }
 
 impl ListeningDevice {
-    async fn listen(mut self, mut events: Events) {
+    async fn listen(mut self, mut events: Events) -> Result<(), CommandError> {
         while let Some(event) = events.next().await {
-            self.handle(event);
+            if let Some(event) = self.handle(event) {
+                self.printer.print(&event)?;
+            }
         }
+        Ok(())
     }
 
-    fn handle(&mut self, event: Event) {
-        match event {
+    /// Does what an event asks for, and returns what is printed of it.
+    fn handle(&mut self, event: Event) -> Option<CommandEvent> {
+        Some(match event {
             Event::Connected { session, path } => {
-                print::note(format!("{} connected by {path:?}", session.device()));
                 tokio::spawn(answer::echo_messages(session.clone()));
-                tokio::spawn(receive_files(session, self.save.clone()));
+                tokio::spawn(receive_files(session.clone(), self.save.clone(), self.printer));
+                CommandEvent::Connected {
+                    device: session.device(),
+                    name: session.peer_name().to_owned(),
+                    path: Some(path),
+                    ms: None,
+                }
             }
-            Event::PathChanged { session, path: Some(path) } => {
-                print::note(format!("{} now by {path:?}", session.device()));
-            }
-            Event::PathChanged { session, path: None } => {
-                print::note(format!("{} has no path now", session.device()));
+            Event::PathChanged { session, path } => {
+                CommandEvent::PathChanged { device: session.device(), path }
             }
             Event::Disconnected { session, reason } => {
-                print::note(format!("{} left: {reason}", session.device()));
+                CommandEvent::Disconnected { device: session.device(), reason }
             }
             Event::Incoming(incoming) => {
                 let device = incoming.device();
-                print::note(format!("refused {device}: trust it with --trust {device}"));
                 incoming.reject();
+                CommandEvent::Refused { device }
             }
             // Between two times that are alike was another one, too short to be reported.
-            Event::State(state) if self.state.replace(state) != Some(state) => {
-                print::note(format!("{state:?}"))
-            }
-            _ => {}
-        }
+            Event::State(state) if self.state.replace(state) != Some(state) => CommandEvent::State { state },
+            _ => return None,
+        })
     }
 }

@@ -5,6 +5,7 @@ mod bench;
 mod demo;
 mod device;
 mod error;
+mod event;
 mod listen;
 mod log;
 mod pair;
@@ -15,6 +16,7 @@ mod relay;
 mod send;
 mod signals;
 mod status;
+mod tally;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,6 +27,8 @@ use peers::DeviceId;
 
 use device::DeviceArgs;
 use error::CommandError;
+use event::CommandEvent;
+use print::{OutputArgs, Printer};
 
 /// Sessions between devices: try them, test them, host the relay.
 #[derive(Parser)]
@@ -41,6 +45,8 @@ enum PeersCommand {
         /// The file of the keys.
         #[arg(long, default_value = "peers.key")]
         identity: PathBuf,
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// Runs a relay until it is interrupted.
     ///
@@ -50,6 +56,8 @@ enum PeersCommand {
     Listen {
         #[command(flatten)]
         device: DeviceArgs,
+        #[command(flatten)]
+        output: OutputArgs,
         /// Lets every device connect, and not only knock. `--trust` decides what becomes of it.
         #[arg(long)]
         open: bool,
@@ -61,6 +69,8 @@ enum PeersCommand {
     Connect {
         #[command(flatten)]
         device: DeviceArgs,
+        #[command(flatten)]
+        output: OutputArgs,
         /// The id of the other device.
         to: DeviceId,
     },
@@ -68,6 +78,8 @@ enum PeersCommand {
     Send {
         #[command(flatten)]
         device: DeviceArgs,
+        #[command(flatten)]
+        output: OutputArgs,
         /// The id of the device that gets it.
         to: DeviceId,
         /// A regular file; it keeps its name.
@@ -83,41 +95,51 @@ enum PeersCommand {
     },
 }
 
+impl PeersCommand {
+    fn printer(&self) -> Printer {
+        match self {
+            Self::Id { output, .. }
+            | Self::Listen { output, .. }
+            | Self::Connect { output, .. }
+            | Self::Send { output, .. } => output.printer(),
+            Self::Relay(_) | Self::Demo(_) | Self::Bench { .. } => Printer::Text,
+        }
+    }
+}
+
 /// The time for tasks to drop what they hold, such as parts of files. A read of a disk that hangs does not hold the end up.
 const DROP_PATIENCE: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
-    let outcome = start(Cli::parse().command);
-    let Err(error) = outcome else { return ExitCode::SUCCESS };
-    let mut name = "peers: ";
-    for line in error.lines() {
-        print::note(format!("{name}{line}"));
-        name = "";
-    }
+    let command = Cli::parse().command;
+    let printer = command.printer();
+    let Err(error) = start(command, printer) else { return ExitCode::SUCCESS };
+    printer.failure(&error);
     error.exit_status().into()
 }
 
-fn start(command: PeersCommand) -> Result<(), CommandError> {
+fn start(command: PeersCommand, printer: Printer) -> Result<(), CommandError> {
     log::start(match &command {
         // The operator sees the start, and each kind of refusal.
         PeersCommand::Relay(_) => "warn,peers_relay=info",
         _ => "warn",
     })?;
     let runtime = tokio::runtime::Runtime::new().map_err(CommandError::io("threads"))?;
-    let outcome = runtime.block_on(run(command));
+    let outcome = runtime.block_on(run(command, printer));
     runtime.shutdown_timeout(DROP_PATIENCE);
     outcome
 }
 
-async fn run(command: PeersCommand) -> Result<(), CommandError> {
+async fn run(command: PeersCommand, printer: Printer) -> Result<(), CommandError> {
     match command {
-        PeersCommand::Id { identity } => {
-            print::result(peers::Identity::load_or_create(identity)?.device_id())
+        PeersCommand::Id { identity, .. } => {
+            let device = peers::Identity::load_or_create(identity)?.device_id();
+            printer.print(&CommandEvent::Identity { device })
         }
         PeersCommand::Relay(args) => relay::run(args).await,
-        PeersCommand::Listen { device, open, save } => listen::run(&device, open, save).await,
-        PeersCommand::Connect { device, to } => device::connect(&device, to).await,
-        PeersCommand::Send { device, to, file } => send::run(&device, to, &file).await,
+        PeersCommand::Listen { device, open, save, .. } => listen::run(&device, printer, open, save).await,
+        PeersCommand::Connect { device, to, .. } => device::connect(&device, printer, to).await,
+        PeersCommand::Send { device, to, file, .. } => send::run(&device, printer, to, &file).await,
         PeersCommand::Demo(args) => demo::run(args).await,
         PeersCommand::Bench { mb } => bench::run(mb).await,
     }

@@ -5,19 +5,27 @@ use std::time::Duration;
 use peers::{Client, Disconnect, RelayState, RelayStatus};
 
 use crate::error::CommandError;
-use crate::print;
+use crate::event::CommandEvent;
+use crate::print::Printer;
 
 /// A client has tried again by then.
 const SECOND_TRY: Duration = Duration::from_secs(3);
 
 /// Shows each relay's problem, for ever. A relay is tried again and again: a reason is shown when it is another one.
-pub(crate) async fn show(client: &Client) {
+pub(crate) async fn show(client: &Client, printer: Printer) {
     let mut relays = client.watch_relays();
     let mut shown: Vec<Option<Disconnect>> = vec![None; relays.borrow().len()];
     loop {
         for (relay, shown) in relays.borrow_and_update().iter().zip(&mut shown) {
-            if relay.problem.is_some() && relay.problem != *shown {
-                print::note(explain(relay));
+            if let Some(problem) = &relay.problem
+                && relay.problem != *shown
+            {
+                let message = explain(relay);
+                printer.note(&CommandEvent::RelayProblem {
+                    relay: relay.url.clone(),
+                    code: problem.code(),
+                    message,
+                });
             }
             shown.clone_from(&relay.problem);
         }

@@ -1,7 +1,7 @@
 //! The receiving side of `peers send`.
 //!
-//! The sender streams a file under its name. The answer is the count of its bytes (64 bits, big endian) and their SHA-256: 40
-//! bytes, whose first is never `{`. Or it is a [`FileRefusal`] in JSON.
+//! The sender streams a file under its name. The answer is [`Tally::receipt`]: 40 bytes, whose first is never `{`. Or it is a
+//! [`FileRefusal`] in JSON.
 
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use peers::{InboundStream, NewFile, RecvStream, Session};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
 use crate::error::CommandError;
-use crate::print;
+use crate::event::CommandEvent;
+use crate::print::Printer;
+use crate::tally::Tally;
 
 /// A transfer whose sender was killed ends, and gives its file up, when the sender comes back: at the same time as the next
 /// transfer begins.
@@ -59,36 +60,33 @@ impl From<ErrorKind> for Reason {
     }
 }
 
-/// The answer for a file that was taken.
-pub(crate) fn receipt(count: u64, hash: Sha256) -> Vec<u8> {
-    [&count.to_be_bytes()[..], &hash.finalize()].concat()
-}
-
 /// Reads every stream to its end and answers it.
-pub(crate) async fn receive_files(session: Session, save: Option<PathBuf>) {
+pub(crate) async fn receive_files(session: Session, save: Option<PathBuf>, printer: Printer) {
     while let Ok(stream) = session.accept_stream().await {
-        let save = save.clone();
+        let (save, device) = (save.clone(), session.device());
         tokio::spawn(async move {
             let name = stream.name.clone();
-            match receive(stream, save.as_deref()).await {
-                Ok(bytes) => print::note(format!("received {name:?}: {bytes} bytes")),
-                Err(e) => print::note(format!("did not take {name:?}: {}", explain(&e))),
-            }
+            printer.note(&match receive(stream, save.as_deref()).await {
+                Ok(taken) => {
+                    CommandEvent::Received { device, name, bytes: taken.bytes(), sha256: taken.sha256() }
+                }
+                Err(e) => CommandEvent::NotReceived { device, name, code: e.code(), message: explain(&e) },
+            });
         });
     }
 }
 
-async fn receive(stream: InboundStream, save: Option<&Path>) -> Result<u64, CommandError> {
+async fn receive(stream: InboundStream, save: Option<&Path>) -> Result<Tally, CommandError> {
     let InboundStream { name, mut send, mut recv, .. } = stream;
     let taken = match save {
         Some(folder) => store(&mut recv, folder, &name).await,
         None => count(&mut recv).await,
     };
     match taken {
-        Ok((count, hash)) => {
-            send.write(receipt(count, hash)).await?;
+        Ok(taken) => {
+            send.write(taken.receipt()).await?;
             send.finish().await?;
-            Ok(count)
+            Ok(taken)
         }
         Err(CommandError::Io { what, source }) => {
             let refusal = FileRefusal { refused: source.kind().into() };
@@ -114,33 +112,31 @@ fn explain(error: &CommandError) -> String {
     }
 }
 
-async fn count(recv: &mut RecvStream) -> Result<(u64, Sha256), CommandError> {
-    let (mut hash, mut count) = (Sha256::new(), 0);
+async fn count(recv: &mut RecvStream) -> Result<Tally, CommandError> {
+    let mut taken = Tally::default();
     while let Some(chunk) = recv.read().await? {
-        hash.update(&chunk);
-        count += chunk.len() as u64;
+        taken.add(&chunk);
     }
-    Ok((count, hash))
+    Ok(taken)
 }
 
 /// Writes a new file in the folder, which appears under its name when all of it is there. The name comes from the peer: only
 /// its last part counts, and nothing is overwritten.
-async fn store(recv: &mut RecvStream, folder: &Path, name: &str) -> Result<(u64, Sha256), CommandError> {
+async fn store(recv: &mut RecvStream, folder: &Path, name: &str) -> Result<Tally, CommandError> {
     let path = Path::new(name).file_name().map(|name| folder.join(name));
     let path = path
         .ok_or_else(|| ErrorKind::InvalidFilename.into())
         .map_err(CommandError::io(format!("{name:?}")))?;
     let failed = |e| CommandError::io(path.display())(e);
     let mut file = create(&path).await.map_err(failed)?;
-    let (mut hash, mut count) = (Sha256::new(), 0);
+    let mut taken = Tally::default();
     while let Some(chunk) = recv.read().await? {
-        hash.update(&chunk);
-        count += chunk.len() as u64;
+        taken.add(&chunk);
         let written = blocking(move || file.write_all(&chunk).map(|()| file));
         file = written.await.map_err(failed)?;
     }
     blocking(move || file.finish()).await.map_err(failed)?;
-    Ok((count, hash))
+    Ok(taken)
 }
 
 async fn create(path: &Path) -> io::Result<NewFile> {

@@ -6,25 +6,31 @@ use std::path::Path;
 use bytes::Bytes;
 use indicatif::{ProgressBar, ProgressStyle};
 use peers::{DeviceId, RecvStream, SendStream, Session};
-use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 
 use crate::device::{self, DeviceArgs};
 use crate::error::CommandError;
-use crate::print;
-use crate::receive::{self, FileRefusal};
+use crate::event::CommandEvent;
+use crate::print::Printer;
+use crate::receive::FileRefusal;
+use crate::tally::Tally;
 
 const CHUNK: usize = 64 * 1024;
 
-pub(crate) async fn run(args: &DeviceArgs, to: DeviceId, path: &Path) -> Result<(), CommandError> {
+pub(crate) async fn run(
+    args: &DeviceArgs,
+    printer: Printer,
+    to: DeviceId,
+    path: &Path,
+) -> Result<(), CommandError> {
     let (mut file, length) = open(path).await.map_err(CommandError::io(path.display()))?;
     let sent = device::run(args, false, async |client, events| {
-        tokio::spawn(device::show_digits(events));
-        let session = device::session(client, to).await?;
+        tokio::spawn(device::show_digits(events, printer));
+        let session = device::session(client, printer, to).await?;
         transfer(&session, path, &mut file, length).await
     });
-    print::result(format!("sent {} bytes, verified by SHA-256", sent.await?))
+    printer.print(&sent.await?)
 }
 
 /// The file and its length. Anything but a regular one has no end, no name worth keeping, or nothing to read.
@@ -40,7 +46,12 @@ async fn open(path: &Path) -> io::Result<(File, u64)> {
     Ok((File::open(path).await?, found.len()))
 }
 
-async fn transfer(session: &Session, path: &Path, file: &mut File, length: u64) -> Result<u64, CommandError> {
+async fn transfer(
+    session: &Session,
+    path: &Path,
+    file: &mut File,
+    length: u64,
+) -> Result<CommandEvent, CommandError> {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let (mut send, recv) = session.open_stream(&name).map_err(|error| match error {
         peers::Error::NameTooLong => CommandError::NameTooLong { name: name.clone() },
@@ -58,11 +69,11 @@ async fn transfer(session: &Session, path: &Path, file: &mut File, length: u64) 
     if let Ok(FileRefusal { refused }) = serde_json::from_slice(&answer) {
         return Err(CommandError::NotTaken { device: session.device(), name, reason: refused });
     }
-    let (count, hash) = sent?;
-    if answer != receive::receipt(count, hash) {
+    let sent = sent?;
+    if answer != sent.receipt() {
         return Err(CommandError::Damaged("the other side received something else"));
     }
-    Ok(count)
+    Ok(CommandEvent::Sent { device: session.device(), name, bytes: sent.bytes(), sha256: sent.sha256() })
 }
 
 async fn upload(
@@ -70,17 +81,17 @@ async fn upload(
     path: &Path,
     file: &mut File,
     bar: &ProgressBar,
-) -> Result<(u64, Sha256), CommandError> {
-    let mut hash = Sha256::new();
+) -> Result<Tally, CommandError> {
+    let mut sent = Tally::default();
     loop {
         let mut chunk = vec![0; CHUNK];
         let read = file.read(&mut chunk).await.map_err(CommandError::io(path.display()))?;
         if read == 0 {
             send.finish().await?;
-            return Ok((bar.position(), hash));
+            return Ok(sent);
         }
         chunk.truncate(read);
-        hash.update(&chunk);
+        sent.add(&chunk);
         send.write(Bytes::from(chunk)).await?;
         bar.inc(read as u64);
     }

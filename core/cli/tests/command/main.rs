@@ -5,6 +5,7 @@
 
 mod end;
 mod files;
+mod json;
 mod reasons;
 mod settings;
 mod status;

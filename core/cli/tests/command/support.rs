@@ -148,12 +148,23 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     pub(crate) fn start(name: &str, mut listener: Command) -> Self {
+        listener.arg("listen");
+        Self::listen(name, listener)
+    }
+
+    /// The command has its name, and may have options of its own.
+    pub(crate) fn listen(name: &str, mut listener: Command) -> Self {
         let folder = Folder::new(name);
         fs::create_dir_all(folder.path("saved")).unwrap();
+        let mut id = peers(["id", "--identity"]);
+        let id = id.arg(folder.path("b.key")).output().unwrap();
+        let id = String::from_utf8(id.stdout).unwrap().trim().to_owned();
         let (relay, url) = relay(&[]);
-        listener.args(["listen", "--relay", &url, "--trust", "any", "--open", "--loopback", "--identity"]);
+        listener.args(["--relay", &url, "--trust", "any", "--open", "--loopback", "--identity"]);
         listener.arg(folder.path("b.key")).arg("--save").arg(folder.path("saved"));
-        let (listener, id) = Running::start(&mut listener, "device ");
+        let listener = Running::new(&mut listener);
+        // In either format.
+        listener.line(&id);
         Self { folder, listener, relay: url, id, _relay: relay }
     }
 
