@@ -14,6 +14,7 @@ mod problems;
 mod receive;
 mod relay;
 mod send;
+mod shell;
 mod signals;
 mod status;
 mod tally;
@@ -22,7 +23,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use peers::DeviceId;
 
 use device::DeviceArgs;
@@ -32,7 +34,7 @@ use print::{OutputArgs, Printer};
 
 /// Sessions between devices: try them, test them, host the relay.
 #[derive(Parser)]
-#[command(version, after_help = status::help())]
+#[command(name = "peers", version, after_help = status::help())]
 struct Cli {
     #[command(subcommand)]
     command: PeersCommand,
@@ -93,6 +95,16 @@ enum PeersCommand {
         #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
         mb: u32,
     },
+    /// Prints the completions of a shell, as in `source <(peers completions bash)`.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Prints the manual page of this command, or writes those of all commands.
+    Man {
+        /// The folder for the pages. It has to exist.
+        folder: Option<PathBuf>,
+    },
 }
 
 impl PeersCommand {
@@ -102,7 +114,11 @@ impl PeersCommand {
             | Self::Listen { output, .. }
             | Self::Connect { output, .. }
             | Self::Send { output, .. } => output.printer(),
-            Self::Relay(_) | Self::Demo(_) | Self::Bench { .. } => Printer::Text,
+            Self::Relay(_)
+            | Self::Demo(_)
+            | Self::Bench { .. }
+            | Self::Completions { .. }
+            | Self::Man { .. } => Printer::Text,
         }
     }
 }
@@ -142,5 +158,7 @@ async fn run(command: PeersCommand, printer: Printer) -> Result<(), CommandError
         PeersCommand::Send { device, to, file, .. } => send::run(&device, printer, to, &file).await,
         PeersCommand::Demo(args) => demo::run(args).await,
         PeersCommand::Bench { mb } => bench::run(mb).await,
+        PeersCommand::Completions { shell } => shell::completions(Cli::command(), shell),
+        PeersCommand::Man { folder } => shell::man(Cli::command(), folder.as_deref()),
     }
 }

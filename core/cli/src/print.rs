@@ -84,6 +84,15 @@ fn write_line(line: &str) -> Result<(), CommandError> {
     written.map_err(output_error)
 }
 
+/// Writes a whole text of the command's own to standard output.
+///
+/// # Errors
+/// As [`result`].
+pub(crate) fn bytes(text: &[u8]) -> Result<(), CommandError> {
+    let mut output = io::stdout().lock();
+    output.write_all(text).and_then(|()| output.flush()).map_err(output_error)
+}
+
 /// The failure of a write to standard output.
 pub(crate) fn output_error(error: io::Error) -> CommandError {
     match error.kind() {

@@ -8,5 +8,6 @@ mod files;
 mod json;
 mod reasons;
 mod settings;
+mod shell;
 mod status;
 mod support;
