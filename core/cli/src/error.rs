@@ -26,6 +26,8 @@ pub(crate) enum CommandError {
     NameTooLong { name: String },
     #[error("{device} does not take {name:?}: {reason}")]
     NotTaken { device: DeviceId, name: String, reason: Reason },
+    #[error("{device} takes no pipe: {reason}")]
+    NoPipe { device: DeviceId, reason: &'static str },
     #[error("{0}")]
     Damaged(&'static str),
     #[error(
@@ -59,7 +61,7 @@ impl CommandError {
             Self::RelayConfig(_) | Self::LogFilter { .. } => "config",
             Self::Io { .. } => "io",
             Self::NameTooLong { .. } => peers::Error::NameTooLong.code(),
-            Self::NotTaken { .. } => "not-taken",
+            Self::NotTaken { .. } | Self::NoPipe { .. } => "not-taken",
             Self::Damaged(_) => "damaged",
             Self::Superseded(_) => "superseded",
             Self::Failed(_) => "failed",

@@ -3,11 +3,13 @@
 use std::io::{Error as IoError, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use peers::{ClientState, Event, Events};
+use peers::{ClientState, Event, Events, Session};
+use tokio::sync::mpsc;
 
 use crate::device::{self, DeviceArgs};
 use crate::error::CommandError;
 use crate::event::CommandEvent;
+use crate::pipe::{self, PipeOffer};
 use crate::print::Printer;
 use crate::receive::receive_files;
 use crate::{answer, problems};
@@ -21,7 +23,7 @@ pub(crate) async fn run(
     save.as_deref().map_or(Ok(()), check_folder)?;
     device::run(args, open, async |client, events| {
         printer.print(&CommandEvent::Listening { device: client.device_id() })?;
-        let listener = ListeningDevice { printer, save, state: None };
+        let listener = ListeningDevice::new(printer, Service::Files(save));
         tokio::select! {
             () = problems::show(client, printer) => Ok(()),
             outcome = listener.listen(events) => outcome,
@@ -40,15 +42,42 @@ fn check_folder(folder: &Path) -> Result<(), CommandError> {
     is_folder.map_err(CommandError::io(format!("--save {}", folder.display())))
 }
 
-struct ListeningDevice {
+/// The offer of this device to others.
+pub(crate) enum Service {
+    /// It takes files, into the folder if there is one, and sends messages back.
+    Files(Option<PathBuf>),
+    /// It takes a pipe.
+    Pipe(mpsc::Sender<PipeOffer>),
+}
+
+impl Service {
+    fn begin(&self, session: &Session, printer: Printer) {
+        match self {
+            Self::Files(save) => {
+                tokio::spawn(answer::echo_messages(session.clone()));
+                tokio::spawn(receive_files(session.clone(), save.clone(), printer));
+            }
+            Self::Pipe(offers) => {
+                tokio::spawn(pipe::offer(session.clone(), offers.clone()));
+            }
+        }
+    }
+}
+
+/// A device that waits for others.
+pub(crate) struct ListeningDevice {
     printer: Printer,
-    save: Option<PathBuf>,
+    service: Service,
     /// The last one shown.
     state: Option<ClientState>,
 }
 
 impl ListeningDevice {
-    async fn listen(mut self, mut events: Events) -> Result<(), CommandError> {
+    pub(crate) fn new(printer: Printer, service: Service) -> Self {
+        Self { printer, service, state: None }
+    }
+
+    pub(crate) async fn listen(mut self, mut events: Events) -> Result<(), CommandError> {
         while let Some(event) = events.next().await {
             if let Some(event) = self.handle(event) {
                 self.printer.print(&event)?;
@@ -61,8 +90,7 @@ impl ListeningDevice {
     fn handle(&mut self, event: Event) -> Option<CommandEvent> {
         Some(match event {
             Event::Connected { session, path } => {
-                tokio::spawn(answer::echo_messages(session.clone()));
-                tokio::spawn(receive_files(session.clone(), self.save.clone(), self.printer));
+                self.service.begin(&session, self.printer);
                 CommandEvent::Connected {
                     device: session.device(),
                     name: session.peer_name().to_owned(),

@@ -6,9 +6,11 @@ mod demo;
 mod device;
 mod error;
 mod event;
+mod flow;
 mod listen;
 mod log;
 mod pair;
+mod pipe;
 mod print;
 mod problems;
 mod receive;
@@ -76,17 +78,12 @@ enum PeersCommand {
         /// The id of the other device.
         to: DeviceId,
     },
-    /// Sends a file to a device that listens.
-    Send {
-        #[command(flatten)]
-        device: DeviceArgs,
-        #[command(flatten)]
-        output: OutputArgs,
-        /// The id of the device that gets it.
-        to: DeviceId,
-        /// A regular file; it keeps its name.
-        file: PathBuf,
-    },
+    /// Sends a file, or standard input, to a device that listens.
+    Send(send::SendArgs),
+    /// Joins standard input and output to those of `peers pipe` on another device.
+    ///
+    /// It ends when both directions have ended and all that was sent is written at the other end.
+    Pipe(pipe::PipeArgs),
     /// Devices in processes of their own meet through a relay: two of this command, or one and those of `--with`.
     Demo(demo::DemoArgs),
     /// Measures a session between two clients in this process, as JSON lines.
@@ -110,10 +107,11 @@ enum PeersCommand {
 impl PeersCommand {
     fn printer(&self) -> Printer {
         match self {
-            Self::Id { output, .. }
-            | Self::Listen { output, .. }
-            | Self::Connect { output, .. }
-            | Self::Send { output, .. } => output.printer(),
+            Self::Id { output, .. } | Self::Listen { output, .. } | Self::Connect { output, .. } => {
+                output.printer()
+            }
+            Self::Send(args) => args.printer(),
+            Self::Pipe(_) => Printer::Beside,
             Self::Relay(_)
             | Self::Demo(_)
             | Self::Bench { .. }
@@ -155,10 +153,22 @@ async fn run(command: PeersCommand, printer: Printer) -> Result<(), CommandError
         PeersCommand::Relay(args) => relay::run(args).await,
         PeersCommand::Listen { device, open, save, .. } => listen::run(&device, printer, open, save).await,
         PeersCommand::Connect { device, to, .. } => device::connect(&device, printer, to).await,
-        PeersCommand::Send { device, to, file, .. } => send::run(&device, printer, to, &file).await,
+        PeersCommand::Send(args) => send::run(args).await,
+        PeersCommand::Pipe(args) => pipe::run(&args, printer).await,
         PeersCommand::Demo(args) => demo::run(args).await,
         PeersCommand::Bench { mb } => bench::run(mb).await,
         PeersCommand::Completions { shell } => shell::completions(Cli::command(), shell),
         PeersCommand::Man { folder } => shell::man(Cli::command(), folder.as_deref()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Flattened arguments share their names; without this check only debug builds notice, when they run the command.
+    #[test]
+    fn the_command_line_has_no_name_twice() {
+        Cli::command().debug_assert();
     }
 }

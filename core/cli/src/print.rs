@@ -30,6 +30,8 @@ pub(crate) enum Printer {
     Text,
     /// JSON objects on standard output.
     Json,
+    /// Lines for people on standard error: standard output has other data.
+    Beside,
 }
 
 impl Printer {
@@ -44,7 +46,7 @@ impl Printer {
                 write_line(&escaped(&object, json_escape))
             }
             Self::Text if event.is_result() => result(event),
-            Self::Text => {
+            Self::Text | Self::Beside => {
                 note(event);
                 Ok(())
             }

@@ -3,16 +3,17 @@
 //! The sender streams a file under its name. The answer is [`Tally::receipt`]: 40 bytes, whose first is never `{`. Or it is a
 //! [`FileRefusal`] in JSON.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use peers::{InboundStream, NewFile, RecvStream, Session};
+use peers::{InboundStream, NewFile, RecvStream, SendStream, Session};
 use serde::{Deserialize, Serialize};
-use tokio::task::spawn_blocking;
 
 use crate::error::CommandError;
 use crate::event::CommandEvent;
+use crate::flow::{blocking, download};
+use crate::pipe;
 use crate::print::Printer;
 use crate::tally::Tally;
 
@@ -41,6 +42,8 @@ pub(crate) enum Reason {
     BadName,
     #[error("the folder for received files cannot be written to")]
     Folder,
+    #[error("it runs `peers pipe`, which takes no files")]
+    Pipe,
     /// Also what a newer receiver says.
     #[error("it could not be written")]
     #[serde(other)]
@@ -64,6 +67,13 @@ impl From<ErrorKind> for Reason {
 pub(crate) async fn receive_files(session: Session, save: Option<PathBuf>, printer: Printer) {
     while let Ok(stream) = session.accept_stream().await {
         let (save, device) = (save.clone(), session.device());
+        if stream.name == pipe::NAME {
+            pipe::refuse(stream, pipe::NO_PIPE);
+            let message = "it is a pipe, which `peers pipe --listen` takes".to_owned();
+            let (name, code) = (pipe::NAME.to_owned(), "not-taken");
+            printer.note(&CommandEvent::NotReceived { device, name, code, message });
+            continue;
+        }
         tokio::spawn(async move {
             let name = stream.name.clone();
             printer.note(&match receive(stream, save.as_deref()).await {
@@ -89,15 +99,23 @@ async fn receive(stream: InboundStream, save: Option<&Path>) -> Result<Tally, Co
             Ok(taken)
         }
         Err(CommandError::Io { what, source }) => {
-            let refusal = FileRefusal { refused: source.kind().into() };
-            // The words first: a sender that is stopped looks for them.
-            send.write(serde_json::to_vec(&refusal).unwrap_or_default()).await?;
-            drop(recv);
-            send.finish().await?;
+            refuse(send, recv, source.kind().into()).await?;
             Err(CommandError::Io { what, source })
         }
         Err(e) => Err(e),
     }
+}
+
+/// Answers a file that is not taken.
+pub(crate) async fn refuse(
+    mut send: SendStream,
+    recv: RecvStream,
+    reason: Reason,
+) -> Result<(), peers::Error> {
+    // The words first: a sender that is stopped looks for them.
+    send.write(serde_json::to_vec(&FileRefusal { refused: reason }).unwrap_or_default()).await?;
+    drop(recv);
+    send.finish().await
 }
 
 /// The reason with its place. The kind of an error alone ("entity already exists") says little.
@@ -128,13 +146,8 @@ async fn store(recv: &mut RecvStream, folder: &Path, name: &str) -> Result<Tally
         .ok_or_else(|| ErrorKind::InvalidFilename.into())
         .map_err(CommandError::io(format!("{name:?}")))?;
     let failed = |e| CommandError::io(path.display())(e);
-    let mut file = create(&path).await.map_err(failed)?;
-    let mut taken = Tally::default();
-    while let Some(chunk) = recv.read().await? {
-        taken.add(&chunk);
-        let written = blocking(move || file.write_all(&chunk).map(|()| file));
-        file = written.await.map_err(failed)?;
-    }
+    let file = create(&path).await.map_err(failed)?;
+    let (file, taken) = download(recv, file, failed).await?;
     blocking(move || file.finish()).await.map_err(failed)?;
     Ok(taken)
 }
@@ -150,9 +163,4 @@ async fn create(path: &Path) -> io::Result<NewFile> {
         }
     };
     tokio::time::timeout(BUSY_PATIENCE, waiting).await.unwrap_or_else(|_| Err(ErrorKind::ResourceBusy.into()))
-}
-
-/// Runs what may wait for a disk.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    spawn_blocking(work).await.map_err(io::Error::other)?
 }

@@ -6,6 +6,7 @@
 mod end;
 mod files;
 mod json;
+mod pipe;
 mod reasons;
 mod settings;
 mod shell;

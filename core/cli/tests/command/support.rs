@@ -1,5 +1,6 @@
 //! Folders and processes that go with their test.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -142,7 +143,7 @@ pub(crate) struct Receiver {
     pub(crate) folder: Folder,
     pub(crate) listener: Running,
     relay: String,
-    id: String,
+    pub(crate) id: String,
     _relay: Running,
 }
 
@@ -171,8 +172,20 @@ impl Receiver {
     /// The command that sends a file of this name and size.
     pub(crate) fn send(&self, name: &str, bytes: &[u8]) -> Command {
         fs::write(self.folder.path(name), bytes).unwrap();
-        let mut command = peers(["send", "--relay", &self.relay, "--loopback", "--identity"]);
-        command.arg(self.folder.path("a.key")).arg(&self.id).arg(self.folder.path(name));
+        self.send_path(self.folder.path(name))
+    }
+
+    /// The command that sends this file, whatever it is.
+    pub(crate) fn send_path(&self, path: impl AsRef<OsStr>) -> Command {
+        let mut command = self.command("send");
+        command.arg(&self.id).arg(path);
+        command
+    }
+
+    /// The command of another device.
+    pub(crate) fn command(&self, name: &str) -> Command {
+        let mut command = peers([name, "--relay", &self.relay, "--loopback", "--identity"]);
+        command.arg(self.folder.path("a.key"));
         command
     }
 
