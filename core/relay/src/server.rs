@@ -1,5 +1,6 @@
 //! The broker on real sockets: one task per WebSocket, one that sweeps, one that accepts. TLS ends at a reverse proxy.
 
+mod comings;
 mod connection;
 mod metrics;
 mod names;

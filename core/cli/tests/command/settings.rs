@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{Folder, Running, peers, said};
+use crate::support::{Folder, Running, peers, relay, said};
 
 /// A file or an identity is at fault.
 const FILE: Option<i32> = Some(5);
@@ -99,4 +99,23 @@ fn a_log_that_no_terminal_shows_has_no_colours_and_tells_the_relays_start() {
         line.contains("INFO") && line.contains("relay.example.com") && !line.contains('\u{1b}'),
         "{line:?}"
     );
+}
+
+#[test]
+fn a_relays_log_has_its_start_and_the_devices_that_come_and_go() {
+    let folder = Folder::new("relay-log");
+    let (mut relay, url) = relay(&[]);
+    let id = peers(["id", "--identity"]).arg(folder.path("a.key")).output().unwrap();
+    let field = format!("device={}", String::from_utf8(id.stdout).unwrap().trim());
+    let mut listen = peers(["listen", "--relay", &url, "--identity"]);
+    let mut listener = Running::new(listen.arg(folder.path("a.key")));
+    let line = relay.line("device registered");
+    assert!(line.contains("INFO") && line.contains(&field), "{line}");
+    listener.signal("TERM");
+    listener.end();
+    let line = relay.line("device left");
+    assert!(line.contains("INFO") && line.contains(&field), "{line}");
+    relay.signal("TERM");
+    let (_, rest) = relay.end();
+    assert!(rest.contains("relay stops"), "{rest}");
 }

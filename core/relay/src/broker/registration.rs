@@ -39,6 +39,11 @@ impl Proof {
 }
 
 impl Broker {
+    /// The socket at which a device is registered now.
+    pub fn socket_of(&self, device: DeviceId) -> Option<SocketId> {
+        self.devices.get(&device).copied()
+    }
+
     /// A device wants to register: the challenge it has to answer, and when its answer may be verified.
     ///
     /// # Errors [`Refused::Closing`], [`Refused::Registrations`]: the device has got the reason.

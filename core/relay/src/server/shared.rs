@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
+use peers_proto::id::DeviceId;
 use peers_proto::signaling::{Challenge, ErrorCode, RegistrationError};
 use peers_proto::time::{Instant, UnixTime};
 use tokio::sync::{Notify, Semaphore};
 
 use super::App;
+use super::comings::{Coming, ComingsLog};
 use super::refusals::{Refusal, Refusals};
 use crate::broker::{Broker, Inbound, Outbound, Proof, Refused, SocketId, Stats, shrink};
 
@@ -24,6 +26,7 @@ const SETTLED: u64 = 64 << 10;
 pub(super) struct ServerShared {
     state: Mutex<ServerState>,
     refusals: Refusals,
+    comings: ComingsLog,
     started: std::time::Instant,
     closed: Notify,
     /// Registrations verified at once: half the cores, so that a flood of them leaves the other half to those who
@@ -38,6 +41,8 @@ pub(super) struct ConnectionSignals {
     pub(super) wake: Notify,
     /// The connection ends.
     pub(super) cut: Notify,
+    /// The device that has registered at it.
+    device: OnceLock<DeviceId>,
 }
 
 #[derive(Debug)]
@@ -95,6 +100,7 @@ impl ServerShared {
         Self {
             state: Mutex::new(ServerState { broker, connections: HashMap::new(), most_held: 0, held: 0 }),
             refusals: Refusals::default(),
+            comings: ComingsLog::default(),
             started: std::time::Instant::now(),
             closed: Notify::new(),
             verifications: Semaphore::new((cores / 2).max(1)),
@@ -140,7 +146,14 @@ impl ServerShared {
         let mut state = self.lock();
         let refused = state.broker.handle_registration(id, proof, unix);
         state.wake();
+        let registered = device.filter(|device| state.broker.socket_of(*device) == Some(id));
+        let first = registered.filter(|device| {
+            state.connections.get(&id).is_some_and(|signals| signals.device.set(*device).is_ok())
+        });
         drop(state);
+        if let Some(device) = first {
+            self.comings.handle(device, Coming::Registered, now);
+        }
         if let (Some(ErrorCode::NotAdmitted), Some(device)) = (refused, device) {
             self.refusals.handle(&Refusal::NotAdmitted(device), now);
         }
@@ -156,10 +169,15 @@ impl ServerShared {
 
     pub(super) fn close(&self, id: SocketId) {
         let mut state = self.lock();
-        state.connections.remove(&id);
+        let device = state.connections.remove(&id).and_then(|signals| signals.device.get().copied());
         state.broker.handle_closed(id);
         state.wake();
+        let is_here = device.is_some_and(|device| state.broker.socket_of(device).is_some());
         drop(state);
+        if let Some(device) = device {
+            let coming = if is_here { Coming::Superseded } else { Coming::Left };
+            self.comings.handle(device, coming, self.now());
+        }
         self.closed.notify_one();
     }
 
