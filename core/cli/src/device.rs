@@ -1,5 +1,6 @@
 //! A device at a terminal.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -7,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use peers::{
-    Client, ClientBuilder, ClientState, DeviceId, Event, Events, IdError, Identity, RelayAddress, Session,
-    TrustLevel, TrustPolicy, UserId,
+    Client, ClientBuilder, ClientState, DeviceId, Event, Events, FileStore, IdError, Identity, RelayAddress,
+    Session, TrustLevel, TrustPolicy, UserId,
 };
 
 use crate::answer::Echo;
@@ -27,8 +28,8 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// The identity of this device, and its relays.
 #[derive(Args)]
 pub(crate) struct DeviceArgs {
-    /// A relay, `ws://` or `wss://`. May be given several times.
-    #[arg(long, required = true)]
+    /// A relay, `ws://` or `wss://`. May be given several times. None is needed with `--address` and `--at`.
+    #[arg(long, required_unless_present_any = ["address", "at"])]
     relay: Vec<String>,
     /// The token that the first relay asks for, if it admits devices with a token only. Other users of the machine see a
     /// command line: keep it in the environment.
@@ -46,6 +47,18 @@ pub(crate) struct DeviceArgs {
     /// The file of the keys; made if it is not there. One device at a time has them.
     #[arg(long, default_value = "peers.key")]
     identity: PathBuf,
+    /// The file that remembers the levels and keys of other devices; made if it is not there. A device that shows other keys
+    /// than before is refused. One device at a time uses it.
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
+    /// The address of a device that listens, as `ID=ws://192.168.1.2:7000`: it is reached there without a relay once its keys are
+    /// known, which `--store` remembers. May be given several times.
+    #[arg(long, value_name = "DEVICE=URL")]
+    address: Vec<KnownAddress>,
+    /// Listens at this address too, as `192.168.1.2:7000`; port 0 picks one. Devices that know the keys of this one get an answer
+    /// there.
+    #[arg(long, value_name = "ADDRESS")]
+    at: Option<SocketAddr>,
     /// The name of this device.
     #[arg(long, default_value = "peers")]
     name: String,
@@ -79,6 +92,22 @@ impl FromStr for Trusted {
 
     fn from_str(text: &str) -> Result<Self, IdError> {
         if text == "any" { Ok(Self::Any) } else { text.parse().map(Self::Device) }
+    }
+}
+
+/// A value of `--address`.
+#[derive(Debug, Clone)]
+struct KnownAddress {
+    device: DeviceId,
+    url: String,
+}
+
+impl FromStr for KnownAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (device, url) = text.split_once('=').ok_or("expected DEVICE=URL")?;
+        Ok(Self { device: device.parse().map_err(|e: IdError| e.to_string())?, url: url.to_owned() })
     }
 }
 
@@ -142,6 +171,15 @@ fn builder(args: &DeviceArgs, open: bool) -> Result<ClientBuilder, CommandError>
         }
         builder = builder.relay(relay);
     }
+    for KnownAddress { device, url } in &args.address {
+        builder = builder.address(*device, url);
+    }
+    if let Some(address) = args.at {
+        builder = builder.listen(address);
+    }
+    if let Some(path) = &args.store {
+        builder = builder.store(FileStore::open(path).map_err(peers::Error::from)?);
+    }
     for trusted in &args.trust {
         builder = match trusted {
             Trusted::Any => builder.trust_policy(Arc::new(Anybody)),
@@ -172,7 +210,7 @@ pub(crate) async fn session(
     };
     tokio::select! {
         session = client.session(to) => session.map_err(|error| match error {
-            peers::Error::Offline(_) => problems::unreachable(&client.relays()),
+            peers::Error::Offline(_) if !client.relays().is_empty() => problems::unreachable(&client.relays()),
             error @ (peers::Error::Denied | peers::Error::Unreachable(_)) => {
                 CommandError::NotReached { device: to, error, own: client.device_id() }
             }

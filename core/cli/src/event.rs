@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use peers::{ClientState, DeviceId, EndReason, PathKind};
+use peers::{Client, ClientState, DeviceId, EndReason, PathKind};
 use serde::{Serialize, Serializer};
 
 /// One occurrence. Its serialised form is what `--json` prints, and [`Display`] is the line for people. core/docs/command.md has
@@ -19,6 +19,9 @@ pub(crate) enum CommandEvent {
     Listening {
         #[serde(serialize_with = "text")]
         device: DeviceId,
+        /// The URL at which it is reached without a relay, with `--at`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        at: Option<String>,
     },
     /// The client's state is another one.
     State {
@@ -116,11 +119,20 @@ impl CommandEvent {
     }
 }
 
+impl CommandEvent {
+    /// This client waits for others.
+    pub(crate) fn listening(client: &Client) -> Self {
+        let at = client.listening().map(|address| format!("ws://{address}"));
+        Self::Listening { device: client.device_id(), at }
+    }
+}
+
 impl Display for CommandEvent {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Identity { device } => write!(f, "{device}"),
-            Self::Listening { device } => write!(f, "device {device}"),
+            Self::Listening { device, at: None } => write!(f, "device {device}"),
+            Self::Listening { device, at: Some(at) } => write!(f, "device {device} at {at}"),
             Self::State { state } => write!(f, "{state:?}"),
             Self::RelayProblem { message, .. } | Self::Error { message, .. } => f.write_str(message),
             Self::Waiting { device } => write!(f, "waiting for {device}"),

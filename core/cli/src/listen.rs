@@ -22,7 +22,7 @@ pub(crate) async fn run(
 ) -> Result<(), CommandError> {
     save.as_deref().map_or(Ok(()), check_folder)?;
     device::run(args, open, async |client, events| {
-        printer.print(&CommandEvent::Listening { device: client.device_id() })?;
+        printer.print(&CommandEvent::listening(client))?;
         let listener = ListeningDevice::new(printer, Service::Files(save));
         tokio::select! {
             () = problems::show(client, printer) => Ok(()),

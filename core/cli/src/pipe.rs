@@ -75,7 +75,7 @@ async fn connect(
 }
 
 async fn listen(client: &Client, events: Events, printer: Printer) -> Result<(), CommandError> {
-    printer.print(&CommandEvent::Listening { device: client.device_id() })?;
+    printer.print(&CommandEvent::listening(client))?;
     let (offers, mut offered) = mpsc::channel(1);
     let listener = ListeningDevice::new(printer, Service::Pipe(offers));
     let joined = async {

@@ -37,6 +37,9 @@ pub(crate) async fn show(client: &Client, printer: Printer) {
 
 /// Waits until no relay is worth waiting for: the host of each has decided, or is not reached in a second try either.
 pub(crate) async fn none_left(client: &Client) -> CommandError {
+    if client.relays().is_empty() {
+        return std::future::pending().await;
+    }
     let (mut at_once, mut later) = (client.watch_relays(), client.watch_relays());
     let second_try = async {
         tokio::time::sleep(SECOND_TRY).await;

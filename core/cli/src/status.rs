@@ -24,7 +24,11 @@ const TABLE: [ExitRow; 11] = [
     row(2, &[], "the command line is wrong"),
     row(3, &["denied", "not-taken"], "the other device says no"),
     row(4, &["offline", "unreachable", "timed-out"], "no relay or device is reached"),
-    row(5, &["identity", "superseded", "io", "name-too-long"], "the identity or a file cannot be used"),
+    row(
+        5,
+        &["identity", "superseded", "store", "io", "name-too-long"],
+        "the identity or a file cannot be used",
+    ),
     row(6, &["config", "relay"], "a setting cannot work, or the relay cannot start"),
     row(7, &["closed", "session-lost", "stream", "damaged"], "the session or its data ended too early"),
     row(130, &["stopped"], "interrupted: SIGINT"),

@@ -147,7 +147,7 @@ impl Relays {
         });
         let registered: Vec<_> = registered.collect();
         if registered.is_empty() {
-            return Err(Error::Offline(self.problems()));
+            return Err(Error::Offline("none is used".into()));
         }
         match clock.timeout(patience, select_ok(registered)).await {
             Some(Ok(_)) => Ok(()),

@@ -11,4 +11,5 @@ mod reasons;
 mod settings;
 mod shell;
 mod status;
+mod store;
 mod support;
