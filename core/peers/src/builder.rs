@@ -194,7 +194,7 @@ impl ClientBuilder {
 
     /// Listens for devices at this address, port 0 for any: those that have it dial it without a relay
     /// ([`ClientBuilder::address`]). The port is closed while the app is suspended. A device that dials has to know the keys of
-    /// this one, or it gets no answer (S080). Behind a proxy with TLS it serves the internet too.
+    /// this one, or it is refused and learns nothing (S080). Behind a proxy with TLS it serves the internet too.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.settings.listen = Some(address);
         self

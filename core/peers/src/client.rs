@@ -233,6 +233,7 @@ impl Client {
         engine.tasks.wait().await;
         let (memory, runtime) = (engine.clone(), engine.runtime.clone());
         runtime.run_blocking(move || memory.memory.close()).await;
+        engine.listening.at.send_replace(None);
         engine.relays.refresh_statuses();
         engine.state.send_replace(ClientState::Closed);
     }

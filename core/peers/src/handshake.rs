@@ -35,6 +35,8 @@ pub(crate) enum HandshakeCommand {
     Consent(Resume),
     /// Refuse the peer.
     Refuse,
+    /// Close the transport without a word.
+    Leave,
 }
 
 /// The parts of the driver that a handshake reports to.
@@ -107,6 +109,7 @@ async fn drive(
                             Some(HandshakeCommand::Consent(ready)) => {
                                 break handshake.accept(&ready.encode())?;
                             }
+                            Some(HandshakeCommand::Leave) => return Err(CloseReason::Local.into()),
                             Some(HandshakeCommand::Refuse) | None => {
                                 handshake.reject();
                                 return Err(HandshakeError::Rejected.into());

@@ -104,11 +104,6 @@ impl Identity {
     fn create(path: &Path) -> io::Result<Self> {
         let mut file = NewFile::create_private(path)?;
         if is_public(file.file())? {
-            // The part that something else has left may be open elsewhere. It goes now, and the next one is new.
-            drop(file);
-            file = NewFile::create_private(path)?;
-        }
-        if is_public(file.file())? {
             return Err(wrong("others could read it here: this file system keeps nothing private"));
         }
         let identity = Self::generate();

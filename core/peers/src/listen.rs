@@ -6,7 +6,7 @@
 //!    └──────────── the app is back
 //! ```
 
-use std::io;
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,10 +19,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::EngineDriver;
 use crate::error::Error;
+use crate::transport::TransportKind;
 use crate::transport::websocket::{AcceptedSocket, Listener};
 
 /// The time before a socket is tried again that the system has refused.
 const AGAIN: Duration = Duration::from_secs(5);
+/// The time before the next connection is accepted after one could not be.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The address at which this device listens, if it does.
 #[derive(Default)]
@@ -36,7 +39,8 @@ pub(crate) struct Listening {
 /// A connection whose peer has not proven who it is.
 struct HalfOpen {
     id: u64,
-    source: IpAddr,
+    /// None behind a proxy, which speaks for many.
+    source: Option<IpAddr>,
     given_up: CancellationToken,
 }
 
@@ -53,11 +57,11 @@ impl Drop for HalfOpenPlace {
 }
 
 impl Listening {
-    /// Takes a place for a connection from this address. At most [`MAX_HALF_OPEN`] have one, of one address
+    /// Takes a place for a connection, from this address if it is the peer's. At most [`MAX_HALF_OPEN`] have one, of one address
     /// [`MAX_HALF_OPEN_PER_SOURCE`]; beyond that the oldest gives way, since honest ones take milliseconds.
-    fn admit(&self, source: IpAddr) -> (u64, CancellationToken) {
+    fn admit(&self, source: Option<IpAddr>) -> (u64, CancellationToken) {
         let mut all = self.half_open();
-        let of_source = |other: &HalfOpen| other.source == source;
+        let of_source = |other: &HalfOpen| source.is_some() && other.source == source;
         let oldest = if all.iter().filter(|other| of_source(other)).count() >= MAX_HALF_OPEN_PER_SOURCE {
             all.iter().position(of_source)
         } else {
@@ -104,7 +108,7 @@ impl EngineDriver {
                     tracing::info!("listening began");
                     tokio::select! {
                         _ = app.wait_for(|state| *state == AppState::Suspended) => None,
-                        error = self.accept_all(listener) => Some(error),
+                        never = self.accept_all(listener) => match never {},
                     }
                 }
                 Err(error) => Some(error),
@@ -120,18 +124,23 @@ impl EngineDriver {
         }
     }
 
-    async fn accept_all(self: &Arc<Self>, mut listener: Listener) -> io::Error {
+    async fn accept_all(self: &Arc<Self>, mut listener: Listener) -> Infallible {
         loop {
             match listener.accept().await {
                 Ok(accepted) => self.handle_accepted(accepted),
-                Err(error) => return error,
+                // Too many files are open, or the network is down for a moment.
+                Err(error) => {
+                    tracing::warn!(%error, "connection not accepted");
+                    self.clock.sleep(PAUSE).await;
+                }
             }
         }
     }
 
     fn handle_accepted(self: &Arc<Self>, accepted: AcceptedSocket) {
         let AcceptedSocket { connection, remote, transport } = accepted;
-        let (id, given_up) = self.listening.admit(remote.ip().to_canonical());
+        let of_peer = transport.route.kind == TransportKind::Lan;
+        let (id, given_up) = self.listening.admit(of_peer.then(|| remote.ip().to_canonical()));
         let place = HalfOpenPlace { engine: self.clone(), id };
         let engine = self.clone();
         self.spawn(async move {

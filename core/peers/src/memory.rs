@@ -24,11 +24,20 @@ const SEEN_AGAIN: Duration = Duration::from_secs(3600);
 /// The store of a client, and the changes that wait for it. Without a store it keeps nothing.
 #[derive(Default)]
 pub(crate) struct Memory {
-    /// None without a store, and when the client is over. Held while it writes.
-    store: Mutex<Option<Arc<dyn PeerStore>>>,
+    /// Held while it writes.
+    store: Mutex<Store>,
     noted: Mutex<Noted>,
     /// A task is on its way to write.
     scheduled: AtomicBool,
+}
+
+#[derive(Default)]
+enum Store {
+    #[default]
+    None,
+    Open(Arc<dyn PeerStore>),
+    /// The client is over.
+    Closed,
 }
 
 #[derive(Default)]
@@ -43,7 +52,11 @@ impl Memory {
     /// A memory of what the store has.
     pub(crate) fn new(store: Arc<dyn PeerStore>, records: Records) -> Self {
         let noted = Noted { records: records.devices, changed: BTreeSet::new(), keeps: true };
-        Self { store: Mutex::new(Some(store)), noted: Mutex::new(noted), scheduled: AtomicBool::new(false) }
+        Self {
+            store: Mutex::new(Store::Open(store)),
+            noted: Mutex::new(noted),
+            scheduled: AtomicBool::new(false),
+        }
     }
 
     /// The levels of an earlier run.
@@ -75,7 +88,7 @@ impl Memory {
     /// Notes a level. A level that is given again is as old as before.
     pub(crate) fn note_level(&self, device: DeviceId, level: TrustLevel, now: UnixTime) {
         self.noted().change(device, |record| {
-            let known = record.level.is_some_and(|given| given.at(now) == level);
+            let known = record.level.is_some_and(|given| given.level == level && given.at(now) == level);
             if !known {
                 record.level = Some(GivenLevel { level, since: now });
             }
@@ -86,7 +99,7 @@ impl Memory {
     /// Notes the keys that a device was admitted with, or that they have lost their place.
     pub(crate) fn note_keys(&self, device: DeviceId, keys: Option<KnownKeys>, now: UnixTime) {
         self.noted().change(device, |record| {
-            let again = now.0.saturating_sub(record.seen.0) >= SEEN_AGAIN.as_secs();
+            let again = now.0.abs_diff(record.seen.0) >= SEEN_AGAIN.as_secs();
             let changed = record.keys != keys || (keys.is_some() && again);
             if changed {
                 (record.keys, record.seen) = (keys, now);
@@ -96,9 +109,19 @@ impl Memory {
     }
 
     /// Writes all changes that wait. Blocks for as long as the disk takes.
-    pub(crate) fn write(&self) -> Result<(), StoreError> {
-        let store = self.store();
-        let Some(store) = &*store else { return Ok(()) };
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the client is over, else [`Error::Store`].
+    pub(crate) fn write(&self) -> Result<(), Error> {
+        self.write_to(&self.store())
+    }
+
+    fn write_to(&self, store: &Store) -> Result<(), Error> {
+        let store = match store {
+            Store::None => return Ok(()),
+            Store::Open(store) => store,
+            Store::Closed => return Err(Error::Closed),
+        };
         let (changed, changes) = {
             let mut noted = self.noted();
             let changed = std::mem::take(&mut noted.changed);
@@ -109,18 +132,21 @@ impl Memory {
         if written.is_err() {
             self.noted().changed.extend(changed);
         }
-        written
+        Ok(written?)
     }
 
     /// Writes for the last time and lets the store go.
     pub(crate) fn close(&self) {
-        if let Err(error) = self.write() {
+        let mut store = self.store();
+        if let Err(error) = self.write_to(&store)
+            && error != Error::Closed
+        {
             tracing::warn!(%error, "store failed");
         }
-        self.store().take();
+        *store = Store::Closed;
     }
 
-    fn store(&self) -> MutexGuard<'_, Option<Arc<dyn PeerStore>>> {
+    fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -161,11 +187,18 @@ impl Noted {
 }
 
 impl EngineDriver {
-    /// Sets the trust in a device. The level counts at once, and is stored when this returns.
+    /// Sets the trust in a device. The level counts at once, and is stored when this returns. A block counts although the store
+    /// has no room for it.
     pub(crate) fn trust(self: &Arc<Self>, device: DeviceId, level: TrustLevel) -> Result<(), Error> {
-        self.memory.check_room(device)?;
+        if self.over.is_cancelled() {
+            return Err(self.closed());
+        }
+        let room = self.memory.check_room(device);
+        if level > TrustLevel::Untrusted {
+            room.clone()?;
+        }
         self.control(|control, now| control.set_trust(device, level, now));
-        Ok(self.memory.write()?)
+        room.and(self.memory.write())
     }
 
     pub(crate) fn note_level(self: &Arc<Self>, device: DeviceId, level: TrustLevel) {

@@ -134,9 +134,7 @@ async fn the_port_is_closed_while_the_app_is_suspended() {
     let [a, b] = neighbours().await;
     let at = address(&a.client);
     a.client.set_app_state(AppState::Suspended).await;
-    while a.client.listening().is_some() {
-        tokio::task::yield_now().await;
-    }
+    assert_eq!(a.client.listening(), None);
     TcpStream::connect(at).await.unwrap_err();
     a.client.set_app_state(AppState::Foreground).await;
     while a.client.listening().is_none() {
@@ -144,6 +142,37 @@ async fn the_port_is_closed_while_the_app_is_suspended() {
     }
     assert_eq!(a.client.listening(), Some(at));
     b.client.session(a.client.device_id()).await.unwrap();
+    a.client.shutdown().await;
+    assert_eq!(a.client.listening(), None);
+    TcpStream::connect(at).await.unwrap_err();
+}
+
+// proves S127
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_is_dialed_while_a_question_waits_is_no_refusal() {
+    let world = World::start().await;
+    let [a, b] = acquainted().await;
+    let relay = peers::Transports { webrtc: false, relay: true };
+    let asks = |kept: &Kept, builder: ClientBuilder| {
+        builder.identity(kept.identity.clone()).store(kept.store.clone()).listen(ANY.parse().unwrap())
+    };
+    let mut host = world.client("host", relay, |builder| asks(&a, builder)).await;
+    let (id, url) = (host.client.device_id(), url(&host.client));
+    let guest = world.client("guest", relay, |builder| b.apply(builder).address(id, url)).await;
+    let dialing = tokio::spawn({
+        let client = guest.client.clone();
+        async move { client.session(id).await }
+    });
+    // The knock through the relay and the handshake at the address come in either order.
+    host.incoming().await.accept();
+    tokio::pin!(dialing);
+    let session = loop {
+        tokio::select! {
+            session = &mut dialing => break session.unwrap().unwrap(),
+            asked = host.incoming() => asked.accept(),
+        }
+    };
+    talk(&session, &host.connected().await).await;
 }
 
 #[tokio::test]

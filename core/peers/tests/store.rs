@@ -132,6 +132,29 @@ async fn a_level_that_cannot_be_stored_is_an_error_and_is_stored_by_the_next_wri
     assert_eq!([level(&records, 1), level(&records, 2)], [TrustLevel::Untrusted, TrustLevel::Known]);
 }
 
+// proves S127
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_level_that_the_app_sets_before_its_answer_counts_instead() {
+    for (level, expected) in [(TrustLevel::Malicious, false), (TrustLevel::NewDevice, true)] {
+        let (world, disk) = (World::start().await, Disk::default());
+        let mut host = world.client("host", RELAY, |b| b.store(disk.clone()).open(true)).await;
+        let guest = world.client("guest", RELAY, |b| b).await;
+        let (id, target) = (guest.client.device_id(), host.client.device_id());
+        let dialing = tokio::spawn({
+            let client = guest.client.clone();
+            async move { client.session(target).await }
+        });
+        let incoming = host.incoming().await;
+        host.client.trust(id, level).unwrap();
+        incoming.accept();
+        assert_eq!(dialing.await.unwrap().is_ok(), expected, "{level:?}");
+        host.client.shutdown().await;
+        assert_eq!(disk.load().unwrap().devices[&id].level.unwrap().level, level);
+        let error = host.client.trust(id, TrustLevel::Known).unwrap_err();
+        assert_eq!(error, Error::Closed);
+    }
+}
+
 /// Answers with a level, and calls the client as it does.
 struct Calls(std::sync::OnceLock<Client>);
 
@@ -159,7 +182,7 @@ async fn a_rule_may_set_the_level_that_it_answers_with() {
 }
 
 #[tokio::test]
-async fn a_device_too_many_for_the_store_does_not_count() {
+async fn a_device_too_many_for_the_store_does_not_count_unless_it_is_blocked() {
     let disk = Disk::default();
     let (client, _events) = Client::builder().store(disk.clone()).start().await.unwrap();
     let device = |n: usize| DeviceId::from_bytes(std::array::from_fn(|at| (n >> (8 * (at % 4))) as u8));
@@ -167,7 +190,10 @@ async fn a_device_too_many_for_the_store_does_not_count() {
         client.trust(device(n), TrustLevel::Untrusted).unwrap();
     }
     let too_many = RecordError::TooMany(RecordTable::Devices).to_string();
-    assert_eq!(client.trust(device(9_000_000), TrustLevel::Untrusted), Err(Error::Store(too_many)));
+    let too_many = Err(Error::Store(too_many));
+    assert_eq!(client.trust(device(9_000_000), TrustLevel::Known), too_many);
+    assert_eq!(client.trust(device(9_000_001), TrustLevel::Untrusted), too_many);
     client.trust(device(0), TrustLevel::Known).unwrap();
     assert_ne!(client.session(device(9_000_000)).await.unwrap_err(), Error::Denied);
+    assert_eq!(client.session(device(9_000_001)).await.unwrap_err(), Error::Denied);
 }

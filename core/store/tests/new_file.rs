@@ -86,6 +86,29 @@ fn a_name_that_is_none_and_a_part_that_leads_elsewhere_are_refused() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_part_that_is_open_to_others_or_has_another_name_is_not_written() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new("left");
+    let part = folder.0.join("a.peers-part");
+    fs::write(&part, "open to others").unwrap();
+    fs::set_permissions(&part, PermissionsExt::from_mode(0o644)).unwrap();
+    let mut seen = fs::File::open(&part).unwrap();
+    let mut new = NewFile::create_private(folder.0.join("a")).unwrap();
+    new.write_all(b"secret").unwrap();
+    new.finish().unwrap();
+    assert_eq!(std::io::read_to_string(&mut seen).unwrap(), "open to others");
+
+    // A process that was killed as it gave the file its name.
+    fs::hard_link(folder.0.join("a"), folder.0.join("b.peers-part")).unwrap();
+    let mut new = NewFile::create(folder.0.join("b")).unwrap();
+    new.write_all(b"other").unwrap();
+    new.finish().unwrap();
+    assert_eq!(fs::read(folder.0.join("a")).unwrap(), b"secret");
+    assert_eq!(folder.names(), ["a", "b"]);
+}
+
 #[test]
 fn of_writers_that_wait_for_each_other_one_makes_the_file() {
     let folder = Folder::new("waiting");

@@ -76,7 +76,11 @@ impl EngineDriver {
         place: Option<HalfOpenPlace>,
     ) -> Result<Option<Session>, Failure> {
         let level = from.map_or(TrustLevel::Unknown, |device| self.level_of(device));
-        let mut pending = HandshakeGuard::new(self, |control, now| control.handle_incoming(level, now));
+        let bounded = place.is_some();
+        let mut pending = HandshakeGuard::new(self, |control, now| match bounded {
+            true => control.handle_accepted(),
+            false => control.handle_incoming(level, now),
+        });
         if pending.commands.recv().await != Some(HandshakeCommand::Begin) {
             transport.sink.close().await;
             return Ok(None);

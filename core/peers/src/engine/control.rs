@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use peers_proto::end_reason::EndReason;
 use peers_proto::engine::{
     AppEvent, DialFailure, DialId, Engine, HandshakeId, HandshakeStep, Join, Output, RequestId, Scope,
-    SessionChange, SessionId, SessionState,
+    SessionChange, SessionId, SessionInput, SessionState,
 };
 use peers_proto::handshake::Established;
 use peers_proto::id::{DeviceId, UserId};
@@ -101,6 +101,7 @@ impl ControlState {
             HandshakeStep::Begin => HandshakeCommand::Begin,
             HandshakeStep::Ask => HandshakeCommand::Ask,
             HandshakeStep::Refuse => HandshakeCommand::Refuse,
+            HandshakeStep::Leave => HandshakeCommand::Leave,
             HandshakeStep::Consent => {
                 let expected = |entry: &Entry| entry.session.shared.lock().multipath.session.next_expected();
                 let session = self.control.peer_of(id).and_then(|device| self.session(device));
@@ -306,6 +307,10 @@ impl EngineDriver {
         let (handlers, runtime) = (self.settings.handlers.clone(), self.runtime.clone());
         let shared = Shared::new(peer, self.clock.clone(), runtime, handlers, multipath);
         self.set_cost(&shared, metered);
+        if app == AppState::Suspended {
+            // Its handshake was under way as the others were suspended.
+            self.instruct(&shared, SessionInput::Suspend);
+        }
         let (tx, rx) = mpsc::channel(PATHS);
         let (engine, this) = (self.clone(), Arc::downgrade(&shared));
         let notify = Box::new(move |change| {
@@ -374,7 +379,7 @@ impl EngineDriver {
                     inner.end(session, EndReason::Evicted);
                 }
                 Output::Sessions(input) => {
-                    inner.sessions.values().for_each(|entry| self.instruct(&entry.session, input));
+                    inner.sessions.values().for_each(|entry| self.instruct(&entry.session.shared, input));
                 }
                 Output::Relays(input) => self.instruct_relays(input),
                 Output::RenewNames => self.prepare_names_anew(),

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::EngineDriver;
 use crate::relay_client::{RelayClient, RelayState};
-use crate::session::{Session, Shared};
+use crate::session::Shared;
 
 impl EngineDriver {
     /// A fact about the network. What follows from it happens when the facts have settled.
@@ -30,8 +30,8 @@ impl EngineDriver {
         }
     }
 
-    pub(super) fn instruct(&self, session: &Session, input: SessionInput) {
-        let (shared, now) = (&session.shared, self.clock.now());
+    pub(super) fn instruct(&self, shared: &Shared, input: SessionInput) {
+        let now = self.clock.now();
         match input {
             SessionInput::NetworkChanged { another } => {
                 shared.inspect(|s| s.multipath.network_changed(another, now));
@@ -71,6 +71,8 @@ impl EngineDriver {
         // A task of its own: an app that waits no longer is suspended all the same.
         self.spawn(async move {
             let closed = async {
+                let mut listening = engine.listening.at.subscribe();
+                let _ = engine.clock.timeout(GOODBYE, listening.wait_for(Option::is_none)).await;
                 for relay in engine.relays.iter() {
                     let closed = |state: &RelayState| {
                         !matches!(state, RelayState::Registered | RelayState::Connecting)

@@ -202,6 +202,7 @@ impl Engine {
             Admission::Ask if self.open || self.book.compares(device) => {
                 self.welcome(certificate, connection, now);
             }
+            Admission::Ask if self.is_asked_about(device) || self.questions.len() >= MAX_DECISIONS => {}
             Admission::Ask => {
                 let applicant = Applicant { certificate: certificate.clone(), sas: None };
                 self.ask(applicant, Subject::Knock(connection), now);
@@ -230,10 +231,13 @@ impl Engine {
 
     // ---- questions to the app ----
 
-    /// The app has answered a question. A device that was accepted with its digits is trusted, even if it has given up.
+    /// The app has answered a question. A device that was accepted with its digits is trusted, even if it has given up. A level
+    /// that the app has given it meanwhile counts instead.
     pub fn handle_answer(&mut self, question: QuestionId, accepted: bool, now: Instant) {
         let Some(AppQuestion { certificate, about, .. }) = self.questions.remove(&question) else { return };
         let device = certificate.device_id();
+        let decision = self.book.decision(device);
+        let accepted = accepted && decision != Some(Admission::Refuse);
         match about {
             Subject::Knock(_) if !accepted => {}
             Subject::Knock(connection) => {
@@ -241,7 +245,7 @@ impl Engine {
                 self.welcome(&certificate, connection, now);
             }
             Subject::Handshake(handshake) => {
-                if accepted {
+                if accepted && decision != Some(Admission::Admit) {
                     self.set_trust(device, TrustLevel::Trusted, now);
                 }
                 self.settle(handshake, &certificate, accepted);
@@ -252,18 +256,22 @@ impl Engine {
 
     /// Asks about a handshake whose peer may not connect without a question.
     pub(super) fn ask_about(&mut self, handshake: HandshakeId, applicant: Applicant, now: Instant) {
-        if !self.ask(applicant, Subject::Handshake(handshake), now) {
+        let device = applicant.certificate.device_id();
+        if self.is_asked_about(device) {
+            // The answer to that question is not this connection's.
+            self.step(handshake, HandshakeStep::Leave);
+        } else if self.questions.len() >= MAX_DECISIONS {
             self.step(handshake, HandshakeStep::Refuse);
+        } else {
+            self.ask(applicant, Subject::Handshake(handshake), now);
         }
     }
 
-    /// False if there is no place for a question, or one about this device waits already.
-    fn ask(&mut self, applicant: Applicant, about: Subject, now: Instant) -> bool {
-        let device = applicant.certificate.device_id();
-        let is_asked = self.questions.values().any(|question| question.certificate.device_id() == device);
-        if is_asked || self.questions.len() >= MAX_DECISIONS {
-            return false;
-        }
+    fn is_asked_about(&self, device: DeviceId) -> bool {
+        self.questions.values().any(|question| question.certificate.device_id() == device)
+    }
+
+    fn ask(&mut self, applicant: Applicant, about: Subject, now: Instant) {
         let id = QuestionId(self.next_id());
         let question =
             AppQuestion { certificate: applicant.certificate.clone(), about, until: now + APPROVAL_TIMEOUT };
@@ -272,7 +280,6 @@ impl Engine {
             self.step(handshake, HandshakeStep::Ask);
         }
         self.outputs.push_back(Output::Ask(id, Box::new(applicant)));
-        true
     }
 
     pub(super) fn admission_timeout(&self) -> Option<Instant> {

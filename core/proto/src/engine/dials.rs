@@ -110,6 +110,10 @@ impl Engine {
     pub fn handle_relay(&mut self, id: DialId, relay: Result<(), String>, now: Instant) {
         let Some(dial) = self.dials.get_mut(&id).filter(|dial| dial.stage == Stage::Relay) else { return };
         let device = dial.device;
+        if dial.decided {
+            dial.stage = Stage::Ways;
+            return self.go_on(id, now);
+        }
         match relay {
             Err(why) if dial.under_way > 0 => {
                 dial.failures.push(format!("relay: {why}"));

@@ -3,7 +3,7 @@
 //! ```text
 //! incoming ─> waits for a place ─> Begin ─┐                     ┌─> Consent ─> ready ─> establish
 //! dialed ─────────────────────────────────┴─> authenticated ────┤
-//!                                                      Ask ─────┴─> Refuse
+//!                                                      Ask ─────┴─> Refuse, Leave
 //! ```
 //!
 //! Messages and cryptography are the driver's. Each kind of caller has places of its own, so that strangers cannot take those
@@ -39,6 +39,8 @@ pub enum HandshakeStep {
     Consent,
     /// Refuse the peer, or close the transport if no message was exchanged.
     Refuse,
+    /// Close the transport without a word: the peer's other ways go on.
+    Leave,
 }
 
 /// A handshake that has not led to a path yet.
@@ -86,6 +88,13 @@ impl Engine {
         let place = HandshakePlace::Awaited { known, until: now + HANDSHAKE_TIMEOUT };
         let id = self.add_handshake(PendingHandshake::new(None, place));
         self.give_places();
+        id
+    }
+
+    /// A device has begun a connection that is bounded otherwise: it begins at once.
+    pub fn handle_accepted(&mut self) -> HandshakeId {
+        let id = self.add_handshake(PendingHandshake::new(None, HandshakePlace::None));
+        self.step(id, HandshakeStep::Begin);
         id
     }
 

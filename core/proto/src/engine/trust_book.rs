@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
+use super::admission::Admission;
 use crate::certificate::DeviceCertificate;
 use crate::id::{DeviceId, UserId};
 use crate::limits::MAX_WATCHED;
@@ -60,6 +61,11 @@ impl TrustBook {
         if self.levels.insert(device, level) != Some(level) {
             self.edition += 1;
         }
+    }
+
+    /// The decision about a device by the level that the app gave it, if it gave one.
+    pub(super) fn decision(&self, device: DeviceId) -> Option<Admission> {
+        self.levels.get(&device).map(|level| (*level).into())
     }
 
     /// The app asks for a session with this device: it is trusted where no rule says something else. Returns whether it

@@ -78,6 +78,7 @@ impl NewFile {
             return Err(ErrorKind::InvalidFilename.into());
         }
         let part = path.with_file_name(part_name(name));
+        let mut removed = false;
         loop {
             if exists(path) {
                 return Err(ErrorKind::AlreadyExists.into());
@@ -94,13 +95,17 @@ impl NewFile {
             if !is_at(locked.file(), &part)? {
                 continue;
             }
+            // The part that something else has left may be open to others, or be the second name of a whole file. It goes, and the
+            // next one is new.
+            if !removed && !is_own(locked.file(), access)? {
+                fs::remove_file(&part)?;
+                removed = true;
+                continue;
+            }
             let part = Part { path: part, finished: false };
             let new = Self { path: path.to_owned(), part, locked };
             if exists(path) {
                 return Err(ErrorKind::AlreadyExists.into());
-            }
-            if access == Access::Private {
-                make_private(new.file())?;
             }
             new.file().set_len(0)?;
             return Ok(new);
@@ -183,15 +188,17 @@ fn options(access: Access) -> OpenOptions {
     options
 }
 
-/// The part that something else has left may be open to others.
+/// True if this open part has one name, and is private if the file is to be.
 #[cfg(unix)]
-fn make_private(file: &File) -> io::Result<()> {
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
+fn is_own(part: &File, access: Access) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let found = part.metadata()?;
+    Ok(found.nlink() <= 1 && (access == Access::Shared || found.mode() & 0o077 == 0))
 }
 
 #[cfg(not(unix))]
-fn make_private(_: &File) -> io::Result<()> {
-    Ok(())
+fn is_own(_: &File, _: Access) -> io::Result<bool> {
+    Ok(true)
 }
 
 /// True if the name is taken, be it by a link to nothing.

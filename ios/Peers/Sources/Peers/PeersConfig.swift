@@ -47,7 +47,7 @@ public struct PeersConfig: Sendable {
     public var systemSources: Set<SystemSource> = Set(SystemSource.allCases)
     /// The address at which this device listens for others, as `192.168.1.2:0`; port 0 picks one, which `Peers.listening` tells.
     /// Those dial it without a relay (`addresses`). The port is closed while the app is suspended. A device that does not know the
-    /// keys of this one gets no answer there.
+    /// keys of this one is refused there and learns nothing.
     public var listen: String?
     /// The file that remembers levels and keys of devices between two runs of the app; nil forgets them. Its folder exists. One
     /// `Peers` at a time uses it, from `start` to `shutdown`. It belongs into a folder of the app alone, such as Application

@@ -51,7 +51,7 @@ impl Device {
         match step {
             HandshakeStep::Begin => self.answer(pipe, world.net, |begun, _| *begun = true),
             HandshakeStep::Ask => {}
-            HandshakeStep::Refuse => self.close(pipe, world),
+            HandshakeStep::Refuse | HandshakeStep::Leave => self.close(pipe, world),
             HandshakeStep::Consent => return self.consent(pipe, id, world),
         }
         Ok(())

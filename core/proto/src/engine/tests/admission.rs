@@ -95,15 +95,31 @@ fn an_answer_counts_when_the_device_has_given_up() {
 
 // proves S127
 #[test]
+fn a_level_that_the_app_gives_before_its_answer_counts_instead() {
+    for (level, step) in
+        [(TrustLevel::Malicious, HandshakeStep::Refuse), (TrustLevel::NewDevice, HandshakeStep::Consent)]
+    {
+        let mut w = World::new();
+        let id = w.authenticated(2, TrustLevel::Unknown);
+        let question = w.question().unwrap();
+        w.engine.set_trust(peer(), level, w.now);
+        w.engine.handle_answer(question, true, w.now);
+        assert_eq!((w.level(peer()), w.steps()), (level, vec![(id, step)]));
+    }
+}
+
+// proves S127
+#[test]
 fn questions_are_bounded_one_per_device_and_answered_by_time() {
     let mut w = World::new();
     for n in 0..MAX_DECISIONS as u8 {
         w.authenticated(n + 2, TrustLevel::Unknown);
         assert!(w.question().is_some());
     }
-    for seed in [2, 200] {
+    // The answer to the question that waits may still let the device in.
+    for (seed, step) in [(2, HandshakeStep::Leave), (200, HandshakeStep::Refuse)] {
         let id = w.authenticated(seed, TrustLevel::Unknown);
-        assert_eq!(w.steps(), [(id, HandshakeStep::Begin), (id, HandshakeStep::Refuse)]);
+        assert_eq!(w.steps(), [(id, HandshakeStep::Begin), (id, step)]);
     }
     w.pass(APPROVAL_TIMEOUT);
     let refused = w.steps();

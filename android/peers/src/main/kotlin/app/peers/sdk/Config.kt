@@ -75,7 +75,7 @@ public class PeersConfig internal constructor() {
     /**
      * The address at which this device listens for others, as `192.168.1.2:0`; port 0 picks one, which [Peers.listening] tells.
      * Those dial it without a relay ([address]). The port is closed while the app is suspended. A device that does not know the
-     * keys of this one gets no answer there.
+     * keys of this one is refused there and learns nothing.
      */
     public var listen: String? = null
 
