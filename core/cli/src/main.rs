@@ -133,7 +133,7 @@ fn main() -> ExitCode {
 }
 
 fn start(command: PeersCommand, printer: Printer) -> Result<(), CommandError> {
-    log::start(match &command {
+    let _log = log::start(match &command {
         // The operator sees the start, and each kind of refusal.
         PeersCommand::Relay(_) => "warn,peers_relay=info",
         _ => "warn",

@@ -204,8 +204,8 @@ impl Client {
     /// [store](ClientBuilder::store) the level is on the disk when this returns, which blocks for that long.
     ///
     /// # Errors
-    /// [`Error::Store`]: the level counts until the client ends, and the next write to the store takes it too, unless the store
-    /// has no room for another device. Then it does not count.
+    /// [`Error::Store`]: the level counts until the client ends, and the next write to the store takes it too. If the store has no
+    /// room for another device, only a block counts, and it is not stored. [`Error::Closed`], [`Error::NoRuntime`].
     pub fn trust(&self, device: DeviceId, level: TrustLevel) -> Result<(), Error> {
         self.engine().trust(device, level)
     }

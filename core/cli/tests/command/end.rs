@@ -1,5 +1,6 @@
 //! The ways in which a command ends, and the status it has then.
 
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -84,4 +85,27 @@ fn a_path_is_told_once() {
     let lines = receiver.listener.lines_to(|line| line.contains(" left: "));
     let paths: Vec<_> = lines.iter().filter(|line| line.contains("by Relay")).collect();
     assert_eq!(paths.len(), 1, "{lines:#?}");
+}
+
+#[test]
+fn a_relay_whose_log_is_not_read_goes_on_serving() {
+    let folder = Folder::new("unread-log");
+    let (unread, mut full) = std::io::pipe().unwrap();
+    let log = full.try_clone().unwrap();
+    // Full for as long as the test lasts: the relay has no room for a line.
+    std::thread::spawn(move || while full.write_all(&[b'.'; 4096]).is_ok() {});
+    let mut relay = peers(["relay", "--listen", "127.0.0.1:0"]);
+    let mut relay = relay.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    let mut address = String::new();
+    BufReader::new(relay.stdout.take().unwrap()).read_line(&mut address).unwrap();
+    let url = address.trim().replace("listening on ", "ws://");
+    let mut listen =
+        peers(["listen", "--relay", &url, "--trust", "any", "--open", "--loopback", "--identity"]);
+    let (_listener, id) = Running::start(listen.arg(folder.path("b.key")), "device ");
+    let mut connect = peers(["connect", "--relay", &url, "--ways", "relay", "--identity"]);
+    let connected = connect.arg(folder.path("a.key")).arg(&id).output().unwrap();
+    assert!(connected.status.success(), "{}", said(&connected));
+    relay.kill().unwrap();
+    relay.wait().unwrap();
+    drop(unread);
 }
