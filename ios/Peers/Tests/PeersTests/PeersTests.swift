@@ -157,6 +157,7 @@ final class PeersTests: XCTestCase {
             try await dialing.start()
             let path = try await dialing.session(with: hostID).path
             XCTAssertEqual(path, .lan)
+            try await listening.event("the session") { if case .connected = $0 { () } else { nil } }
             try listening.trust(guestID, .untrusted)
             try await dialing.event("the end") { if case .disconnected = $0 { () } else { nil } }
             await XCTAssertThrown(.store("the store is in use")) {

@@ -146,6 +146,7 @@ class PeersTest {
         val url = "ws://${listening.listening}"
         val dialing = stopped({ address(hostId, url) }, kept("guest")).also { it.start() }
         assertEquals(PathKind.LAN, dialing.session(hostId).path)
+        listening.events.first { it is PeerEvent.Connected }
         listening.trust(guestId, TrustLevel.UNTRUSTED)
         dialing.events.first { it is PeerEvent.Disconnected }
         assertFailsWith<PeersException.Store> { stopped({ listen = "127.0.0.1:0" }, kept("host")).start() }
