@@ -152,8 +152,8 @@ impl ClientBuilder {
     }
 
     /// Sets the trust in a device. It counts instead of the level in the [store](ClientBuilder::store), except that a device
-    /// that was blocked there ([`TrustLevel::Untrusted`] and below) stays so. From [`TrustLevel::Known`] on it is connected by itself whenever it can be reached and a
-    /// person looks (S072–S074).
+    /// that was blocked there ([`TrustLevel::Untrusted`] and below) stays so. From [`TrustLevel::Known`] on the device is
+    /// connected by itself whenever it can be reached and the app is in the foreground (S072–S074).
     pub fn trust(mut self, device: DeviceId, level: TrustLevel) -> Self {
         self.levels.insert(device, level);
         self

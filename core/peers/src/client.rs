@@ -200,8 +200,8 @@ impl Client {
 
     /// Changes how far a device is trusted. At [`TrustLevel::Untrusted`] and below its session ends at once.
     ///
-    /// From [`TrustLevel::Known`] on it is connected by itself whenever it can be reached and a person looks. With a
-    /// [store](ClientBuilder::store) the level is on the disk when this returns, which blocks for that long.
+    /// From [`TrustLevel::Known`] on it is connected by itself whenever it can be reached and the app is in the
+    /// foreground. With a [store](ClientBuilder::store) the level is on the disk when this returns, which blocks for that long.
     ///
     /// # Errors
     /// [`Error::Store`]: the level counts until the client ends, and the next write to the store takes it too. If the store has no
@@ -231,8 +231,8 @@ impl Client {
         engine.end_sessions();
         engine.tasks.close();
         engine.tasks.wait().await;
-        let (memory, runtime) = (engine.clone(), engine.runtime.clone());
-        runtime.run_blocking(move || memory.memory.close()).await;
+        let closing = engine.clone();
+        engine.runtime.run_blocking(move || closing.memory.close()).await;
         engine.listening.at.send_replace(None);
         engine.relays.refresh_statuses();
         engine.state.send_replace(ClientState::Closed);

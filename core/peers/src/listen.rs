@@ -9,7 +9,7 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use peers_proto::limits::{MAX_HALF_OPEN, MAX_HALF_OPEN_PER_SOURCE};
@@ -75,7 +75,7 @@ impl Listening {
         (id, given_up)
     }
 
-    fn half_open(&self) -> std::sync::MutexGuard<'_, Vec<HalfOpen>> {
+    fn half_open(&self) -> MutexGuard<'_, Vec<HalfOpen>> {
         self.half_open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -91,20 +91,18 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<Listener, Error> {
 impl EngineDriver {
     /// Accepts connections while the app is not suspended. Never returns.
     pub(crate) async fn listen(self: Arc<Self>, listener: Listener) {
-        let mut app = self.app.subscribe();
-        let (mut next, mut address) = (Some(listener), None);
+        let Ok(address) = listener.local_addr() else { return };
+        let (mut app, mut next) = (self.app.subscribe(), Some(listener));
         loop {
             // The sender is in `self`.
             let _ = app.wait_for(|state| *state != AppState::Suspended).await;
-            let bound = match (next.take(), address) {
-                (Some(listener), _) => Ok(listener),
-                (None, Some(address)) => Listener::bind(address).await,
-                (None, None) => return,
+            let bound = match next.take() {
+                Some(listener) => Ok(listener),
+                None => Listener::bind(address).await,
             };
             let failed = match bound {
                 Ok(listener) => {
-                    address = listener.local_addr().ok().or(address);
-                    self.listening.at.send_replace(address);
+                    self.listening.at.send_replace(Some(address));
                     tracing::info!("listening began");
                     tokio::select! {
                         _ = app.wait_for(|state| *state == AppState::Suspended) => None,

@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 
 const ANY: &str = "127.0.0.1:0";
 
-/// What a device keeps between its runs.
+/// The keys and the store of a device, in all of its runs.
 #[derive(Clone)]
 struct Kept {
     identity: Identity,

@@ -1,4 +1,4 @@
-//! What a client remembers between two runs.
+//! Levels and keys that outlive a client.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 

@@ -110,19 +110,18 @@ impl Engine {
     pub fn handle_relay(&mut self, id: DialId, relay: Result<(), String>, now: Instant) {
         let Some(dial) = self.dials.get_mut(&id).filter(|dial| dial.stage == Stage::Relay) else { return };
         let device = dial.device;
-        if dial.decided {
-            dial.stage = Stage::Ways;
-            return self.go_on(id, now);
-        }
+        // Addresses of the device are taken beside the search, or were.
+        let tried = dial.decided || dial.under_way > 0 || !dial.failures.is_empty();
         match relay {
-            Err(why) if dial.under_way > 0 => {
+            Ok(()) if dial.decided => {
+                dial.stage = Stage::Ways;
+                self.go_on(id, now);
+            }
+            Err(why) if !tried => self.fail(id, DialFailure::Offline(why), now),
+            Err(why) => {
                 dial.failures.push(format!("relay: {why}"));
                 dial.stage = Stage::Ways;
-            }
-            Err(why) if dial.failures.is_empty() => self.fail(id, DialFailure::Offline(why), now),
-            Err(why) => {
-                let failures = format!("{}; relay: {why}", dial.failures.join("; "));
-                self.fail(id, DialFailure::Unreachable(failures), now);
+                self.go_on(id, now);
             }
             Ok(()) if self.keys_of(device).is_none() => {
                 self.advance(id, Stage::Certificate);
@@ -182,16 +181,15 @@ impl Engine {
     }
 
     fn take_ways(&mut self, id: DialId, now: Instant) {
-        self.advance(id, Stage::Ways);
         let Some(dial) = self.dials.get(&id) else { return };
         let to_dial = self.ways_of(dial.device, dial.purpose);
         let Some(dial) = self.dials.get_mut(&id) else { return };
-        let addresses_taken = dial.addresses_taken;
+        dial.stage = Stage::Ways;
         match to_dial {
-            Ok([at_once, later]) => {
-                let taken = |way: &Way| addresses_taken && way.is_address();
+            Ok([mut at_once, later]) => {
+                at_once.retain(|way| !(dial.addresses_taken && way.is_address()));
                 dial.later = later;
-                self.take(id, at_once.into_iter().filter(|way| !taken(way)).collect(), now);
+                self.take(id, at_once, now);
                 self.go_on(id, now);
             }
             Err(why) => self.fail(id, DialFailure::Unreachable(why.into()), now),
